@@ -1,0 +1,1 @@
+"""Who gets which policy, and what it earned."""

@@ -1,0 +1,78 @@
+"""The log of decisions and outcomes: its tables, and how experiments read them.
+
+The schema belongs to its readers; `serving.ledger` writes it. Instants are int64 microseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pandas as pd
+
+PERSONALISED = "personalised"
+HOLDOUT = "holdout"
+
+DELIVERY_OUTCOMES = ("sent", "delivered", "read", "failed")
+RESPONSE_OUTCOMES = ("opened", "clicked", "replied", "refused", "redeemed", "converted", "unsubscribed")
+OUTCOMES = DELIVERY_OUTCOMES + RESPONSE_OUTCOMES
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS decisions (
+    decision_id        TEXT PRIMARY KEY,
+    customer_key       INTEGER NOT NULL,
+    decided_at         INTEGER NOT NULL,
+    placement          TEXT NOT NULL,
+    channel            TEXT NOT NULL,
+    initiated_by       TEXT NOT NULL,
+    locale_asked       TEXT,
+    locale_used        TEXT,
+    arm                TEXT NOT NULL,              -- personalised | holdout
+    arm_probability    REAL NOT NULL,              -- P(this arm) by assignment
+    policy             TEXT NOT NULL,
+    action_id          TEXT NOT NULL,              -- what the customer really got; 'nothing' where nothing was said
+    action_probability REAL NOT NULL,              -- P(action_id | context, arm) under what really chose it
+    would_be_action_id TEXT,                       -- holdout only: what the policy would have drawn
+    distribution       TEXT NOT NULL,              -- JSON {action_id: probability} of the policy, 'nothing' included
+    segment            TEXT,
+    stage              TEXT,
+    purchase_propensity REAL,                      -- over the brand's middle horizon
+    fallback_reason    TEXT,
+    record             TEXT NOT NULL               -- the Decision's canonical JSON: inputs' versions, draw, reasons
+) STRICT;
+CREATE INDEX IF NOT EXISTS decisions_of_customer ON decisions (customer_key, decided_at);
+
+CREATE TABLE IF NOT EXISTS outcomes (
+    outcome_id   TEXT PRIMARY KEY,
+    decision_id  TEXT,                             -- null where the outcome joined no decision
+    customer_key INTEGER NOT NULL,
+    outcome      TEXT NOT NULL,
+    goal         TEXT,                             -- of a conversion: the brand's goal
+    value        REAL,                             -- in the brand's currency, where there is one
+    joined_by    TEXT NOT NULL,                    -- decision_id | attribution_window | none
+    occurred_at  INTEGER NOT NULL,
+    received_at  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS outcomes_of_customer ON outcomes (customer_key, occurred_at);
+CREATE INDEX IF NOT EXISTS outcomes_of_decision ON outcomes (decision_id);
+"""
+
+
+def read_decisions(database: Path) -> pd.DataFrame:
+    """Every decision, one row each, `decided_at` as UTC timestamps; empty where nothing was decided yet."""
+    return _read(database, "decisions", ["decided_at"])
+
+
+def read_outcomes(database: Path) -> pd.DataFrame:
+    """Every outcome, one row each, `occurred_at` and `received_at` as UTC timestamps."""
+    return _read(database, "outcomes", ["occurred_at", "received_at"])
+
+
+def _read(database: Path, table: str, instants: list[str]) -> pd.DataFrame:
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(database) as connection:
+        connection.executescript(SCHEMA)
+        frame = pd.read_sql_query(f"SELECT * FROM {table}", connection)
+    for column in instants:
+        frame[column] = pd.to_datetime(frame[column], unit="us", utc=True)
+    return frame

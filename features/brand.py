@@ -1,0 +1,138 @@
+"""The brand: `brand.yaml` as frozen types that refuse to be wrong on their own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$")]
+Rate = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Voice(_Part):
+    """How the brand speaks in one locale."""
+
+    name: str
+    formality: Literal["casual", "friendly", "polite", "formal"] = "friendly"
+    particles: tuple[str, ...] = ()
+    emoji: bool = True
+    calendar: Literal["gregorian", "buddhist"] = "gregorian"
+
+
+class Trait(_Part):
+    """Something that customers tell us: evidence with a purpose, decaying by its half-life."""
+
+    kind: Literal["interest", "life_stage", "need", "preference", "fact"]
+    type: Literal["choice", "choices", "number", "date", "boolean", "text"]
+    choices: tuple[Name, ...] = ()
+    question: dict[Locale, str] = {}
+    labels: dict[Name, dict[Locale, str]] = {}
+    purpose: Name = "personalisation"
+    half_life_days: Annotated[float, Field(gt=0)] = 365.0
+
+
+class Goal(_Part):
+    """Something worth reaching: any event, with the property that holds its value where it has one."""
+
+    event: str
+    value: str | None = None
+
+
+class EventNames(_Part):
+    """Which event names mean what; Segment's e-commerce names unless the brand says otherwise."""
+
+    order: str = "Order Completed"
+    refund: str = "Order Refunded"
+    product_view: str = "Product Viewed"
+    add_to_cart: str = "Product Added"
+    page_view: str = "Page Viewed"
+    ad_click: str = "Ad Clicked"
+    question_answered: str = "Question Answered"
+    message_sent: str = "Message Sent"
+    message_opened: str = "Message Opened"
+    message_clicked: str = "Message Clicked"
+    message_replied: str = "Message Replied"
+    consent_given: str = "Consent Given"
+    consent_withdrawn: str = "Consent Withdrawn"
+    outcome_measured: str = "Outcome Measured"
+
+
+class Funnel(_Part):
+    """Where the boundaries between awareness, consideration, conversion and loyalty lie."""
+
+    consideration_days: Annotated[int, Field(gt=0)] = 90
+    loyalty_orders: Annotated[int, Field(ge=2)] = 2
+    lapsed_days: Annotated[int, Field(gt=0)] = 365
+
+
+class Rewards(_Part):
+    """What a reached goal is worth, for values in the brand's currency."""
+
+    margin_rate: Rate = 0.4
+    reward_scale: Annotated[float, Field(gt=0)] = 100.0
+    attribution_days: Annotated[int, Field(ge=1, le=90)] = 7
+    organic_rate: Rate = 0.0
+    prior_strength: Annotated[float, Field(gt=0)] = 50.0
+
+
+class Channel(_Part):
+    """One way to reach a customer, with its limits, price and kind of consent."""
+
+    kind: Literal["chat", "email", "web", "push", "sms"]
+    consent: Literal["required", "session"]
+    body_limit: Annotated[int, Field(gt=0)]
+    buttons_limit: Annotated[int, Field(ge=0)] = 0
+    button_label_limit: Annotated[int, Field(ge=0)] = 20
+    session_window_hours: Annotated[int, Field(gt=0)] | None = None
+    price: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Policy(_Part):
+    """How the action is drawn from the values."""
+
+    name: Literal["greedy", "epsilon_greedy", "uniform"] = "epsilon_greedy"
+    epsilon: Rate = 0.1
+
+
+class Placement(_Part):
+    """One place where a decision is asked for."""
+
+    initiated_by: Literal["customer", "brand"]
+    channels: Annotated[tuple[Name, ...], Field(min_length=1)]
+    baseline: Name
+    fallback: Name
+    policy: Policy | None = None
+
+
+class Freshness(_Part):
+    """How old inputs may be before a decision says that it fell back."""
+
+    features_days: Annotated[float, Field(gt=0)] = 7.0
+
+
+class Brand(_Part):
+    """One brand: who speaks, to whom, for what, where, and within which limits."""
+
+    name: Annotated[str, Field(min_length=1)]
+    time_zone: str
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+    default_locale: Locale
+    locales: Annotated[dict[Locale, Voice], Field(min_length=1)]
+    purposes: Annotated[tuple[Name, ...], Field(min_length=1)] = ("personalisation", "marketing")
+    traits: dict[Name, Trait] = {}
+    goals: Annotated[dict[Name, Goal], Field(min_length=1)]
+    events: EventNames = EventNames()
+    funnel: Funnel = Funnel()
+    horizons_days: Annotated[tuple[int, ...], Field(min_length=1)] = (7, 30, 90)
+    rewards: Rewards = Rewards()
+    holdout_rate: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
+    channels: Annotated[dict[Name, Channel], Field(min_length=1)]
+    placements: Annotated[dict[Name, Placement], Field(min_length=1)]
+    policy: Policy = Policy()
+    freshness: Freshness = Freshness()

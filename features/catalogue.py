@@ -1,0 +1,97 @@
+"""The catalogue: `catalogue.yaml`, every action a message or an offer with a rendering a locale."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from features.brand import Locale, Name, Rate, _Part
+
+NOTHING = "nothing"
+Stage = Literal["awareness", "consideration", "conversion", "loyalty"]
+STAGES: tuple[Stage, ...] = ("awareness", "consideration", "conversion", "loyalty")
+
+
+class Slot(_Part):
+    """A value that a rendering takes: a CEL expression over the customer's variables, with a default where one is said."""
+
+    expression: str
+    default: str | float | None = None
+
+
+class Link(_Part):
+    """Where a message leads."""
+
+    url: str
+    label: str
+
+
+class Media(_Part):
+    """A picture or clip, with words for those who do not see it."""
+
+    url: str
+    kind: Literal["image", "video", "audio"] = "image"
+    alt: str
+
+
+class Rendering(_Part):
+    """What the customer reads in one locale; every text is a Jinja template over the action's slots."""
+
+    hook: str = ""
+    body: str
+    media: Media | None = None
+    link: Link | None = None
+    suggested_replies: tuple[str, ...] = ()
+
+
+class Template(_Part):
+    """A message template that a chat channel's provider has approved."""
+
+    name: str
+    language: str
+    category: Literal["marketing", "utility", "authentication"]
+    parameters: tuple[str, ...] = ()
+
+
+class Incentive(_Part):
+    """What an offer gives away, with its expected cost in the brand's currency when it is redeemed."""
+
+    kind: Literal["percentage", "amount", "free_item", "points"]
+    value: float
+    cost: Annotated[float, Field(ge=0)]
+
+
+class Action(_Part):
+    """One message or offer that a policy can choose."""
+
+    id: Name
+    kind: Literal["message", "offer"]
+    stage: Stage
+    goal: Name
+    channels: Annotated[tuple[Name, ...], Field(min_length=1)]
+    placements: Annotated[tuple[Name, ...], Field(min_length=1)]
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    when: str | None = None
+    value: Annotated[float, Field(ge=0)]
+    expected_rate: Rate
+    incentive: Incentive | None = None
+    tags: tuple[Name, ...] = ()
+    slots: dict[Name, Slot] = {}
+    renderings: Annotated[dict[Locale, Rendering], Field(min_length=1)]
+    templates: dict[Locale, Template] = {}
+
+
+class Catalogue(_Part):
+    """Every action of one brand."""
+
+    actions: Annotated[tuple[Action, ...], Field(min_length=1)]
+
+    def action(self, action_id: str) -> Action:
+        """The action of that id; KeyError where there is none."""
+        for action in self.actions:
+            if action.id == action_id:
+                return action
+        raise KeyError(action_id)

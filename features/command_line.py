@@ -1,0 +1,73 @@
+"""The `rapport` command: verbs found by entry point, each room imported only when one of its verbs is called."""
+
+from __future__ import annotations
+
+import difflib
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+VERBS_GROUP = "rapport.verbs"
+CALLERS_MISTAKE = 2
+
+
+def _verbs() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=VERBS_GROUP)}
+
+
+def _as_command(verb: Any, *, name: str) -> Any:
+    """A verb is a Typer group, or a plain function with Typer annotations."""
+    if isinstance(verb, typer.Typer):
+        app = verb
+    else:
+        app = typer.Typer(add_completion=False)
+        app.command()(verb)
+    command = get_command(app)
+    command.name = name
+    return command
+
+
+class _Verbs(TyperGroup):
+    """Looks a verb up when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_verbs())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        point = _verbs().get(cmd_name)
+        return None if point is None else _as_command(point.load(), name=cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and args[0] not in _verbs():
+            close = difflib.get_close_matches(args[0], _verbs(), n=1)
+            hint = f" Closest: '{close[0]}'." if close else ""
+            ctx.fail(f"Asked for 'rapport {args[0]}', which is not a verb.{hint} 'rapport --help' lists them all.")
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Rapport: what to say to whom next, and the proof of what it earned.",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Rapport: what to say to whom next, and the proof of what it earned."""
+
+
+def main() -> None:
+    """Runs one verb; a caller's mistake ends with exit code 2 and a message that says what to do."""
+    from features.faults import CallersMistake
+
+    try:
+        app(prog_name="rapport")
+    except CallersMistake as mistake:
+        typer.secho(str(mistake), fg=typer.colors.RED, err=True)
+        raise SystemExit(CALLERS_MISTAKE) from None
