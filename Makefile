@@ -1,0 +1,51 @@
+# Rapport. `make demo` shows the whole of it; `make test` proves it. Both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test lint format check bench-features bench-next-purchase bench-decisions mlflow clean
+
+help:            ## what there is to make
+	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 22
+
+setup: $(READY)  ## creates .venv with every pinned package
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || \
+		{ echo "Rapport needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned packages into $(VENV) (a minute or two the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)   ## simulates a brand, trains, serves and proves itself (ONCE=1 stops after printing)
+	@$(BIN)/rapport demo $(if $(ONCE),--once)
+
+test: lint       ## lint, then every test
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(READY)   ## ruff, mypy strict, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## rewrites the code as ruff formats it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench-features: $(READY)      ## 12 weekly snapshots of 10 million events, beside DuckDB by hand, polars and pandas
+	$(BIN)/python -m experiments.benchmarks.features
+
+bench-next-purchase: $(READY) ## the four Online Retail cuts, beside BG/NBD, logistic RFM and sklearn
+	$(BIN)/python -m experiments.benchmarks.next_purchase
+
+bench-decisions: $(READY)     ## requests a second, beside a no-op and the naive pipeline
+	$(BIN)/python -m experiments.benchmarks.decisions
+
+mlflow: $(READY) ## the training runs in a browser, on loopback
+	$(BIN)/mlflow server --host 127.0.0.1 --backend-store-uri sqlite:///$(or $(WORKSPACE),workspace)/state/mlflow.db
+
+clean:           ## removes the environment and the demo's workspace
+	rm -rf $(VENV) demo build dist *.egg-info

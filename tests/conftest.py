@@ -1,0 +1,48 @@
+"""What every test may use: the real data's folder, a browser, and one way to say why a test cannot run here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# BentoML and Feast read these when they are imported.
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="rapport-metrics-"))
+
+settings.register_profile(
+    "rapport", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], max_examples=25
+)
+settings.load_profile("rapport")
+
+
+def _missing(reason: str) -> None:
+    """Skips with the reason; in CI, where everything has to be there, fails."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the checkout."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"The real data is not on this machine: {folder} is missing.")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a real browser."""
+    path = shutil.which("chromium")
+    if path is None:
+        _missing("No chromium on this machine: 'apt-get install chromium' brings it.")
+    return str(path)
