@@ -1,0 +1,79 @@
+"""The verbs of experiments: simulate, report, experiment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.workspace import find_workspace
+
+try:
+    from experiments.simulator.cli import simulate
+except ModuleNotFoundError:  # pragma: no cover - until the simulator has landed
+
+    def simulate() -> None:
+        """The simulated brand is not built yet."""
+        raise SystemExit("The simulator is not built yet.")
+
+
+WorkspaceOption = Annotated[
+    Path | None, typer.Option("--workspace", help="The brand's folder; default $RAPPORT_WORKSPACE, else ./workspace.")
+]
+
+experiment = typer.Typer(help="What was tried, and what it earned.", no_args_is_help=True, add_completion=False)
+analyse = typer.Typer(help="Estimates an effect, or says why it cannot be estimated yet.", no_args_is_help=True)
+experiment.add_typer(analyse, name="analyse")
+
+__all__ = ["experiment", "report", "simulate"]
+
+
+def report(
+    out: Annotated[Path, typer.Option(help="The folder to write index.html and the audiences into.")],
+    workspace: WorkspaceOption = None,
+    locale: Annotated[str | None, typer.Option(help="The page's language: en, hi or th; default the brand's.")] = None,
+) -> None:
+    """Writes the marketers' page: segments, funnel, movement, decisions, and what personalisation earned."""
+    from experiments.report import write_report
+
+    page = write_report(find_workspace(workspace), out=out, locale=locale)
+    typer.echo(f"Written: {page}")
+
+
+@analyse.callback()
+def _analyse() -> None:
+    """Estimates an effect, or says why it cannot be estimated yet."""
+
+
+@analyse.command()
+def holdout(
+    workspace: WorkspaceOption = None,
+    since: Annotated[datetime | None, typer.Option(help="Only decisions from this instant on, UTC.")] = None,
+    as_of: Annotated[datetime | None, typer.Option(help="Stand at this instant, UTC; default now.")] = None,
+    window_days: Annotated[
+        float | None, typer.Option(help="Days after the first decision; default the brand's attribution_days.")
+    ] = None,
+    placement: Annotated[str | None, typer.Option(help="Only decisions of this placement.")] = None,
+    goal: Annotated[str, typer.Option(help="The goal that counts as success.")] = "order",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """Personalised customers beside held-out ones: the uplift with its 95% interval, or why there is none yet."""
+    from experiments.analysis import analyse_workspace
+    from experiments.holdout_table import as_dictionary, print_table
+
+    analysis = analyse_workspace(
+        find_workspace(workspace),
+        goal=goal,
+        since=since,
+        as_of=as_of,
+        window_days=window_days,
+        placement=placement,
+    )
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(as_dictionary(analysis), ensure_ascii=False, indent=2))
+    else:
+        print_table(analysis)
