@@ -1,0 +1,301 @@
+"""The artefact folder: models as booster text and JSON, loaded only when whole and when they fit the features.
+
+`artifacts/<model>/<version>/` holds `model.json` (inputs in order, calibration knots, windows, fingerprint, the sha256
+of each other file) and `booster*.txt`. `artifacts/champion.json` maps a model's name to the version to serve and the
+sha256 of its model.json: one hash therefore covers everything. Nothing in it can run code. Invariant: a version's
+folder appears whole or not at all; its name is derived from its content, so the same data and seed give the same one.
+
+ArtifactRefused (CallersMistake)
+├── ArtifactDamaged      a file is missing or is not the one whose sha256 was recorded
+└── ArtifactMismatch     the model needs inputs that the feature schema does not serve
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from features.faults import CallersMistake, closest_name
+from training.calibration import Calibration, FloatArray
+
+SEGMENTS = "segments"
+NEXT_PURCHASE = "next_purchase"
+MODELS = (SEGMENTS, NEXT_PURCHASE)
+
+MODEL_FILE = "model.json"
+CHAMPION_FILE = "champion.json"
+ROWS_WORTH_A_SECOND_THREAD = 2_000
+
+Matrix = NDArray[np.float32] | NDArray[np.float64]
+
+
+class ArtifactRefused(CallersMistake):
+    """This artefact must not be used; the message says why and what to do."""
+
+
+class ArtifactDamaged(ArtifactRefused):
+    """A file is missing or has another sha256 than the recorded one."""
+
+
+class ArtifactMismatch(ArtifactRefused):
+    """The model and the feature schema do not fit; the message holds the difference."""
+
+
+class ServedInputs(Protocol):
+    """What a model needs to know of `features.schema.FeatureSchema`."""
+
+    @property
+    def model_inputs(self) -> tuple[str, ...]:
+        """Names in the order of the matrix's columns."""
+
+    @property
+    def categories(self) -> Mapping[str, Sequence[str]]:
+        """Names of a categorical input's codes, in their order."""
+
+    @property
+    def version(self) -> str:
+        """Changes when the schema does."""
+
+
+class _Model:
+    """What every loaded model has: its version, its inputs' places in the matrix, its description."""
+
+    name: str
+
+    def __init__(self, description: Mapping[str, Any], *, schema: ServedInputs) -> None:
+        self.description = dict(description)
+        self.version = str(description["version"])
+        self.inputs = tuple(str(name) for name in description["inputs"])
+        self._index = _index_of(self.inputs, description=description, schema=schema)
+
+    def _columns(self, X: Matrix) -> FloatArray:
+        return np.ascontiguousarray(X[:, self._index], dtype=np.float64)
+
+
+class SegmentsModel(_Model):
+    """P(segment | what is known of the customer); works with declared traits alone.
+
+    Attributes:
+        segment_ids: in the order of the probabilities' columns, such as `("s1", "s2", "s3")`.
+        names: what a segment is called, `{segment_id: {locale: name}}`.
+        descriptions: what sets it apart, in plain words, `{segment_id: {locale: sentence}}`.
+    """
+
+    name = SEGMENTS
+
+    def __init__(self, description: Mapping[str, Any], boosters: Sequence[str], *, schema: ServedInputs) -> None:
+        super().__init__(description, schema=schema)
+        self.segment_ids = tuple(segment["id"] for segment in description["segments"])
+        self.names = {segment["id"]: dict(segment["names"]) for segment in description["segments"]}
+        self.descriptions = {segment["id"]: dict(segment["descriptions"]) for segment in description["segments"]}
+        self._temperature = float(description["temperature"])
+        self._booster = lightgbm.Booster(model_str=boosters[0])
+
+    def predict(self, X: Matrix) -> FloatArray:
+        """Calibrated probabilities, shape `(n, n_segments)`, rows sum to one.
+
+        Args:
+            X: shape `(n, len(schema.model_inputs))`, NaN where unknown.
+        """
+        raw = self._booster.predict(self._columns(X), raw_score=True, num_threads=_threads(len(X)))
+        return tempered_softmax(np.asarray(raw, dtype=np.float64), temperature=self._temperature)
+
+    def assign(self, X: Matrix) -> list[str]:
+        """The most probable segment's id for each row."""
+        return [self.segment_ids[i] for i in self.predict(X).argmax(axis=1)]
+
+
+class NextPurchaseModel(_Model):
+    """P(an order within each horizon), calibrated; a longer horizon is never less probable.
+
+    Attributes:
+        horizons_days: rising, in the order of the probabilities' columns.
+    """
+
+    name = NEXT_PURCHASE
+
+    def __init__(self, description: Mapping[str, Any], boosters: Sequence[str], *, schema: ServedInputs) -> None:
+        super().__init__(description, schema=schema)
+        self.horizons_days = tuple(int(head["horizon_days"]) for head in description["heads"])
+        self._calibrations = [Calibration.from_dict(head["calibration"]) for head in description["heads"]]
+        self._boosters = [lightgbm.Booster(model_str=text) for text in boosters]
+
+    def predict(self, X: Matrix) -> FloatArray:
+        """Calibrated probabilities, shape `(n, n_horizons)`, never falling along a row.
+
+        Args:
+            X: shape `(n, len(schema.model_inputs))`, NaN where unknown.
+        """
+        columns, threads = self._columns(X), _threads(len(X))
+        heads = [
+            calibration.apply(np.asarray(booster.predict(columns, raw_score=True, num_threads=threads)))
+            for booster, calibration in zip(self._boosters, self._calibrations, strict=True)
+        ]
+        return np.maximum.accumulate(np.column_stack(heads), axis=1)
+
+
+def tempered_softmax(raw: FloatArray, *, temperature: float) -> FloatArray:
+    """Probabilities from multiclass scores, flattened or sharpened by one temperature; shape as `raw`."""
+    scaled = raw / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    weights = np.exp(scaled)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def _threads(n_rows: int) -> int:
+    return 1 if n_rows < ROWS_WORTH_A_SECOND_THREAD else 2
+
+
+def _index_of(inputs: Sequence[str], *, description: Mapping[str, Any], schema: ServedInputs) -> NDArray[np.intp]:
+    """Where the model's inputs stand among the schema's.
+
+    Raises:
+        ArtifactMismatch: with every input that is not served, and every category that moved.
+    """
+    places = {name: place for place, name in enumerate(schema.model_inputs)}
+    differences = []
+    for name in inputs:
+        if name not in places:
+            closest = closest_name(name, places)
+            differences.append(f"  - {name}: is not served." + (f" Closest: '{closest}'." if closest else ""))
+    for name, learned in description.get("categories", {}).items():
+        served = tuple(schema.categories.get(name, ()))
+        if served[: len(learned)] != tuple(learned):
+            differences.append(f"  - {name}: learned with categories {list(learned)}, served are {list(served)}.")
+    if differences:
+        raise ArtifactMismatch(
+            f"Model '{description['name']}' version {description['version']} was trained on feature schema "
+            f"{description['schema_version']}; schema {schema.version} does not fit it:\n"
+            + "\n".join(differences)
+            + f"\nTrain it anew with 'rapport train {description['name'].replace('_', '-')}', or bring those back."
+        )
+    return np.array([places[name] for name in inputs], dtype=np.intp)
+
+
+def sha256_of(content: bytes) -> str:
+    """The hexadecimal sha256."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def canonical_json(value: Mapping[str, Any]) -> bytes:
+    """The same bytes for the same value."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False).encode()
+
+
+def write_artifact(artifacts: Path, description: Mapping[str, Any], boosters: Sequence[str]) -> str:
+    """Writes a model as a new version and gives that version, `YYYYMMDD-<8 hex digits of its content>`.
+
+    Args:
+        artifacts: the workspace's folder of artefacts.
+        description: of the model: `name`, `as_of` (ISO), `inputs`, `categories`, `schema_version`, and what the model's
+            class reads; anything that JSON holds may stand beside them.
+        boosters: LightGBM's model text, one each.
+    """
+    texts = {f"booster{i}.txt": text.encode() for i, text in enumerate(boosters)}
+    body = dict(description) | {"files": {name: sha256_of(content) for name, content in texts.items()}}
+    day = str(body["as_of"])[:10].replace("-", "")
+    version = f"{day}-{sha256_of(canonical_json(body))[:8]}"
+    folder = artifacts / str(body["name"]) / version
+    if folder.exists():
+        return version  # the name is the content's
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+    try:
+        draft.chmod(0o755)
+        for name, content in texts.items():
+            (draft / name).write_bytes(content)
+        (draft / MODEL_FILE).write_bytes(canonical_json(body | {"version": version}))
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return version
+
+
+def load_model(
+    artifacts: Path, name: str, version: str, *, schema: ServedInputs, sha256: str | None = None
+) -> SegmentsModel | NextPurchaseModel:
+    """One version of a model, verified.
+
+    Args:
+        artifacts: the workspace's folder of artefacts.
+        name: `segments` or `next_purchase`.
+        version: as `write_artifact` gave it.
+        schema: what will be served to it.
+        sha256: of model.json, where it is known; then it must be that.
+
+    Raises:
+        ArtifactDamaged: a file is missing or has another sha256.
+        ArtifactMismatch: it needs what the schema does not serve.
+    """
+    description = read_description(artifacts, name, version, sha256=sha256)
+    folder = artifacts / name / version
+    files = sorted(description["files"], key=lambda file: int(file.removeprefix("booster").removesuffix(".txt")))
+    boosters = [_verified(folder / file, description["files"][file]).decode() for file in files]
+    kind: type[SegmentsModel] | type[NextPurchaseModel] = SegmentsModel if name == SEGMENTS else NextPurchaseModel
+    return kind(description, boosters, schema=schema)
+
+
+def read_description(artifacts: Path, name: str, version: str, *, sha256: str | None = None) -> dict[str, Any]:
+    """A version's model.json, verified where its sha256 is known."""
+    path = artifacts / name / version / MODEL_FILE
+    description: dict[str, Any] = json.loads(_verified(path, sha256))
+    return description
+
+
+def _verified(path: Path, sha256: str | None) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactDamaged(
+            f"Asked for the artefact file '{path}', which is not there. 'rapport models list' shows what is."
+        ) from None
+    found = sha256_of(content)
+    if sha256 is not None and found != sha256:
+        raise ArtifactDamaged(
+            f"The artefact file '{path}' has sha256 {found[:12]}…, but {sha256[:12]}… was recorded when it was made. "
+            "An artefact never changes: restore it, or promote another version with 'rapport models promote'."
+        )
+    return content
+
+
+def read_champions(artifacts: Path) -> dict[str, dict[str, str]]:
+    """`{model: {"version", "sha256"}}` of what is to be served; empty before the first promotion."""
+    path = artifacts / CHAMPION_FILE
+    if not path.is_file():
+        return {}
+    champions: dict[str, dict[str, str]] = json.loads(path.read_bytes())
+    return champions
+
+
+def write_champions(artifacts: Path, champions: Mapping[str, Mapping[str, str]]) -> None:
+    """Replaces champion.json in one step, so that a reader sees the old or the new, never half of one."""
+    artifacts.mkdir(parents=True, exist_ok=True)
+    draft = artifacts / f".{CHAMPION_FILE}.{os.getpid()}"
+    with draft.open("wb") as file:
+        file.write(canonical_json(dict(champions)))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(artifacts / CHAMPION_FILE)
+
+
+def load_champion(artifacts: Path, name: str, schema: ServedInputs) -> SegmentsModel | NextPurchaseModel | None:
+    """The version of a model that is to be served, or None before the first promotion.
+
+    Raises:
+        ArtifactRefused: it is damaged (ArtifactDamaged) or does not fit the schema (ArtifactMismatch).
+    """
+    champion = read_champions(artifacts).get(name)
+    if champion is None:
+        return None
+    return load_model(artifacts, name, champion["version"], schema=schema, sha256=champion["sha256"])
