@@ -1,0 +1,225 @@
+"""Writing to the lake: rows are gathered aside, put in order, and become live by one replaced manifest.
+
+A kill at any moment leaves the manifest as it was or as it will be. What was written in vain is swept by the next
+writer, which is alone: an flock is held from the first row to the commit.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.contract import EVENT_SCHEMA
+from features.faults import CallersMistake
+from features.lake import N_BUCKETS, SQL_TYPES, Lake, instant_us, quoted
+from features.lake_manifest import LakeFile, Manifest, sha256_of, sync_folder, write_manifest
+
+MEMORY_LIMIT = "3GB"
+THREADS = 2
+
+_COLUMNS = ", ".join(f"{name}::{SQL_TYPES[name]} AS {name}" for name in EVENT_SCHEMA.names)
+_REQUIRED = tuple(field.name for field in EVENT_SCHEMA if not field.nullable)
+
+
+@contextmanager
+def open_writer(lake: Lake) -> Iterator[LakeWriter]:
+    """The lake's only writer for as long as the context lasts; committed on leaving it without an error."""
+    lake.root.mkdir(parents=True, exist_ok=True)
+    with _alone(lake.root):
+        sweep(lake)
+        staging = lake.root / "staging"
+        staging.mkdir()
+        try:
+            writer = LakeWriter(lake, staging=staging)
+            yield writer
+            writer.commit()
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def limited_connection(database: Path | None, *, spill: Path) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection that stays within memory, spills to `spill`, and calls every time UTC."""
+    connection = duckdb.connect(":memory:" if database is None else str(database))
+    connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'; SET threads = {THREADS}; SET TimeZone = 'UTC'")
+    connection.execute(f"SET preserve_insertion_order = false; SET temp_directory = {quoted(spill)}")
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def sweep(lake: Lake) -> None:
+    """Removes what no manifest names: leftovers of killed writers, and files retired before the last commit."""
+    shutil.rmtree(lake.root / "staging", ignore_errors=True)
+    manifest = lake.manifest()
+    kept = {file.path for file in manifest.files} | set(manifest.retired)
+    for path in (lake.root / "events").glob("month=*/bucket=*/*"):
+        if path.relative_to(lake.root).as_posix() not in kept:
+            path.unlink(missing_ok=True)
+
+
+class LakeWriter:
+    """Gathers rows for one commit."""
+
+    def __init__(self, lake: Lake, *, staging: Path) -> None:
+        self.lake = lake
+        self.staging = staging
+        self._rows = staging / "rows"
+        self._rows.mkdir()
+        self._manifest = lake.manifest()
+        self._added: list[LakeFile] = []
+        self._retired: set[str] = set()
+        self._n_parts = 0
+
+    def write(self, rows: pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]) -> None:
+        """Adds rows of EVENT_SCHEMA (columns may be in any order; nullable ones may be left out).
+
+        Raises:
+            CallersMistake: a column is missing, unknown, of another type, or null where it may not be.
+        """
+        if isinstance(rows, pa.Table):
+            batches: Iterable[pa.RecordBatch] = rows.to_batches(max_chunksize=100_000)
+        else:
+            batches = [rows] if isinstance(rows, pa.RecordBatch) else rows
+        with pq.ParquetWriter(self._next_part(), EVENT_SCHEMA, compression="snappy") as part:
+            for batch in batches:
+                part.write_batch(_as_events(batch))
+
+    def write_query(self, connection: duckdb.DuckDBPyConnection, query: str) -> None:
+        """Adds the rows of a query over `connection` that yields EVENT_SCHEMA's columns."""
+        connection.execute(
+            f"COPY (SELECT {_COLUMNS} FROM ({query})) TO {quoted(self._next_part())} (FORMAT parquet, COMPRESSION snappy)"
+        )
+
+    def supersede(self, event_ids: pa.Table, *, at: datetime) -> None:
+        """Closes the standing versions of events (column `event_id`) at an instant; write their new versions too."""
+        with limited_connection(None, spill=self.staging / "spill") as connection:
+            connection.register("superseded", event_ids)
+            self.lake.register_versions(connection)
+            condition = "superseded_at IS NULL AND event_id IN (SELECT event_id FROM superseded)"
+            found = connection.execute(f"SELECT DISTINCT filename FROM event_versions WHERE {condition}").fetchall()
+            instant = f"make_timestamp({instant_us(at)})"
+            closed = f"CASE WHEN {condition} THEN {instant} ELSE superseded_at END AS superseded_at"
+            names = {str(self.lake.root / file.path): file for file in self._manifest.files}
+            for (filename,) in found:
+                file = names[filename]
+                scan = f"read_parquet({quoted(filename)}, hive_partitioning = false)"
+                self._add(connection, f"SELECT * REPLACE ({closed}) FROM {scan}", folder=Path(file.path).parent)
+                self._retired.add(file.path)
+
+    def commit(self) -> None:
+        """Puts what was gathered into the lake. Nothing gathered: nothing changes, not even the manifest."""
+        with limited_connection(None, spill=self.staging / "spill") as connection:
+            for partition in self._partitions(connection):
+                month, bucket = (part.partition("=")[2] for part in partition.parts[-2:])
+                folder = Path("events") / f"month={month}" / f"bucket={int(bucket):02d}"
+                self._add(connection, f"SELECT * FROM read_parquet({quoted(partition / '*.parquet')})", folder=folder)
+        if not self._added and not self._retired:
+            return
+        kept = tuple(file for file in self._manifest.files if file.path not in self._retired)
+        for folder in {(self.lake.root / file.path).parent for file in self._added}:
+            sync_folder(folder)
+        write_manifest(self.lake.manifest_path, Manifest(kept + tuple(self._added), tuple(self._retired)))
+
+    def _next_part(self) -> Path:
+        self._n_parts += 1
+        return self._rows / f"{self._n_parts:06d}.parquet"
+
+    def _partitions(self, connection: duckdb.DuckDBPyConnection) -> Sequence[Path]:
+        if not self._n_parts:
+            return []
+        target = self.staging / "partitions"
+        connection.execute(
+            "SET partitioned_write_max_open_files = 2000; SET partitioned_write_flush_threshold = 2000000"
+        )
+        connection.execute(
+            f"COPY (SELECT *, strftime(occurred_at, '%Y-%m') AS month_, customer_key % {N_BUCKETS} AS bucket_ "
+            f"FROM read_parquet({quoted(self._rows / '*.parquet')}, hive_partitioning = false)) "
+            f"TO {quoted(target)} (FORMAT parquet, COMPRESSION snappy, PARTITION_BY (month_, bucket_))"
+        )
+        shutil.rmtree(self._rows)
+        return sorted(target.glob("month_=*/bucket_=*"))
+
+    def _add(self, connection: duckdb.DuckDBPyConnection, query: str, *, folder: Path) -> None:
+        path = folder / f"{uuid.uuid4().hex}.parquet"
+        target = self.lake.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        connection.execute(
+            f"COPY (SELECT {_COLUMNS} FROM ({query}) ORDER BY customer_key, occurred_at, event_id, received_at) "
+            f"TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd, PRESERVE_ORDER true)"
+        )
+        figures = connection.execute(
+            "SELECT count(*), count(superseded_at), epoch_us(min(occurred_at)), epoch_us(max(occurred_at)), "
+            f"min(customer_key) FROM read_parquet({quoted(target)})"
+        ).fetchone()
+        if figures is None or not figures[0]:
+            target.unlink()
+            return
+        n_rows, n_superseded, first_us, last_us, a_key = figures
+        with target.open("rb") as file:
+            os.fsync(file.fileno())
+        self._added.append(
+            LakeFile(
+                path=path.as_posix(),
+                bucket=a_key % N_BUCKETS,
+                n_rows=n_rows,
+                n_superseded=n_superseded,
+                first_us=first_us,
+                last_us=last_us,
+                n_bytes=target.stat().st_size,
+                sha256=sha256_of(target),
+            )
+        )
+
+
+def _as_events(batch: pa.RecordBatch) -> pa.RecordBatch:
+    unknown = sorted(set(batch.schema.names) - set(EVENT_SCHEMA.names))
+    missing = sorted(set(_REQUIRED) - set(batch.schema.names))
+    if unknown or missing:
+        raise CallersMistake(
+            f"Asked to write events, but columns {unknown or 'none'} are unknown and {missing or 'none'} missing. "
+            "The columns are those of features.contract.EVENT_SCHEMA."
+        )
+    arrays = []
+    for field in EVENT_SCHEMA:
+        if field.name not in batch.schema.names:
+            arrays.append(pa.nulls(batch.num_rows, field.type))
+            continue
+        column = batch.column(field.name)
+        if not field.nullable and column.null_count:
+            raise CallersMistake(
+                f"Asked to write events, but {column.null_count} have no {field.name}; each needs one."
+            )
+        try:
+            arrays.append(column.cast(field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise CallersMistake(
+                f"Asked to write events with {field.name} as {column.type}, but it is {field.type}: {error}"
+            ) from error
+    return pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    with (root / "writer.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise CallersMistake(
+                f"Asked to write to the lake {root}, but process {holder} is writing to it. One import runs at a time: "
+                "wait until it ends."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
