@@ -6,6 +6,8 @@ The schema belongs to its readers; `serving.ledger` writes it. Instants are int6
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -58,21 +60,39 @@ CREATE INDEX IF NOT EXISTS outcomes_of_decision ON outcomes (decision_id);
 """
 
 
-def read_decisions(database: Path) -> pd.DataFrame:
-    """Every decision, one row each, `decided_at` as UTC timestamps; empty where nothing was decided yet."""
-    return _read(database, "decisions", ["decided_at"])
+def read_decisions(database: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Every decision, one row each, `decided_at` as UTC timestamps; empty where nothing was decided yet.
+
+    Args:
+        database: the workspace's database; reading creates neither it nor its tables.
+        columns: only these; every column where none is named. The JSON columns are by far the largest.
+    """
+    return _read(database, "decisions", columns=columns, instants=("decided_at",))
 
 
-def read_outcomes(database: Path) -> pd.DataFrame:
+def read_outcomes(database: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
     """Every outcome, one row each, `occurred_at` and `received_at` as UTC timestamps."""
-    return _read(database, "outcomes", ["occurred_at", "received_at"])
+    return _read(database, "outcomes", columns=columns, instants=("occurred_at", "received_at"))
 
 
-def _read(database: Path, table: str, instants: list[str]) -> pd.DataFrame:
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with sqlite3.connect(database) as connection:
-        connection.executescript(SCHEMA)
-        frame = pd.read_sql_query(f"SELECT * FROM {table}", connection)
-    for column in instants:
-        frame[column] = pd.to_datetime(frame[column], unit="us", utc=True)
+def _read(database: Path, table: str, *, columns: Sequence[str], instants: Sequence[str]) -> pd.DataFrame:
+    wanted = ", ".join(columns) or "*"
+    query = f"SELECT {wanted} FROM {table}"
+    with closing(sqlite3.connect(database if _has_table(database, table) else ":memory:")) as connection:
+        if table not in _tables(connection):
+            connection.executescript(SCHEMA)
+        frame = pd.read_sql_query(query, connection)
+    for column in set(instants) & set(frame.columns):
+        frame[column] = pd.to_datetime(frame[column].astype("int64"), unit="us", utc=True)
     return frame
+
+
+def _has_table(database: Path, table: str) -> bool:
+    if not database.is_file():
+        return False
+    with closing(sqlite3.connect(database)) as connection:
+        return table in _tables(connection)
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

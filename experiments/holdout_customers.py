@@ -1,0 +1,84 @@
+"""One row a customer from the ledger: arm, first decision, and what followed within the window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from experiments.records import HOLDOUT, PERSONALISED
+
+DECISION_COLUMNS = ("customer_key", "decided_at", "placement", "arm", "arm_probability")
+OUTCOME_COLUMNS = ("customer_key", "outcome", "goal", "value", "occurred_at", "received_at")
+
+
+@dataclass(frozen=True, slots=True)
+class HoldoutQuestion:
+    """What was asked, with every default filled in.
+
+    Attributes:
+        goal: the brand's goal that counts as success.
+        window_days: how long after a customer's first decision success may come.
+        as_of: the instant we stand at; nothing later is looked at.
+        since: decisions before it are left out; None for all.
+        placement: only decisions of this placement; None for all.
+        margin_rate: the share of a conversion's value that is margin; None where the goal has no value.
+    """
+
+    goal: str
+    window_days: float
+    as_of: datetime
+    since: datetime | None = None
+    placement: str | None = None
+    margin_rate: float | None = None
+
+    @property
+    def window(self) -> timedelta:
+        """The window's length."""
+        return timedelta(days=self.window_days)
+
+
+def first_decisions(decisions: pd.DataFrame, question: HoldoutQuestion) -> tuple[pd.DataFrame, int]:
+    """One row a customer: arm and instant of the first decision; and how many were seen in both arms."""
+    keep = (decisions["decided_at"] < question.as_of) & decisions["arm"].isin((PERSONALISED, HOLDOUT))
+    if question.since is not None:
+        keep &= decisions["decided_at"] >= question.since
+    if question.placement is not None:
+        keep &= decisions["placement"] == question.placement
+    kept = decisions.loc[keep].sort_values(["decided_at", "customer_key"], kind="stable")
+    first = kept.drop_duplicates("customer_key")
+    n_mixed = len(kept.drop_duplicates(["customer_key", "arm"])) - len(first)
+    is_holdout = first["arm"].to_numpy() == HOLDOUT
+    probability = first["arm_probability"].to_numpy(dtype=np.float64)
+    customers = pd.DataFrame(
+        {
+            "customer_key": first["customer_key"].to_numpy(),
+            "first_decided_at": first["decided_at"].array,
+            "is_holdout": is_holdout,
+            "holdout_probability": np.where(is_holdout, probability, 1.0 - probability),
+        }
+    )
+    return customers, n_mixed
+
+
+def with_outcomes(customers: pd.DataFrame, outcomes: pd.DataFrame, question: HoldoutQuestion) -> pd.DataFrame:
+    """Adds whether the window is closed, whether the goal was reached within it, and what that was worth."""
+    table = customers.assign(is_closed=customers["first_decided_at"] + question.window <= question.as_of)
+    reached = outcomes.loc[
+        (outcomes["outcome"] == "converted")
+        & (outcomes["goal"] == question.goal)
+        & (outcomes["received_at"] < question.as_of),
+        ["customer_key", "occurred_at", "value"],
+    ].merge(table[["customer_key", "first_decided_at"]], on="customer_key")
+    since = reached["occurred_at"] - reached["first_decided_at"]
+    within = reached[(since >= timedelta(0)) & (since < question.window)]
+    by_customer = within.groupby("customer_key")["value"].agg(["size", "sum"])
+    n_conversions = by_customer["size"].reindex(table["customer_key"]).fillna(0).to_numpy(dtype=np.float64)
+    revenue = by_customer["sum"].reindex(table["customer_key"]).fillna(0.0).to_numpy(dtype=np.float64)
+    return table.assign(
+        converted=(n_conversions > 0).astype(np.float64),
+        revenue=revenue,
+        margin=revenue * (question.margin_rate or 0.0),
+    )
