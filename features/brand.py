@@ -1,10 +1,13 @@
-"""The brand: `brand.yaml` as frozen types that refuse to be wrong on their own."""
+"""The brand: `brand.yaml` as frozen types that refuse to be wrong on their own, and its loader."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+if TYPE_CHECKING:
+    from features.workspace import Workspace
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$")]
@@ -23,6 +26,7 @@ class Voice(_Part):
     particles: tuple[str, ...] = ()
     emoji: bool = True
     calendar: Literal["gregorian", "buddhist"] = "gregorian"
+    formatting_locale: Locale | None = None  # whose money, numbers and dates: en-IN writes ₹1,00,000
 
 
 class Trait(_Part):
@@ -136,3 +140,18 @@ class Brand(_Part):
     placements: Annotated[dict[Name, Placement], Field(min_length=1)]
     policy: Policy = Policy()
     freshness: Freshness = Freshness()
+
+
+def load_brand(workspace: Workspace) -> Brand:
+    """The brand of a workspace.
+
+    Raises:
+        InvalidFile: `brand.yaml` is wrong; with every fault, its line, value, rule and the closest valid name.
+    """
+    from features.brand_checks import read_brand
+    from features.faults import InvalidFile
+
+    brand, faults = read_brand(workspace.brand_file)
+    if brand is None or faults:
+        raise InvalidFile(workspace.brand_file, faults)
+    return brand

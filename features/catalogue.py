@@ -1,13 +1,15 @@
-"""The catalogue: `catalogue.yaml`, every action a message or an offer with a rendering a locale."""
+"""The catalogue: `catalogue.yaml`, every action a message or an offer with a rendering a locale, and its loader."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from features.brand import Locale, Name, Rate, _Part
+from features.brand import Brand, Locale, Name, Rate, _Part
+
+if TYPE_CHECKING:
+    from features.workspace import Workspace
 
 NOTHING = "nothing"
 Stage = Literal["awareness", "consideration", "conversion", "loyalty"]
@@ -15,7 +17,7 @@ STAGES: tuple[Stage, ...] = ("awareness", "consideration", "conversion", "loyalt
 
 
 class Slot(_Part):
-    """A value that a rendering takes: a CEL expression over the customer's variables, with a default where one is said."""
+    """A value that a rendering takes: a CEL expression over the customer's variables, with a default or without."""
 
     expression: str
     default: str | float | None = None
@@ -72,16 +74,16 @@ class Action(_Part):
     goal: Name
     channels: Annotated[tuple[Name, ...], Field(min_length=1)]
     placements: Annotated[tuple[Name, ...], Field(min_length=1)]
-    valid_from: datetime | None = None
-    valid_until: datetime | None = None
+    valid_from: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
     when: str | None = None
     value: Annotated[float, Field(ge=0)]
     expected_rate: Rate
     incentive: Incentive | None = None
     tags: tuple[Name, ...] = ()
-    slots: dict[Name, Slot] = {}
+    slots: dict[Name, Slot] = Field(default_factory=dict)
     renderings: Annotated[dict[Locale, Rendering], Field(min_length=1)]
-    templates: dict[Locale, Template] = {}
+    templates: dict[Locale, Template] = Field(default_factory=dict)
 
 
 class Catalogue(_Part):
@@ -95,3 +97,19 @@ class Catalogue(_Part):
             if action.id == action_id:
                 return action
         raise KeyError(action_id)
+
+
+def load_catalogue(workspace: Workspace, brand: Brand) -> Catalogue:
+    """The catalogue of a workspace, checked against its brand.
+
+    Raises:
+        InvalidFile: `catalogue.yaml` is wrong, alone or beside the brand; with every fault, its line, value, rule and
+            the closest valid name.
+    """
+    from features.catalogue_checks import read_catalogue
+    from features.faults import InvalidFile
+
+    catalogue, faults = read_catalogue(workspace, brand)
+    if catalogue is None or faults:
+        raise InvalidFile(workspace.catalogue_file, faults)
+    return catalogue

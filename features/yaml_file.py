@@ -16,6 +16,8 @@ from features.faults import CallersMistake, Fault, InvalidFile
 
 Location = tuple[str | int, ...]
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it is built in: ten times faster
+
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, object] = {"true": True, "false": False, "null": None, "~": None, "": None}
@@ -98,7 +100,7 @@ class _Reading:
                 self.fault(at, key_node, "has a key that is a list or a mapping", "A key is a plain word.")
                 continue
             key, location = key_node.value, (*at, key_node.value)
-            if key == "<<" and key_node.style is None:
+            if key == "<<" and not key_node.style:
                 for source in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
                     whole = self.value(source, at)
                     merged = {**(whole if isinstance(whole, dict) else {}), **merged}
@@ -118,7 +120,7 @@ class _Reading:
 
 def _scalar(node: yaml.ScalarNode) -> object:
     text: str = node.value
-    if node.style is not None or node.tag == "!":
+    if node.style or node.tag == "!":
         return text
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
@@ -137,11 +139,15 @@ def read_yaml(path: Path) -> YamlFile:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidFile(path, [Fault("the file", f"byte {error.start} is not UTF-8.", "Save it as UTF-8.")]) from error
+        raise InvalidFile(
+            path, [Fault("the file", f"byte {error.start} is not UTF-8.", "Save it as UTF-8.")]
+        ) from error
     except OSError as error:
-        raise CallersMistake(f"Asked to read '{path}', but {error.strerror}. It is written by 'rapport init'.") from error
+        raise CallersMistake(
+            f"Asked to read '{path}', but {error.strerror}. It is written by 'rapport init'."
+        ) from error
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         raise InvalidFile(path, [_syntax_fault(error)]) from error
     if node is None:

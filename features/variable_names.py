@@ -1,0 +1,30 @@
+"""The names that expressions know of every brand, whatever its traits and features are."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class VariableType(Enum):
+    """What a variable of an expression holds."""
+
+    TEXT = "text"
+    TEXTS = "list of texts"
+    NUMBER = "number"
+    FLAG = "true or false"
+    INSTANT = "instant"
+
+
+CONTEXT_VARIABLES: dict[str, VariableType] = {
+    "segment": VariableType.TEXT,
+    "stage": VariableType.TEXT,
+    "purchase_propensity": VariableType.NUMBER,
+    "locale": VariableType.TEXT,
+    "channel": VariableType.TEXT,
+    "placement": VariableType.TEXT,
+    "intent": VariableType.TEXT,
+    "inbound_text": VariableType.TEXT,
+    "is_known": VariableType.FLAG,
+}
+
+RESERVED_NAMES = frozenset(CONTEXT_VARIABLES) | {"true", "false", "null", "in", "size", "int", "double", "string"}
