@@ -26,7 +26,6 @@ from experiments.holdout_customers import (
     with_outcomes,
 )
 from experiments.metrics import (
-    MIN_CONVERTED,
     MIN_CUSTOMERS,
     Estimate,
     NotEstimable,
@@ -34,7 +33,8 @@ from experiments.metrics import (
     SampleRatio,
     difference_of_means,
     difference_of_rates,
-    relative_difference,
+    relative_difference_of_means,
+    relative_difference_of_rates,
     sample_ratio,
 )
 from experiments.records import HOLDOUT, PERSONALISED, read_decisions, read_outcomes
@@ -249,11 +249,8 @@ def _uplift(samples: dict[str, pd.DataFrame], metric: str, reason: NotEstimable 
     treatment = Sample.of(samples[PERSONALISED][metric].to_numpy(dtype=np.float64))
     control = Sample.of(samples[HOLDOUT][metric].to_numpy(dtype=np.float64))
     if metric == "converted":
-        return Uplift(difference_of_rates(treatment, control), relative_difference(treatment, control))
-    return Uplift(
-        difference_of_means(treatment, control),
-        relative_difference(treatment, control, min_converted=MIN_CONVERTED),
-    )
+        return Uplift(difference_of_rates(treatment, control), relative_difference_of_rates(treatment, control))
+    return Uplift(difference_of_means(treatment, control), relative_difference_of_means(treatment, control))
 
 
 def _arm_result(table: pd.DataFrame, closed: pd.DataFrame, *, is_holdout: bool) -> ArmResult:

@@ -99,7 +99,6 @@ def test_95_percent_intervals_hold_the_truth_in_91_to_98_percent_of_seeds(case: 
                 estimated[name] += 1
                 held[name] += estimate.low <= true_value <= estimate.high
     coverage = {name: held[name] / estimated[name] for name in truth}
-    print(case, {name: (round(share, 3), estimated[name]) for name, share in coverage.items()}, "alarms", alarms)
     assert alarms <= 2
     assert min(estimated.values()) >= 0.7 * SEEDS
     assert all(0.91 <= share <= 0.98 for share in coverage.values()), coverage
