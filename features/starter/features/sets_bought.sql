@@ -2,8 +2,8 @@
 --
 -- One SELECT over the view `events`, one row a customer: `customer_key` and numeric columns. Each column becomes a
 -- feature under its name: offline, online, in training, in explanations and in the catalogue's expressions
--- (n_products_bought >= 3.0). The view holds only what was known before the instant that the features are made for,
--- which a query may name as $as_of; clocks, files and randomness are refused. `rapport features check sets_bought` tries it.
+-- (n_products_bought >= 3.0). The view holds only what was known before the instant that the features are made for;
+-- clocks, files and randomness are refused. `rapport features check sets_bought` tries it.
 WITH bought AS (
     SELECT customer_key, UNNEST(products).product_id AS product_id, order_id
     FROM events

@@ -1,0 +1,48 @@
+"""The variables that a brand's expressions may name, with their types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from features.brand import Brand, Trait
+from features.variable_names import CONTEXT_VARIABLES, VariableType
+from features.workspace import Workspace
+
+_TRAIT_TYPES: dict[str, VariableType] = {
+    "choice": VariableType.TEXT,
+    "choices": VariableType.TEXTS,
+    "number": VariableType.NUMBER,
+    "date": VariableType.INSTANT,
+    "boolean": VariableType.FLAG,
+    "text": VariableType.TEXT,
+}
+
+
+def variables_of(brand: Brand, brand_features: Mapping[str, VariableType] | None = None) -> dict[str, VariableType]:
+    """The names an expression may use: the decision's context, propensities, traits and features.
+
+    Args:
+        brand: whose horizons and traits they are.
+        brand_features: the features of that brand, as `feature_variables` gives them.
+    """
+    propensities = {f"purchase_propensity_{days}d": VariableType.NUMBER for days in brand.horizons_days}
+    traits = {name: trait_type(trait) for name, trait in brand.traits.items()}
+    return {**(brand_features or {}), **CONTEXT_VARIABLES, **propensities, **traits}
+
+
+def trait_type(trait: Trait) -> VariableType:
+    """What an expression sees of a trait."""
+    return _TRAIT_TYPES[trait.type]
+
+
+def feature_variables(brand: Brand, workspace: Workspace) -> dict[str, VariableType]:
+    """The features of a brand, its own SQL included: model inputs as numbers, instants as instants.
+
+    Raises:
+        InvalidFile: one of the brand's own `features/*.sql` may not be used.
+    """
+    from features.schema import feature_schema
+
+    schema = feature_schema(brand, workspace)
+    numbers = dict.fromkeys((*schema.numeric, *schema.model_inputs), VariableType.NUMBER)
+    return {**numbers, **dict.fromkeys(schema.instants, VariableType.INSTANT)}
