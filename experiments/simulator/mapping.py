@@ -1,0 +1,3 @@
+"""The mapping of the simulator's export."""
+
+MAPPING = ""

@@ -1,0 +1,285 @@
+"""The latent truth of a simulated brand: every customer's true response to every action, known here and nowhere else.
+
+`World` stands at an instant (`now`, a midnight UTC) and knows each customer's latent state then. It answers what would
+happen (`order_probability`, `respond`, `true_uplift`) and plays days on (`simulate_week`), which moves it. Nothing
+outside the simulator, the demo and the tests may read it: the architecture test of the simulator says so.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from experiments.simulator import behaviour as b
+from experiments.simulator import kinds as k
+from experiments.simulator.calendar import Season, season
+from experiments.simulator.history import Batch, Plan, customer_names
+from experiments.simulator.ordering import Effects, Touches, effects_of, orders_expected
+from experiments.simulator.population import Population, State, type_f, type_i
+from experiments.simulator.tables import DAY_US
+from features.catalogue import NOTHING
+from features.faults import CallersMistake, closest_name
+
+TRUTH_FOLDER = "truth"
+PLAYABLE_DAYS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """An order that will be sent back later."""
+
+    customer: int
+    time_us: int
+    order_id: str
+    total: float
+
+
+@dataclass(slots=True)
+class Exposed:
+    """What true_uplift needs of a customer: the state at the first exposure, then every action with its time."""
+
+    state: State
+    first_at_us: int
+    is_personalised: bool
+    actions: list[int] = field(default_factory=list)
+    at_us: list[int] = field(default_factory=list)
+
+
+class World:
+    """The truth at an instant.
+
+    Args:
+        plan: what was simulated to get here.
+        population: who the customers are.
+        state: where they stand now.
+        day: the world's day that begins now.
+        effects: actions that may still be felt.
+    """
+
+    def __init__(self, plan: Plan, population: Population, state: State, *, day: int, effects: Effects) -> None:
+        self.plan = plan
+        self.population = population
+        self.state = state
+        self.day = day
+        self.effects = effects
+        self.refunds: list[Refund] = []
+        self.exposed: dict[int, Exposed] = {}
+
+    @classmethod
+    def at_the_end(cls, plan: Plan, batches: Sequence[Batch]) -> World:
+        """The world where the history ends."""
+        population = Population.joined([batch.population for batch in batches])
+        state = State(*(np.concatenate([getattr(batch.state, f.name) for batch in batches]) for f in fields(State)))
+        return cls(plan, population, state, day=plan.days, effects=Effects.none())
+
+    @classmethod
+    def load(cls, folder: Path) -> World:
+        """Reads the world that `rapport simulate` has left beside its export.
+
+        Raises:
+            CallersMistake: there is no truth in that folder.
+        """
+        plan_file = folder / TRUTH_FOLDER / "plan.json"
+        if not plan_file.is_file():
+            raise CallersMistake(
+                f"Asked for the simulated world of '{folder}', but it has no {TRUTH_FOLDER}/plan.json. "
+                f"Only a folder that 'rapport simulate --out {folder}' has written has one."
+            )
+        stored = json.loads(plan_file.read_text(encoding="utf-8"))
+        plan = Plan(stored["customers"], stored["days"], stored["seed"], dt.date.fromisoformat(stored["end"]))
+        with np.load(folder / TRUTH_FOLDER / "world.npz", allow_pickle=False) as arrays:
+            population = Population(**{f.name: arrays[f"population_{f.name}"] for f in fields(Population)})
+            state = State(**{f.name: arrays[f"state_{f.name}"] for f in fields(State)})
+        return cls(plan, population, state, day=plan.days, effects=Effects.none())
+
+    def save(self, folder: Path) -> None:
+        """Writes the truth where the history ends into the folder's `truth/`."""
+        if self.day != self.plan.days:
+            raise CallersMistake(
+                f"Asked to save the world on day {self.day}, but only the end of the history, day {self.plan.days}, "
+                f"can be saved: what was played since is in nobody's file. Save before simulate_week."
+            )
+        truth = folder / TRUTH_FOLDER
+        truth.mkdir(parents=True, exist_ok=True)
+        arrays = {f"population_{f.name}": getattr(self.population, f.name) for f in fields(Population)}
+        arrays |= {f"state_{f.name}": getattr(self.state, f.name) for f in fields(State)}
+        np.savez(truth / "world.npz", **arrays)
+        plan = {
+            "customers": self.plan.customers,
+            "days": self.plan.days,
+            "seed": self.plan.seed,
+            "end": self.plan.end.isoformat(),
+        }
+        (truth / "plan.json").write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+
+    @property
+    def now(self) -> dt.datetime:
+        """The instant at which the world stands: a midnight UTC."""
+        return dt.datetime.combine(self.plan.first, dt.time(), dt.UTC) + dt.timedelta(days=self.day)
+
+    @cached_property
+    def customer_ids(self) -> pa.Array:
+        """Every customer's id as the export writes it, in the population's order."""
+        return customer_names(0, len(self.population))
+
+    @cached_property
+    def season(self) -> Season:
+        """The season of the history and of the days that can still be played."""
+        return season(self.plan.first, n_days=self.plan.days + PLAYABLE_DAYS)
+
+    # -- what would happen ---------------------------------------------------------------------------------------
+
+    def order_probability(
+        self, customer_ids: Sequence[str], action_id: str | Sequence[str], at: dt.datetime, window_days: float = 7.0
+    ) -> type_f:
+        """The true P(at least one order in [at, at + window_days)) of each customer who gets the action at `at`.
+
+        Conditional on the latent state now, with no order between now and `at`.
+
+        Args:
+            customer_ids: the export's ids; one may occur several times.
+            action_id: one for all, or one a customer; "nothing" where nothing is said.
+            at: an aware instant, not before `now`.
+            window_days: length of the window, more than 0.
+        """
+        index, action = self.index_of(customer_ids), self._actions(action_id, len(customer_ids))
+        at_us = self.microseconds(at)
+        touches = self._touches(np.arange(len(index)), action, np.full(len(index), at_us))
+        by_day = self.expected_by_day(index, touches, start_us=at_us, window_days=window_days)
+        return np.asarray(-np.expm1(-by_day.sum(axis=0)))
+
+    def expected_by_day(
+        self,
+        index: type_i,
+        touches: Touches,
+        *,
+        start_us: int,
+        window_days: float,
+        state: State | None = None,
+        earlier: Effects | None = None,
+    ) -> type_f:
+        """Orders expected a day of the window, given no order before: (n_days, n), partial days at both ends.
+
+        Args:
+            index: customers, by position in the population.
+            touches: what they get in the window; its customers count within `index`.
+            start_us: the window's start.
+            window_days: its length.
+            state: theirs at the start; default their state now.
+            earlier: effects still felt, by position in `index`; default those of the world now.
+        """
+        people = self.population.take(index)
+        state = self.state.take(index) if state is None else state
+        effects = self._felt_by(index) if earlier is None else earlier
+        effects = effects.and_also(effects_of(touches, people, state, season=self.season))
+        end_us = start_us + round(window_days * DAY_US)
+        first, last = self._day_part(start_us)[0], self._day_part(end_us - 1)[0]
+        self._check_day(last)
+        rows = []
+        for day in range(first, last + 1):
+            low, high = (np.full(len(index), self._part_within(day, us)) for us in (start_us, end_us))
+            between = (b.share_of_day(people.region, low), b.share_of_day(people.region, high))
+            expected, _ = orders_expected(people, state, effects, day=day, season=self.season, between=between)
+            rows.append(expected)
+        return np.stack(rows)
+
+    # -- from outside names to positions ---------------------------------------------------------------------------
+
+    def index_of(self, customer_ids: Sequence[str]) -> type_i:
+        """Positions in the population of customers by id.
+
+        Raises:
+            CallersMistake: an id is not of this world.
+        """
+        index = np.empty(len(customer_ids), dtype=np.int64)
+        for position, customer_id in enumerate(customer_ids):
+            number = customer_id[1:]
+            if not (customer_id[:1] == "C" and number.isdigit() and int(number) < len(self.population)):
+                raise CallersMistake(
+                    f"Asked for customer '{customer_id}', who is not of this simulated world. Its customers are "
+                    f"'{self.customer_ids[0]}' … '{self.customer_ids[-1]}': name one of them."
+                )
+            index[position] = int(number)
+        return index
+
+    def action_index(self, action_id: str) -> int:
+        """The position of an action.
+
+        Raises:
+            CallersMistake: the simulated customers have no response to an action of that name.
+        """
+        if action_id not in k.ACTION_INDEX:
+            closest = closest_name(action_id, k.ACTIONS)
+            hint = f" Closest: '{closest}'." if closest else ""
+            raise CallersMistake(
+                f"Asked for the response to action '{action_id}', which the simulated customers do not know. "
+                f"They respond to the starter's actions: {', '.join(k.ACTIONS)}.{hint}"
+            )
+        return k.ACTION_INDEX[action_id]
+
+    def _actions(self, action_id: str | Sequence[str], n: int) -> type_i:
+        if isinstance(action_id, str):
+            return np.full(n, self.action_index(action_id))
+        if len(action_id) != n:
+            raise CallersMistake(
+                f"Asked with {n} customers and {len(action_id)} actions; give one action for all or one a customer."
+            )
+        return np.array([self.action_index(name) for name in action_id], dtype=np.int64)
+
+    def microseconds(self, at: dt.datetime) -> int:
+        """The instant in microseconds since the epoch.
+
+        Raises:
+            CallersMistake: it has no time zone, or lies before `now`.
+        """
+        if at.tzinfo is None:
+            raise CallersMistake(f"Asked for {at.isoformat()}, which has no time zone. Give an aware datetime, as UTC.")
+        if at < self.now:
+            raise CallersMistake(
+                f"Asked for {at.isoformat()}, but this world already stands at {self.now.isoformat()}: what lies "
+                f"before has happened. Ask for now or later, or load the world anew."
+            )
+        return round((at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) / dt.timedelta(microseconds=1))
+
+    def _touches(self, customer: type_i, action: type_i, at_us: type_i) -> Touches:
+        said = action > 0
+        day, rest = np.divmod(at_us - self.plan.origin_us, DAY_US)
+        return Touches(customer[said], action[said], day[said], (rest / DAY_US)[said])
+
+    def _day_part(self, instant_us: int) -> tuple[int, float]:
+        day, rest = divmod(instant_us - self.plan.origin_us, DAY_US)
+        return day, rest / DAY_US
+
+    def _part_within(self, day: int, instant_us: int) -> float:
+        return min(max((instant_us - self.plan.origin_us) / DAY_US - day, 0.0), 1.0)
+
+    def _check_day(self, day: int) -> None:
+        if day >= self.plan.days + PLAYABLE_DAYS:
+            raise CallersMistake(
+                f"Asked for day {day}, but this world has a calendar of {PLAYABLE_DAYS} days after its history only. "
+                f"Simulate a history that ends later."
+            )
+
+    def _felt_by(self, index: type_i) -> Effects:
+        """The world's effects, by position in `index`."""
+        if not len(self.effects.customer):
+            return Effects.none()
+        order = np.argsort(self.effects.customer, kind="stable")
+        whose = self.effects.customer[order]
+        low, high = np.searchsorted(whose, index), np.searchsorted(whose, index, side="right")
+        count = high - low
+        position = np.repeat(np.arange(len(index)), count)
+        offset = np.arange(len(position)) - np.repeat(np.cumsum(count) - count, count)
+        chosen = order[low[position] + offset]
+        effects = self.effects
+        return Effects(position, effects.day[chosen], effects.share[chosen], effects.lift[chosen], effects.pull[chosen])
+
+
+__all__ = ["NOTHING", "Exposed", "Refund", "World"]
