@@ -13,7 +13,7 @@ from experiments.simulator.population import NEVER, Population, type_b, type_f, 
 from experiments.simulator.purchases import MINUTE_US, add_product_events
 from experiments.simulator.tables import CAMPAIGNS, CHANNELS, DAY_US, EventRows, instants
 
-VIEWS_A_VISIT = 2.6
+VIEWS_A_VISIT = 3.0
 _CARTS_A_VISIT = 0.14
 _NEWSLETTER_WEEKDAY = 1
 _VISITS_ONCE_LAPSED = 0.12
