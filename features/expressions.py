@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Any
 
 import cel
 
@@ -49,7 +48,7 @@ class InvalidExpression(CallersMistake):
         )
 
 
-class UnknownName(LookupError):
+class UnknownName(LookupError):  # noqa: N818 - it says what is not known, not what went wrong
     """Something that an expression needs is not known of this customer."""
 
     def __init__(self, name: str) -> None:
@@ -197,7 +196,7 @@ def has_value(value: object) -> bool:
     return value is not None and value == value
 
 
-def _as_cel(value: object, kind: VariableType) -> Any:
+def _as_cel(value: object, kind: VariableType) -> object:
     """The value as CEL takes it, or None where it is not known or not of its type."""
     if value is None or value != value:
         return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -40,7 +40,7 @@ class Style:
         """A number with the locale's groups and decimal sign, three decimals at most."""
         return str(format_decimal(value, locale=_babel(self.locale)))
 
-    def date(self, instant: date | datetime | str | int, width: str = "long") -> str:
+    def date(self, instant: dt.date | dt.datetime | str | int, width: str = "long") -> str:
         """The day of an instant in the brand's time zone; naive datetimes are UTC, integers are its microseconds.
 
         Args:
@@ -52,14 +52,14 @@ class Style:
             return str(format_date(day, width, _babel(self.locale)))
         return str(format_date(day, _buddhist_pattern(self.locale, width, day.year), _babel(self.locale)))
 
-    def _day(self, instant: date | datetime | str | int) -> date:
+    def _day(self, instant: dt.date | dt.datetime | str | int) -> dt.date:
         if isinstance(instant, str):
-            instant = datetime.fromisoformat(instant) if len(instant) > 10 else date.fromisoformat(instant)
+            instant = dt.datetime.fromisoformat(instant) if len(instant) > 10 else dt.date.fromisoformat(instant)
         elif isinstance(instant, int):
-            instant = datetime.fromtimestamp(instant / 1e6, tz=UTC)
-        if not isinstance(instant, datetime):
+            instant = dt.datetime.fromtimestamp(instant / 1e6, tz=dt.UTC)
+        if not isinstance(instant, dt.datetime):
             return instant
-        aware = instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+        aware = instant if instant.tzinfo is not None else instant.replace(tzinfo=dt.UTC)
         return aware.astimezone(ZoneInfo(self.time_zone)).date()
 
 

@@ -1,0 +1,220 @@
+"""An action's message for one locale and channel, or why it cannot be said.
+
+Texts are Jinja templates in a sandbox, each compiled once a process. A slot that is not known takes its declared
+default; without one the message cannot be rendered: never "Hi ,". Nothing is cut to fit: a message over its channel's
+limits cannot be rendered either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import StrictUndefined, Template, TemplateError, pass_context
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from features.brand import Brand, Channel
+from features.catalogue import Action, Rendering
+from features.catalogue import Template as ApprovedTemplate
+from features.expressions import has_value
+from features.formatting import Style
+from features.locales import formatting_locale, locale_chain
+
+__all__ = ["NotRenderable", "RenderedMessage", "locale_chain", "render"]
+
+OUTSIDE_SESSION_WINDOW = "outside_session_window"
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedMessage:
+    """What a customer reads, in the locale that was really used.
+
+    Attributes:
+        locale: the locale of the texts: where it is not the asked one, this says so.
+        hook: the first line; may be empty.
+        body: the text.
+        media: url, kind and alt, or None.
+        link: url and label, or None.
+        suggested_replies: labels of the buttons, none where the channel shows none.
+        template: name, language, category and parameters of the approved template, where the channel needs one.
+    """
+
+    locale: str
+    hook: str
+    body: str
+    media: dict[str, str] | None
+    link: dict[str, str] | None
+    suggested_replies: tuple[str, ...]
+    template: dict[str, Any] | None
+
+    @property
+    def text(self) -> str:
+        """Hook and body as one text, as chat channels send it; what a body limit counts."""
+        return f"{self.hook}\n\n{self.body}" if self.hook else self.body
+
+    def as_dict(self) -> dict[str, Any]:
+        """The message as JSON-ready keys and values."""
+        return {**asdict(self), "suggested_replies": list(self.suggested_replies)}
+
+
+@dataclass(frozen=True, slots=True)
+class NotRenderable:
+    """Why an action cannot be said here: `slot_unknown: <slot>`, `outside_session_window`, `over_limit: …` …."""
+
+    reason: str
+
+
+class _LabelMissingError(Exception):
+    """A choice of a trait has no label in the message's locale."""
+
+
+def render(
+    action: Action,
+    *,
+    brand: Brand,
+    locale: str | None,
+    slots: Mapping[str, object],
+    channel: str,
+    templated: bool = False,
+) -> RenderedMessage | NotRenderable:
+    """The message of an action.
+
+    Args:
+        action: what to say.
+        brand: who says it.
+        locale: the locale asked for; it falls back by `locale_chain`.
+        slots: values of the action's slots; an absent, None or NaN one takes its default.
+        channel: one of the brand's channels; its limits hold.
+        templated: the channel's session window is closed, so that only an approved template may be sent. Without
+            meaning for channels that have no window.
+    """
+    limits = brand.channels[channel]
+    needs_template = templated and limits.session_window_hours is not None
+    if needs_template and not action.templates:
+        return NotRenderable(OUTSIDE_SESSION_WINDOW)
+    offered = [each for each in locale_chain(locale, brand) if each in action.renderings]
+    used = next((each for each in offered if not needs_template or each in action.templates), None)
+    if used is None:
+        return NotRenderable(OUTSIDE_SESSION_WINDOW if needs_template else f"no_rendering: {locale}")
+    values: dict[str, object] = {}
+    for name, slot in action.slots.items():
+        value = slots.get(name)
+        value = value if has_value(value) else slot.default
+        if value is None:
+            return NotRenderable(f"slot_unknown: {name}")
+        values[name] = value
+    values["_style"], values["_locale"], values["_brand"] = _style(brand, locale, used), used, brand
+    try:
+        message = _written(action, used, values, limits=limits, templated=needs_template)
+    except _LabelMissingError as missing:
+        return NotRenderable(f"no_label: {missing}")
+    except (TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError) as error:
+        return NotRenderable(f"template_error: {error}")
+    over = next(over_limits(message, limits), None)
+    return message if over is None else NotRenderable(f"over_limit: {over}")
+
+
+def _written(
+    action: Action, used: str, values: dict[str, object], *, limits: Channel, templated: bool
+) -> RenderedMessage:
+    rendering = action.renderings[used]
+    media, link = rendering.media, rendering.link
+    return RenderedMessage(
+        locale=used,
+        hook=_text(rendering.hook, values),
+        body=_text(rendering.body, values),
+        media={"url": _text(media.url, values), "kind": media.kind, "alt": _text(media.alt, values)} if media else None,
+        link={"url": _text(link.url, values), "label": _text(link.label, values)} if link else None,
+        suggested_replies=tuple(_text(reply, values) for reply in rendering.suggested_replies)
+        if limits.buttons_limit
+        else (),
+        template=_filled(action.templates[used], values) if templated else None,
+    )
+
+
+def _filled(template: ApprovedTemplate, values: dict[str, object]) -> dict[str, Any]:
+    parameters = [_text(parameter, values) for parameter in template.parameters]
+    return {**template.model_dump(include={"name", "language", "category"}), "parameters": parameters}
+
+
+def over_limits(message: RenderedMessage, limits: Channel) -> Iterator[str]:
+    """Each limit of the channel that the message passes, with both numbers."""
+    if len(message.text) > limits.body_limit:
+        yield f"hook and body are {len(message.text)} characters, {limits.body_limit} at most"
+    if len(message.suggested_replies) > limits.buttons_limit:
+        yield f"{len(message.suggested_replies)} suggested replies, {limits.buttons_limit} at most"
+    for reply in message.suggested_replies:
+        if len(reply) > limits.button_label_limit:
+            yield f"suggested reply '{reply}' is {len(reply)} characters, {limits.button_label_limit} at most"
+
+
+def texts_of(rendering: Rendering) -> Iterator[str]:
+    """Every text of a rendering that may hold a slot."""
+    yield rendering.hook
+    yield rendering.body
+    if rendering.media is not None:
+        yield from (rendering.media.url, rendering.media.alt)
+    if rendering.link is not None:
+        yield from (rendering.link.url, rendering.link.label)
+    yield from rendering.suggested_replies
+
+
+def _style(brand: Brand, asked: str | None, used: str) -> Style:
+    voice = brand.locales.get(used)
+    calendar = voice.calendar if voice is not None else "gregorian"
+    return Style(formatting_locale(asked, used, brand), brand.currency, brand.time_zone, calendar)
+
+
+@pass_context
+def _money(context: Context, amount: float) -> str:
+    return _style_of(context).money(amount)
+
+
+@pass_context
+def _number(context: Context, value: float) -> str:
+    return _style_of(context).number(value)
+
+
+@pass_context
+def _date(context: Context, instant: date | datetime | str | int, width: str = "long") -> str:
+    return _style_of(context).date(instant, width)
+
+
+@pass_context
+def _label(context: Context, choice: object, trait: str) -> str:
+    """What a choice of a trait is called in the message's locale; several are listed."""
+    if isinstance(choice, list | tuple):
+        return ", ".join(_label(context, each, trait) for each in choice)
+    brand, locale = context["_brand"], context["_locale"]
+    label = brand.traits[trait].labels.get(choice, {}).get(locale)
+    if label is None:
+        raise _LabelMissingError(f"{trait}.{choice} in {locale}")
+    return str(label)
+
+
+def _style_of(context: Context) -> Style:
+    style: Style = context["_style"]
+    return style
+
+
+@lru_cache(maxsize=1)
+def environment() -> ImmutableSandboxedEnvironment:
+    """The sandbox in which every text is rendered: unknown names are errors, nothing is escaped, nothing is loaded."""
+    sandbox = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)
+    sandbox.filters |= {"money": _money, "number": _number, "date": _date, "label": _label}
+    return sandbox
+
+
+@lru_cache(maxsize=8192)
+def _compiled(text: str) -> Template:
+    return environment().from_string(text)
+
+
+def _text(text: str, values: dict[str, object]) -> str:
+    if "{" not in text:
+        return text
+    return str(_compiled(text).render(values)).strip()
