@@ -87,7 +87,6 @@ BEHAVIOUR = (
     _behaviour("order_share_afternoon", "share", "Share of orders from 12:00 to 18:00, local time"),
     _behaviour("order_share_evening", "share", "Share of orders from 18:00 to 24:00, local time"),
     _behaviour("usual_order_weekday", "weekday", "Most frequent weekday of orders, Monday = 1; the earlier on a tie"),
-    _behaviour("usual_order_hour", "hour", "Most frequent hour of orders, local time; the earlier on a tie"),
     _behaviour("n_events", "events", "Events of any kind except messages sent by the brand, ever"),
     _behaviour("n_product_views", "events", "Products viewed, ever"),
     _behaviour("n_add_to_carts", "events", "Products put in the cart, ever"),

@@ -36,7 +36,7 @@ class _Plan(NamedTuple):
 
 
 # What the ratios divide, then by what, then the last 30 days of what has a trend, then its last 90.
-_RATIO_COLUMNS = ("n_refunds", "n_orders", "n_add_to_carts_90d", "n_messages_clicked_90d")
+_RATIO_COLUMNS: tuple[str, ...] = ("n_refunds", "n_orders", "n_add_to_carts_90d", "n_messages_clicked_90d")
 _RATIO_COLUMNS += ("n_orders", "mean_gap_days", "n_product_views_90d", "n_messages_sent_90d")
 _RATIO_COLUMNS += ("revenue_30d", "n_order_days_30d", "n_product_views_30d")
 _RATIO_COLUMNS += ("revenue_90d", "n_order_days_90d", "n_product_views_90d")

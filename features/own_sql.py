@@ -22,7 +22,17 @@ from features.contract import EVENT_SCHEMA
 from features.faults import Fault, InvalidFile
 from features.workspace import Workspace
 
-NUMERIC_TYPES = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER")
+NUMERIC_TYPES: tuple[str, ...] = (
+    "BOOLEAN",
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+)
 NUMERIC_TYPES += ("UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
 TABLE_FUNCTIONS = ("unnest", "range", "generate_series")
 BANNED_FUNCTIONS = frozenset(

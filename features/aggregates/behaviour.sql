@@ -1,0 +1,133 @@
+-- What a customer has done since the first event: orders and the gaps between them, baskets, categories, prices, habits.
+WITH touched AS (
+    SELECT
+        customer_key,
+        sum(n_events) AS n_events,
+        sum(n_product_views) AS n_product_views,
+        sum(n_add_to_carts) AS n_add_to_carts,
+        sum(n_messages_sent) AS n_messages_sent,
+        sum(n_messages_clicked) AS n_messages_clicked,
+        sum(n_answers) AS n_answers,
+        sum(n_refunds) AS n_refunds,
+        coalesce(sum(refunded), 0) / 10000 AS refunded,
+        min(first_event_at) AS first_event_at,
+        max(last_event_at) AS last_event_at,
+        max(last_refund_at) AS last_refund_at
+    FROM touches
+    WHERE visible_from <= $i AND $i < visible_until
+    GROUP BY ALL
+),
+purchased AS (
+    SELECT
+        customer_key,
+        sum(n_orders) AS n_orders,
+        coalesce(sum(revenue), 0) / 10000 AS revenue,
+        sum(revenue) / 10000 / nullif(sum(n_amounts), 0) AS mean_order_value,
+        max(max_order_value) / 10000 AS max_order_value,
+        sum(n_items) / 10000 / nullif(sum(n_baskets), 0) AS basket_size_mean,
+        sum(n_lines) / nullif(sum(n_baskets), 0) AS basket_lines_mean,
+        min(first_order_at) AS first_order_at,
+        max(last_order_at) AS last_order_at
+    FROM purchases
+    WHERE visible_from <= $i AND $i < visible_until
+    GROUP BY ALL
+),
+seen AS (
+    SELECT customer_key, day, hour
+    FROM orders
+    WHERE visible_from <= $i AND $i < visible_until
+),
+habits AS (
+    SELECT
+        customer_key,
+        count(*) FILTER (WHERE isodow(day) >= 6) / count(*) AS order_share_weekend,
+        count(*) FILTER (WHERE hour < 6) / count(*) AS order_share_night,
+        count(*) FILTER (WHERE hour >= 6 AND hour < 12) / count(*) AS order_share_morning,
+        count(*) FILTER (WHERE hour >= 12 AND hour < 18) / count(*) AS order_share_afternoon,
+        count(*) FILTER (WHERE hour >= 18) / count(*) AS order_share_evening,
+        [count(*) FILTER (WHERE isodow(day) = 1), count(*) FILTER (WHERE isodow(day) = 2),
+         count(*) FILTER (WHERE isodow(day) = 3), count(*) FILTER (WHERE isodow(day) = 4),
+         count(*) FILTER (WHERE isodow(day) = 5), count(*) FILTER (WHERE isodow(day) = 6),
+         count(*) FILTER (WHERE isodow(day) = 7)] AS by_weekday
+    FROM seen
+    GROUP BY ALL
+),
+gaps AS (
+    SELECT customer_key, day - lag(day) OVER (PARTITION BY customer_key ORDER BY day) AS gap
+    FROM (SELECT DISTINCT customer_key, day FROM seen)
+),
+rhythm AS (
+    -- From whole numbers, so that the order in which rows come changes no digit.
+    SELECT
+        customer_key,
+        count(*) AS n_order_days,
+        sum(gap) / nullif(count(gap), 0) AS mean_gap_days,
+        CASE WHEN count(gap) >= 2 THEN
+            sqrt((count(gap) * sum(gap * gap) - sum(gap) * sum(gap)) / (count(gap) * (count(gap) - 1)))
+        END AS sd_gap_days
+    FROM gaps
+    GROUP BY ALL
+),
+lines AS (
+    SELECT
+        customer_key,
+        category,
+        sum(n_lines) AS n_lines,
+        sum(prices) AS prices,
+        sum(n_prices) AS n_prices,
+        min(price_min) AS price_min,
+        max(price_max) AS price_max
+    FROM order_lines
+    WHERE visible_from <= $i AND $i < visible_until
+    GROUP BY ALL
+),
+prices AS (
+    SELECT
+        customer_key,
+        min(price_min) / 10000 AS price_min,
+        sum(prices) / 10000 / nullif(sum(n_prices), 0) AS price_mean,
+        max(price_max) / 10000 AS price_max
+    FROM lines
+    GROUP BY ALL
+),
+ranked AS (
+    SELECT
+        customer_key,
+        category,
+        n_lines / sum(n_lines) OVER of_customer AS share,
+        row_number() OVER (PARTITION BY customer_key ORDER BY n_lines DESC, category) AS rank
+    FROM lines
+    WHERE category IS NOT NULL
+    WINDOW of_customer AS (PARTITION BY customer_key)
+),
+categories AS (
+    SELECT
+        customer_key,
+        count(*) AS n_categories,
+        sum(CAST(round(-share * ln(share) * 1e9) AS BIGINT)) / 1e9 AS category_entropy,
+        max(share) FILTER (WHERE rank = 1) AS top_category_share,
+        coalesce(max(share) FILTER (WHERE rank = 2), 0) AS second_category_share,
+        max(category) FILTER (WHERE rank = 1) AS top_category,
+        '{' || string_agg(CAST(to_json(category) AS VARCHAR) || ':' || round(share, 4), ',' ORDER BY rank)
+            FILTER (WHERE rank <= 5) || '}' AS category_shares
+    FROM ranked
+    GROUP BY ALL
+)
+SELECT
+    touched.*,
+    purchased.* EXCLUDE (customer_key, n_orders, revenue),
+    coalesce(n_orders, 0) AS n_orders,
+    coalesce(n_order_days, 0) AS n_order_days,
+    coalesce(revenue, 0) AS revenue,
+    mean_gap_days,
+    sd_gap_days,
+    prices.* EXCLUDE (customer_key),
+    categories.* EXCLUDE (customer_key),
+    habits.* EXCLUDE (customer_key, by_weekday),
+    list_position(by_weekday, list_max(by_weekday)) AS usual_order_weekday
+FROM touched
+LEFT JOIN purchased USING (customer_key)
+LEFT JOIN rhythm USING (customer_key)
+LEFT JOIN habits USING (customer_key)
+LEFT JOIN prices USING (customer_key)
+LEFT JOIN categories USING (customer_key)

@@ -1,0 +1,70 @@
+-- What the customer has told us and not withdrawn, with when; the channels with a consent that stands; locale, time zone.
+WITH said AS (
+    SELECT
+        customer_key,
+        trait,
+        max({'said_at': occurred_at, 'known_at': received_at, 'id': event_id, 'value': value, 'number': number,
+             'chosen': chosen, 'purpose': purpose}) AS newest
+    FROM statements
+    WHERE visible_from <= $i AND $i < visible_until
+    GROUP BY ALL
+),
+consented AS (
+    SELECT
+        customer_key,
+        channel,
+        purpose,
+        max({'said_at': occurred_at, 'known_at': received_at, 'id': event_id, 'is_given': is_given}) AS newest
+    FROM consents
+    WHERE visible_from <= $i AND $i < visible_until
+    GROUP BY ALL
+),
+purposes AS (
+    -- Purposes that stand withdrawn as a whole, without a channel.
+    SELECT customer_key, list(DISTINCT purpose) AS withdrawn
+    FROM consented
+    WHERE channel IS NULL AND purpose IS NOT NULL AND NOT newest.is_given
+    GROUP BY ALL
+),
+everywhere AS (
+    SELECT customer_key, max(newest.said_at) AS withdrawn_at
+    FROM consented
+    WHERE channel IS NULL AND coalesce(purpose, 'marketing') = 'marketing' AND NOT newest.is_given
+    GROUP BY ALL
+),
+by_channel AS (
+    SELECT customer_key, channel, max(newest) AS newest
+    FROM consented
+    WHERE channel IS NOT NULL AND coalesce(purpose, 'marketing') = 'marketing'
+    GROUP BY ALL
+),
+channels AS (
+    SELECT customer_key, '[' || string_agg(CAST(to_json(channel) AS VARCHAR), ',' ORDER BY channel) || ']' AS consents
+    FROM by_channel
+    LEFT JOIN everywhere USING (customer_key)
+    WHERE newest.is_given AND (withdrawn_at IS NULL OR newest.said_at > withdrawn_at)
+    GROUP BY ALL
+),
+standing AS (
+    SELECT customer_key, trait, newest.said_at AS said_at, newest.value AS value, newest.number AS number, newest.chosen AS chosen
+    FROM said
+    LEFT JOIN purposes USING (customer_key)
+    WHERE newest.value IS NOT NULL AND NOT coalesce(list_contains(withdrawn, newest.purpose), false)
+),
+traits_of AS (
+    SELECT
+        customer_key,
+        '{' || coalesce(
+            string_agg(CAST(to_json(trait) AS VARCHAR) || ':' || value, ',' ORDER BY trait)
+                FILTER (WHERE trait NOT IN ('locale', 'time_zone')),
+            ''
+        ) || '}' AS declared,
+        max(value) FILTER (WHERE trait = 'locale') AS locale,
+        max(value) FILTER (WHERE trait = 'time_zone') AS time_zone
+        /* a column a trait */
+    FROM standing
+    GROUP BY ALL
+)
+SELECT *
+FROM traits_of
+FULL JOIN channels USING (customer_key)
