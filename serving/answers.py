@@ -1,0 +1,125 @@
+"""What the caller is told: the decision, its message, and what it rests on, as JSON types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from features.catalogue import NOTHING
+from serving.compose import Decided
+from serving.decide import FALLBACK_POLICY, NOTHING_ELIGIBLE, Decision
+from serving.models import ServedModels
+from serving.schemas import DecisionRequest
+from serving.scoring import FEATURES_STALE, NO_MODEL, UNKNOWN_CUSTOMER
+from serving.shelf import Shelf
+
+FALLBACKS_IN_WORDS = {
+    UNKNOWN_CUSTOMER: "We hold nothing on this customer yet, so no model could say how they are likely to act.",
+    FEATURES_STALE: "What we hold of this customer is older than the brand allows, so no model was asked.",
+    NO_MODEL: "A model is missing: the values rest on counts and on the catalogue's expected rates.",
+    NOTHING_ELIGIBLE: "No action may be offered here and now, so the placement's fallback answers.",
+}
+
+
+def answer(one: Decided, *, request: DecisionRequest, models: ServedModels, shelf: Shelf) -> dict[str, Any]:
+    """The body of a decision's answer.
+
+    Args:
+        one: the decision, as it is written in the ledger, with its message.
+        request: that it answers.
+        models: whose names the segments have.
+        shelf: whose actions these are.
+    """
+    decision, message, locale = one.decision, one.message, one.locale
+    situation, scores = decision.situation, decision.scores
+    told = {
+        "decision_id": situation.decision_id,
+        "customer_id": request.customer_id,
+        "decided_at": situation.decided_at.isoformat(),
+        "placement": situation.placement,
+        "channel": situation.channel,
+        "action": _action(decision, shelf),
+        "message": message.as_dict() if message is not None else None,
+        "locale": {"asked": locale, "used": message.locale if message is not None else None},
+        "holdout": decision.is_holdout,
+        "arm": decision.assignment.arm,
+        "segment": _segment(decision, models, locale),
+        "stage": scores.stage,
+        "purchase_propensity": {f"{days}d": round(p, 6) for days, p in scores.propensities} or None,
+        "fallback_reason": decision.fallback_reason,
+        "reasons": reasons(decision, models, locale),
+        "ranking": _ranking(decision),
+        "suppressed": [suppressed.as_dict() for suppressed in decision.available.suppressed],
+        "features_age_seconds": one.scored.age_seconds,
+        "versions": dict(decision.versions),
+    }
+    if request.explain:
+        told["explanation"] = {
+            key: value for key, value in decision.as_dict().items() if key not in told and key != "customer_key"
+        }
+    return told
+
+
+def _action(decision: Decision, shelf: Shelf) -> dict[str, Any]:
+    told: dict[str, Any] = {"id": decision.action_id, "probability": decision.action_probability}
+    if decision.action_id == NOTHING:
+        return told | {"kind": NOTHING}
+    action = shelf.offerables[decision.action_id].action
+    incentive = action.incentive.model_dump(include={"kind", "value"}) if action.incentive else None
+    return told | {"kind": action.kind, "goal": action.goal, "tags": list(action.tags), "incentive": incentive}
+
+
+def _ranking(decision: Decision) -> list[dict[str, Any]]:
+    """Every action that could have been taken, the most valuable first."""
+    probabilities = decision.distribution.as_dict()
+    ranked = sorted(decision.available.candidates, key=lambda candidate: (-candidate.value, candidate.action_id))
+    return [
+        {"action_id": c.action_id, "probability": probabilities[c.action_id], "value": round(c.value, 6)} for c in ranked
+    ]
+
+
+def _segment(decision: Decision, models: ServedModels, locale: str) -> dict[str, Any] | None:
+    if decision.scores.segment is None or models.segments is None:
+        return None
+    return {
+        "id": decision.scores.segment,
+        "name": _segment_name(decision.scores.segment, models, locale),
+        "probability": decision.scores.segment_probability,
+    }
+
+
+def _segment_name(segment: str, models: ServedModels, locale: str) -> str:
+    names = models.segments.names.get(segment, {}) if models.segments else {}
+    language = locale.split("-")[0]
+    return names.get(locale) or names.get(language) or names.get("en") or next(iter(names.values()), segment)
+
+
+def reasons(decision: Decision, models: ServedModels, locale: str) -> list[str]:
+    """Why this action, in sentences that a marketer reads; empty where the brand keeps silent for a held-out customer."""
+    scores = decision.scores
+    told = []
+    if decision.is_holdout:
+        told.append("This customer is held out of personalisation, so that what it earns can be measured.")
+    if decision.fallback_reason is not None:
+        told.append(FALLBACKS_IN_WORDS[decision.fallback_reason])
+    if scores.segment is not None and scores.segment_probability is not None:
+        name = _segment_name(scores.segment, models, locale)
+        told.append(f"Segment: {name} ({scores.segment_probability:.0%} sure). Funnel stage: {scores.stage}.")
+    else:
+        told.append(f"Funnel stage: {scores.stage}.")
+    if scores.purchase_propensity is not None:
+        told.append(f"Likely to buy by themselves: {scores.purchase_propensity:.0%} over the middle horizon.")
+    if not decision.is_holdout and decision.policy_name != FALLBACK_POLICY:
+        told += _choice(decision)
+    return told
+
+
+def _choice(decision: Decision) -> list[str]:
+    by_id = {candidate.action_id: candidate for candidate in decision.available.candidates}
+    taken = by_id[decision.action_id]
+    best = max(candidate.value for candidate in by_id.values())
+    rate = taken.rate
+    evidence = f"{rate.n_converted} of {rate.n_decided} so far in this segment and stage; expected {rate.rate:.2%}"
+    why = "the best value" if taken.value == best else "explored, to learn what it earns"
+    return [f"'{taken.action_id}' was taken with probability {decision.action_probability:.3f}: {why}.", evidence + "."]
+
+

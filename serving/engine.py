@@ -1,0 +1,292 @@
+"""Where a decision's parts meet: state, scores, rates, the pure decision, the ledger, the message.
+
+The engine does the reading and the writing; the clock, the draws and the ids come in, so that the demo's simulated
+weeks run through this same code. One engine a process: its readers belong to one thread (or event loop), its writes to
+the ledger's committer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from ulid import ULID
+
+from features.brand import Brand, load_brand
+from features.catalogue import load_catalogue
+from features.database import connect
+from features.identity import IdentityTable
+from features.online import CustomerState, Missing, OnlineFeatures
+from features.schema import FeatureSchema, feature_schema
+from features.variables import feature_variables, variables_of
+from features.workspace import Workspace
+from serving.answers import answer
+from serving.compose import Composer, Decided, Inputs
+from serving.decide import Decision
+from serving.ledger import Ledger
+from serving.ledger_rows import (
+    DecisionRow,
+    KeptAnswer,
+    Recorded,
+    UnknownDecisions,
+    kept_answer,
+    write_decision,
+    write_decisions,
+    write_outcomes,
+)
+from serving.models import ModelDoor, ServedModels
+from serving.outcomes import outcome_rows, refuse_unknown_decisions
+from serving.questions import refuse_wrong_decision, refuse_wrong_outcomes
+from serving.rates import RatesReader
+from serving.refusals import Conflict, WrongField
+from serving.schemas import DecisionRequest, OutcomeReport
+from serving.scoring import Customer, score_customers
+from serving.shelf import Shelf
+from serving.values import prior_rates
+
+Clock = Callable[[], datetime]
+WRITTEN_TOGETHER = 5_000
+
+
+def utc_now() -> datetime:
+    """The wall clock, UTC."""
+    return datetime.now(UTC)
+
+
+def new_ulid(at: datetime) -> str:
+    """A new id that sorts by its instant."""
+    return str(ULID.from_datetime(at))
+
+
+class Engine:
+    """Decides, records outcomes, and tells what is known of a customer; closed once by whoever opened it.
+
+    Args:
+        workspace: whose brand, catalogue, features, models and ledger it uses.
+        clock: what time it is, UTC; the simulated weeks bring their own.
+        draw: a uniform draw in [0, 1), one a decision.
+        new_id: the id of a decision or outcome that brings none.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        clock: Clock = utc_now,
+        draw: Callable[[], float] | None = None,
+        new_id: Callable[[datetime], str] = new_ulid,
+    ) -> None:
+        self.workspace = workspace
+        self.brand: Brand = load_brand(workspace)
+        self.catalogue = load_catalogue(workspace, self.brand)
+        self.schema: FeatureSchema = feature_schema(self.brand, workspace)
+        self._clock, self._new_id = clock, new_id
+        self._draw = draw or random.SystemRandom().random
+        self.ledger = Ledger(workspace.database)
+        self._reader = connect(workspace.database)
+        self._identity = IdentityTable(self._reader)
+        self._online = OnlineFeatures.open(workspace, self.brand)
+        self.models = ModelDoor(workspace.artifacts, self.schema)
+        variables = variables_of(self.brand, feature_variables(self.brand, workspace))
+        self.shelf = Shelf(self.brand, self.catalogue, variables=variables)
+        self._composer = Composer(self.brand, self.schema, self.shelf)
+        self._rates = RatesReader(
+            self._reader,
+            priors=prior_rates(self.brand, self.catalogue),
+            strength=self.brand.rewards.prior_strength,
+        )
+        self._file_versions = {
+            "brand": _sha256(workspace.brand_file.read_bytes()),
+            "catalogue": _sha256(workspace.catalogue_file.read_bytes()),
+            "features": self.schema.version,
+        }
+        self._goals_of = {action.id: action.goal for action in self.catalogue.actions}
+
+    def close(self) -> None:
+        """Commits what waits and lets go of every file."""
+        self.models.close()
+        self.ledger.close()
+        self._reader.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- decisions ----------------------------------------------------------------------------------------------
+
+    def decide(self, request: DecisionRequest) -> dict[str, Any]:
+        """The answer to one request; when it returns, the decision is on disk.
+
+        Raises:
+            RequestRefused: the brand has no such placement, channel or trait (422), or the request's decision_id
+                stands for another question already (409).
+        """
+        self.models.refresh()
+        if (again := self._answered_before(request)) is not None:
+            return again
+        key = self._identity.key(request.customer_id)
+        if key is None:
+            key = self.ledger.write(partial(_new_key, customer_id=request.customer_id))
+        row, told = self._decided(request, customer_key=key)
+        conflict = self.ledger.write(partial(write_decision, row=row))
+        return told if conflict is None else _as_before(request, conflict)
+
+    async def decide_soon(self, request: DecisionRequest) -> dict[str, Any]:
+        """As `decide`, for an event loop: other requests go on while this one's group commit is written."""
+        if (again := self._answered_before(request)) is not None:
+            return again
+        key = self._identity.key(request.customer_id)
+        if key is None:
+            key = await self.ledger.write_soon(partial(_new_key, customer_id=request.customer_id))
+        row, told = self._decided(request, customer_key=key)
+        conflict = await self.ledger.write_soon(partial(write_decision, row=row))
+        return told if conflict is None else _as_before(request, conflict)
+
+    def decide_many(self, requests: Sequence[DecisionRequest]) -> list[Decision]:
+        """One decision a request, in their order, all at this instant and by the rates as they stand before them.
+
+        Scored as one batch and written in large transactions: for simulated weeks and campaigns. Requests bring no
+        decision_id of their own.
+        """
+        for request in requests:
+            refuse_wrong_decision(request, self.brand)
+        self.models.refresh()
+        self._rates.forget()
+        keys = self.ledger.write(partial(_keys_for, customer_ids=[request.customer_id for request in requests]))
+        decided: list[Decision] = []
+        for start in range(0, len(requests), WRITTEN_TOGETHER):
+            batch = requests[start : start + WRITTEN_TOGETHER]
+            rows = [
+                DecisionRow(one.decision, one.message.locale if one.message else None)
+                for one in self._composed(batch, [keys[request.customer_id] for request in batch])
+            ]
+            self.ledger.write(partial(write_decisions, rows=rows))
+            decided += [row.decision for row in rows]
+        return decided
+
+    def _decided(self, request: DecisionRequest, *, customer_key: int) -> tuple[DecisionRow, dict[str, Any]]:
+        models = self.models.served
+        (one,) = self._composed([request], [customer_key])
+        told = answer(one, request=request, models=models, shelf=self.shelf)
+        kept = None
+        if request.decision_id is not None:
+            kept = KeptAnswer(_canonical(request), json.dumps(told, ensure_ascii=False, allow_nan=False))
+        return DecisionRow(one.decision, one.message.locale if one.message else None, kept), told
+
+    def _composed(self, requests: Sequence[DecisionRequest], keys: Sequence[int]) -> list[Decided]:
+        at, models, rates = self._clock(), self.models.served, self._rates.read()
+        states: list[CustomerState | Missing]
+        states = [self._online.read(keys[0])] if len(keys) == 1 else self._online.read_many(keys)
+        customers = [
+            Customer(key, state, request.context.traits)
+            for key, state, request in zip(keys, states, requests, strict=True)
+        ]
+        versions = self._file_versions | models.versions
+        return [
+            self._composer.decide(
+                request,
+                scored,
+                Inputs(
+                    decision_id=request.decision_id or self._new_id(at),
+                    at=at,
+                    draw=self._draw(),
+                    rates=rates,
+                    versions=versions,
+                ),
+            )
+            for request, scored in zip(
+                requests,
+                score_customers(customers, models=models, schema=self.schema, brand=self.brand, at=at),
+                strict=True,
+            )
+        ]
+
+    def _answered_before(self, request: DecisionRequest) -> dict[str, Any] | None:
+        refuse_wrong_decision(request, self.brand)
+        if request.decision_id is None:
+            return None
+        kept = kept_answer(self._reader, request.decision_id)
+        return None if kept is None else _as_before(request, kept)
+
+    # -- outcomes -----------------------------------------------------------------------------------------------
+
+    def record_outcomes(self, reports: Sequence[OutcomeReport], *, single: bool = False) -> list[Recorded]:
+        """Writes outcomes, all or none, once each; when it returns they are on disk.
+
+        Raises:
+            RequestRefused: with every fault of every report; for a single one NotFound where its decision is unknown.
+        """
+        work = self._outcome_work(reports, single=single)
+        try:
+            recorded = self.ledger.write(work)
+        except UnknownDecisions as unknown:
+            refuse_unknown_decisions(unknown, reports, single=single)
+            raise
+        self._rates.forget()
+        return recorded
+
+    async def record_outcomes_soon(self, reports: Sequence[OutcomeReport], *, single: bool = False) -> list[Recorded]:
+        """As `record_outcomes`, for an event loop."""
+        work = self._outcome_work(reports, single=single)
+        try:
+            recorded = await self.ledger.write_soon(work)
+        except UnknownDecisions as unknown:
+            refuse_unknown_decisions(unknown, reports, single=single)
+            raise
+        self._rates.forget()
+        return recorded
+
+    def _outcome_work(self, reports: Sequence[OutcomeReport], *, single: bool) -> Callable[[Any], list[Recorded]]:
+        at = self._clock()
+        refuse_wrong_outcomes(reports, self.brand, at=at, single=single)
+
+        def work(connection: Any) -> list[Recorded]:
+            named = [report.customer_id for report in reports if report.customer_id is not None]
+            keys = IdentityTable(connection).keys_for(named) if named else {}
+            return write_outcomes(
+                connection,
+                outcome_rows(reports, keys=keys, at=at, new_id=self._new_id),
+                attribution=timedelta(days=self.brand.rewards.attribution_days),
+                goals_of=self._goals_of,
+                default_goal=next(iter(self.brand.goals)),
+            )
+
+        return work
+
+
+def _new_key(connection: Any, *, customer_id: str) -> int:
+    return int(IdentityTable(connection).key_or_new(customer_id))
+
+
+def _keys_for(connection: Any, *, customer_ids: Sequence[str]) -> dict[str, int]:
+    return {name: int(key) for name, key in IdentityTable(connection).keys_for(customer_ids).items()}
+
+
+def _canonical(request: DecisionRequest) -> str:
+    return json.dumps(request.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+
+
+def _as_before(request: DecisionRequest, kept: KeptAnswer) -> dict[str, Any]:
+    """The answer that this decision_id got before; a Conflict where the question was another."""
+    if kept.question != _canonical(request):
+        rule = (
+            f"'{request.decision_id}' was already used for another question. Repeat that question exactly to get its "
+            "answer again, or send a new decision_id (or none: then we make one)."
+        )
+        raise Conflict([WrongField("/decision_id", rule)])
+    told: dict[str, Any] = json.loads(kept.answer)
+    return told
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+__all__ = ["Engine", "ServedModels", "new_ulid", "utc_now"]

@@ -1,0 +1,71 @@
+"""The values that expressions may ask for, under the names of `features.variables`; None or NaN where nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from features.brand import Brand
+from features.derive import MISSING_INSTANT
+from features.online import CustomerState
+from features.schema import FeatureSchema
+from serving.schemas import Context
+from serving.scoring import FEATURES_STALE, ScoredCustomer
+from serving.shelf import Place
+
+
+class Knowns:
+    """Looks names up for one brand."""
+
+    def __init__(self, brand: Brand, schema: FeatureSchema) -> None:
+        self._traits = brand.traits
+        self._inputs = {name: index for index, name in enumerate(schema.model_inputs)}
+        self._instants = {name: index for index, name in enumerate(schema.instants)}
+
+    def values(
+        self, names: Iterable[str], scored: ScoredCustomer, place: Place, *, locale: str, context: Context
+    ) -> dict[str, object]:
+        """The values of those names.
+
+        Args:
+            names: that the place's expressions may ask for.
+            scored: the customer.
+            place: where they are.
+            locale: in which they will be spoken to.
+            context: what the caller said.
+        """
+        state = scored.customer.state
+        declared = dict(state.declared) if isinstance(state, CustomerState) else {}
+        declared.update(scored.customer.told)
+        scores = scored.scores
+        values: dict[str, object] = {}
+        for name in names:
+            if (index := self._inputs.get(name)) is not None:
+                values[name] = float(scored.inputs[index])
+            elif name in self._traits:
+                values[name] = declared.get(name)
+            elif name in self._instants:
+                values[name] = self._instant(name, scored)
+            elif name.startswith("purchase_propensity_"):
+                for days, probability in scores.propensities:
+                    if name == f"purchase_propensity_{days}d":
+                        values[name] = probability
+        situation = {
+            "segment": scores.segment,
+            "stage": scores.stage,
+            "purchase_propensity": scores.purchase_propensity,
+            "locale": locale,
+            "channel": place.channel_name,
+            "placement": place.name,
+            "intent": context.intent,
+            "inbound_text": context.inbound_text,
+            "is_known": isinstance(state, CustomerState),
+        }
+        values.update(situation)
+        return values
+
+    def _instant(self, name: str, scored: ScoredCustomer) -> int | None:
+        state = scored.customer.state
+        if not isinstance(state, CustomerState) or scored.scores.fallback_reason == FEATURES_STALE:
+            return None
+        instant = int(state.instants[self._instants[name]])
+        return None if instant == MISSING_INSTANT else instant

@@ -1,0 +1,111 @@
+"""The one door to training: the champions that are served now, swapped whole when champion.json changes.
+
+A swap replaces one reference, so a decision sees the old models or the new, never half of each. An artefact that is
+refused leaves the one before it serving, and says so in `refusals`.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from features.schema import FeatureSchema
+from training.artifact import (
+    CHAMPION_FILE,
+    NEXT_PURCHASE,
+    SEGMENTS,
+    ArtifactRefused,
+    NextPurchaseModel,
+    SegmentsModel,
+    load_champion,
+)
+
+Fingerprint = tuple[int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModels:
+    """The models of one moment; None where nothing was promoted yet or nothing can be loaded."""
+
+    segments: SegmentsModel | None = None
+    next_purchase: NextPurchaseModel | None = None
+    refusals: tuple[str, ...] = field(default=())
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Model name → version, of those that are loaded."""
+        return {model.name: model.version for model in (self.segments, self.next_purchase) if model is not None}
+
+
+class ModelDoor:
+    """Holds the served models; `refresh` looks whether champion.json changed, and a watcher calls it in the background."""
+
+    def __init__(self, artifacts: Path, schema: FeatureSchema) -> None:
+        self._artifacts = artifacts
+        self._schema = schema
+        self._seen: Fingerprint = None
+        self._served = ServedModels()
+        self._one_at_a_time = threading.Lock()
+        self._stop = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self.refresh()
+
+    @property
+    def served(self) -> ServedModels:
+        """What to score with now."""
+        return self._served
+
+    def refresh(self) -> bool:
+        """Loads the champions if champion.json is another file than when it was last read.
+
+        Returns:
+            Whether what is served has changed.
+        """
+        with self._one_at_a_time:
+            found = self._fingerprint()
+            if found == self._seen:
+                return False
+            before = self._served
+            self._served = self._load(before)
+            self._seen = found
+            return self._served != before
+
+    def watch(self, *, every_seconds: float) -> None:
+        """Refreshes in a background thread until `close`."""
+
+        def look() -> None:
+            while not self._stop.wait(every_seconds):
+                self.refresh()
+
+        self._watcher = threading.Thread(target=look, name="rapport-model-watcher", daemon=True)
+        self._watcher.start()
+
+    def close(self) -> None:
+        """Ends the watcher."""
+        self._stop.set()
+        if self._watcher is not None:
+            self._watcher.join()
+
+    def _fingerprint(self) -> Fingerprint:
+        try:
+            found = (self._artifacts / CHAMPION_FILE).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino, found.st_size
+
+    def _load(self, before: ServedModels) -> ServedModels:
+        refusals: list[str] = []
+        segments: SegmentsModel | None = before.segments
+        next_purchase: NextPurchaseModel | None = before.next_purchase
+        for name in (SEGMENTS, NEXT_PURCHASE):
+            try:
+                model = load_champion(self._artifacts, name, self._schema)
+            except (ArtifactRefused, OSError, ValueError) as refusal:
+                refusals.append(f"{name}: {refusal}")
+                continue
+            if name == SEGMENTS:
+                segments = model if isinstance(model, SegmentsModel) else None
+            else:
+                next_purchase = model if isinstance(model, NextPurchaseModel) else None
+        return ServedModels(segments, next_purchase, tuple(refusals))

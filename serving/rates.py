@@ -1,0 +1,40 @@
+"""The rates as the ledger's counts stand now, read again only when somebody has committed."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping
+
+from serving.ledger_rows import read_counts
+from serving.values import Rates
+
+READ_AGAIN_SECONDS = 0.25  # under load every decision commits; its count moves a rate by a few thousandths
+
+
+class RatesReader:
+    """Keeps one reading of the counts for a moment; `forget` after an outcome makes the next reading fresh."""
+
+    def __init__(self, connection: sqlite3.Connection, *, priors: Mapping[str, float], strength: float) -> None:
+        self._connection = connection
+        self._priors = priors
+        self._strength = strength
+        self._rates: Rates | None = None
+        self._data_version = -1
+        self._read_at = 0.0
+
+    def read(self) -> Rates:
+        """The rates of all actions by segment and stage, of this or any other process's counts."""
+        now = time.monotonic()
+        if self._rates is not None and now - self._read_at < READ_AGAIN_SECONDS:
+            return self._rates
+        data_version = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        if self._rates is None or data_version != self._data_version:
+            self._rates = Rates(read_counts(self._connection), priors=self._priors, strength=self._strength)
+            self._data_version = data_version
+        self._read_at = now
+        return self._rates
+
+    def forget(self) -> None:
+        """Reads anew next time."""
+        self._rates = None

@@ -1,0 +1,88 @@
+"""What may be asked over HTTP: strict, no unknown fields, every text bounded."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+
+from features.brand import Locale
+
+CUSTOMER_ID_LENGTH = 256
+TEXT_LENGTH = 4_096
+OUTCOMES_IN_ONE_REQUEST = 1_000
+
+TraitValue = str | bool | int | FiniteFloat | list[str]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must hold printable characters only")
+    return text
+
+
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=CUSTOMER_ID_LENGTH), AfterValidator(_printable)]
+OwnId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
+ShortName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH)]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Context(_Asked):
+    """What the caller knows at this moment; used for this decision only and never stored as the customer's."""
+
+    intent: ShortName | None = Field(None, description="What the customer wants, as your bot understood it.")
+    inbound_text: Text | None = Field(None, description="What the customer has just written; never stored.")
+    traits: Annotated[dict[ShortName, TraitValue], Field(max_length=64)] = Field(
+        {}, description="Traits that you know and Rapport may not, by the names of brand.yaml."
+    )
+    session_open: bool = Field(
+        False, description="Whether a chat session is open, so that free-form messages are allowed."
+    )
+
+
+class DecisionRequest(_Asked):
+    """Which customer, in which place, over which channel."""
+
+    customer_id: Identifier = Field(description="Your own id of the customer; an unknown one is welcome.")
+    placement: ShortName = Field(description="A placement of brand.yaml.")
+    channel: ShortName = Field(description="One of the placement's channels.")
+    locale: Locale | None = Field(None, description="BCP 47, such as hi-IN; else the customer's, else the brand's.")
+    decision_id: OwnId | None = Field(
+        None, description="Your own id of this decision: asking again with the same one gives the same answer."
+    )
+    context: Context = Context()
+    explain: bool = Field(False, description="Say also what the values rest on.")
+
+
+class OutcomeReport(_Asked):
+    """What happened: after a decision, or to a customer."""
+
+    decision_id: OwnId | None = Field(None, description="The decision that it followed; best where you know it.")
+    customer_id: Identifier | None = Field(
+        None, description="Else the customer: it joins their newest decision within the brand's attribution window."
+    )
+    outcome: Literal[
+        "sent",
+        "delivered",
+        "read",
+        "failed",
+        "opened",
+        "clicked",
+        "replied",
+        "refused",
+        "redeemed",
+        "converted",
+        "unsubscribed",
+    ]
+    goal: ShortName | None = Field(None, description="Of a conversion: a goal of brand.yaml; else the action's.")
+    value: Annotated[FiniteFloat, Field(ge=0)] | None = Field(None, description="Money, in the brand's currency.")
+    occurred_at: AwareDatetime | None = Field(None, description="With its zone; now where it is left out.")
+    outcome_id: OwnId | None = Field(
+        None,
+        description="Your own id of this outcome: the same one is written once. Without it, the same outcome of the "
+        "same decision at the same time is the same.",
+    )

@@ -1,0 +1,125 @@
+"""What the models say of customers now, or why they say nothing: whole batches at once, one customer as a batch of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from features.brand import Brand
+from features.derive import MISSING_INSTANT, derive, stage_of
+from features.online import CustomerState, Missing
+from features.schema import FeatureSchema
+from serving.decide import Scores
+from serving.ledger_rows import microseconds
+from serving.models import ServedModels
+from serving.schemas import TraitValue
+from serving.told import lay_over
+
+UNKNOWN_CUSTOMER = "unknown_customer"
+FEATURES_STALE = "features_stale"
+NO_MODEL = "no_model"
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """What is stored of a customer, with what the caller knows right now beside it."""
+
+    customer_key: int
+    state: CustomerState | Missing
+    told: Mapping[str, TraitValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredCustomer:
+    """A customer with model inputs and scores.
+
+    Attributes:
+        inputs: (len(schema.model_inputs),), NaN where unknown; all but what was told where the stored row is stale.
+        age_seconds: of the stored row; None where there is none.
+    """
+
+    customer: Customer
+    scores: Scores
+    inputs: npt.NDArray[np.float32]
+    age_seconds: float | None
+
+
+def middle_horizon(horizons_days: Sequence[int]) -> int:
+    """The horizon that `purchase_propensity` speaks of where no horizon is named."""
+    return sorted(horizons_days)[len(horizons_days) // 2]
+
+
+def score_customers(
+    customers: Sequence[Customer], *, models: ServedModels, schema: FeatureSchema, brand: Brand, at: datetime
+) -> list[ScoredCustomer]:
+    """Segment, stage and propensities of each customer at an instant.
+
+    A stale row gives the funnel stage and nothing else: its counts are of another time. What the caller tells about the traits of a customer whom
+    we do not know is enough for a segment, never for a purchase propensity.
+    """
+    at_us = microseconds(at)
+    reasons = [_reason(customer, at=at, limit_days=brand.freshness.features_days) for customer in customers]
+    rows = [_row(customer, schema=schema, brand=brand, at_us=at_us) for customer in customers]
+    vectors, instants = np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
+    stages = stage_of(vectors, instants, at_us, schema, funnel=brand.funnel)
+    for i, (customer, reason) in enumerate(zip(customers, reasons, strict=True)):
+        if reason == FEATURES_STALE:
+            forgotten = replace(customer, state=Missing(FEATURES_STALE))
+            vectors[i], instants[i] = _row(forgotten, schema=schema, brand=brand, at_us=at_us)
+    inputs = derive(vectors, instants, at_us, schema)
+    segments = models.segments.predict(inputs) if models.segments else None
+    purchases = models.next_purchase.predict(inputs) if models.next_purchase else None
+    middle = middle_horizon(brand.horizons_days)
+    scored = []
+    for i, (customer, reason) in enumerate(zip(customers, reasons, strict=True)):
+        segment = segment_probability = None
+        if models.segments is not None and segments is not None and (reason is None or customer.told):
+            best = int(segments[i].argmax())
+            segment, segment_probability = models.segments.segment_ids[best], float(segments[i, best])
+        propensities: tuple[tuple[int, float], ...] = ()
+        if models.next_purchase is not None and purchases is not None and reason is None:
+            propensities = tuple(zip(models.next_purchase.horizons_days, purchases[i].tolist(), strict=True))
+        if reason is None and (segments is None or purchases is None):
+            reason = NO_MODEL
+        scores = Scores(
+            stage=str(stages[i]),
+            segment=segment,
+            segment_probability=segment_probability,
+            propensities=propensities,
+            purchase_propensity=dict(propensities).get(middle),
+            fallback_reason=reason,
+        )
+        scored.append(ScoredCustomer(customer, scores, inputs[i], _age_seconds(customer, at)))
+    return scored
+
+
+def _reason(customer: Customer, *, at: datetime, limit_days: float) -> str | None:
+    """Why the stored row cannot be used, or None."""
+    if isinstance(customer.state, Missing):
+        return UNKNOWN_CUSTOMER
+    if at - customer.state.as_of > timedelta(days=limit_days):
+        return FEATURES_STALE
+    return None
+
+
+def _row(
+    customer: Customer, *, schema: FeatureSchema, brand: Brand, at_us: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    if isinstance(customer.state, CustomerState):
+        vector, instants = customer.state.vector, customer.state.instants
+    else:
+        vector = np.full(len(schema.numeric), np.nan, dtype=np.float32)
+        instants = np.full(len(schema.instants), MISSING_INSTANT, dtype=np.int64)
+    if customer.told:
+        return lay_over(vector, instants, customer.told, brand=brand, schema=schema, at_us=at_us)
+    return vector, instants
+
+
+def _age_seconds(customer: Customer, at: datetime) -> float | None:
+    if isinstance(customer.state, Missing):
+        return None
+    return (at - customer.state.as_of).total_seconds()

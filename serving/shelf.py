@@ -1,0 +1,148 @@
+"""The catalogue made ready for decisions: compiled once, and laid out by placement and channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from features.brand import Brand, Channel, Placement
+from features.catalogue import Action, Catalogue
+from features.expressions import UnknownName, compile_expression
+from features.rendering import NotRenderable, RenderedMessage, render
+from features.variable_names import VariableType
+from serving.eligibility import NOT_RENDERABLE, Offerable, Suppressed, as_utc, out_of_season, ruled_out
+
+CHAT = "chat"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One placement on one channel: who speaks first, and what could be said there."""
+
+    name: str
+    placement: Placement
+    channel_name: str
+    channel: Channel
+    offerables: tuple[Offerable, ...]
+    answers: tuple[Offerable, ...]  # the placement's fallback and baseline
+    names: frozenset[str]  # variables that any of them may ask for
+    goal_value: float  # the mean margin of a reached goal, by the values of the offerables
+
+
+class Shelf:
+    """Every place of a brand, and what has been rendered there already.
+
+    The same action with the same slots in one locale reads the same for everyone, so it is rendered once.
+    """
+
+    def __init__(self, brand: Brand, catalogue: Catalogue, *, variables: Mapping[str, VariableType]) -> None:
+        self._brand = brand
+        self._rendered: dict[tuple[str, str, str, bool, str], RenderedMessage | NotRenderable] = {}
+        self.offerables = {action.id: _compiled(action, variables) for action in catalogue.actions}
+        self._places = {
+            (name, channel): self._place(name, placement, channel)
+            for name, placement in brand.placements.items()
+            for channel in placement.channels
+        }
+
+    def place(self, placement: str, channel: str) -> Place:
+        """The place of that name; KeyError where the brand has none."""
+        return self._places[placement, channel]
+
+    def _place(self, name: str, placement: Placement, channel_name: str) -> Place:
+        offerables = tuple(
+            offerable
+            for offerable in self.offerables.values()
+            if name in offerable.action.placements and channel_name in offerable.action.channels
+        )
+        answers = tuple(self.offerables[action_id] for action_id in (placement.fallback, placement.baseline))
+        values = [offerable.action.value for offerable in offerables]
+        return Place(
+            name=name,
+            placement=placement,
+            channel_name=channel_name,
+            channel=self._brand.channels[channel_name],
+            offerables=offerables,
+            answers=answers,
+            names=frozenset().union(*(offerable.names for offerable in (*offerables, *answers))),
+            goal_value=sum(values) / len(values) if values else 0.0,
+        )
+
+    def rendered(
+        self,
+        offerable: Offerable,
+        place: Place,
+        *,
+        locale: str,
+        values: Mapping[str, object],
+        session_open: bool,
+    ) -> RenderedMessage | NotRenderable:
+        """The message as the customer would read it, or why it cannot be said.
+
+        Args:
+            offerable: the action.
+            place: where it would be said.
+            locale: as asked, or the customer's; the brand's chain of fallbacks follows it.
+            values: the variables that are known.
+            session_open: whether the caller says that a chat session is open.
+        """
+        templated = needs_template(place, session_open=session_open)
+        slots = dict(_slot_values(offerable, values))
+        key = (offerable.action.id, locale, place.channel_name, templated, repr(slots))
+        if (message := self._rendered.get(key)) is None:
+            if len(self._rendered) >= RENDERINGS_KEPT:
+                self._rendered.clear()
+            message = self._rendered[key] = render(
+                offerable.action,
+                brand=self._brand,
+                locale=locale,
+                slots=slots,
+                channel=place.channel_name,
+                templated=templated,
+            )
+        return message
+
+    def suppressed(
+        self, offerable: Offerable, place: Place, *, at: datetime, locale: str, values: Mapping[str, object], session_open: bool
+    ) -> Suppressed | None:
+        """The first rule that keeps this action away, or None where it may be offered."""
+        found = out_of_season(offerable, at=at) or ruled_out(offerable, values)
+        if found is not None:
+            return found
+        message = self.rendered(offerable, place, locale=locale, values=values, session_open=session_open)
+        if isinstance(message, NotRenderable):
+            return Suppressed(offerable.action.id, NOT_RENDERABLE, detail=message.reason)
+        return None
+
+
+RENDERINGS_KEPT = 10_000  # slots may hold what the caller said
+
+
+def needs_template(place: Place, *, session_open: bool) -> bool:
+    """Whether only a template may be sent: the brand speaks first on a chat channel whose session is closed."""
+    return (
+        place.placement.initiated_by == "brand"
+        and place.channel.kind == CHAT
+        and place.channel.session_window_hours is not None
+        and not session_open
+    )
+
+
+def _compiled(action: Action, variables: Mapping[str, VariableType]) -> Offerable:
+    return Offerable(
+        action=action,
+        when=compile_expression(action.when, variables, result=VariableType.FLAG) if action.when else None,
+        slots={name: compile_expression(slot.expression, variables) for name, slot in action.slots.items()},
+        valid_from=as_utc(action.valid_from),
+        valid_until=as_utc(action.valid_until),
+    )
+
+
+def _slot_values(offerable: Offerable, values: Mapping[str, object]) -> Iterable[tuple[str, object]]:
+    """The slots whose value is known; the renderer puts a default in the place of the others, or refuses."""
+    for name, expression in offerable.slots.items():
+        try:
+            yield name, expression.evaluate(values)
+        except UnknownName:
+            continue

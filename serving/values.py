@@ -1,0 +1,114 @@
+"""What an action is worth before there is a response model: empirical-Bayes rates, then money.
+
+The conversion rate of an action in a segment and funnel stage is shrunken to the action's rate everywhere, which is
+shrunken to the catalogue's `expected_rate`; `rewards.prior_strength` says how many decisions the prior weighs:
+
+    rate(action)                 = (converted + strength x expected_rate) / (decided + strength)
+    rate(segment, stage, action) = (converted + strength x rate(action))  / (decided + strength)
+
+    value = rate x action.value - incentive.cost x max(rate, purchase_propensity) - channel price
+
+The incentive's cost is charged on everyone likely to redeem it: also on customers who would have bought anyway.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from features.brand import Brand
+from features.catalogue import NOTHING, Action, Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class ActionCount:
+    """How often an action was taken for customers of one segment and stage, and how often its goal followed."""
+
+    segment: str
+    stage: str
+    action_id: str
+    n_decided: int
+    n_converted: int
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatedRate:
+    """A conversion rate with what it rests on."""
+
+    rate: float
+    n_decided: int
+    n_converted: int
+    prior: float
+
+
+class Rates:
+    """Every action's rate by segment and stage, from one reading of the counts."""
+
+    def __init__(self, counts: Iterable[ActionCount], *, priors: Mapping[str, float], strength: float) -> None:
+        self._priors = priors
+        self._strength = strength
+        self._cells: dict[tuple[str, str, str], tuple[int, int]] = {}
+        totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        for count in counts:
+            self._cells[count.segment, count.stage, count.action_id] = (count.n_decided, count.n_converted)
+            totals[count.action_id][0] += count.n_decided
+            totals[count.action_id][1] += count.n_converted
+        self._action_rates = {
+            action_id: self._shrunken(*totals[action_id], prior=prior) for action_id, prior in priors.items()
+        }
+
+    def rate(self, action_id: str, *, segment: str | None, stage: str) -> EstimatedRate:
+        """P(the action's goal is reached in its window) for customers of this segment and stage."""
+        n_decided, n_converted = self._cells.get((segment or "", stage, action_id), (0, 0))
+        prior = self._action_rates[action_id]
+        return EstimatedRate(
+            rate=self._shrunken(n_decided, n_converted, prior=prior),
+            n_decided=n_decided,
+            n_converted=n_converted,
+            prior=prior,
+        )
+
+    def _shrunken(self, n_decided: int, n_converted: int, *, prior: float) -> float:
+        return (n_converted + self._strength * prior) / (n_decided + self._strength)
+
+
+def prior_rates(brand: Brand, catalogue: Catalogue) -> dict[str, float]:
+    """What is believed of each action before anything was measured, `nothing` included."""
+    return {NOTHING: brand.rewards.organic_rate} | {action.id: action.expected_rate for action in catalogue.actions}
+
+
+@dataclass(frozen=True, slots=True)
+class Valuation:
+    """What taking one action is worth, in the brand's currency, with how it was reached."""
+
+    action_id: str
+    value: float
+    rate: EstimatedRate
+
+
+def value_action(
+    action: Action, *, rate: EstimatedRate, purchase_propensity: float | None, channel_price: float
+) -> Valuation:
+    """The expected margin of an action, after its incentive and the price of its channel.
+
+    Args:
+        action: the action, whose `value` is the margin of its goal.
+        rate: P(goal) if the action is taken.
+        purchase_propensity: P(buys within the middle horizon), None where no model said so.
+        channel_price: the price of one message.
+    """
+    value = rate.rate * action.value - channel_price
+    if action.incentive is not None:
+        value -= action.incentive.cost * max(rate.rate, purchase_propensity or 0.0)
+    return Valuation(action.id, value, rate)
+
+
+def value_of_nothing(*, rate: EstimatedRate, goal_value: float) -> Valuation:
+    """The expected margin of saying nothing: what comes by itself, and costs nothing.
+
+    Args:
+        rate: P(goal) if nothing is said.
+        goal_value: the margin of a reached goal, as the placement's actions value it on average.
+    """
+    return Valuation(NOTHING, rate.rate * goal_value, rate)
