@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from features.action_checks import expression_faults, text_faults
 from features.brand import Brand, Placement
 from features.brand_checks import in_order, items_at, keys_at, unknown_name
 from features.catalogue import NOTHING, Action, Catalogue
 from features.faults import Fault, closest_name
 from features.validation import validate
+from features.variables import feature_variables, variables_of
 from features.workspace import Workspace
 from features.yaml_file import Location, YamlFile, read_yaml
 
@@ -22,9 +24,19 @@ def read_catalogue(workspace: Workspace, brand: Brand) -> tuple[Catalogue | None
     catalogue, faults = validate(file, Catalogue)
     sound = dict(_sound_actions(file))
     faults += _name_faults(file, brand)
+    variables = variables_of(brand, feature_variables(brand, workspace))
     for at, action in sound.items():
         faults += _action_faults(file, at, action)
+        faults += expression_faults(file, at, action, brand=brand, variables=variables)
+        faults += text_faults(file, at, action, brand=brand, variables=variables)
     faults += _placement_faults(file, brand, {action.id: action for action in sound.values()})
+    return catalogue, in_order([*file.faults, *faults])
+
+
+def read_catalogue_alone(workspace: Workspace) -> tuple[Catalogue | None, list[Fault]]:
+    """The catalogue by its shape only, where there is no sound brand to compare it with."""
+    file = read_yaml(workspace.catalogue_file)
+    catalogue, faults = validate(file, Catalogue)
     return catalogue, in_order([*file.faults, *faults])
 
 
