@@ -238,12 +238,17 @@ def load_model(
         ArtifactDamaged: a file is missing or has another sha256.
         ArtifactMismatch: it needs what the schema does not serve.
     """
-    description = read_description(artifacts, name, version, sha256=sha256)
-    folder = artifacts / name / version
-    files = sorted(description["files"], key=lambda file: int(file.removeprefix("booster").removesuffix(".txt")))
-    boosters = [_verified(folder / file, description["files"][file]).decode() for file in files]
+    description, boosters = verify(artifacts, name, version, sha256=sha256)
     kind: type[SegmentsModel] | type[NextPurchaseModel] = SegmentsModel if name == SEGMENTS else NextPurchaseModel
     return kind(description, boosters, schema=schema)
+
+
+def verify(artifacts: Path, name: str, version: str, *, sha256: str | None = None) -> tuple[dict[str, Any], list[str]]:
+    """A version's model.json and the text of its boosters, every sha256 checked."""
+    description = read_description(artifacts, name, version, sha256=sha256)
+    folder, files = artifacts / name / version, description["files"]
+    in_order = sorted(files, key=lambda file: int(file.removeprefix("booster").removesuffix(".txt")))
+    return description, [_verified(folder / file, files[file]).decode() for file in in_order]
 
 
 def read_description(artifacts: Path, name: str, version: str, *, sha256: str | None = None) -> dict[str, Any]:

@@ -70,3 +70,67 @@ class Calibration:
 
 
 IDENTITY = Calibration("identity", (0.0, 1.0), (0.0, 1.0), extend=True)
+
+KINDS = ("shift", "platt", "isotonic")
+
+
+def fit_calibration(score: FloatArray, y: NDArray[np.uint8], *, kind: str) -> Calibration:
+    """The map that makes scores on a later window say what really happened there.
+
+    Args:
+        score: log-odds given by a model that did not learn from these rows, shape `(n,)`.
+        y: what happened, 0 or 1; both must occur.
+        kind: `shift` moves the level, `platt` moves level and slope, `isotonic` bends to any rising shape.
+
+    References:
+        Platt (1999), Probabilistic outputs for support vector machines; Zadrozny, Elkan (2002), isotonic calibration.
+    """
+    if kind == "isotonic":
+        return _isotonic(score, y)
+    if kind == "platt":
+        intercept, slope = logistic_line(score, y)
+        if slope > 0:
+            return Calibration(kind, (0.0, 1.0), (intercept, intercept + slope), extend=True)
+    elif kind != "shift":
+        raise ValueError(f"Asked for the calibration '{kind}'; there are {', '.join(KINDS)}.")
+    return IDENTITY.shifted(level_shift(score, float(np.mean(y))))
+
+
+def level_shift(score: FloatArray, rate: float) -> float:
+    """The offset that, added to every log-odds, makes the mean probability equal `rate`."""
+    low, high = -30.0, 30.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if float(from_log_odds(score + middle).mean()) < rate:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def logistic_line(score: FloatArray, y: NDArray[np.uint8]) -> tuple[float, float]:
+    """Intercept and slope of the log-odds of `y` on `score`, by Newton's method.
+
+    A ridge of one thousandth of an observation keeps it finite where the two classes do not overlap.
+    """
+    design = np.column_stack([np.ones_like(score), score])
+    beta = np.array([0.0, 1.0])
+    for _ in range(50):
+        p = from_log_odds(design @ beta)
+        gradient = design.T @ (y - p) - 1e-3 * (beta - np.array([0.0, 1.0]))
+        hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-3 * np.eye(2)
+        step = np.clip(np.linalg.solve(hessian, gradient), -5.0, 5.0)
+        beta = beta + step
+        if float(np.abs(step).max()) < 1e-10:
+            break
+    return float(beta[0]), float(beta[1])
+
+
+def _isotonic(score: FloatArray, y: NDArray[np.uint8]) -> Calibration:
+    from sklearn.isotonic import IsotonicRegression
+
+    edge = 1.0 / (len(y) + 2.0)  # Laplace: what has not happened in n rows may still
+    fitted = IsotonicRegression(y_min=edge, y_max=1.0 - edge).fit(score, y)
+    x, first = np.unique(np.round(fitted.X_thresholds_, 9), return_index=True)
+    levels = np.maximum.accumulate(log_odds(fitted.y_thresholds_[first]))
+    return Calibration("isotonic", tuple(x.tolist()), tuple(levels.tolist()))

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.calibration import IDENTITY, KINDS, Calibration, fit_calibration, from_log_odds, level_shift, log_odds
+from training.evaluation import auc, calibration_curve, gain_curve, log_losses, quality
+
+
+def an_overconfident_model(n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """Says twice the log-odds, one too high."""
+    rng = np.random.default_rng(3)
+    truth = rng.normal(-1.0, 1.0, n)
+    y = (rng.random(n) < from_log_odds(truth)).astype(np.uint8)
+    return 2.0 * truth + 1.0, y
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_calibration_the_mean_is_what_happened(kind: str) -> None:
+    score, y = an_overconfident_model()
+    calibrated = fit_calibration(score, y, kind=kind).apply(score)
+    assert calibrated.mean() == pytest.approx(y.mean(), abs=0.002)
+
+
+@pytest.mark.parametrize("kind", ["platt", "isotonic"])
+def test_calibration_undoes_overconfidence(kind: str) -> None:
+    score, y = an_overconfident_model()
+    before = quality(y, from_log_odds(score))
+    after = quality(y, fit_calibration(score, y, kind=kind).apply(score))
+    assert before.calibration_slope == pytest.approx(0.5, abs=0.05)
+    assert after.calibration_slope == pytest.approx(1.0, abs=0.05)
+    assert after.log_loss < before.log_loss
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_calibration_survives_json(kind: str) -> None:
+    score, y = an_overconfident_model(500)
+    calibration = fit_calibration(score, y, kind=kind)
+    again = Calibration.from_dict(json.loads(json.dumps(calibration.as_dict())))
+    assert np.array_equal(again.apply(score), calibration.apply(score))
+
+
+@given(st.lists(st.tuples(st.floats(-8, 8), st.booleans()), min_size=4, max_size=60), st.sampled_from(KINDS))
+def test_a_higher_score_never_gets_a_lower_probability(rows: list[tuple[float, bool]], kind: str) -> None:
+    score = np.array([row[0] for row in rows])
+    y = np.array([row[1] for row in rows], dtype=np.uint8)
+    y[:2] = (0, 1)
+    probabilities = fit_calibration(score, y, kind=kind).apply(np.linspace(-12, 12, 200))
+    assert (np.diff(probabilities) >= -1e-12).all()
+    assert ((probabilities > 0) & (probabilities < 1)).all()
+
+
+def test_knots_that_fall_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="never fall"):
+        Calibration("isotonic", (0.0, 1.0), (1.0, 0.0))
+    with pytest.raises(ValueError, match="rise strictly"):
+        Calibration("isotonic", (1.0, 1.0), (0.0, 1.0))
+
+
+def test_the_identity_changes_nothing_and_a_shift_moves_the_level() -> None:
+    score = np.array([-5.0, 0.0, 5.0])
+    assert IDENTITY.apply(score) == pytest.approx(from_log_odds(score))
+    assert IDENTITY.shifted(1.0).apply(score) == pytest.approx(from_log_odds(score + 1.0))
+
+
+def test_the_shift_reaches_the_asked_rate() -> None:
+    score = np.array([-1.0, 0.0, 2.0])
+    assert from_log_odds(score + level_shift(score, 0.25)).mean() == pytest.approx(0.25)
+
+
+def test_auc_counts_pairs_ranked_right_and_half_the_ties() -> None:
+    y = np.array([1, 0, 1, 0], dtype=np.uint8)
+    # pairs (1st, 2nd) right, (1st, 4th) right, (3rd, 2nd) tied, (3rd, 4th) right
+    assert auc(y, np.array([0.9, 0.5, 0.5, 0.1])) == 3.5 / 4
+
+
+def test_log_loss_of_a_half_is_ln_two() -> None:
+    y = np.array([1, 0], dtype=np.uint8)
+    assert log_losses(y, np.array([0.5, 0.5])) == pytest.approx(np.log(2))
+
+
+def test_log_odds_and_back() -> None:
+    p = np.array([0.01, 0.5, 0.99])
+    assert from_log_odds(log_odds(p)) == pytest.approx(p)
+
+
+def test_the_gain_curve_starts_at_nobody_and_ends_at_everybody() -> None:
+    y = np.array([1, 0, 0, 1], dtype=np.uint8)
+    points = gain_curve(y, np.array([0.9, 0.2, 0.1, 0.8]), n_points=4)
+    assert points == [(0.0, 0.0), (0.25, 0.5), (0.5, 1.0), (0.75, 1.0), (1.0, 1.0)]
+
+
+def test_the_calibration_curve_holds_every_row_once() -> None:
+    score, y = an_overconfident_model(103)
+    assert sum(n for _, _, n in calibration_curve(y, from_log_odds(score))) == 103

@@ -1,0 +1,230 @@
+"""The verbs `train`, `models` and `score`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from features.faults import CallersMistake
+from features.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from training.learning import Round
+
+WorkspaceOption = Annotated[Path | None, typer.Option(help="The brand's folder; default ./workspace.")]
+AsOfOption = Annotated[
+    datetime | None,
+    typer.Option(
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+        help="Nothing later is known, UTC; default the midnight after the last event.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="For a program to read.")]
+
+
+class What(StrEnum):
+    """Which models to train."""
+
+    SEGMENTS = "segments"
+    NEXT_PURCHASE = "next-purchase"
+    ALL = "all"
+
+
+models = typer.Typer(help="Versions of models: list, promote, roll back, export.", no_args_is_help=True)
+
+
+def train(
+    what: Annotated[What, typer.Argument(help="Which models.")] = What.ALL,
+    as_of: AsOfOption = None,
+    seed: Annotated[int, typer.Option(help="Same seed and data: same bytes.")] = 0,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn segments and next purchase from the lake; what passes its gate is served from then on."""
+    place = find_workspace(workspace)
+    from rich.console import Console
+
+    from training.artifact import MODELS
+    from training.learning import train_models
+
+    asked = MODELS if what is What.ALL else (what.value.replace("-", "_"),)
+    with Console(stderr=True).status(f"Training {', '.join(asked)} …"):
+        rounds = train_models(place, models=asked, as_of=_utc(as_of), seed=seed)
+    if as_json:
+        typer.echo(json.dumps([one.as_dict() for one in rounds], ensure_ascii=False, indent=1))
+    else:
+        for one in rounds:
+            _show(one)
+    if all(one.version is None for one in rounds):
+        raise typer.Exit(2)
+
+
+@models.command("list")
+def list_models(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Every version, with its quality on the window that judged it, and which one is served."""
+    place = find_workspace(workspace)
+    from training.artifact import MODELS, read_champions, read_description
+    from training.promotion import read_gate, versions
+
+    champions = read_champions(place.artifacts)
+    rows = [
+        {
+            "model": name,
+            "version": version,
+            "champion": champions.get(name, {}).get("version") == version,
+            "as_of": description["as_of"],
+            "judged": _judged(description),
+            "gate": (read_gate(place.artifacts, name, version) or {}).get("passed"),
+        }
+        for name in MODELS
+        for version in versions(place.artifacts, name)
+        for description in [read_description(place.artifacts, name, version)]
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+        return
+    if not rows:
+        typer.echo("No model yet. 'rapport train' makes the first.")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", "version", "as of", "served", "gate", "log-loss on the judging window")
+    for row in rows:
+        gate = {True: "passed", False: "not passed", None: "—"}[row["gate"]]
+        losses = ", ".join(f"{name} {of['log_loss']:.4f}" for name, of in row["judged"].items())
+        served = "champion" if row["champion"] else ""
+        table.add_row(row["model"], row["version"], row["as_of"][:10], served, gate, losses)
+    Console().print(table)
+
+
+@models.command()
+def promote(
+    model: Annotated[str, typer.Argument(help="segments or next_purchase.")],
+    version: Annotated[str, typer.Argument(help="One of 'rapport models list'.")],
+    force: Annotated[bool, typer.Option("--force", help="Although its gate did not pass; the log says so.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Serve this version from now on."""
+    place = find_workspace(workspace)
+    from training.promotion import promote as make_champion
+
+    name = model.replace("-", "_")
+    changed = make_champion(place.artifacts, name, version, force=force)
+    if changed:
+        _crown(place.root, name, version)
+    typer.echo(f"{name} {version} is the champion" + (" now." if changed else " already."))
+
+
+@models.command()
+def rollback(
+    model: Annotated[str, typer.Argument(help="segments or next_purchase.")], workspace: WorkspaceOption = None
+) -> None:
+    """Serve the champion before this one again."""
+    place = find_workspace(workspace)
+    from training.promotion import rollback as bring_back
+
+    name = model.replace("-", "_")
+    version = bring_back(place.artifacts, name)
+    _crown(place.root, name, version)
+    typer.echo(f"{name} {version} is the champion again.")
+
+
+@models.command()
+def export(
+    model: Annotated[str, typer.Argument(help="segments or next_purchase.")],
+    target: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
+    version: Annotated[str | None, typer.Option(help="Default: the champion.")] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Copy a version's files, verified: LightGBM's text and JSON, readable anywhere."""
+    place = find_workspace(workspace)
+    import shutil
+
+    from training.artifact import read_champions, verify
+    from training.promotion import require_model, require_version
+
+    name = model.replace("-", "_")
+    require_model(name)
+    chosen = version or read_champions(place.artifacts).get(name, {}).get("version")
+    if chosen is None:
+        raise CallersMistake(f"Asked to export {name}, but it has no champion. Name a --version, or train first.")
+    require_version(place.artifacts, name, chosen)
+    if target.exists():
+        raise CallersMistake(f"Asked to export to '{target}', which exists. Name a folder that is not there yet.")
+    verify(place.artifacts, name, chosen)
+    shutil.copytree(place.artifacts / name / chosen, target)
+    typer.echo(f"{name} {chosen} → {target}")
+
+
+def score(
+    as_of: AsOfOption = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Also write FILE.csv or FILE.parquet with the shop's own customer ids.")
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write everybody's segment, stage and purchase propensities to lake/scores (docs/scores.md)."""
+    place = find_workspace(workspace)
+    from training.scoring import export_scores, require_export, score_everybody
+
+    if export is not None:
+        require_export(export)
+    scored = score_everybody(place, as_of=_utc(as_of))
+    exported = export_scores(place, scored, export) if export is not None else None
+    if as_json:
+        said: dict[str, Any] = {
+            "path": str(scored.path),
+            "as_of": scored.as_of.isoformat(),
+            "n_customers": scored.n_customers,
+            "segments_version": scored.segments_version,
+            "next_purchase_version": scored.next_purchase_version,
+            "n_exported": exported,
+        }
+        typer.echo(json.dumps(said, indent=1))
+        return
+    typer.echo(f"{scored.n_customers:,} customers as of {scored.as_of:%Y-%m-%d} → {scored.path}")
+    if exported is not None:
+        typer.echo(f"{exported:,} rows with outside ids → {export}")
+
+
+def _show(one: Round) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for reason in one.refused:
+        console.print(f"[yellow]{one.model}[/yellow]: {reason}", highlight=False)
+    if one.version is None:
+        return
+    state = "is the champion now" if one.promoted else "is the champion already" if one.unchanged else "is a challenger"
+    console.print(f"[bold]{one.model}[/bold] {one.version} {state}.", highlight=False)
+    for check in one.gate.checks if one.gate and not one.unchanged else ():
+        mark = "[green]PASS[/green]" if check.passed else "[red]FAIL[/red]"
+        console.print(f"  {mark} {check.question}: {check.answer}.", highlight=False)
+
+
+def _judged(description: dict[str, Any]) -> dict[str, dict[str, float]]:
+    if "heads" in description:
+        return {f"{head['horizon_days']}d": head["judged"] for head in description["heads"]}
+    return {"assigner": description["judged"]}
+
+
+def _crown(root: Path, name: str, version: str) -> None:
+    """Tells MLflow, where it has ever been used here."""
+    from features.workspace import Workspace
+    from training.registry import Registry, tracking_database
+
+    workspace = Workspace(root)
+    if tracking_database(workspace).is_file():
+        with Registry(workspace) as registry:
+            registry.crown(name, version)
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    return None if instant is None else instant.replace(tzinfo=UTC)

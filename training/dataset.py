@@ -1,0 +1,193 @@
+"""Rows to learn from: what was known of every customer as of a cutoff, with what happened next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.faults import CallersMistake
+from training.labels import customers_with_event, label, label_window, require_closed
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+    from features.brand import Brand
+    from features.lake import Lake
+    from features.workspace import Workspace
+
+FloatMatrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was known of each customer as of one instant; one row a customer.
+
+    Attributes:
+        customer_keys: shape `(n,)`, rising.
+        X: shape `(n, n_inputs)`, float32 as serving will see it, NaN where unknown.
+    """
+
+    as_of: datetime
+    customer_keys: NDArray[np.int64]
+    X: FloatMatrix
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Labelled rows of one or several cutoffs, stacked in their order.
+
+    Attributes:
+        X: shape `(n, n_inputs)`.
+        y: shape `(n,)`, 1 where it happened within the horizon.
+        cutoff: shape `(n,)`, which of `as_ofs` a row belongs to.
+    """
+
+    as_ofs: tuple[datetime, ...]
+    X: FloatMatrix
+    y: NDArray[np.uint8]
+    cutoff: NDArray[np.int32]
+
+
+class Source(Protocol):
+    """Where snapshots and labels come from: a workspace, or a tiny world in a test."""
+
+    inputs: tuple[str, ...]
+    categories: Mapping[str, Sequence[str]]
+    schema_version: str
+    first: datetime
+    known_until: datetime
+
+    def snapshot(self, as_of: datetime) -> Snapshot:
+        """What was known as of that instant."""
+
+    def happened(self, as_of: datetime, horizon_days: int) -> NDArray[np.int64]:
+        """Keys of customers who ordered inside `[as_of, as_of + horizon)`."""
+
+    def fingerprint(self) -> str:
+        """Identifies the data."""
+
+
+class WorkspaceSource:
+    """Snapshots by `features.history`, orders from the lake; each is read once and kept.
+
+    Args:
+        workspace: of the brand.
+        as_of: nothing later is known; None for the midnight after the last event.
+        eligible: which rows of a snapshot take part, from its frame; None for every customer.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        as_of: datetime | None = None,
+        eligible: Callable[[pd.DataFrame], NDArray[np.bool_]] | None = None,
+    ) -> None:
+        from features.history import open_workspace
+
+        from features.brand import load_brand
+        from features.lake import Lake
+        from features.schema import feature_schema
+
+        self.workspace = workspace
+        self.brand: Brand = load_brand(workspace)
+        self.schema = feature_schema(self.brand, workspace)
+        self.inputs = tuple(self.schema.model_inputs)
+        self.categories: Mapping[str, Sequence[str]] = {
+            name: tuple(values) for name, values in self.schema.categories.items()
+        }
+        self.schema_version = self.schema.version
+        self._lake = Lake(workspace.lake)
+        self._history = open_workspace(workspace.root)
+        self._eligible = eligible
+        self._frames: dict[datetime, pd.DataFrame] = {}
+        self._snapshots: dict[datetime, Snapshot] = {}
+        self._happened: dict[tuple[datetime, int], NDArray[np.int64]] = {}
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        first, self.known_until = _span(self._lake, as_of)
+        self.first = self._first_order() or first
+
+    def frame(self, as_of: datetime) -> pd.DataFrame:
+        """The whole snapshot, one row a customer, sorted by customer_key."""
+        if as_of not in self._frames:
+            frame = self._history.snapshot_frame(as_of)
+            if self._eligible is not None:
+                frame = frame[self._eligible(frame)]
+            self._frames[as_of] = frame.sort_values("customer_key", ignore_index=True)
+        return self._frames[as_of]
+
+    def snapshot(self, as_of: datetime) -> Snapshot:
+        """What was known as of that instant."""
+        if as_of not in self._snapshots:
+            frame = self.frame(as_of)
+            X = np.ascontiguousarray(frame[list(self.inputs)].to_numpy(dtype=np.float32, na_value=np.nan))
+            self._snapshots[as_of] = Snapshot(as_of, frame["customer_key"].to_numpy(dtype=np.int64), X)
+        return self._snapshots[as_of]
+
+    def happened(self, as_of: datetime, horizon_days: int) -> NDArray[np.int64]:
+        """Keys of customers who ordered inside `[as_of, as_of + horizon)`; the window must be closed."""
+        if (as_of, horizon_days) not in self._happened:
+            window = label_window(as_of, horizon_days)
+            require_closed(window, known_until=self.known_until)
+            self._happened[as_of, horizon_days] = customers_with_event(
+                self._events(), event=self.brand.events.order, window=window
+            )
+        return self._happened[as_of, horizon_days]
+
+    def fingerprint(self) -> str:
+        """The lake's manifest, and how much of it is known."""
+        return f"{self._lake.fingerprint()}@{self.known_until:%Y-%m-%dT%H:%M:%SZ}"
+
+    def _first_order(self) -> datetime | None:
+        """Labels begin with the first order: what customers had told before it shows nothing of buying."""
+        query = "SELECT min(occurred_at) FROM events WHERE event = ?"
+        found = self._events().execute(query, [self.brand.events.order]).fetchone()
+        return found[0].replace(tzinfo=UTC) if found and found[0] else None
+
+    def _events(self) -> duckdb.DuckDBPyConnection:
+        if self._connection is None:
+            import duckdb as database
+
+            self._connection = database.connect()
+            self._connection.execute("SET TimeZone='UTC'; SET threads=2; SET preserve_insertion_order=false")
+            self._lake.register(self._connection, as_of=self.known_until)
+        return self._connection
+
+
+def rows_of(source: Source, as_ofs: Sequence[datetime], *, horizon_days: int) -> Rows:
+    """Labelled rows as of each cutoff, stacked."""
+    snapshots = [source.snapshot(as_of) for as_of in as_ofs]
+    labels = [label(s.customer_keys, happened=source.happened(s.as_of, horizon_days)) for s in snapshots]
+    return Rows(
+        as_ofs=tuple(as_ofs),
+        X=np.vstack([s.X for s in snapshots]),
+        y=np.concatenate(labels),
+        cutoff=np.repeat(np.arange(len(snapshots), dtype=np.int32), [len(s.X) for s in snapshots]),
+    )
+
+
+def _span(lake: Lake, as_of: datetime | None) -> tuple[datetime, datetime]:
+    """The first event, and the instant up to which everything is known."""
+    span = lake.span()
+    if span is None:
+        raise CallersMistake(
+            "Asked to learn from the lake, but it holds no events. Bring some in with 'rapport import', then train."
+        )
+    first, last = span
+    if as_of is not None and as_of <= first:
+        raise CallersMistake(
+            f"Asked to train as of {as_of:%Y-%m-%d}, but events begin on {first:%Y-%m-%d}. "
+            f"Use an as_of after that; the last event is of {last:%Y-%m-%d}."
+        )
+    end = _midnight_after(last)
+    return first, end if as_of is None else min(as_of, end)
+
+
+def _midnight_after(instant: datetime) -> datetime:
+    return datetime.combine(instant.date(), time(), tzinfo=UTC) + timedelta(days=1)

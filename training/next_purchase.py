@@ -1,0 +1,265 @@
+"""Next purchase: P(an order within each horizon), a LightGBM booster and a calibration a horizon.
+
+For each horizon the recipe is chosen on an earlier window, judged on the newest closed one (which chose and calibrated
+nothing), then refitted to the newest cutoffs. In every fit the booster learns from earlier windows than the
+calibration; the refitted booster adds the newest windows and keeps the calibration, which is of the recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from training.artifact import NEXT_PURCHASE
+from training.calibration import KINDS, Calibration, FloatArray, fit_calibration
+from training.dataset import Rows, Source, rows_of
+from training.evaluation import Quality, log_losses, quality
+from training.labels import label_window
+from training.split import Split, TooLittleData, gate_cutoff, split_for
+
+FEWEST_POSITIVES = 30  # in any window that teaches or judges: below it one customer moves the rate by 3%
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a fit is made of; chosen on earlier windows."""
+
+    name: str
+    num_leaves: int
+    rounds: int
+    min_data_in_leaf: int
+    learning_rate: float = 0.05
+    n_cutoffs: int = 4
+    calibration: str = "platt"
+
+    def parameters(self, seed: int) -> dict[str, Any]:
+        """LightGBM's, such that the same seed and data give the same bytes."""
+        return {
+            "objective": "binary",
+            "num_leaves": self.num_leaves,
+            "learning_rate": self.learning_rate,
+            "min_data_in_leaf": self.min_data_in_leaf,
+            "feature_fraction": 0.6,
+            "bagging_fraction": 0.8,
+            "bagging_freq": 1,
+            "lambda_l2": 5.0,
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": 2,
+            "verbose": -1,
+        }
+
+
+RECIPES = (
+    Recipe("shallow", num_leaves=4, rounds=150, min_data_in_leaf=40),
+    Recipe("deeper", num_leaves=12, rounds=120, min_data_in_leaf=60),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One fitted horizon."""
+
+    horizon_days: int
+    recipe: Recipe
+    split: Split
+    booster: lightgbm.Booster
+    calibration: Calibration
+
+    def predict(self, X: NDArray[np.float32]) -> FloatArray:
+        """Calibrated probabilities, shape `(n,)`, of rows with the inputs it was fitted on."""
+        raw = self.booster.predict(X.astype(np.float64), raw_score=True, num_threads=2)
+        return self.calibration.apply(np.asarray(raw, dtype=np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the newest closed window says of a fit that knew nothing of it."""
+
+    horizon_days: int
+    as_of: datetime
+    y: Labels
+    probability: FloatArray
+    constant: float  # the base rate known when the fit was made
+
+    def quality(self) -> Quality:
+        """Of the fit."""
+        return quality(self.y, self.probability)
+
+    def loss_of_constant(self) -> float:
+        """Mean log-loss of saying the known base rate of everybody."""
+        return float(log_losses(self.y, np.full(len(self.y), self.constant)).mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model ready to be written, what it was judged by, and the horizons that there is too little data for."""
+
+    description: dict[str, Any]
+    heads: list[Head]
+    judged: list[Judged]
+    refused: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def boosters(self) -> list[str]:
+        """LightGBM's text of each head."""
+        return [head.booster.model_to_string() for head in self.heads]
+
+
+def train_next_purchase(source: Source, *, horizons_days: Sequence[int], seed: int = 0) -> Trained:
+    """Chooses, judges and refits every horizon that there is enough data for.
+
+    Raises:
+        TooLittleData: there is not one; with what each needs, and when that will be there.
+    """
+    heads, judged, refused = [], [], {}
+    for horizon in sorted(horizons_days):
+        try:
+            head, verdict = _train_horizon(source, horizon, seed=seed)
+        except TooLittleData as reason:
+            refused[horizon] = str(reason)
+            continue
+        heads.append(head)
+        judged.append(verdict)
+    if not heads:
+        raise TooLittleData("No horizon can be learned yet.\n" + "\n".join(f"  - {r}" for r in refused.values()))
+    return Trained(_describe(source, heads, judged, refused, seed=seed), heads, judged, refused)
+
+
+def fit_head(
+    source: Source, *, horizon_days: int, used_at: datetime, recipe: Recipe | None = None, seed: int = 0
+) -> Head:
+    """One horizon, fitted with nothing known at or after `used_at`.
+
+    Args:
+        source: of snapshots and labels.
+        horizon_days: of the label.
+        used_at: where the head will stand when it is judged or used.
+        recipe: what it is made of; None to choose it on an earlier window.
+        seed: of LightGBM.
+
+    Raises:
+        TooLittleData: with what is needed and when that will be there.
+    """
+    chosen = recipe or choose_recipe(source, horizon_days=horizon_days, used_at=used_at, seed=seed)
+    return _fit(source, chosen, horizon_days=horizon_days, used_at=used_at, seed=seed)(chosen.calibration)
+
+
+def choose_recipe(source: Source, *, horizon_days: int, used_at: datetime, seed: int) -> Recipe:
+    """The recipe with the smallest log-loss on the newest window closed by `used_at`; the first where there is none."""
+    judge_at = gate_cutoff(used_at, horizon_days=horizon_days)
+    tried: list[tuple[float, Recipe]] = []
+    for base in RECIPES:
+        try:
+            calibrated = _fit(source, base, horizon_days=horizon_days, used_at=judge_at, seed=seed)
+        except TooLittleData:
+            return RECIPES[0]
+        rows = rows_of(source, [judge_at], horizon_days=horizon_days)
+        for kind in KINDS:
+            loss = float(log_losses(rows.y, calibrated(kind).predict(rows.X)).mean())
+            tried.append((loss, replace(base, calibration=kind)))
+    return min(tried, key=lambda one: one[0])[1]
+
+
+def _fit(source: Source, recipe: Recipe, *, horizon_days: int, used_at: datetime, seed: int) -> Callable[[str], Head]:
+    """A fit that any kind of calibration can finish: the boosters do not depend on it."""
+    split = _split(source, recipe, horizon_days=horizon_days, used_at=used_at)
+    calibrating = rows_of(source, [split.calibrate], horizon_days=horizon_days)
+    learning = rows_of(source, split.train, horizon_days=horizon_days)
+    _require_both(learning, split)
+    _require_both(calibrating, split)
+    early = _boost(learning, recipe=recipe, seed=seed, source=source)
+    raw = np.asarray(early.predict(calibrating.X.astype(np.float64), raw_score=True, num_threads=2), dtype=np.float64)
+    newest = rows_of(source, [split.calibrate, *split.train], horizon_days=horizon_days)
+    booster = _boost(newest, recipe=recipe, seed=seed, source=source)
+
+    def finish(kind: str) -> Head:
+        calibration = fit_calibration(raw, calibrating.y, kind=kind)
+        return Head(horizon_days, replace(recipe, calibration=kind), split, booster, calibration)
+
+    return finish
+
+
+def _train_horizon(source: Source, horizon_days: int, *, seed: int) -> tuple[Head, Judged]:
+    judge_at = gate_cutoff(source.known_until, horizon_days=horizon_days)
+    try:
+        early = fit_head(source, horizon_days=horizon_days, used_at=judge_at, seed=seed)
+    except TooLittleData as reason:
+        raise TooLittleData(f"{reason} Another {horizon_days} days then show whether it is any good.") from reason
+    rows = rows_of(source, [judge_at], horizon_days=horizon_days)
+    _require_both(rows, early.split)
+    known = rows_of(source, [early.split.calibrate], horizon_days=horizon_days)
+    verdict = Judged(horizon_days, judge_at, rows.y, early.predict(rows.X), constant=float(known.y.mean()))
+    final = fit_head(source, horizon_days=horizon_days, used_at=source.known_until, recipe=early.recipe, seed=seed)
+    return final, verdict
+
+
+def _split(source: Source, recipe: Recipe, *, horizon_days: int, used_at: datetime) -> Split:
+    return split_for(
+        used_at,
+        horizon_days=horizon_days,
+        first=source.first,
+        n_cutoffs=recipe.n_cutoffs,
+        anchor=gate_cutoff(source.known_until, horizon_days=21),
+    )
+
+
+def _require_both(rows: Rows, split: Split) -> None:
+    n_positive = int(rows.y.sum())
+    fewest = min(n_positive, len(rows.y) - n_positive)
+    if fewest >= FEWEST_POSITIVES:
+        return
+    which = "ordered" if fewest == n_positive else "did not order"
+    times = "once there are orders" if not fewest else f"with {FEWEST_POSITIVES / fewest:.1f} times as many customers"
+    raise TooLittleData(
+        f"Asked for a {split.horizon_days}-day model as of {split.used_at:%Y-%m-%d}, but only {fewest} of "
+        f"{len(rows.y)} customers {which} within {split.horizon_days} days of {max(rows.as_ofs):%Y-%m-%d}. "
+        f"It needs {FEWEST_POSITIVES} of either kind in each window: that suffices {times}, or with a longer horizon."
+    )
+
+
+def _boost(rows: Rows, *, recipe: Recipe, seed: int, source: Source) -> lightgbm.Booster:
+    categorical = [i for i, name in enumerate(source.inputs) if name in source.categories]
+    data = lightgbm.Dataset(
+        rows.X.astype(np.float64),
+        rows.y,
+        feature_name=list(source.inputs),
+        categorical_feature=categorical,
+        params={"verbose": -1},
+        free_raw_data=True,
+    )
+    return lightgbm.train(recipe.parameters(seed), data, num_boost_round=recipe.rounds)
+
+
+def _describe(
+    source: Source, heads: Sequence[Head], judged: Sequence[Judged], refused: Mapping[int, str], *, seed: int
+) -> dict[str, Any]:
+    return {
+        "name": NEXT_PURCHASE,
+        "as_of": source.known_until.isoformat(),
+        "inputs": list(source.inputs),
+        "categories": {name: list(values) for name, values in source.categories.items()},
+        "schema_version": source.schema_version,
+        "fingerprint": source.fingerprint(),
+        "seed": seed,
+        "heads": [_describe_head(head, verdict) for head, verdict in zip(heads, judged, strict=True)],
+        "refused": {str(horizon): reason for horizon, reason in refused.items()},
+    }
+
+
+def _describe_head(head: Head, verdict: Judged) -> dict[str, Any]:
+    return {
+        "horizon_days": head.horizon_days,
+        "calibration": head.calibration.as_dict(),
+        "recipe": asdict(head.recipe),
+        "windows": head.split.windows() | {"judge": [label_window(verdict.as_of, head.horizon_days).as_list()]},
+        "judged": verdict.quality().as_dict() | {"log_loss_of_constant": round(verdict.loss_of_constant(), 6)},
+    }

@@ -1,0 +1,80 @@
+"""What a run looks like: calibration, gain, importance, segment profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import lightgbm
+from matplotlib.figure import Figure
+
+from training.evaluation import calibration_curve, gain_curve
+from training.next_purchase import Head, Judged
+
+TOP = 20
+
+
+def plots_of_next_purchase(heads: Sequence[Head], judged: Sequence[Judged]) -> dict[str, Figure]:
+    """Figures by file name: what was said against what happened, whom it reaches first, what it leans on."""
+    figures = {"calibration": _calibration(judged), "gain": _gain(judged)}
+    for head in heads:
+        figures[f"importance_{head.horizon_days}d"] = importance(head.booster)
+    return figures
+
+
+def plots_of_segments(booster: lightgbm.Booster, segments: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
+    """Figures by file name: the profile of each segment, and what the assigner leans on."""
+    return {"profiles": _profiles(segments), "importance": importance(booster)}
+
+
+def importance(booster: lightgbm.Booster) -> Figure:
+    """The inputs with the most gain."""
+    pairs = zip(booster.feature_importance("gain"), booster.feature_name(), strict=True)
+    top = sorted(pairs, reverse=True)[:TOP][::-1]
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axes = figure.subplots()
+    axes.barh([name for _, name in top], [gain for gain, _ in top], color="#3b6ea5")
+    axes.set(xlabel="gain", title="What the model leans on")
+    return figure
+
+
+def _calibration(judged: Sequence[Judged]) -> Figure:
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1)
+    for one in judged:
+        bins = calibration_curve(one.y, one.probability)
+        axes.plot([b[0] for b in bins], [b[1] for b in bins], marker="o", label=f"{one.horizon_days} days")
+    axes.set(xlabel="probability said", ylabel="share that ordered", title="Calibration on the judging window")
+    axes.legend()
+    return figure
+
+
+def _gain(judged: Sequence[Judged]) -> Figure:
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1)
+    for one in judged:
+        points = gain_curve(one.y, one.probability)
+        axes.plot([p[0] for p in points], [p[1] for p in points], label=f"{one.horizon_days} days")
+    axes.set(xlabel="share of customers, best first", ylabel="share of buyers reached", title="Gain")
+    axes.legend()
+    return figure
+
+
+def _profiles(segments: Sequence[Mapping[str, Any]]) -> Figure:
+    names = sorted({name for segment in segments for name in segment["profile"]})
+    ratios = [[_ratio(*segment["profile"].get(name, (0.0, 0.0))) for segment in segments] for name in names]
+    figure = Figure(figsize=(2 + 1.1 * len(segments), 1 + 0.3 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(ratios, aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1)
+    axes.set_xticks(range(len(segments)), [segment["id"] for segment in segments])
+    axes.set_yticks(range(len(names)), names)
+    axes.set_title("Each segment's mean against all customers'")
+    figure.colorbar(image, ax=axes, label="(segment − all) ÷ (segment + all)")
+    return figure
+
+
+def _ratio(value: float, overall: float) -> float:
+    total = abs(value) + abs(overall)
+    return (value - overall) / total if total else 0.0

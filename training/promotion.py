@@ -1,0 +1,203 @@
+"""Which version is served: the gate that a challenger passes, promotion, and the way back.
+
+The gate asks a window that chose and calibrated nothing: is the challenger better than saying the known rate of
+everybody, and better than the champion, each beyond a margin? Where no such window is left, it refuses and says when
+there will be one. Every change is a line in `artifacts/promotions.jsonl`; `champion.json` is replaced in one step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from features.faults import CallersMistake, closest_name
+from training.artifact import (
+    MODEL_FILE,
+    MODELS,
+    canonical_json,
+    read_champions,
+    read_description,
+    sha256_of,
+    write_champions,
+)
+
+MARGIN = 0.002  # of log-loss, in nats a customer: less is noise on windows of this size
+MARGIN_OF_SEPARATION = 0.01
+LOG_FILE = "promotions.jsonl"
+GATE_FILE = "gate.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question of the gate, with its answer in words."""
+
+    question: str
+    passed: bool
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The whole verdict on a challenger, and the champion that it was compared with."""
+
+    checks: tuple[Check, ...]
+    champion: str | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it may be promoted."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is kept beside the version."""
+        checks = [{"question": c.question, "passed": c.passed, "answer": c.answer} for c in self.checks]
+        return {"passed": self.passed, "champion": self.champion, "checks": checks}
+
+
+def better_by_margin(question: str, *, loss: float, other: float, margin: float = MARGIN) -> Check:
+    """Whether a mean loss is below another by more than the margin."""
+    gain = other - loss
+    return Check(question, gain > margin, f"{loss:.4f} against {other:.4f}: better by {gain:+.4f}, needed is {margin}")
+
+
+def not_yet(question: str, *, free_on: datetime) -> Check:
+    """No window is left that the champion had not seen when it was made."""
+    return Check(
+        question,
+        False,
+        f"the champion was made with data up to a day inside the newest closed window; on {free_on:%Y-%m-%d} "
+        "there will be a window that neither knew. Until then promote with --force only",
+    )
+
+
+def record_gate(artifacts: Path, name: str, version: str, gate: Gate) -> None:
+    """Keeps the verdict beside the version."""
+    (artifacts / name / version / GATE_FILE).write_bytes(canonical_json(gate.as_dict()))
+
+
+def read_gate(artifacts: Path, name: str, version: str) -> dict[str, Any] | None:
+    """The verdict on a version, or None where it was never judged."""
+    path = artifacts / name / version / GATE_FILE
+    return json.loads(path.read_bytes()) if path.is_file() else None
+
+
+def versions(artifacts: Path, name: str) -> list[str]:
+    """Every version there is, the oldest as_of first."""
+    folder = artifacts / name
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if (path / MODEL_FILE).is_file())
+
+
+def promote(artifacts: Path, name: str, version: str, *, force: bool = False, reason: str = "promote") -> bool:
+    """Makes a version the champion; False where it already was.
+
+    Args:
+        artifacts: the workspace's folder of artefacts.
+        name: of the model.
+        version: to serve from now on.
+        force: although the gate did not pass; the log says so.
+        reason: for the log.
+
+    Raises:
+        CallersMistake: there is no such version, or the gate has not passed it against the champion of today.
+    """
+    require_version(artifacts, name, version)
+    champion = read_champions(artifacts).get(name, {}).get("version")
+    if champion == version:
+        return False
+    gate = read_gate(artifacts, name, version)
+    refusal = _refusal(gate, champion)
+    if refusal and not force:
+        raise CallersMistake(
+            f"Asked to promote {name} {version}, but {refusal}. A challenger beats the constant and the champion on a "
+            f"window that neither knew: train anew, or say 'rapport models promote {name} {version} --force'."
+        )
+    _replace(artifacts, name, version, reason=reason, forced=bool(refusal), previous=champion)
+    return True
+
+
+def rollback(artifacts: Path, name: str) -> str:
+    """Makes the champion before this one the champion again, and gives its version.
+
+    Raises:
+        CallersMistake: there was none.
+    """
+    require_model(name)
+    champion = read_champions(artifacts).get(name, {}).get("version")
+    before = next((line["previous"] for line in _log(artifacts, name) if line["version"] == champion), None)
+    if champion is None or before is None:
+        raise CallersMistake(
+            f"Asked to roll back {name}, but no champion came before {champion or 'the first one'}. "
+            f"Promote one of 'rapport models list' instead."
+        )
+    require_version(artifacts, name, before)
+    _replace(artifacts, name, before, reason="rollback", forced=False, previous=_before(artifacts, name, before))
+    return str(before)
+
+
+def require_model(name: str) -> None:
+    """Refuses a name that is no model's."""
+    if name not in MODELS:
+        close = closest_name(name, MODELS)
+        raise CallersMistake(
+            f"Asked for the model '{name}'; there are {', '.join(MODELS)}." + (f" Closest: '{close}'." if close else "")
+        )
+
+
+def require_version(artifacts: Path, name: str, version: str) -> None:
+    """Refuses a version that is not there, with the closest that is."""
+    require_model(name)
+    known = versions(artifacts, name)
+    if version not in known:
+        close = closest_name(version, known)
+        raise CallersMistake(
+            f"Asked for {name} version '{version}'; there are {', '.join(known) or 'none yet'}."
+            + (f" Closest: '{close}'." if close else "")
+        )
+
+
+def _refusal(gate: Mapping[str, Any] | None, champion: str | None) -> str | None:
+    if gate is None:
+        return "no gate has judged it"
+    if not gate["passed"]:
+        failed = "; ".join(f"{c['question']}: {c['answer']}" for c in gate["checks"] if not c["passed"])
+        return f"its gate did not pass ({failed})"
+    if gate["champion"] != champion:
+        return f"it was judged beside {gate['champion'] or 'no champion'}, and the champion is {champion} now"
+    return None
+
+
+def _replace(artifacts: Path, name: str, version: str, *, reason: str, forced: bool, previous: str | None) -> None:
+    digest = sha256_of((artifacts / name / version / MODEL_FILE).read_bytes())
+    read_description(artifacts, name, version, sha256=digest)
+    line = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": name,
+        "version": version,
+        "previous": previous,
+        "reason": reason,
+        "forced": forced,
+    }
+    with (artifacts / LOG_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    write_champions(artifacts, read_champions(artifacts) | {name: {"version": version, "sha256": digest}})
+
+
+def _log(artifacts: Path, name: str) -> Sequence[dict[str, Any]]:
+    """The lines about one model, the newest first."""
+    path = artifacts / LOG_FILE
+    if not path.is_file():
+        return []
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [line for line in reversed(lines) if line["model"] == name]
+
+
+def _before(artifacts: Path, name: str, version: str) -> str | None:
+    """What was champion when this version first became one: a second rollback goes further back, not forth."""
+    lines = [line for line in _log(artifacts, name) if line["version"] == version]
+    return lines[-1]["previous"] if lines else None

@@ -1,0 +1,128 @@
+"""The one home of MLflow: what was tried, with which data, how it did; and which version is what.
+
+Runs and versions live in `state/mlflow.db`, their files in `state/mlflow/`. No server is started. Serving never looks
+here: `artifacts/champion.json` is the truth for it, the aliases are for people.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from features.workspace import Workspace
+
+EXPERIMENT = "rapport"
+CHAMPION, CHALLENGER = "champion", "challenger"
+VERSION_TAG = "rapport_version"
+
+
+class Registry:
+    """Open it with `with`: only then is MLflow imported and told where it lives.
+
+    Args:
+        workspace: whose runs these are.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._state = workspace.state
+        self._artifacts = workspace.artifacts
+
+    def __enter__(self) -> Registry:
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        os.environ["DO_NOT_TRACK"] = "true"
+        os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        with _quiet():
+            import mlflow
+
+            self._state.mkdir(parents=True, exist_ok=True)
+            self._uri = f"sqlite:///{self._state / 'mlflow.db'}"
+            self._before = mlflow.get_tracking_uri()
+            mlflow.set_tracking_uri(self._uri)
+            mlflow.set_registry_uri(self._uri)
+            self._client = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+            found = self._client.get_experiment_by_name(EXPERIMENT)
+            self._experiment: str = (
+                found.experiment_id
+                if found
+                else self._client.create_experiment(EXPERIMENT, artifact_location=(self._state / "mlflow").as_uri())
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import mlflow
+
+        mlflow.set_tracking_uri(self._before)
+        mlflow.set_registry_uri(self._before)
+
+    def record(
+        self,
+        name: str,
+        version: str,
+        *,
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        figures: Mapping[str, Figure],
+        tags: Mapping[str, str],
+    ) -> str:
+        """One run with parameters, metrics, plots and the artefact's files, registered as the challenger; its id."""
+        with _quiet():
+            run = self._client.create_run(self._experiment, run_name=f"{name} {version}", tags=dict(tags))
+            run_id: str = run.info.run_id
+            for key, value in parameters.items():
+                self._client.log_param(run_id, key, str(value)[:500])
+            for key, number in metrics.items():
+                self._client.log_metric(run_id, key, float(number))
+            for file, figure in figures.items():
+                self._client.log_figure(run_id, figure, f"plots/{file}.png")
+            self._client.log_artifacts(run_id, str(self._artifacts / name / version), "model")
+            self._register(name, version, run_id)
+            self._client.set_terminated(run_id)
+        return run_id
+
+    def crown(self, name: str, version: str) -> None:
+        """Moves the alias `champion` to a version; one that was trained elsewhere is left unnamed."""
+        number = self._number(name, version)
+        if number is not None:
+            with _quiet():
+                self._client.set_registered_model_alias(name, CHAMPION, number)
+
+    def _register(self, name: str, version: str, run_id: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        with contextlib.suppress(MlflowException):  # it is there already
+            self._client.create_registered_model(name)
+        source = f"{self._client.get_run(run_id).info.artifact_uri}/model"
+        made = self._client.create_model_version(name, source, run_id, tags={VERSION_TAG: version})
+        self._client.set_registered_model_alias(name, CHALLENGER, made.version)
+
+    def _number(self, name: str, version: str) -> str | None:
+        """MLflow's own number of a version: the newest run that made it."""
+        found = self._client.search_model_versions(f"name = '{name}' and tag.{VERSION_TAG} = '{version}'")
+        return max((one.version for one in found), key=int, default=None)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """MLflow's and Alembic's notices about their own tables say nothing to our user."""
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "mlflow.store.db.utils")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def tracking_database(workspace: Workspace) -> Path:
+    """Where MLflow's tables are."""
+    return workspace.state / "mlflow.db"

@@ -1,0 +1,179 @@
+"""What to call a segment, in plain words and in the brand's languages: what sets it apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from features.brand import Brand
+
+# What is said of a group that has more, or less, of something than all customers: English, Hindi, Thai.
+PHRASES: dict[tuple[str, str], dict[str, str]] = {
+    ("n_orders", "more"): {"en": "Frequent buyers", "hi": "बार-बार ख़रीदने वाले", "th": "ลูกค้าที่ซื้อบ่อย"},
+    ("n_orders", "less"): {"en": "Occasional buyers", "hi": "कभी-कभार ख़रीदने वाले", "th": "ลูกค้าที่ซื้อนานๆ ครั้ง"},
+    ("n_orders", "none"): {"en": "Not yet buyers", "hi": "जिन्होंने अभी ख़रीदा नहीं", "th": "ลูกค้าที่ยังไม่เคยซื้อ"},
+    ("revenue", "more"): {"en": "Big spenders", "hi": "ज़्यादा ख़र्च करने वाले", "th": "ลูกค้ายอดซื้อสูง"},
+    ("revenue", "less"): {"en": "Small spenders", "hi": "कम ख़र्च करने वाले", "th": "ลูกค้ายอดซื้อน้อย"},
+    ("mean_order_value", "more"): {"en": "Large orders", "hi": "बड़े ऑर्डर वाले", "th": "ลูกค้าที่สั่งครั้งละมาก"},
+    ("mean_order_value", "less"): {"en": "Small orders", "hi": "छोटे ऑर्डर वाले", "th": "ลูกค้าที่สั่งครั้งละน้อย"},
+    ("days_since_last_order", "more"): {"en": "Long away", "hi": "लंबे समय से दूर", "th": "ลูกค้าที่ห่างหายไปนาน"},
+    ("days_since_last_order", "less"): {"en": "Recent buyers", "hi": "हाल के ख़रीदार", "th": "ลูกค้าที่เพิ่งซื้อ"},
+    ("tenure_days", "more"): {"en": "Long-standing customers", "hi": "पुराने ग्राहक", "th": "ลูกค้าเก่า"},
+    ("tenure_days", "less"): {"en": "New customers", "hi": "नए ग्राहक", "th": "ลูกค้าใหม่"},
+    ("n_orders_90d", "more"): {"en": "Active this season", "hi": "इन दिनों सक्रिय", "th": "ลูกค้าที่ซื้อช่วงนี้"},
+    ("n_orders_90d", "less"): {"en": "Quiet this season", "hi": "इन दिनों शांत", "th": "ลูกค้าที่เงียบช่วงนี้"},
+    ("mean_gap_days", "more"): {"en": "Long pauses", "hi": "लंबे अंतराल पर ख़रीदने वाले", "th": "ลูกค้าที่เว้นช่วงนาน"},
+    ("mean_gap_days", "less"): {"en": "Short pauses", "hi": "कम अंतराल पर ख़रीदने वाले", "th": "ลูกค้าที่เว้นช่วงสั้น"},
+    ("category_entropy", "more"): {"en": "Many categories", "hi": "कई श्रेणियों के शौक़ीन", "th": "ลูกค้าที่ซื้อหลายหมวด"},
+    ("category_entropy", "less"): {"en": "One category", "hi": "एक ही श्रेणी के ग्राहक", "th": "ลูกค้าที่ซื้อหมวดเดียว"},
+    ("n_product_views_90d", "more"): {"en": "Keen browsers", "hi": "ख़ूब देखने वाले", "th": "ลูกค้าที่ชอบเลือกชม"},
+    ("n_product_views_90d", "less"): {"en": "Rare visitors", "hi": "कम आने वाले", "th": "ลูกค้าที่แวะชมน้อย"},
+    ("n_add_to_carts_90d", "more"): {"en": "Full carts", "hi": "कार्ट भरने वाले", "th": "ลูกค้าที่หยิบใส่ตะกร้าบ่อย"},
+    ("n_add_to_carts_90d", "less"): {"en": "Empty carts", "hi": "ख़ाली कार्ट वाले", "th": "ลูกค้าที่ไม่ค่อยหยิบใส่ตะกร้า"},
+    ("n_messages_clicked_90d", "more"): {"en": "Message readers", "hi": "संदेश पढ़ने वाले", "th": "ลูกค้าที่ตอบรับข้อความ"},
+    ("n_messages_clicked_90d", "less"): {"en": "Not by message", "hi": "संदेश न खोलने वाले", "th": "ลูกค้าที่ไม่สนใจข้อความ"},
+    ("n_refunds", "more"): {"en": "Frequent returners", "hi": "अक्सर लौटाने वाले", "th": "ลูกค้าที่คืนสินค้าบ่อย"},
+    ("n_refunds", "less"): {"en": "Rare returners", "hi": "कम लौटाने वाले", "th": "ลูกค้าที่แทบไม่คืนสินค้า"},
+}
+MEASURES: dict[str, dict[str, str]] = {
+    "n_orders": {"en": "orders", "hi": "ऑर्डर", "th": "จำนวนคำสั่งซื้อ"},
+    "revenue": {"en": "spent in all", "hi": "कुल ख़र्च", "th": "ยอดซื้อรวม"},
+    "mean_order_value": {"en": "value of an order", "hi": "एक ऑर्डर का मूल्य", "th": "มูลค่าต่อคำสั่งซื้อ"},
+    "days_since_last_order": {"en": "days since the last order", "hi": "पिछले ऑर्डर के बाद दिन", "th": "วันนับจากซื้อล่าสุด"},
+    "tenure_days": {"en": "days known to us", "hi": "परिचय के दिन", "th": "จำนวนวันที่รู้จักกัน"},
+    "n_orders_90d": {"en": "orders in 90 days", "hi": "90 दिनों में ऑर्डर", "th": "คำสั่งซื้อใน 90 วัน"},
+    "mean_gap_days": {"en": "days between orders", "hi": "ऑर्डरों के बीच दिन", "th": "วันระหว่างคำสั่งซื้อ"},
+    "category_entropy": {"en": "variety of categories", "hi": "श्रेणियों की विविधता", "th": "ความหลากหลายของหมวดสินค้า"},
+    "n_product_views_90d": {"en": "products viewed in 90 days", "hi": "90 दिनों में देखे उत्पाद", "th": "สินค้าที่ชมใน 90 วัน"},
+    "n_add_to_carts_90d": {
+        "en": "put in the cart in 90 days",
+        "hi": "90 दिनों में कार्ट में डाले",
+        "th": "หยิบใส่ตะกร้าใน 90 วัน",
+    },
+    "n_messages_clicked_90d": {
+        "en": "messages clicked in 90 days",
+        "hi": "90 दिनों में क्लिक संदेश",
+        "th": "ข้อความที่กดใน 90 วัน",
+    },
+    "n_refunds": {"en": "returns", "hi": "वापसियाँ", "th": "การคืนสินค้า"},
+}
+SENTENCE = {
+    "en": "On average {facts}.",
+    "hi": "औसतन {facts}।",
+    "th": "โดยเฉลี่ย {facts}",
+}
+FACT = {
+    "en": "{measure}: {value} (all customers {overall})",
+    "hi": "{measure}: {value} (सभी ग्राहक {overall})",
+    "th": "{measure}: {value} (ลูกค้าทั้งหมด {overall})",
+}
+ASKED_LESS_THAN_ONE = 0.1  # mean orders below this: they have not bought yet
+
+
+@dataclass(frozen=True, slots=True)
+class Distinction:
+    """One thing in which a group differs from all customers.
+
+    Attributes:
+        input: the model input; `code` its category for a declared choice.
+        strength: standard deviations between the group's mean and everybody's; its sign says which way.
+    """
+
+    input: str
+    code: int | None
+    strength: float
+    value: float
+    overall: float
+
+
+def name_segments(
+    groups: Sequence[Sequence[Distinction]], *, brand: Brand, categories: Mapping[str, Sequence[str]]
+) -> list[tuple[dict[str, str], dict[str, str]]]:
+    """Names and descriptions in every locale of the brand, by what sets each group apart; names differ.
+
+    Args:
+        groups: each group's distinctions, the strongest first.
+        brand: for its locales and its traits' labels.
+        categories: of categorical inputs.
+    """
+    n_words = [1] * len(groups)
+    keys = [_keys(group, 1) for group in groups]
+    for _ in range(3):
+        for i, key in enumerate(keys):
+            if keys.count(key) > 1:
+                n_words[i] += 1
+        keys = [_keys(group, n) for group, n in zip(groups, n_words, strict=True)]
+    named = []
+    for i, (group, key) in enumerate(zip(groups, keys, strict=True)):
+        suffix = f" {keys[:i].count(key) + 1}" if keys.count(key) > 1 else ""
+        names = {loc: _name(key, loc, brand=brand, categories=categories) + suffix for loc in brand.locales}
+        named.append((names, {loc: _describe(group, loc, brand=brand, categories=categories) for loc in brand.locales}))
+    return named
+
+
+def language_of(locale: str) -> str:
+    """The language whose words we have for a locale; English where we have none, or not in its script."""
+    language, _, rest = locale.partition("-")
+    has_script = len(rest.split("-")[0]) == 4
+    return language if language in SENTENCE and not has_script else "en"
+
+
+Key = tuple[tuple[str, int | None, str], ...]
+
+
+def _keys(group: Sequence[Distinction], n: int) -> Key:
+    """What a name is made of: the n strongest behaviours, then the strongest declared trait if it stands out."""
+    behaviours = [d for d in group if (d.input, "more") in PHRASES]
+    declared = [d for d in group if (d.input, "more") not in PHRASES and d.strength > 0.5]
+    parts: list[tuple[str, int | None, str]] = [(d.input, None, _direction(d)) for d in behaviours[:n]]
+    return tuple(parts + [(d.input, d.code, "more") for d in declared[:1]])
+
+
+def _direction(distinction: Distinction) -> str:
+    if distinction.input == "n_orders" and distinction.value < ASKED_LESS_THAN_ONE:
+        return "none"
+    return "more" if distinction.strength > 0 else "less"
+
+
+def _name(key: Key, locale: str, *, brand: Brand, categories: Mapping[str, Sequence[str]]) -> str:
+    parts = []
+    for name, code, direction in key:
+        phrase = PHRASES.get((name, direction))
+        parts.append(phrase[language_of(locale)] if phrase else _said(name, code, locale, brand, categories))
+    return " · ".join(parts) or {"en": "Everyone else", "hi": "बाक़ी सब", "th": "ลูกค้าอื่นๆ"}[language_of(locale)]
+
+
+def _said(name: str, code: int | None, locale: str, brand: Brand, categories: Mapping[str, Sequence[str]]) -> str:
+    """What customers declared, by the brand's own label in that locale where it has one."""
+    bare = name.removeprefix("trait_")
+    trait, choice = bare, ""
+    if code is not None:
+        choice = categories[name][code]
+    else:
+        for known in brand.traits:
+            if bare.startswith(f"{known}_"):
+                trait, choice = known, bare.removeprefix(f"{known}_")
+    labels = brand.traits[trait].labels.get(choice, {}) if trait in brand.traits else {}
+    plain = (choice or trait).replace("_", " ")
+    return labels.get(locale) or labels.get(language_of(locale)) or labels.get(brand.default_locale) or plain
+
+
+def _describe(
+    group: Sequence[Distinction], locale: str, *, brand: Brand, categories: Mapping[str, Sequence[str]]
+) -> str:
+    language = language_of(locale)
+    facts = []
+    for distinction in group[:4]:
+        measure = MEASURES.get(distinction.input)
+        if measure:
+            value, overall = _number(distinction.value), _number(distinction.overall)
+            said = measure[language]
+        else:
+            value, overall = f"{distinction.value:.0%}", f"{distinction.overall:.0%}"
+            said = _said(distinction.input, distinction.code, locale, brand, categories)
+        facts.append(FACT[language].format(measure=said, value=value, overall=overall))
+    return SENTENCE[language].format(facts="; ".join(facts))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.1f}"
