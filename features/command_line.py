@@ -62,6 +62,21 @@ def _root() -> None:
     """Rapport: what to say to whom next, and the proof of what it earned."""
 
 
+def run_verb(*words: str) -> None:
+    """Runs one verb in this process, as the demo composes the rooms; a verb that fails raises what it raised.
+
+    Args:
+        words: the command line after `rapport`, such as `"features", "build"`.
+
+    Raises:
+        CallersMistake: what was asked cannot be done.
+        RuntimeError: the verb ended with another exit code than 0.
+    """
+    code = app(list(words), prog_name="rapport", standalone_mode=False)
+    if code:
+        raise RuntimeError(f"'rapport {' '.join(words)}' ended with exit code {code}.")
+
+
 def main() -> None:
     """Runs one verb; a caller's mistake ends with exit code 2 and a message that says what to do."""
     from features.faults import CallersMistake

@@ -1,0 +1,24 @@
+"""The demo itself, small: it ends by itself, speaks three languages and proves what it earned."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.journeys.shop import free_port, run, script_of
+
+
+def test_the_demo_proves_itself_beside_the_truth(tmp_path: Path) -> None:
+    told = run(
+        "demo", "--folder", str(tmp_path / "demo"), "--customers", "1500", "--days", "400", "--port", str(free_port()),
+        "--once",
+    )  # fmt: skip
+    assert told.count("curl -s http://127.0.0.1:") >= 3
+    for language in ("en", "hi", "th"):
+        assert f"brand ({language})" in told
+        assert script_of(language).search(told)
+    measured = re.search(r"measured uplift\s+([+-]?\d+\.\d+)", told)
+    truth = re.search(r"true uplift\s+([+-]?\d+\.\d+)", told)
+    assert measured, told
+    assert truth, told
+    assert "/report" in told

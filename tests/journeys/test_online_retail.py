@@ -1,0 +1,60 @@
+"""A real shop's two exports go in; a message comes out over HTTP, for a known and for an unknown customer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.journeys.shop import Shop, script_of
+
+MAPPINGS = REPOSITORY / "docs" / "mappings"
+AS_OF = "2011-12-10"
+
+
+@pytest.fixture(scope="module")
+def shop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    shop = Shop.opened(tmp_path_factory.mktemp("online-retail") / "shop", currency="GBP", time_zone="Europe/London")
+    data = shared_data / "online_retail"
+    for file, mapping in (
+        ("online_retail_II_2009_2010.parquet", "online_retail_ii_2009.yaml"),
+        ("online_retail.parquet", "online_retail.yaml"),
+    ):
+        shop.run("import", str(data / file), "--mapping", str(MAPPINGS / mapping))
+    shop.run("check")
+    shop.run("features", "build", "--as-of", AS_OF, "--history-weeks", "52")
+    shop.run("train", "all", "--as-of", AS_OF)
+    for model in ("segments", "next_purchase"):
+        shop.run("models", "promote", model)
+    shop.run("features", "materialize", "--as-of", AS_OF)
+    shop.run("score", "--as-of", AS_OF)
+    return shop
+
+
+def test_a_known_customer_gets_a_decision_that_rests_on_their_orders(shop: Shop) -> None:
+    with shop.served("--clock", f"{AS_OF}T09:00:00Z") as client:
+        known = client.get("/v1/customers/14911")
+        assert known.status_code == 200, known.text
+        answer = client.post(
+            "/v1/decisions",
+            json={"customer_id": "14911", "placement": "chat_reply", "channel": "whatsapp", "locale": "hi-IN"},
+        ).json()
+        stranger = client.post(
+            "/v1/decisions",
+            json={"customer_id": "never seen", "placement": "chat_reply", "channel": "line", "locale": "th-TH"},
+        ).json()
+    assert answer["fallback_reason"] is None
+    assert answer["stage"] == "loyalty"
+    assert answer["segment"]["id"]
+    assert 0.5 < answer["purchase_propensity"]["90d"] <= 1.0  # their most frequent buyer
+    assert script_of("hi").search(answer["message"]["body"])
+    assert stranger["fallback_reason"] == "unknown_customer"
+    assert stranger["message"]["locale"] == "th"
+    assert script_of("th").search(stranger["message"]["body"])
+
+
+def test_marketers_and_data_scientists_are_served_too(shop: Shop, tmp_path: Path) -> None:
+    shop.run("report", "--out", str(tmp_path / "report"))
+    assert "<svg" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "no decision" in shop.run("experiment", "analyse", "holdout").lower()

@@ -1,0 +1,38 @@
+"""The README's commands run as they stand, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import REPOSITORY
+
+
+def tested_commands() -> str:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"<!-- tested: begin -->\n```bash\n(.*?)```\n<!-- tested: end -->", readme, re.DOTALL)
+    assert blocks
+    return "\n".join(blocks)
+
+
+def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", tested_commands()],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert (tmp_path / "report" / "index.html").is_file()
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)", readme) if "://" not in link]
+    assert links
+    assert [link for link in links if not (REPOSITORY / link).exists()] == []
