@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -73,7 +73,8 @@ class LakeWriter:
         self.lake = lake
         self.staging = staging
         self._rows = staging / "rows"
-        self._rows.mkdir()
+        self._rows.mkdir(exist_ok=True)
+        self._partitions = staging / "partitions"
         self._manifest = lake.manifest()
         self._added: list[LakeFile] = []
         self._retired: set[str] = set()
@@ -95,8 +96,12 @@ class LakeWriter:
 
     def write_query(self, connection: duckdb.DuckDBPyConnection, query: str) -> None:
         """Adds the rows of a query over `connection` that yields EVENT_SCHEMA's columns."""
+        connection.execute("SET partitioned_write_max_open_files = 2000")
+        connection.execute("SET partitioned_write_flush_threshold = 2000000")
         connection.execute(
-            f"COPY (SELECT {_COLUMNS} FROM ({query})) TO {quoted(self._next_part())} (FORMAT parquet, COMPRESSION snappy)"
+            f"COPY (SELECT {_COLUMNS}, strftime(occurred_at, '%Y-%m') AS month_, customer_key % {N_BUCKETS} AS bucket_ "
+            f"FROM ({query})) TO {quoted(self._partitions)} (FORMAT parquet, COMPRESSION snappy, "
+            "PARTITION_BY (month_, bucket_), APPEND true)"
         )
 
     def supersede(self, event_ids: pa.Table, *, at: datetime) -> None:
@@ -115,38 +120,34 @@ class LakeWriter:
                 self._add(connection, f"SELECT * REPLACE ({closed}) FROM {scan}", folder=Path(file.path).parent)
                 self._retired.add(file.path)
 
-    def commit(self) -> None:
+    def commit(self, *, progress: Callable[[float], None] = lambda share: None) -> None:
         """Puts what was gathered into the lake. Nothing gathered: nothing changes, not even the manifest."""
         with limited_connection(None, spill=self.staging / "spill") as connection:
-            for partition in self._partitions(connection):
+            if self._n_parts:
+                parts = quoted(self._rows / "*.parquet")
+                self.write_query(connection, f"SELECT * FROM read_parquet({parts}, hive_partitioning = false)")
+                self._n_parts = 0
+            partitions = sorted(self._partitions.glob("month_=*/bucket_=*"))
+            for done, partition in enumerate(partitions):
+                progress(done / len(partitions))
                 month, bucket = (part.partition("=")[2] for part in partition.parts[-2:])
                 folder = Path("events") / f"month={month}" / f"bucket={int(bucket):02d}"
-                self._add(connection, f"SELECT * FROM read_parquet({quoted(partition / '*.parquet')})", folder=folder)
-        if not self._added and not self._retired:
-            return
+                scan = f"read_parquet({quoted(partition / '*.parquet')}, hive_partitioning = false)"
+                self._add(connection, f"SELECT * FROM {scan}", folder=folder)
+                shutil.rmtree(partition)
+        if self._added or self._retired:
+            self._replace_manifest()
+
+    def _replace_manifest(self) -> None:
         kept = tuple(file for file in self._manifest.files if file.path not in self._retired)
         for folder in {(self.lake.root / file.path).parent for file in self._added}:
             sync_folder(folder)
         write_manifest(self.lake.manifest_path, Manifest(kept + tuple(self._added), tuple(self._retired)))
+        self._manifest, self._added, self._retired = self.lake.manifest(), [], set()
 
     def _next_part(self) -> Path:
         self._n_parts += 1
         return self._rows / f"{self._n_parts:06d}.parquet"
-
-    def _partitions(self, connection: duckdb.DuckDBPyConnection) -> Sequence[Path]:
-        if not self._n_parts:
-            return []
-        target = self.staging / "partitions"
-        connection.execute(
-            "SET partitioned_write_max_open_files = 2000; SET partitioned_write_flush_threshold = 2000000"
-        )
-        connection.execute(
-            f"COPY (SELECT *, strftime(occurred_at, '%Y-%m') AS month_, customer_key % {N_BUCKETS} AS bucket_ "
-            f"FROM read_parquet({quoted(self._rows / '*.parquet')}, hive_partitioning = false)) "
-            f"TO {quoted(target)} (FORMAT parquet, COMPRESSION snappy, PARTITION_BY (month_, bucket_))"
-        )
-        shutil.rmtree(self._rows)
-        return sorted(target.glob("month_=*/bucket_=*"))
 
     def _add(self, connection: duckdb.DuckDBPyConnection, query: str, *, folder: Path) -> None:
         path = folder / f"{uuid.uuid4().hex}.parquet"

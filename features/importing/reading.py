@@ -1,0 +1,222 @@
+"""A shop's files as one DuckDB table or view of rows; lines that are no rows are set aside with their reason.
+
+CSV and JSON columns arrive as text, so that a value that does not parse is one bad row and not a failed import; Parquet
+columns have their types. Each row has `_id` (unique, in the order of the files), `_unit` (the export that it came from),
+`_file` and `_row` (counted from 1).
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from features.faults import CallersMistake
+from features.importing.files import Export, as_pattern
+from features.importing.mapping import Read
+from features.lake import quoted
+
+OWN_COLUMNS = ("_id", "_unit", "_file", "_row")
+MALFORMED = "malformed"
+
+_LONGEST_LINE = 32_000_000
+_NO_CHARACTER = "\x01"
+_REASONS = (
+    "CASE error_type WHEN 'INVALID ENCODING' THEN 'invalid_encoding' WHEN 'MISSING COLUMNS' THEN 'too_few_columns' "
+    "WHEN 'TOO MANY COLUMNS' THEN 'too_many_columns' ELSE 'malformed_line' END"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads exports into a connection."""
+
+    connection: duckdb.DuckDBPyConnection
+    read: Read
+
+    def prepare(self) -> None:
+        """Makes the table of lines that are no rows."""
+        self.connection.execute(
+            f"CREATE TABLE {MALFORMED} (_file VARCHAR, _row BIGINT, reason VARCHAR, detail VARCHAR, original VARCHAR)"
+        )
+
+    def rows(self, exports: Sequence[Export], *, name: str, progress: Callable[[float], None]) -> None:
+        """Makes `name`: every row of the exports, OWN_COLUMNS included.
+
+        Raises:
+            CallersMistake: a file cannot be read as what it is said to be.
+        """
+        formats = {export.format for export in exports}
+        if formats == {"parquet"}:
+            self._parquet(exports, name=name)
+            return
+        if "parquet" in formats:
+            raise CallersMistake(
+                f"Asked to import {' and '.join(sorted(formats))} at once, but their columns have different types. "
+                "Import them one format at a time."
+            )
+        files = [(unit, export, file) for unit, export in enumerate(exports) for file in export.files]
+        for done, (unit, export, path) in enumerate(files):
+            progress(done / len(files))
+            single = Export(export.path, (path,), export.format, export.is_folder)
+            self._text(single, name=name, unit=unit, is_first=done == 0)
+
+    def _parquet(self, exports: Sequence[Export], *, name: str) -> None:
+        selects = []
+        for unit, export in enumerate(exports):
+            hive = (
+                "hive_partitioning = true, hive_types_autocast = false"
+                if export.is_folder
+                else "hive_partitioning = false"
+            )
+            scan = f"read_parquet({export.scan_list()}, union_by_name = true, filename = '_file', file_row_number = true, {hive})"
+            selects.append(
+                f"SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS _row, {unit} AS _unit, "
+                f"({unit}::BIGINT << 52) + (file_index << 36) + file_row_number AS _id FROM "
+                f"(SELECT *, list_position({export.scan_list()}, _file)::BIGINT AS file_index FROM {scan})"
+                if len(export.files) > 1
+                else f"SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS _row, {unit} AS _unit, "
+                f"({unit}::BIGINT << 52) + file_row_number AS _id, 0::BIGINT AS file_index FROM {scan}"
+            )
+        query = " UNION ALL BY NAME ".join(f"({select})" for select in selects)
+        try:
+            self.connection.execute(f"CREATE VIEW {name} AS SELECT * EXCLUDE (file_index) FROM ({query})")
+            self.connection.execute(f"SELECT * FROM {name} LIMIT 1").fetchall()
+        except duckdb.Error as error:
+            raise _unreadable(exports[0], error) from error
+
+    def _text(self, export: Export, *, name: str, unit: int, is_first: bool) -> None:
+        source = self._csv(export) if export.format == "csv" else self._json(export)
+        own = f"{quoted(export.files[0])} AS _file, {unit} AS _unit"
+        try:
+            self.connection.execute(f"CREATE OR REPLACE TABLE one_file AS SELECT *, {own} FROM {source}")
+        except duckdb.Error as error:
+            raise _unreadable(export, error) from error
+        if export.format == "csv":
+            self._set_aside_rejects(export)
+        else:
+            self._set_aside_no_objects(export)
+        numbered = "SELECT *, rowid + 1 AS _row FROM one_file"
+        if is_first:
+            self.connection.execute(f"CREATE TABLE {name} AS SELECT *, rowid AS _id FROM one_file LIMIT 0")
+            self.connection.execute(f"ALTER TABLE {name} ADD COLUMN _row BIGINT")
+        known = {column.lower() for column in columns_of(self.connection, name)}
+        for column in columns_of(self.connection, "one_file"):
+            if column.lower() not in known:
+                self.connection.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} VARCHAR")
+        start = self._start(name)
+        self.connection.execute(f"INSERT INTO {name} BY NAME SELECT *, _row - 1 + {start} AS _id FROM ({numbered})")
+        self.connection.execute("DROP TABLE one_file")
+
+    def _start(self, name: str) -> int:
+        row = self.connection.execute(f"SELECT coalesce(max(_id), -1) + 1 FROM {name}").fetchone()
+        return int(row[0]) if row else 0
+
+    def _csv(self, export: Export) -> str:
+        nulls = ", ".join(quoted(text) for text in self.read.null_values)
+        options = {
+            "all_varchar": "true",
+            "header": str(self.read.header).lower(),
+            "skip": "0",
+            "nullstr": f"[{nulls}]",
+            "store_rejects": "true",
+            "rejects_limit": "0",
+            "max_line_size": str(_LONGEST_LINE),
+            "hive_partitioning": "false",
+            "encoding": quoted(self.read.encoding),
+        }
+        for option, given in (("delim", self.read.delimiter), ("quote", self.read.quote), ("escape", self.read.escape)):
+            if given is not None:
+                options[option] = quoted(given)
+        if self.read.columns:
+            options["names"] = "[" + ", ".join(quoted(column) for column in self.read.columns) + "]"
+        said = ", ".join(f"{option} = {value}" for option, value in options.items())
+        return f"read_csv({quoted(as_pattern(export.files[0]))}, {said})"
+
+    def _set_aside_rejects(self, export: Export) -> None:
+        self.connection.execute(
+            f"INSERT INTO {MALFORMED} SELECT {quoted(export.files[0])}, line, min({_REASONS}), min(error_message), "
+            "min(csv_line) FROM reject_errors GROUP BY scan_id, file_id, line"
+        )
+        self.connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
+
+    def _json(self, export: Export) -> str:
+        path = export.files[0]
+        if _is_array(export):
+            objects = f"read_json_objects({quoted(as_pattern(path))}, format = 'array', maximum_object_size = {_LONGEST_LINE})"
+            lines = f"SELECT json::VARCHAR AS line FROM {objects}"
+        else:
+            lines = (
+                f"SELECT line FROM read_csv({quoted(as_pattern(path))}, columns = {{'line': 'VARCHAR'}}, "
+                f"delim = '{_NO_CHARACTER}', quote = '', escape = '', header = false, auto_detect = false, "
+                f"store_rejects = true, rejects_limit = 0, max_line_size = {_LONGEST_LINE}, hive_partitioning = false, "
+                f"encoding = {quoted(self.read.encoding)}) WHERE line IS NOT NULL AND trim(line) <> ''"
+            )
+        try:
+            self.connection.execute(f"CREATE OR REPLACE TABLE json_lines AS {lines}")
+        except duckdb.Error as error:
+            raise _unreadable(export, error) from error
+        if not _is_array(export):
+            self._set_aside_rejects(export)
+        is_object = "json_valid(line) AND json_type(CASE WHEN json_valid(line) THEN line END) = 'OBJECT'"
+        self.connection.execute(
+            f"ALTER TABLE json_lines ADD COLUMN is_object BOOLEAN; UPDATE json_lines SET is_object = coalesce({is_object}, false)"
+        )
+        keys = [
+            row[0]
+            for row in self.connection.execute(
+                "SELECT DISTINCT unnest(json_keys(line)) AS key FROM json_lines WHERE is_object ORDER BY key"
+            ).fetchall()
+        ]
+        if not keys:
+            raise CallersMistake(
+                f"Asked to import '{export.path}', but it holds no JSON object: one a line is expected."
+            )
+        shape = "{" + ", ".join(_json_text(key) + ': "VARCHAR"' for key in keys) + "}"
+        return f"(SELECT unnest(json_transform(line, {quoted(shape)})) FROM json_lines WHERE is_object)"
+
+    def _set_aside_no_objects(self, export: Export) -> None:
+        self.connection.execute(
+            f"INSERT INTO {MALFORMED} SELECT {quoted(export.files[0])}, rowid + 1, 'malformed_json', "
+            "'A line is one JSON object.', line FROM json_lines WHERE NOT is_object"
+        )
+        self.connection.execute("DROP TABLE json_lines")
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """Columns of a table, view or query, with their DuckDB types."""
+    source = relation if relation.lstrip().upper().startswith("SELECT") else f"SELECT * FROM {relation}"
+    return {row[0]: row[1] for row in connection.execute(f"DESCRIBE {source}").fetchall()}
+
+
+def identifier(name: str) -> str:
+    """A column's name as SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _json_text(text: str) -> str:
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _is_array(export: Export) -> bool:
+    path = export.files[0]
+    if path.suffix == ".zst":
+        return False
+    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    with opened as file:
+        try:
+            return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+        except (OSError, EOFError) as error:
+            raise CallersMistake(f"Asked to import '{export.path}', but it cannot be read: {error}.") from error
+
+
+def _unreadable(export: Export, error: duckdb.Error) -> CallersMistake:
+    said = str(error).strip().splitlines()[0]
+    return CallersMistake(
+        f"Asked to import '{export.path}' as {export.format}, but it cannot be read so: {said}. If it is something "
+        "else, say so under 'read' in the mapping (format, delimiter, quote, encoding)."
+    )
