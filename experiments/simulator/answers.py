@@ -40,7 +40,8 @@ def _vocabulary() -> tuple[pa.Array, dict[str, int]]:
         "birthday": dates,
         "income": incomes,
     }
-    starts, words = {}, []
+    starts: dict[str, int] = {}
+    words: list[str] = []
     for trait in TRAITS:
         starts[trait] = len(words)
         words += parts[trait]
@@ -66,6 +67,16 @@ def draw_talks(rng: np.random.Generator, population: Population, *, n_days: int,
     within = day < n_days
     customer, day = customer[within], day[within]
     # Late enough that the whole conversation lies after getting known, early enough that it ends within the day.
+    return Talks(customer, day, instants(origin_us, day, rng.uniform(0.9, 0.98, len(day))))
+
+
+def draw_new_talks(
+    rng: np.random.Generator, population: Population, *, first_day: int, n_days: int, origin_us: int
+) -> Talks:
+    """Who is asked again in a few days: one in two hundred a day of those who answer willingly."""
+    chance = k.ANSWERS_WILLINGLY[population.kind] * 0.005
+    day, customer = np.nonzero(rng.random((n_days, len(population))) < chance)
+    day = day + first_day
     return Talks(customer, day, instants(origin_us, day, rng.uniform(0.9, 0.98, len(day))))
 
 

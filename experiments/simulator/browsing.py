@@ -9,7 +9,7 @@ import numpy as np
 from experiments.simulator import behaviour as b
 from experiments.simulator import kinds as k
 from experiments.simulator.calendar import REGIONS, Season
-from experiments.simulator.population import NEVER, Population, type_b, type_f, type_i
+from experiments.simulator.population import NEVER, Population, type_b, type_i
 from experiments.simulator.purchases import MINUTE_US, add_product_events
 from experiments.simulator.tables import CAMPAIGNS, CHANNELS, DAY_US, EventRows, instants
 
@@ -58,25 +58,32 @@ def _later(rng: np.random.Generator, time: type_i, minutes: int) -> type_i:
     return np.asarray(np.minimum(later, time // DAY_US * DAY_US + DAY_US - 1))
 
 
-def add_advertisements(
-    rows: EventRows, rng: np.random.Generator, population: Population, *, n_days: int, origin_us: int
+def add_newcomers_advertisements(
+    rows: EventRows, rng: np.random.Generator, population: Population, *, origin_us: int
 ) -> None:
-    """Adds the advertisements that bring newcomers, with retargeting later on."""
+    """Adds the advertisements that brought newcomers."""
     newcomers = np.flatnonzero((population.signup_day > 0) & (rng.random(len(population)) < 0.55))
     came = instants(origin_us, population.signup_day[newcomers], np.zeros(len(newcomers)))
     campaign = rng.choice([CAMPAIGNS.index("search_ads"), CAMPAIGNS.index("social_video")], size=len(newcomers))
     seen = np.repeat(np.arange(len(newcomers)), 1 + rng.poisson(1.2, len(newcomers)))
     before = came[seen] - (rng.random(len(seen)) * DAY_US).astype(np.int64)
     rows.add("Ad Viewed", customer=newcomers[seen], time=np.maximum(before, origin_us), campaign=campaign[seen])
-    rows.add("Ad Clicked", customer=newcomers, time=came + 60_000, campaign=campaign)
-    again = np.repeat(np.arange(len(population)), rng.poisson(n_days / 120.0, len(population)))
-    day = rng.integers(0, n_days, len(again))
-    again, day = again[day > population.signup_day[again]], day[day > population.signup_day[again]]
+    rows.add("Ad Clicked", customer=newcomers, time=came + 60_000_000, campaign=campaign)
+
+
+def add_retargeting(
+    rows: EventRows, rng: np.random.Generator, population: Population, *, first_day: int, n_days: int, origin_us: int
+) -> None:
+    """Adds the advertisements that follow those who are known."""
+    whom = np.repeat(np.arange(len(population)), rng.poisson(n_days / 120.0, len(population)))
+    day = first_day + rng.integers(0, n_days, len(whom))
+    known = day > population.signup_day[whom]
+    whom, day = whom[known], day[known]
     time = instants(origin_us, day, rng.random(len(day)))
     retargeting = CAMPAIGNS.index("retargeting")
-    rows.add("Ad Viewed", customer=again, time=time, campaign=retargeting)
-    clicks = rng.random(len(again)) < 0.06 * population.engagement[again]
-    rows.add("Ad Clicked", customer=again[clicks], time=_later(rng, time[clicks], 2), campaign=retargeting)
+    rows.add("Ad Viewed", customer=whom, time=time, campaign=retargeting)
+    clicks = rng.random(len(whom)) < 0.06 * population.engagement[whom]
+    rows.add("Ad Clicked", customer=whom[clicks], time=_later(rng, time[clicks], 2), campaign=retargeting)
 
 
 def has_email(population: Population, day: type_i | int) -> type_b:
@@ -131,3 +138,5 @@ def add_people(rows: EventRows, population: Population, *, first_day: int, n_day
     ):
         whom, time = when(np.where(day >= NEVER, -1, day))
         rows.add(event, customer=whom, time=time + 1_000_000, channel=channel[whom], purpose=0)
+    joined, time = when(np.where((everyone % 5 < 2) & (population.email_from_day < NEVER), population.signup_day, -1))
+    rows.add("Subscribed", customer=joined, time=time + 2_000_000, channel=CHANNELS.index("email"))

@@ -1,4 +1,4 @@
-"""Writes the simulated past as a shop would hand it over: Parquet with its mapping; the truth goes to a folder of its own."""
+"""Writes the simulated past as a shop would hand it over, with its mapping; the truth goes to a folder of its own."""
 
 from __future__ import annotations
 

@@ -11,12 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from experiments.simulator.answers import add_talks, draw_talks
-from experiments.simulator.browsing import add_advertisements, add_newsletters, add_people, add_visits
+from experiments.simulator.browsing import (
+    add_newcomers_advertisements,
+    add_newsletters,
+    add_people,
+    add_retargeting,
+    add_visits,
+)
 from experiments.simulator.calendar import Season, season
 from experiments.simulator.campaigns import PROBABILITIES, add_messages, draw_campaign
-from experiments.simulator.ordering import draw_orders
+from experiments.simulator.ordering import Effects, Offers, draw_orders
 from experiments.simulator.population import Population, State, draw_population
-from experiments.simulator.purchases import add_purchases
+from experiments.simulator.purchases import add_purchases, add_refunds
 from experiments.simulator.tables import EventRows
 
 BATCH = 10_000
@@ -79,11 +85,20 @@ def _simulate_batch(plan: Plan, seasons: Season, *, number: int, first: int, n: 
     before = State.at_the_beginning(population)
     state = State.at_the_beginning(population)
     orders, _ = draw_orders(
-        orders_rng, population, state, first_day=0, n_days=plan.days, season=seasons, touches=campaign
+        orders_rng,
+        population,
+        state,
+        first_day=0,
+        n_days=plan.days,
+        season=seasons,
+        touches=campaign,
+        offers=Offers.none(n),
+        earlier=Effects.none(),
     )
     origin = plan.origin_us
     add_people(rows, population, first_day=0, n_days=plan.days, origin_us=origin)
-    add_advertisements(rows, rng, population, n_days=plan.days, origin_us=origin)
+    add_newcomers_advertisements(rows, rng, population, origin_us=origin)
+    add_retargeting(rows, rng, population, first_day=0, n_days=plan.days, origin_us=origin)
     add_visits(rows, rng, population, has_lapsed=orders.has_lapsed, first_day=0, season=seasons, origin_us=origin)
     add_newsletters(rows, rng, population, first=plan.first, n_days=plan.days, origin_us=origin)
     talks = draw_talks(rng, population, n_days=plan.days, origin_us=origin)
@@ -98,5 +113,6 @@ def _simulate_batch(plan: Plan, seasons: Season, *, number: int, first: int, n: 
         origin_us=origin,
         probabilities=PROBABILITIES,
     )
-    add_purchases(rows, rng, population, orders, origin_us=origin, end_us=plan.end_us, order_prefix=f"A{number}")
+    _, refunds = add_purchases(rows, rng, population, orders, origin_us=origin, order_prefix=f"A{number}")
+    add_refunds(rows, refunds, end_us=plan.end_us)
     return Batch(population, state, rows.tables)

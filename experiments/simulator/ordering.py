@@ -70,6 +70,11 @@ class Effects:
         return self if felt.all() else Effects(*(getattr(self, name)[felt] for name in self.__slots__))
 
 
+def sums(whom: type_i, weights: type_f, *, n: int) -> type_f:
+    """The sum of the weights of each of `n`."""
+    return np.asarray(np.bincount(whom, weights, minlength=n), dtype=np.float64)
+
+
 def effects_of(touches: Touches, population: Population, state: State, *, season: Season) -> Effects:
     """What each touch does, given the customers' state at that moment."""
     if not len(touches):
@@ -102,10 +107,23 @@ def orders_expected(
     whom, today = effects.customer, effects.day == day
     seen = np.where(today, (high[whom] - np.maximum(low[whom], effects.share)).clip(min=0.0), share[whom])
     seen = seen * b.fading(day - effects.day)
-    lifted = np.bincount(whom, effects.lift * seen, minlength=n)
-    pulled = np.bincount(whom, effects.pull * seen, minlength=n)
-    new = np.bincount(whom[today], (effects.pull * seen)[today], minlength=n)
+    lifted = sums(whom, effects.lift * seen, n=n)
+    pulled = sums(whom, effects.pull * seen, n=n)
+    new = sums(whom[today], (effects.pull * seen)[today], n=n)
     return np.maximum(organic * (share + lifted), 0.0) + pulled, new
+
+
+@dataclass(slots=True)
+class Offers:
+    """The newest action that each customer got, and when (in days): an order within REDEEM_DAYS redeems its offer."""
+
+    action: type_i
+    at: type_f
+
+    @classmethod
+    def none(cls, n: int) -> Offers:
+        """Nobody got anything yet."""
+        return cls(np.zeros(n, dtype=np.int64), np.full(n, -np.inf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +147,22 @@ def draw_orders(
     n_days: int,
     season: Season,
     touches: Touches,
-    earlier: Effects | None = None,
+    offers: Offers,
+    earlier: Effects,
 ) -> tuple[Orders, Effects]:
-    """Draws the orders of `n_days` days and moves `state` on; also gives the effects that may still be felt."""
+    """Draws the orders of `n_days` days, moving `state` and `offers` on.
+
+    Returns:
+        The orders, and the effects (those `earlier` among them) that may still be felt afterwards.
+    """
     n = len(population)
-    effects = earlier if earlier is not None else Effects.none()
-    offered, offered_at = np.zeros(n, dtype=np.int64), np.full(n, -np.inf)
+    effects = earlier
     has_lapsed = np.empty((n_days, n), dtype=bool)
     found: list[tuple[type_i, type_i, type_f, type_i, type_i]] = []
     for day in range(first_day, first_day + n_days):
         now = touches.take(touches.day == day)
         effects = effects.still_felt(day).and_also(effects_of(now, population, state, season=season))
-        offered[now.customer], offered_at[now.customer] = now.action, day + now.part
+        offers.action[now.customer], offers.at[now.customer] = now.action, day + now.part
         has_lapsed[day - first_day] = day >= state.lapse_day
         expected, new = orders_expected(population, state, effects, day=day, season=season)
         ordered = np.flatnonzero(rng.random(n) < -np.expm1(-expected))
@@ -152,11 +174,11 @@ def draw_orders(
             by_touch = rng.random(len(ordered)) * expected[ordered] < new[ordered]
             share = np.where(by_touch, start[ordered] + share * (1.0 - start[ordered]), share)
         part = b.part_of_day(buyers.region, share)
-        waited = day + part - offered_at[ordered]
-        redeemed = np.where((waited >= 0) & (waited < REDEEM_DAYS), offered[ordered], 0)
+        waited = day + part - offers.at[ordered]
+        redeemed = np.where((waited >= 0) & (waited < REDEEM_DAYS), offers.action[ordered], 0)
         state.last_order_day[ordered] = day
         state.n_orders[ordered] += 1
         state.lapse_day[ordered] = b.next_lapse_day(rng, buyers, day)
         found.append((ordered, np.full(len(ordered), day), part, redeemed, state.n_orders[ordered]))
-    columns = [np.concatenate(column) for column in zip(*found, strict=True)]
-    return Orders(*columns, has_lapsed=has_lapsed), effects
+    customer, days, part, redeemed, nth = (np.concatenate(column) for column in zip(*found, strict=True))
+    return Orders(customer, days, part, redeemed, nth, has_lapsed), effects

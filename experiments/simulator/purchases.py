@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from experiments.simulator import behaviour as b
 from experiments.simulator import kinds as k
-from experiments.simulator.ordering import Orders
+from experiments.simulator.ordering import Orders, sums
 from experiments.simulator.population import Population, type_b, type_f, type_i
 from experiments.simulator.tables import (
     DAY_US,
@@ -43,11 +43,59 @@ def choose_products(
 
 
 @dataclass(frozen=True, slots=True)
-class Bought:
-    """Orders with their instant and value, in the order of `Orders`."""
+class Refunds:
+    """Orders that are sent back, with when: maybe later than what is simulated now."""
 
+    customer: type_i
     time: type_i
+    order_id: pa.Array
     total: type_f
+
+    @classmethod
+    def none(cls) -> Refunds:
+        """Nothing comes back."""
+        empty = np.empty(0, dtype=np.int64)
+        return cls(empty, empty, pa.array([], pa.string()), np.empty(0))
+
+    def take(self, chosen: type_b) -> Refunds:
+        """The chosen ones."""
+        return Refunds(
+            self.customer[chosen], self.time[chosen], self.order_id.filter(pa.array(chosen)), self.total[chosen]
+        )
+
+    def and_also(self, more: Refunds) -> Refunds:
+        """Both."""
+        return Refunds(
+            np.concatenate([self.customer, more.customer]),
+            np.concatenate([self.time, more.time]),
+            pa.concat_arrays([self.order_id, more.order_id]),
+            np.concatenate([self.total, more.total]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Baskets:
+    """What orders hold: one element a line, and the total of each order."""
+
+    order: type_i  # the line's order, by position
+    product: type_i
+    paid: type_f  # a piece, after the redeemed offer
+    quantity: type_f
+    total: type_f  # (n_orders,)
+
+
+def fill_baskets(rng: np.random.Generator, population: Population, customer: type_i, *, redeemed: type_i) -> Baskets:
+    """What these customers put into one order each."""
+    n = len(customer)
+    kind = population.kind[customer]
+    n_lines = 1 + rng.poisson(k.BASKET_LINES[kind] - 1.0)
+    order = np.repeat(np.arange(n), n_lines)
+    is_first = np.diff(order, prepend=-1) > 0
+    is_loyal = is_first & (kind[order] == k.LOYAL_REFILLER) & (rng.random(len(order)) < 0.85)
+    product = choose_products(rng, population, customer[order], is_loyal=is_loyal)
+    quantity = 1.0 + (rng.random(len(order)) < 0.16) + (rng.random(len(order)) < 0.04)
+    paid = np.asarray(np.round(PRODUCT_PRICES[product] * b.order_value_factor(redeemed)[order], 2), dtype=np.float64)
+    return Baskets(order, product, paid, quantity, sums(order, paid * quantity, n=n).round(2))
 
 
 def add_purchases(
@@ -57,58 +105,44 @@ def add_purchases(
     orders: Orders,
     *,
     origin_us: int,
-    end_us: int,
     order_prefix: str,
-) -> Bought:
-    """Adds every order with its lines, its session and its refund where it has one."""
+) -> tuple[Baskets, Refunds]:
+    """Adds every order with its lines and its session; gives what was bought and what will be sent back."""
     n = len(orders.customer)
     time = instants(origin_us, orders.day, orders.part)
-    kind = population.kind[orders.customer]
-    n_lines = 1 + rng.poisson(k.BASKET_LINES[kind] - 1.0)
-    line_of = np.repeat(np.arange(n), n_lines)
-    buyer = orders.customer[line_of]
-    first_line = np.concatenate([[0], np.cumsum(n_lines)[:-1]]) if n else np.empty(0, dtype=np.int64)
-    is_first = np.zeros(len(line_of), dtype=bool)
-    is_first[first_line] = True
-    is_loyal = is_first & (kind[line_of] == k.LOYAL_REFILLER) & (rng.random(len(line_of)) < 0.85)
-    product = choose_products(rng, population, buyer, is_loyal=is_loyal)
-    quantity = 1.0 + (rng.random(len(line_of)) < 0.16) + (rng.random(len(line_of)) < 0.04)
-    paid = np.round(PRODUCT_PRICES[product] * b.order_value_factor(orders.redeemed)[line_of], 2)
-    total = np.bincount(line_of, paid * quantity, minlength=n).round(2)
-    numbers = pc.cast(pa.array(np.arange(n)), pa.string())
-    order_id = pc.binary_join_element_wise(order_prefix, numbers, "-")
-
-    seen = rng.random(len(line_of)) < 0.75
-    lead = rng.integers(6, 45, len(line_of)) * MINUTE_US
-    _add_products(rows, "Product Viewed", buyer[seen], (time[line_of] - lead)[seen], product[seen])
-    added = rng.random(len(line_of)) < 0.85
-    lead = rng.integers(1, 6, len(line_of)) * MINUTE_US
-    _add_products(rows, "Product Added", buyer[added], (time[line_of] - lead)[added], product[added])
+    baskets = fill_baskets(rng, population, orders.customer, redeemed=orders.redeemed)
+    line, product = baskets.order, baskets.product
+    order_id = pc.binary_join_element_wise(order_prefix, pc.cast(pa.array(np.arange(n)), pa.string()), "-")
+    for event, share, earliest, latest in (("Product Viewed", 0.75, 6, 45), ("Product Added", 0.85, 1, 6)):
+        seen = rng.random(len(line)) < share
+        lead = rng.integers(earliest, latest, len(line)) * MINUTE_US
+        before = np.maximum(time[line] - lead, time[line] // DAY_US * DAY_US)
+        _add_products(rows, event, orders.customer[line][seen], before[seen], product[seen])
     rows.add(
         "Order Completed",
-        customer=buyer,
-        time=time[line_of],
-        order_id=order_id.take(pa.array(line_of)),
+        customer=orders.customer[line],
+        time=time[line],
+        order_id=order_id.take(pa.array(line)),
         product_id=product,
         product_name=product,
         category=product // PRODUCTS_A_CATEGORY,
-        price=paid,
-        quantity=quantity,
-        total=total[line_of],
+        price=baskets.paid,
+        quantity=baskets.quantity,
+        total=baskets.total[line],
         currency=0,
         channel=0,
     )
     back = time + (rng.uniform(3.0, 14.0, n) * DAY_US).astype(np.int64)
-    refunded = np.flatnonzero((rng.random(n) < k.RETURN_RATE[kind]) & (back < end_us))
-    rows.add(
-        "Order Refunded",
-        customer=orders.customer[refunded],
-        time=back[refunded],
-        order_id=order_id.take(pa.array(refunded)),
-        total=total[refunded],
-        currency=0,
-    )
-    return Bought(time, total)
+    returned = rng.random(n) < k.RETURN_RATE[population.kind[orders.customer]]
+    return baskets, Refunds(orders.customer, back, order_id, baskets.total).take(returned)
+
+
+def add_refunds(rows: EventRows, refunds: Refunds, *, end_us: int) -> Refunds:
+    """Adds the refunds that happen before `end_us`; gives those that are still to come."""
+    due = refunds.time < end_us
+    now = refunds.take(due)
+    rows.add("Order Refunded", customer=now.customer, time=now.time, order_id=now.order_id, total=now.total, currency=0)
+    return refunds.take(~due)
 
 
 def _add_products(rows: EventRows, event: str, customer: type_i, time: type_i, product: type_i) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -39,6 +41,7 @@ EVENTS = (
     "identify",
     "Consent Given",
     "Consent Withdrawn",
+    "Subscribed",
     "Ad Viewed",
     "Ad Clicked",
     "Page Viewed",
@@ -102,7 +105,7 @@ VOCABULARIES: dict[str, tuple[str, ...]] = {
 }
 
 DAY_US = 86_400_000_000
-Column = npt.NDArray[np.generic] | int | float | pa.Array
+Column: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.float64] | int | float | pa.Array
 
 
 def instants(origin_us: int, day: npt.NDArray[np.int64], part: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -148,7 +151,7 @@ class EventRows:
         }
         for name, values in columns.items():
             given[name] = self._column(name, values, n=n, answers=answers)
-        fields = [given.get(field.name, None) for field in EXPORT_SCHEMA]
+        fields = [given.get(field.name) for field in EXPORT_SCHEMA]
         arrays = [
             pa.nulls(n, field.type) if array is None else array
             for field, array in zip(EXPORT_SCHEMA, fields, strict=True)

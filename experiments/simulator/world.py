@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 
@@ -21,35 +21,18 @@ from experiments.simulator import behaviour as b
 from experiments.simulator import kinds as k
 from experiments.simulator.calendar import Season, season
 from experiments.simulator.history import Batch, Plan, customer_names
-from experiments.simulator.ordering import Effects, Touches, effects_of, orders_expected
+from experiments.simulator.ordering import Effects, Offers, Touches, effects_of, orders_expected
+from experiments.simulator.playing import Exposed, Exposure, Week, play
 from experiments.simulator.population import Population, State, type_f, type_i
+from experiments.simulator.purchases import Refunds
+from experiments.simulator.responding import respond
 from experiments.simulator.tables import DAY_US
+from experiments.simulator.uplift import TrueUplift, true_uplift
 from features.catalogue import NOTHING
 from features.faults import CallersMistake, closest_name
 
 TRUTH_FOLDER = "truth"
 PLAYABLE_DAYS = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Refund:
-    """An order that will be sent back later."""
-
-    customer: int
-    time_us: int
-    order_id: str
-    total: float
-
-
-@dataclass(slots=True)
-class Exposed:
-    """What true_uplift needs of a customer: the state at the first exposure, then every action with its time."""
-
-    state: State
-    first_at_us: int
-    is_personalised: bool
-    actions: list[int] = field(default_factory=list)
-    at_us: list[int] = field(default_factory=list)
 
 
 class World:
@@ -69,8 +52,9 @@ class World:
         self.state = state
         self.day = day
         self.effects = effects
-        self.refunds: list[Refund] = []
-        self.exposed: dict[int, Exposed] = {}
+        self.offers = Offers.none(len(population))
+        self.refunds = Refunds.none()
+        self.exposed = Exposed(len(population))
 
     @classmethod
     def at_the_end(cls, plan: Plan, batches: Sequence[Batch]) -> World:
@@ -149,10 +133,10 @@ class World:
             at: an aware instant, not before `now`.
             window_days: length of the window, more than 0.
         """
-        index, action = self.index_of(customer_ids), self._actions(action_id, len(customer_ids))
-        at_us = self.microseconds(at)
-        touches = self._touches(np.arange(len(index)), action, np.full(len(index), at_us))
-        by_day = self.expected_by_day(index, touches, start_us=at_us, window_days=window_days)
+        index, action = self.index_of(customer_ids), self.actions_of(action_id, len(customer_ids))
+        at_all = np.full(len(index), self.microseconds(at))
+        touches = self.touches(np.arange(len(index)), action, at_all)
+        by_day = self.expected_by_day(index, touches, start_us=at_all, window_days=window_days)
         return np.asarray(-np.expm1(-by_day.sum(axis=0)))
 
     def expected_by_day(
@@ -160,7 +144,7 @@ class World:
         index: type_i,
         touches: Touches,
         *,
-        start_us: int,
+        start_us: type_i,
         window_days: float,
         state: State | None = None,
         earlier: Effects | None = None,
@@ -170,7 +154,7 @@ class World:
         Args:
             index: customers, by position in the population.
             touches: what they get in the window; its customers count within `index`.
-            start_us: the window's start.
+            start_us: (n,) each one's start of the window.
             window_days: its length.
             state: theirs at the start; default their state now.
             earlier: effects still felt, by position in `index`; default those of the world now.
@@ -180,15 +164,63 @@ class World:
         effects = self._felt_by(index) if earlier is None else earlier
         effects = effects.and_also(effects_of(touches, people, state, season=self.season))
         end_us = start_us + round(window_days * DAY_US)
-        first, last = self._day_part(start_us)[0], self._day_part(end_us - 1)[0]
+        first, last = (int((us - self.plan.origin_us) // DAY_US) for us in (start_us.min(), end_us.max() - 1))
         self._check_day(last)
         rows = []
         for day in range(first, last + 1):
-            low, high = (np.full(len(index), self._part_within(day, us)) for us in (start_us, end_us))
+            low, high = (((us - self.plan.origin_us) / DAY_US - day).clip(0.0, 1.0) for us in (start_us, end_us))
             between = (b.share_of_day(people.region, low), b.share_of_day(people.region, high))
             expected, _ = orders_expected(people, state, effects, day=day, season=self.season, between=between)
             rows.append(expected)
         return np.stack(rows)
+
+    def respond(
+        self,
+        customer_ids: Sequence[str],
+        action_ids: str | Sequence[str],
+        at: dt.datetime,
+        rng: np.random.Generator,
+        window_days: float = 7.0,
+    ) -> pa.Table:
+        """Draws what would come back from actions at `at` within the window, moving nothing.
+
+        Returns:
+            `reacting.OUTCOME_SCHEMA`: `exposure` is the position in `customer_ids`; at most one conversion each, the
+            first order, whose probability is exactly `order_probability`.
+        """
+        return respond(self, customer_ids, action_ids, at=at, rng=rng, window_days=window_days)
+
+    def simulate_week(self, start: dt.datetime, exposures: Sequence[Exposure], seed: int, *, days: int = 7) -> Week:
+        """Plays the next `days` days with the actions given, moving the world on.
+
+        Args:
+            start: has to be `now`: days are played one after the other.
+            exposures: the actions that customers get within these days, in any order.
+            seed: of these days; the same world, exposures and seed give the same days.
+            days: how many, at least 1.
+
+        Raises:
+            CallersMistake: the days do not follow on what was played, or an exposure is not of this world.
+        """
+        if start != self.now or days < 1:
+            raise CallersMistake(
+                f"Asked to play {days} days from {start.isoformat()}, but this world stands at {self.now.isoformat()}: "
+                f"days are played one after the other, at least one at a time. Start there, or load the world anew."
+            )
+        self._check_day(self.day + days)
+        return play(self, exposures, days=days, seed=seed)
+
+    def true_uplift(
+        self, customer_ids: Sequence[str] | None = None, *, baseline: str = NOTHING, window_days: float = 28.0
+    ) -> TrueUplift:
+        """The true absolute uplift in P(order within the window from the first exposure) of the actions really given.
+
+        Args:
+            customer_ids: default every customer whose first exposure was personalised.
+            baseline: what held-out customers get instead, at the same instants.
+            window_days: length of each customer's window.
+        """
+        return true_uplift(self, customer_ids=customer_ids, baseline=baseline, window_days=window_days)
 
     # -- from outside names to positions ---------------------------------------------------------------------------
 
@@ -224,7 +256,8 @@ class World:
             )
         return k.ACTION_INDEX[action_id]
 
-    def _actions(self, action_id: str | Sequence[str], n: int) -> type_i:
+    def actions_of(self, action_id: str | Sequence[str], n: int) -> type_i:
+        """Positions of one action for all `n`, or of one each."""
         if isinstance(action_id, str):
             return np.full(n, self.action_index(action_id))
         if len(action_id) != n:
@@ -248,17 +281,11 @@ class World:
             )
         return round((at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) / dt.timedelta(microseconds=1))
 
-    def _touches(self, customer: type_i, action: type_i, at_us: type_i) -> Touches:
+    def touches(self, customer: type_i, action: type_i, at_us: type_i) -> Touches:
+        """Actions at instants as touches; "nothing" touches nobody."""
         said = action > 0
         day, rest = np.divmod(at_us - self.plan.origin_us, DAY_US)
         return Touches(customer[said], action[said], day[said], (rest / DAY_US)[said])
-
-    def _day_part(self, instant_us: int) -> tuple[int, float]:
-        day, rest = divmod(instant_us - self.plan.origin_us, DAY_US)
-        return day, rest / DAY_US
-
-    def _part_within(self, day: int, instant_us: int) -> float:
-        return min(max((instant_us - self.plan.origin_us) / DAY_US - day, 0.0), 1.0)
 
     def _check_day(self, day: int) -> None:
         if day >= self.plan.days + PLAYABLE_DAYS:
@@ -280,6 +307,3 @@ class World:
         chosen = order[low[position] + offset]
         effects = self.effects
         return Effects(position, effects.day[chosen], effects.share[chosen], effects.lift[chosen], effects.pull[chosen])
-
-
-__all__ = ["NOTHING", "Exposed", "Refund", "World"]
