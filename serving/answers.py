@@ -14,6 +14,8 @@ from serving.shelf import Shelf
 
 FALLBACKS_IN_WORDS = {
     UNKNOWN_CUSTOMER: "We hold nothing on this customer yet, so no model could say how they are likely to act.",
+    "features_not_materialized": "Features were never materialised, so no model was asked: rapport features materialize.",
+    "schema_changed": "What we hold of this customer is of another feature schema: rapport features materialize.",
     FEATURES_STALE: "What we hold of this customer is older than the brand allows, so no model was asked.",
     NO_MODEL: "A model is missing: the values rest on counts and on the catalogue's expected rates.",
     NOTHING_ELIGIBLE: "No action may be offered here and now, so the placement's fallback answers.",
@@ -73,7 +75,8 @@ def _ranking(decision: Decision) -> list[dict[str, Any]]:
     probabilities = decision.distribution.as_dict()
     ranked = sorted(decision.available.candidates, key=lambda candidate: (-candidate.value, candidate.action_id))
     return [
-        {"action_id": c.action_id, "probability": probabilities[c.action_id], "value": round(c.value, 6)} for c in ranked
+        {"action_id": c.action_id, "probability": probabilities[c.action_id], "value": round(c.value, 6)}
+        for c in ranked
     ]
 
 
@@ -121,5 +124,3 @@ def _choice(decision: Decision) -> list[str]:
     evidence = f"{rate.n_converted} of {rate.n_decided} so far in this segment and stage; expected {rate.rate:.2%}"
     why = "the best value" if taken.value == best else "explored, to learn what it earns"
     return [f"'{taken.action_id}' was taken with probability {decision.action_probability:.3f}: {why}.", evidence + "."]
-
-

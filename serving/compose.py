@@ -9,7 +9,7 @@ from datetime import datetime
 from experiments.assignment import assign
 from features.brand import Brand
 from features.catalogue import NOTHING
-from features.online import CustomerState
+from features.packing import CustomerState
 from features.rendering import RenderedMessage
 from features.schema import FeatureSchema
 from serving.contact import missing_consent
@@ -128,9 +128,7 @@ class Composer:
             ),
         )
 
-    def _valued(
-        self, place: Place, offered: list[Offerable], scored: ScoredCustomer, rates: Rates
-    ) -> list[Valuation]:
+    def _valued(self, place: Place, offered: list[Offerable], scored: ScoredCustomer, rates: Rates) -> list[Valuation]:
         scores = scored.scores
         valued = [
             value_action(

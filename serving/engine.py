@@ -7,6 +7,7 @@ the ledger's committer.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import random
@@ -21,7 +22,9 @@ from features.brand import Brand, load_brand
 from features.catalogue import load_catalogue
 from features.database import connect
 from features.identity import IdentityTable
-from features.online import CustomerState, Missing, OnlineFeatures
+from features.event_log import EventLog
+from features.online import OnlineFeatures
+from features.packing import CustomerState, Missing
 from features.schema import FeatureSchema, feature_schema
 from features.variables import feature_variables, variables_of
 from features.workspace import Workspace
@@ -39,7 +42,7 @@ from serving.ledger_rows import (
     write_decisions,
     write_outcomes,
 )
-from serving.models import ModelDoor, ServedModels
+from serving.models import ModelDoor
 from serving.outcomes import outcome_rows, refuse_unknown_decisions
 from serving.questions import refuse_wrong_decision, refuse_wrong_outcomes
 from serving.rates import RatesReader
@@ -88,15 +91,16 @@ class Engine:
         self._clock, self._new_id = clock, new_id
         self._draw = draw or random.SystemRandom().random
         self.ledger = Ledger(workspace.database)
-        self._reader = connect(workspace.database)
-        self._identity = IdentityTable(self._reader)
-        self._online = OnlineFeatures.open(workspace, self.brand)
+        self.reader = connect(workspace.database)
+        self._identity = IdentityTable(self.reader)
+        self._log = EventLog(self.reader)
+        self.online = OnlineFeatures.open(workspace, self.brand)
         self.models = ModelDoor(workspace.artifacts, self.schema)
         variables = variables_of(self.brand, feature_variables(self.brand, workspace))
         self.shelf = Shelf(self.brand, self.catalogue, variables=variables)
         self._composer = Composer(self.brand, self.schema, self.shelf)
         self._rates = RatesReader(
-            self._reader,
+            self.reader,
             priors=prior_rates(self.brand, self.catalogue),
             strength=self.brand.rewards.prior_strength,
         )
@@ -111,13 +115,26 @@ class Engine:
         """Commits what waits and lets go of every file."""
         self.models.close()
         self.ledger.close()
-        self._reader.close()
+        self.online.close()
+        self.reader.close()
 
     def __enter__(self) -> Engine:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def now(self) -> datetime:
+        """What time it is for this engine."""
+        return self._clock()
+
+    def key_of(self, customer_id: str) -> int | None:
+        """The key of a customer, or None where nobody has heard of them."""
+        return self._identity.key(customer_id)
+
+    def id_of(self, customer_key: int) -> str | None:
+        """The outside id of a customer."""
+        return self._identity.id_of(customer_key)
 
     # -- decisions ----------------------------------------------------------------------------------------------
 
@@ -134,7 +151,7 @@ class Engine:
         key = self._identity.key(request.customer_id)
         if key is None:
             key = self.ledger.write(partial(_new_key, customer_id=request.customer_id))
-        row, told = self._decided(request, customer_key=key)
+        row, told = self._decided(request, customer_key=key, state=self.online.read_current(key))
         conflict = self.ledger.write(partial(write_decision, row=row))
         return told if conflict is None else _as_before(request, conflict)
 
@@ -145,7 +162,10 @@ class Engine:
         key = self._identity.key(request.customer_id)
         if key is None:
             key = await self.ledger.write_soon(partial(_new_key, customer_id=request.customer_id))
-        row, told = self._decided(request, customer_key=key)
+        state = self.online.read(key)
+        if self._log.newest_of(key) > (state.log_seq if isinstance(state, CustomerState) else 0):
+            state = await asyncio.to_thread(self.online.read_current, key)  # recomputing takes milliseconds
+        row, told = self._decided(request, customer_key=key, state=state)
         conflict = await self.ledger.write_soon(partial(write_decision, row=row))
         return told if conflict is None else _as_before(request, conflict)
 
@@ -163,27 +183,30 @@ class Engine:
         decided: list[Decision] = []
         for start in range(0, len(requests), WRITTEN_TOGETHER):
             batch = requests[start : start + WRITTEN_TOGETHER]
+            batch_keys = [keys[request.customer_id] for request in batch]
             rows = [
                 DecisionRow(one.decision, one.message.locale if one.message else None)
-                for one in self._composed(batch, [keys[request.customer_id] for request in batch])
+                for one in self._composed(batch, batch_keys, self.online.read_many(batch_keys))
             ]
             self.ledger.write(partial(write_decisions, rows=rows))
             decided += [row.decision for row in rows]
         return decided
 
-    def _decided(self, request: DecisionRequest, *, customer_key: int) -> tuple[DecisionRow, dict[str, Any]]:
+    def _decided(
+        self, request: DecisionRequest, *, customer_key: int, state: CustomerState | Missing
+    ) -> tuple[DecisionRow, dict[str, Any]]:
         models = self.models.served
-        (one,) = self._composed([request], [customer_key])
+        (one,) = self._composed([request], [customer_key], [state])
         told = answer(one, request=request, models=models, shelf=self.shelf)
         kept = None
         if request.decision_id is not None:
             kept = KeptAnswer(_canonical(request), json.dumps(told, ensure_ascii=False, allow_nan=False))
         return DecisionRow(one.decision, one.message.locale if one.message else None, kept), told
 
-    def _composed(self, requests: Sequence[DecisionRequest], keys: Sequence[int]) -> list[Decided]:
+    def _composed(
+        self, requests: Sequence[DecisionRequest], keys: Sequence[int], states: Sequence[CustomerState | Missing]
+    ) -> list[Decided]:
         at, models, rates = self._clock(), self.models.served, self._rates.read()
-        states: list[CustomerState | Missing]
-        states = [self._online.read(keys[0])] if len(keys) == 1 else self._online.read_many(keys)
         customers = [
             Customer(key, state, request.context.traits)
             for key, state, request in zip(keys, states, requests, strict=True)
@@ -212,7 +235,7 @@ class Engine:
         refuse_wrong_decision(request, self.brand)
         if request.decision_id is None:
             return None
-        kept = kept_answer(self._reader, request.decision_id)
+        kept = kept_answer(self.reader, request.decision_id)
         return None if kept is None else _as_before(request, kept)
 
     # -- outcomes -----------------------------------------------------------------------------------------------
@@ -287,6 +310,3 @@ def _as_before(request: DecisionRequest, kept: KeptAnswer) -> dict[str, Any]:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-__all__ = ["Engine", "ServedModels", "new_ulid", "utc_now"]

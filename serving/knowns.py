@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from features.brand import Brand
 from features.derive import MISSING_INSTANT
-from features.online import CustomerState
+from features.packing import CustomerState
 from features.schema import FeatureSchema
 from serving.schemas import Context
 from serving.scoring import FEATURES_STALE, ScoredCustomer

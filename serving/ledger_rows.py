@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -34,7 +34,18 @@ CREATE TABLE IF NOT EXISTS answers (     -- what was answered to a decision_id t
 ) STRICT;
 """
 
-_INSERT_DECISION = f"INSERT OR IGNORE INTO decisions VALUES ({', '.join('?' * 20)})"
+_DECISION_COLUMNS = (
+    "decision_id, customer_key, decided_at, placement, channel, initiated_by, locale_asked, locale_used, arm, "
+    "arm_probability, policy, action_id, action_probability, would_be_action_id, distribution, segment, stage, "
+    "purchase_propensity, fallback_reason, record"
+)
+_INSERT_DECISION = (
+    f"INSERT INTO decisions ({_DECISION_COLUMNS}) VALUES ({', '.join('?' * 20)}) ON CONFLICT (decision_id) DO NOTHING"
+)
+_OUTCOME_COLUMNS = "outcome_id, decision_id, customer_key, outcome, goal, value, joined_by, occurred_at, received_at"
+_INSERT_OUTCOME = (
+    f"INSERT INTO outcomes ({_OUTCOME_COLUMNS}) VALUES ({', '.join('?' * 9)}) ON CONFLICT (outcome_id) DO NOTHING"
+)
 _COUNT_DECISIONS = """
 INSERT INTO action_statistics VALUES (?, ?, ?, ?, 0)
 ON CONFLICT (segment, stage, action_id) DO UPDATE SET n_decided = n_decided + excluded.n_decided
@@ -246,8 +257,7 @@ def _write_outcome(
         microseconds(row.received_at),
     )
     is_first = joined is not None and not _was_reported(connection, joined.decision_id, row.outcome, goal)
-    marks = ", ".join("?" * len(values))
-    if connection.execute(f"INSERT OR IGNORE INTO outcomes VALUES ({marks})", values).rowcount == 0:
+    if connection.execute(_INSERT_OUTCOME, values).rowcount == 0:
         return _as_recorded_before(connection, row.outcome_id)
     if joined is not None and is_first and joined.arm != HOLDOUT:
         _count(connection, joined, outcome=row.outcome, reached=goal == action_goal)
@@ -274,7 +284,22 @@ def _count(connection: sqlite3.Connection, joined: _Joined, *, outcome: str, rea
         connection.execute(_COUNT_DECISIONS, (*cell, -1))
 
 
-def outcomes_of(connection: sqlite3.Connection, decision_id: str) -> Iterable[tuple[str, str | None, float | None, int]]:
+def outcomes_of(connection: sqlite3.Connection, decision_id: str) -> list[tuple[str, str | None, float | None, int]]:
     """Outcome, goal, value and `occurred_at` (µs) of one decision, oldest first."""
     query = "SELECT outcome, goal, value, occurred_at FROM outcomes WHERE decision_id = ? ORDER BY occurred_at"
     return connection.execute(query, (decision_id,)).fetchall()
+
+
+def recorded_decision(connection: sqlite3.Connection, decision_id: str) -> str | None:
+    """The decision's canonical JSON, or None where there is none."""
+    row = connection.execute("SELECT record FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def recent_decisions(connection: sqlite3.Connection, customer_key: int) -> list[tuple[str, int, str, str, str, str]]:
+    """Id, `decided_at` (µs), placement, channel, arm and action of a customer's last ten decisions, newest first."""
+    query = (
+        "SELECT decision_id, decided_at, placement, channel, arm, action_id FROM decisions "
+        "WHERE customer_key = ? ORDER BY decided_at DESC LIMIT 10"
+    )
+    return connection.execute(query, (customer_key,)).fetchall()

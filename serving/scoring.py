@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from features.brand import Brand
 from features.derive import MISSING_INSTANT, derive, stage_of
-from features.online import CustomerState, Missing
+from features.packing import CustomerState, Missing
 from features.schema import FeatureSchema
 from serving.decide import Scores
 from serving.ledger_rows import microseconds
@@ -100,7 +100,7 @@ def score_customers(
 def _reason(customer: Customer, *, at: datetime, limit_days: float) -> str | None:
     """Why the stored row cannot be used, or None."""
     if isinstance(customer.state, Missing):
-        return UNKNOWN_CUSTOMER
+        return customer.state.reason
     if at - customer.state.as_of > timedelta(days=limit_days):
         return FEATURES_STALE
     return None

@@ -104,7 +104,14 @@ class Shelf:
         return message
 
     def suppressed(
-        self, offerable: Offerable, place: Place, *, at: datetime, locale: str, values: Mapping[str, object], session_open: bool
+        self,
+        offerable: Offerable,
+        place: Place,
+        *,
+        at: datetime,
+        locale: str,
+        values: Mapping[str, object],
+        session_open: bool,
     ) -> Suppressed | None:
         """The first rule that keeps this action away, or None where it may be offered."""
         found = out_of_season(offerable, at=at) or ruled_out(offerable, values)

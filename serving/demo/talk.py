@@ -29,7 +29,9 @@ def show_decisions(stage: Stage, url: str) -> None:
             "locale": locale,
         }
         body = json.dumps(question)
-        stage.say(f"\n[cyan]curl -s {url}/v1/decisions -H 'content-type: application/json' -d {shlex.quote(body)}[/cyan]")
+        stage.say(
+            f"\n[cyan]curl -s {url}/v1/decisions -H 'content-type: application/json' -d {shlex.quote(body)}[/cyan]"
+        )
         answer = _post(f"{url}/v1/decisions", question)
         segment = answer["segment"]["name"] if answer["segment"] else "none yet"
         stage.say(

@@ -34,6 +34,8 @@ def demo(
             converse(stage, url, locale=locale)
         show_proof(stage, world, n_weeks=WEEKS)
         stage.say(f"\nThe marketer's page: {url}/report   What the API offers: {url}/")
-        stage.say(f"All of it lives in {stage.workspace.root} (rapport --help; RAPPORT_WORKSPACE={stage.workspace.root}).")
+        stage.say(
+            f"All of it lives in {stage.workspace.root} (rapport --help; RAPPORT_WORKSPACE={stage.workspace.root})."
+        )
         if not once:
             stage.wait_for_interrupt()

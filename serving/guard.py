@@ -1,0 +1,92 @@
+"""What stands before every request: an id for it, a limit of its body, and no stack trace to anybody."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.problems import problem
+
+REQUEST_ID = "request_id"
+_SANE_ID = re.compile(rb"^[A-Za-z0-9_.:-]{1,128}$")
+_log = logging.getLogger("rapport.serving")
+
+
+class _BodyTooLarge(Exception):
+    """More has arrived than may."""
+
+
+class Guard:
+    """Wraps the application; pure ASGI, since a mounted Starlette app would cost a second match of every route.
+
+    Args:
+        app: what it guards.
+        body_limit_bytes: a longer body is answered 413, also where it says no length.
+    """
+
+    def __init__(self, app: ASGIApp, *, body_limit_bytes: int) -> None:
+        self._app = app
+        self._limit = body_limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, length = _headers(scope)
+        scope.setdefault("state", {})[REQUEST_ID] = request_id
+        has_started, received = False, 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal has_started
+            if message["type"] == "http.response.start":
+                has_started = True
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        async def receive_some() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise _BodyTooLarge
+            return message
+
+        try:
+            if length > self._limit:
+                raise _BodyTooLarge
+            await self._app(scope, receive_some, send_with_id)
+        except _BodyTooLarge:
+            response = problem(
+                413,
+                title="The body is too large.",
+                detail=f"A request may hold {self._limit} bytes. Send less, or in several requests.",
+                request_id=request_id,
+                headers={"connection": "close"},
+            )
+            await response(scope, receive, send_with_id)
+        except Exception:
+            _log.exception("request %s failed", request_id)
+            if has_started:
+                raise
+            response = problem(
+                500,
+                title="Something went wrong on our side.",
+                detail="Nothing is wrong with your request. Try again; if it stays, tell us the request_id.",
+                request_id=request_id,
+            )
+            await response(scope, receive, send_with_id)
+
+
+def _headers(scope: Scope) -> tuple[str, int]:
+    """The caller's own request id where it is sane, else a new one; and the length that the body is said to have."""
+    request_id, length = b"", 0
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _SANE_ID.match(value):
+            request_id = value
+        elif name == b"content-length" and value.isdigit():
+            length = int(value)
+    return request_id.decode() or secrets.token_hex(8), length

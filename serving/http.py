@@ -1,0 +1,261 @@
+"""The HTTP face: a FastAPI app over one engine, whatever serves it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from features.faults import closest_name
+from serving.engine import Engine
+from serving.guard import REQUEST_ID
+from serving.problems import problem, refused, wrong_fields
+from serving.profile import customer_view, decision_view
+from serving.refusals import NotFound, RequestRefused, WrongField
+from serving.reports import add_report_routes
+from serving.schemas import OUTCOMES_IN_ONE_REQUEST, DecisionRequest, OutcomeReport
+
+Model = TypeVar("Model", bound=BaseModel)
+
+TEMPLATES = Path(__file__).parent / "templates"
+JSON = "application/json"
+_REF = "#/components/schemas/{model}"
+_DECISION_BODY = {"$ref": _REF.format(model="DecisionRequest")}
+_OUTCOME_BODY = {
+    "oneOf": [
+        {"$ref": _REF.format(model="OutcomeReport")},
+        {
+            "type": "array",
+            "items": {"$ref": _REF.format(model="OutcomeReport")},
+            "maxItems": OUTCOMES_IN_ONE_REQUEST,
+        },
+    ]
+}
+
+
+def build_app(*, swagger_files: Path | None = None) -> FastAPI:
+    """The app; whoever serves it puts an Engine into `app.state.engine` before the first request.
+
+    Args:
+        swagger_files: a folder with swagger-ui.css and swagger-ui-bundle.js; without it there is no /docs.
+    """
+    app = FastAPI(title="Rapport", version="1", docs_url=None, redoc_url=None, openapi_url=None)
+    _add_decisions(app)
+    _add_outcomes(app)
+    _add_knowledge(app)
+    add_report_routes(app)
+    _add_pages(app, swagger_files)
+    app.add_exception_handler(RequestRefused, _on_refusal)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    return app
+
+
+def _add_decisions(app: FastAPI) -> None:
+    @app.post(
+        "/v1/decisions",
+        summary="What to say to this customer, here and now.",
+        openapi_extra=_body(_DECISION_BODY),
+        responses=_problems(409, 413, 415, 422),
+    )
+    async def decide(request: Request) -> Response:
+        """Decides, writes the decision durably, and answers with the action, its probability and the message."""
+        asked = _parsed(DecisionRequest, await _json_body(request))
+        return _json(await _engine(request).decide_soon(asked))
+
+
+def _add_outcomes(app: FastAPI) -> None:
+    @app.post(
+        "/v1/outcomes",
+        summary="What happened after a decision: one outcome or a list of them.",
+        openapi_extra=_body(_OUTCOME_BODY),
+        responses=_problems(404, 413, 415, 422),
+    )
+    async def outcomes(request: Request) -> Response:
+        """Writes them durably before it answers: all of them or none, and each once however often it is sent."""
+        body = await _json_body(request)
+        single = not body.lstrip().startswith(b"[")
+        reports = [_parsed(OutcomeReport, body)] if single else _parsed_list(body)
+        recorded = await _engine(request).record_outcomes_soon(reports, single=single)
+        told = [
+            {
+                "outcome_id": one.outcome_id,
+                "status": one.status,
+                "decision_id": one.decision_id,
+                "joined_by": one.joined_by,
+            }
+            for one in recorded
+        ]
+        return _json(told[0] if single else {"outcomes": told})
+
+
+def _add_knowledge(app: FastAPI) -> None:
+    @app.get(
+        "/v1/customers/{customer_id:path}",
+        summary="What we know of a customer, and how old it is.",
+        responses=_problems(404),
+    )
+    async def customer(customer_id: str, request: Request) -> Response:
+        """Declared traits and features with their ages, segment, stage, propensities, consents, last decisions."""
+        view = customer_view(_engine(request), customer_id)
+        if view is None:
+            rule = "we have never heard of this customer. Ask for a decision with this id, or import their events."
+            raise NotFound([WrongField("/customer_id", rule)])
+        return _json(view)
+
+    @app.get("/v1/decisions/{decision_id}", summary="One decision as it was recorded.", responses=_problems(404))
+    async def decision(decision_id: str, request: Request) -> Response:
+        """The record, with everything that it rests on, and the outcomes that followed."""
+        view = decision_view(_engine(request), decision_id)
+        if view is None:
+            rule = "there is no such decision. Send the decision_id that POST /v1/decisions answered with."
+            raise NotFound([WrongField("/decision_id", rule)])
+        return _json(view)
+
+    @app.get("/readyz", summary="Whether decisions can be made, and with which models.", responses=_problems(503))
+    async def ready(request: Request) -> Response:
+        """Ready means: the ledger takes writes. A missing model is told, and is no reason not to be ready."""
+        engine: Engine | None = getattr(request.app.state, "engine", None)
+        if engine is None or not engine.ledger.is_alive:
+            raise HTTPException(503, "Not ready: the ledger takes no writes.")
+        served = engine.models.served
+        return _json({"status": "ready", "models": served.versions, "refused_models": list(served.refusals)})
+
+    @app.get("/livez", summary="Whether this process answers.")
+    async def live() -> Response:
+        """It does."""
+        return _json({"status": "alive"})
+
+
+def _add_pages(app: FastAPI, swagger_files: Path | None) -> None:
+    home = (TEMPLATES / "home.html").read_text(encoding="utf-8")
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        return HTMLResponse(home)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi(request: Request) -> Response:
+        return _json(_openapi(request.app))
+
+    if swagger_files is not None:
+        docs = (TEMPLATES / "docs.html").read_text(encoding="utf-8")
+        app.mount("/docs/assets", StaticFiles(directory=swagger_files), name="swagger")
+
+        @app.get("/docs", include_in_schema=False)
+        async def swagger() -> Response:
+            return HTMLResponse(docs)
+
+
+def _engine(request: Request) -> Engine:
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+def _json(told: Any) -> Response:
+    return Response(json.dumps(told, ensure_ascii=False, allow_nan=False).encode(), media_type=JSON)
+
+
+async def _json_body(request: Request) -> bytes:
+    """The body, said to be JSON: a page of another site can post text to this machine, but not this type."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise HTTPException(415, f"Send JSON, with the header 'Content-Type: {JSON}'.")
+    return await request.body()
+
+
+def _parsed(model: type[Model], body: bytes) -> Model:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestRefused(wrong_fields(error, model)) from None
+
+
+def _parsed_list(body: bytes) -> list[OutcomeReport]:
+    try:
+        items = json.loads(body)
+    except ValueError as error:
+        raise RequestRefused([WrongField("", f"is not JSON: {error}.")]) from None
+    if not 1 <= len(items) <= OUTCOMES_IN_ONE_REQUEST:
+        rule = f"holds {len(items)} outcomes; one request takes 1 to {OUTCOMES_IN_ONE_REQUEST}."
+        raise RequestRefused([WrongField("", rule)])
+    reports, faults = [], []
+    for position, item in enumerate(items):
+        try:
+            reports.append(OutcomeReport.model_validate_json(json.dumps(item)))
+        except ValidationError as error:
+            faults += wrong_fields(error, OutcomeReport, prefix=f"/{position}")
+    if faults:
+        raise RequestRefused(faults)
+    return reports
+
+
+async def _on_refusal(request: Request, refusal: Exception) -> Response:
+    if not isinstance(refusal, RequestRefused):
+        raise refusal
+    return refused(refusal, request_id=_request_id(request))
+
+
+async def _on_http_exception(request: Request, exception: Exception) -> Response:
+    if not isinstance(exception, HTTPException):
+        raise exception
+    detail = str(exception.detail)
+    if exception.status_code == 404:
+        path = request.url.path
+        paths = [route.path for route in request.app.routes if hasattr(route, "methods")]
+        closest = closest_name(path, paths)
+        detail = f"There is nothing at '{path[:80]}'." + (f" Closest: '{closest}'." if closest else "")
+        detail += " /openapi.json lists everything."
+    elif exception.status_code == 405:
+        detail = f"{request.method} is not what this path takes; it takes {(exception.headers or {}).get('Allow', '')}."
+    return problem(
+        exception.status_code,
+        title={404: "Not found.", 405: "Method not allowed.", 415: "Not JSON."}.get(exception.status_code, "Refused."),
+        detail=detail,
+        request_id=_request_id(request),
+        headers=exception.headers,
+    )
+
+
+def _request_id(request: Request) -> str:
+    return str(getattr(request.state, REQUEST_ID, ""))
+
+
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    schema = {"$ref": _REF.format(model="Problem")}
+    return {
+        status: {"description": "A problem.", "content": {"application/problem+json": {"schema": schema}}}
+        for status in statuses
+    }
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[dict[str, str]] = []
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        models: Sequence[Any] = [(model, "validation") for model in (DecisionRequest, OutcomeReport, Problem)]
+        schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        _, definitions = models_json_schema(models, ref_template=_REF)
+        schema.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,110 @@
+"""What we know: of a customer with its ages, and of a decision with what followed."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from features.derive import MISSING_INSTANT
+from features.packing import EPOCH, CustomerState
+from serving.engine import Engine
+from serving.ledger_rows import outcomes_of, recent_decisions, recorded_decision
+from serving.scoring import Customer, score_customers
+
+SECONDS_A_DAY = 86_400.0
+
+
+def customer_view(engine: Engine, customer_id: str) -> dict[str, Any] | None:
+    """Everything held of a customer, as JSON types; None where nobody has heard of them."""
+    key = engine.key_of(customer_id)
+    if key is None:
+        return None
+    state, at = engine.online.read_current(key), engine.now()
+    (scored,) = score_customers(
+        [Customer(key, state)], models=engine.models.served, schema=engine.schema, brand=engine.brand, at=at
+    )
+    scores = scored.scores
+    view: dict[str, Any] = {
+        "customer_id": customer_id,
+        "segment": scores.segment,
+        "segment_probability": scores.segment_probability,
+        "stage": scores.stage,
+        "purchase_propensity": {f"{days}d": p for days, p in scores.propensities} or None,
+        "unscored_because": scores.fallback_reason,
+        "declared": {},
+        "consents": [],
+        "features": {},
+        "features_as_of": None,
+        "features_age_seconds": scored.age_seconds,
+        "decisions": [_told(row) for row in recent_decisions(engine.reader, key)],
+    }
+    if isinstance(state, CustomerState):
+        view |= _held(engine, state, at)
+    return view
+
+
+def _held(engine: Engine, state: CustomerState, at: datetime) -> dict[str, Any]:
+    instants = {
+        name: EPOCH + timedelta(microseconds=int(instant))
+        for name, instant in zip(engine.schema.instants, state.instants.tolist(), strict=True)
+        if instant != MISSING_INSTANT
+    }
+    numbers = {
+        name: value
+        for name, value in zip(engine.schema.numeric, state.vector.tolist(), strict=True)
+        if not name.startswith("trait_") and not math.isnan(value)
+    }
+    return {
+        "declared": {
+            name: {"value": value} | _declared_at(instants.get(f"trait_{name}_at"), at)
+            for name, value in state.declared.items()
+        },
+        "consents": list(state.consents),
+        "locale": state.locale,
+        "time_zone": state.time_zone,
+        "features": numbers
+        | {name: instant.isoformat() for name, instant in instants.items() if not name.startswith("trait_")}
+        | {name: value for name, value in state.categories.items() if value is not None},
+        "features_as_of": state.as_of.isoformat(),
+    }
+
+
+def _declared_at(instant: datetime | None, at: datetime) -> dict[str, Any]:
+    if instant is None:
+        return {"declared_at": None, "age_days": None}
+    return {
+        "declared_at": instant.isoformat(),
+        "age_days": round((at - instant).total_seconds() / SECONDS_A_DAY, 3),
+    }
+
+
+def _told(row: tuple[str, int, str, str, str, str]) -> dict[str, Any]:
+    decision_id, decided_at, placement, channel, arm, action_id = row
+    return {
+        "decision_id": decision_id,
+        "decided_at": _instant(decided_at),
+        "placement": placement,
+        "channel": channel,
+        "arm": arm,
+        "action_id": action_id,
+    }
+
+
+def decision_view(engine: Engine, decision_id: str) -> dict[str, Any] | None:
+    """The decision's record with its outcomes, as JSON types; None where there is none of that id."""
+    record = recorded_decision(engine.reader, decision_id)
+    if record is None:
+        return None
+    told: dict[str, Any] = json.loads(record)
+    key = told.pop("customer_key")
+    outcomes = [
+        {"outcome": outcome, "goal": goal, "value": value, "occurred_at": _instant(occurred_at)}
+        for outcome, goal, value, occurred_at in outcomes_of(engine.reader, decision_id)
+    ]
+    return {"customer_id": engine.id_of(key)} | told | {"outcomes": outcomes}
+
+
+def _instant(microseconds: int) -> str:
+    return datetime.fromtimestamp(microseconds / 1e6, tz=UTC).isoformat()

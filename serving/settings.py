@@ -1,0 +1,57 @@
+"""What one serving process is told from outside: argument, environment (`RAPPORT_…`), default, in this order."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from features.faults import CallersMistake, closest_name
+
+PREFIX = "RAPPORT_"
+
+
+class Settings(BaseSettings):
+    """Read once at the edge, then passed on."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    workspace: Path | None = None
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65_535)] = 3000
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    body_limit_bytes: Annotated[int, Field(ge=1_024)] = 512_000
+    model_check_seconds: Annotated[float, Field(gt=0)] = 1.0
+    graceful_seconds: Annotated[int, Field(ge=1)] = 10
+
+
+def read_settings(**arguments: object) -> Settings:
+    """The settings of this process.
+
+    Args:
+        **arguments: those that were given on the command line; None for the others.
+
+    Raises:
+        CallersMistake: a value is wrong, or the environment names a setting that does not exist.
+    """
+    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    strangers = [name for name in os.environ if name.startswith(PREFIX) and name not in names]
+    if strangers:
+        closest = closest_name(strangers[0], names)
+        hint = f" Closest: {closest}." if closest else ""
+        raise CallersMistake(
+            f"The environment sets {strangers[0]}, which is no setting of Rapport.{hint} "
+            f"There are: {', '.join(sorted(names))}."
+        )
+    try:
+        return Settings(**{name: value for name, value in arguments.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        name = str(wrong["loc"][0])
+        raise CallersMistake(
+            f"Asked to serve with {name} = {wrong['input']!r}: {wrong['msg']}. "
+            f"Set it with --{name.replace('_', '-')} or {PREFIX}{name.upper()}."
+        ) from None
