@@ -1,0 +1,99 @@
+"""The marketers' page: collect typed data, render it, write it or hand it to the service."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from features.workspace import Workspace
+
+DEFAULT_AUDIENCE_LINK = "audience-{segment}.csv"
+
+__all__ = ["audience_csv", "report_fingerprint", "report_html", "write_report"]
+
+
+def report_html(
+    workspace: Workspace,
+    *,
+    locale: str | None = None,
+    audience_link: str = DEFAULT_AUDIENCE_LINK,
+    compare_from: date | None = None,
+    compare_to: date | None = None,
+    as_of: datetime | None = None,
+) -> str:
+    """The marketers' page as one self-contained HTML text.
+
+    Args:
+        workspace: whose.
+        locale: the page's language, en, hi or th with or without a region; default the brand's.
+        audience_link: where a segment's audience is found, with `{segment}` in the place of its id; a service that
+            mounts the page at /report gives `/report/audience/{segment}.csv`.
+        compare_from: the earlier score day of "who moved"; default the one nearest to four weeks before the later.
+        compare_to: the later one; default the newest.
+        as_of: where the holdout analysis stands; default now.
+
+    Raises:
+        CallersMistake: a locale without words, or a day that was not scored.
+    """
+    from experiments.report.collect import collect
+    from experiments.report.render import render_page
+    from experiments.report.words import page_language
+
+    data = collect(workspace, compare_from=compare_from, compare_to=compare_to, as_of=as_of)
+    return render_page(data, language=page_language(locale, data.brand), audience_link=audience_link)
+
+
+def audience_csv(workspace: Workspace, segment: str) -> str:
+    """The customers of one segment as CSV; see experiments.report.audience."""
+    from experiments.report import audience
+
+    return audience.audience_csv(workspace, segment)
+
+
+def write_report(
+    workspace: Workspace,
+    *,
+    out: Path,
+    locale: str | None = None,
+    compare_from: date | None = None,
+    compare_to: date | None = None,
+) -> Path:
+    """Writes index.html and every segment's audience into a folder; returns the page's path."""
+    from experiments.report.collect import collect
+    from experiments.report.render import render_page
+    from experiments.report.words import page_language
+
+    data = collect(workspace, compare_from=compare_from, compare_to=compare_to)
+    html = render_page(data, language=page_language(locale, data.brand), audience_link=DEFAULT_AUDIENCE_LINK)
+    out.mkdir(parents=True, exist_ok=True)
+    for segment in data.scored.segments if data.scored else ():
+        name = DEFAULT_AUDIENCE_LINK.format(segment=segment.id)
+        # A byte order mark: spreadsheets then read names in Hindi and Thai as what they are.
+        (out / name).write_text(audience_csv(workspace, segment.id), encoding="utf-8-sig", newline="")
+    page = out / "index.html"
+    page.write_text(html, encoding="utf-8")
+    return page
+
+
+def report_fingerprint(workspace: Workspace) -> str:
+    """Changes when a page made now would say something else than one made before: the key of a cache of pages.
+
+    It covers the brand's files, the scores, the ledger and the hour, since windows close by themselves.
+    """
+    parts = [f"{datetime.now(UTC):%Y-%m-%dT%H}"]
+    watched = [workspace.brand_file, workspace.catalogue_file, *(workspace.lake / "scores").glob("day=*/*")]
+    for path in sorted(watched):
+        if path.is_file():
+            stat = path.stat()
+            parts.append(f"{path.name} {path.parent.name} {stat.st_size} {stat.st_mtime_ns}")
+    if workspace.database.is_file():
+        with closing(sqlite3.connect(workspace.database)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            for table in ("decisions", "outcomes", "identity"):
+                if table in tables:
+                    row = connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()
+                    parts.append(f"{table} {row[0]}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
