@@ -168,10 +168,11 @@ def _rows(
     joins = " ".join(f"LEFT JOIN own_{view.name} USING (customer_key)" for view in schema.own)
     numeric = ", ".join(f"CAST({name} AS FLOAT) AS {name}" for name in schema.numeric)
     others = ", ".join((*schema.instants, *(column.name for column in TEXTS)))
+    at = _literal(as_of)
     sql = (
         f"WITH {views}, everything AS (FROM behaviour JOIN recent USING (customer_key) "
         f"LEFT JOIN declared USING (customer_key) {joins}) "
-        f"SELECT customer_key, {_literal(as_of)} AS event_timestamp, {numeric}, {others} "
+        f"SELECT customer_key, {at} AS event_timestamp, {at} AS created_timestamp, {numeric}, {others} "
         "FROM everything ORDER BY customer_key"
     )
     return _execute(connection, sql, {"i": i, **since}).to_arrow_table()

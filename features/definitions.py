@@ -1,0 +1,146 @@
+"""What Feast knows of a brand: declarations only, applied from code as one explicit list."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.brand import Brand
+from features.schema import FeatureSchema, feature_schema
+from features.workspace import Workspace
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+PROJECT = "rapport"
+DECISION_VIEW = "decision_vector"
+_INSTANT = "instant"
+_TEXTS = ("text", "JSON")
+
+
+def decision_service(schema: FeatureSchema) -> str:
+    """The name of the feature service that serves one version of the schema."""
+    return f"decision_{schema.version}"
+
+
+def vectors_path(workspace: Workspace) -> Path:
+    """The packed rows of the newest materialisation: what the online store was filled from."""
+    return workspace.lake / "vectors" / "decision_vector.parquet"
+
+
+def feast_objects(brand: Brand, *, workspace: Workspace, schema: FeatureSchema | None = None) -> list[Any]:
+    """Every Feast object of a brand: entity, readable views, the brand's own views, the packed view, its service."""
+    from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+    from feast.types import Bytes, Float32, String, UnixTimestamp
+
+    schema = schema or feature_schema(brand, workspace)
+    customer = Entity(name="customer", join_keys=["customer_key"], value_type=ValueType.INT64)
+
+    def source(name: str, path: Path) -> FileSource:
+        return FileSource(
+            name=name,
+            path=str(path),
+            timestamp_field="event_timestamp",
+            created_timestamp_column="created_timestamp",
+        )
+
+    def view(name: str, fields: list[Field], path: Path, *, online: bool) -> FeatureView:
+        return FeatureView(
+            name=name,
+            entities=[customer],
+            ttl=timedelta(0),
+            schema=fields,
+            source=source(f"{name}_source", path),
+            online=online,
+        )
+
+    def feast_type(unit: str) -> object:
+        return UnixTimestamp if unit == _INSTANT else String if unit in _TEXTS else Float32
+
+    snapshots = workspace.lake / "snapshots" / "*" / "snapshot.parquet"
+    stored = [column for column in schema.columns if column.view != "derived"]
+    readable = [
+        view(
+            name,
+            [Field(name=column.name, dtype=feast_type(column.unit)) for column in stored if column.view == name],
+            snapshots,
+            online=False,
+        )
+        for name in dict.fromkeys(column.view for column in stored)
+    ]
+    packed_fields = [Field(name="vector", dtype=Bytes), Field(name="state", dtype=Bytes)]
+    packed = view(DECISION_VIEW, packed_fields, vectors_path(workspace), online=True)
+    service = FeatureService(name=decision_service(schema), features=[packed])
+    return [customer, *readable, packed, service]
+
+
+def open_store(workspace: Workspace, brand: Brand, *, schema: FeatureSchema | None = None) -> FeatureStore:
+    """Feast's store of a workspace, with exactly the brand's objects applied. One a process: it caches globally."""
+    schema = schema or feature_schema(brand, workspace)
+    _prepare(workspace)
+    from feast import FeatureStore, RepoConfig
+
+    config = RepoConfig(
+        project=PROJECT,
+        provider="local",
+        registry={
+            "registry_type": "sql",
+            "path": f"sqlite:///{workspace.state / 'feast_registry.db'}",
+            "cache_ttl_seconds": 0,
+            "cache_mode": "sync",  # "thread" without a ttl fails at exit (feast 0.67)
+        },
+        online_store={"type": "sqlite", "path": str(online_path(workspace))},
+        offline_store={"type": "duckdb"},
+        entity_key_serialization_version=3,
+    )
+    store = FeatureStore(config=config)
+    _apply(store, workspace=workspace, brand=brand, schema=schema)
+    store.refresh_registry()
+    return store
+
+
+def online_path(workspace: Workspace) -> Path:
+    """The SQLite file of the online store."""
+    return workspace.state / "online.db"
+
+
+def _prepare(workspace: Workspace) -> None:
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    # Feast would set this itself, too late for whoever imported prometheus_client before.
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(workspace.state / "metrics"))
+    Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("FEAST_USAGE", "False")
+    connection = sqlite3.connect(online_path(workspace))
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+
+
+def _apply(store: FeatureStore, *, workspace: Workspace, brand: Brand, schema: FeatureSchema) -> None:
+    """Applies the brand's objects where the registry was made for another schema, and removes what is no more."""
+    marker = workspace.state / "feast_applied"
+    wanted = f"{schema.version} {workspace.root}"
+    if marker.is_file() and marker.read_text("utf-8") == wanted:
+        return
+    objects = feast_objects(brand, workspace=workspace, schema=schema)
+    names = {one.name for one in objects}
+    gone = [
+        one
+        for one in (*store.list_feature_services(), *store.list_feature_views(), *store.list_data_sources())
+        if one.name not in names and one.name.removesuffix("_source") not in names
+    ]
+    with quiet():
+        store.apply(objects, objects_to_delete=gone, partial=not gone)
+    marker.write_text(wanted, "utf-8")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Feast prints its progress; ours is told by the verbs."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
