@@ -15,6 +15,10 @@ from features.importing.values import Columns, literal
 from features.lake import quoted
 
 _OWN = ", ".join(OWN_COLUMNS)
+_INTEGERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER", "USMALLINT", "UTINYINT")
+# Casts that lose nothing that matters and cannot fail: no need to look at each row.
+_EXACT = {(kind, "DOUBLE") for kind in (*_INTEGERS, "FLOAT")} | {(kind, "VARCHAR") for kind in _INTEGERS}
+_EXACT |= {(kind, "TIMESTAMP") for kind in ("TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S")}
 
 
 def table_exports(mapping: Mapping, *, given: dict[str, Path], near: Sequence[Path]) -> dict[str, list[Export]]:
@@ -127,7 +131,8 @@ class Rows:
 
     def _typed(self, source: str, types: dict[str, str], name: str, query: str, at: tuple[str, ...]) -> list[str]:
         """Makes a view with columns of the types said; what does not parse is null, and named in `_bad`."""
-        columns = list(columns_of(self._connection, query))
+        found = columns_of(self._connection, query)
+        columns = list(found)
         faults = [
             self._mapped.file.fault(
                 (*at, "types", column), f"'{column}' is no column.", self._rule(columns), closest_name(column, columns)
@@ -139,8 +144,14 @@ class Rows:
             raise self._mapped.invalid(faults)
         casts, bad = [], []
         for column, kind in types.items():
+            wanted = SQL_OF_TYPE[kind]  # type: ignore[index]
+            if found[column] == wanted:
+                continue
+            if (found[column], wanted) in _EXACT:
+                casts.append(f"CAST({identifier(column)} AS {wanted}) AS {identifier(column)}")
+                continue
             text = f"nullif(trim(CAST({identifier(column)} AS VARCHAR)), '')"
-            cast = f"TRY_CAST({text} AS {SQL_OF_TYPE[kind]})"  # type: ignore[index]
+            cast = f"TRY_CAST({text} AS {wanted})"
             casts.append(f"{cast} AS {identifier(column)}")
             bad.append(f"WHEN {text} IS NOT NULL AND {cast} IS NULL THEN {quoted('unparsable_' + column)}")
         replace = f" REPLACE ({', '.join(casts)})" if casts else ""
