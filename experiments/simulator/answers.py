@@ -20,6 +20,8 @@ _ANSWERED = dict(zip(TRAITS, (0.82, 0.78, 0.6, 0.66, 0.42, 0.22), strict=True))
 # How often an answer is not the truth: a slip, a wish, or a different day.
 _UNTRUE = dict(zip(TRAITS, (0.08, 0.0, 0.04, 0.22, 0.0, 0.0), strict=True))
 _ASKED_AGAIN = 0.35
+# Conversations begin in these parts of a UTC day: afternoon in India, evening in Thailand, after getting known.
+_FROM, _UNTIL = 0.42, 0.62
 _STEP_US = 35_000_000
 _FIRST_BIRTHDAY, _LAST_BIRTHDAY = dt.date(1930, 1, 1), dt.date(2015, 1, 1)
 _EPOCH = dt.date(1970, 1, 1)
@@ -66,8 +68,7 @@ def draw_talks(rng: np.random.Generator, population: Population, *, n_days: int,
     customer, day = np.concatenate([willing, willing[again]]), np.concatenate([first, second])
     within = day < n_days
     customer, day = customer[within], day[within]
-    # Late enough that the whole conversation lies after getting known, early enough that it ends within the day.
-    return Talks(customer, day, instants(origin_us, day, rng.uniform(0.9, 0.98, len(day))))
+    return Talks(customer, day, instants(origin_us, day, rng.uniform(_FROM, _UNTIL, len(day))))
 
 
 def draw_new_talks(
@@ -77,7 +78,7 @@ def draw_new_talks(
     chance = k.ANSWERS_WILLINGLY[population.kind] * 0.005
     day, customer = np.nonzero(rng.random((n_days, len(population))) < chance)
     day = day + first_day
-    return Talks(customer, day, instants(origin_us, day, rng.uniform(0.9, 0.98, len(day))))
+    return Talks(customer, day, instants(origin_us, day, rng.uniform(_FROM, _UNTIL, len(day))))
 
 
 def add_talks(rows: EventRows, rng: np.random.Generator, population: Population, talks: Talks, *, name: str) -> None:

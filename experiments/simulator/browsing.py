@@ -58,17 +58,22 @@ def _later(rng: np.random.Generator, time: type_i, minutes: int) -> type_i:
     return np.asarray(np.minimum(later, time // DAY_US * DAY_US + DAY_US - 1))
 
 
+def _part_of_signup(customer: type_i) -> type_f:
+    # Spread over the morning, so that a first conversation on the same day comes after it.
+    return 0.02 + (customer * 7919 % 997) / 2_600.0
+
+
 def add_newcomers_advertisements(
     rows: EventRows, rng: np.random.Generator, population: Population, *, origin_us: int
 ) -> None:
     """Adds the advertisements that brought newcomers."""
     newcomers = np.flatnonzero((population.signup_day > 0) & (rng.random(len(population)) < 0.55))
-    came = instants(origin_us, population.signup_day[newcomers], np.zeros(len(newcomers)))
+    came = instants(origin_us, population.signup_day[newcomers], _part_of_signup(newcomers))
     campaign = rng.choice([CAMPAIGNS.index("search_ads"), CAMPAIGNS.index("social_video")], size=len(newcomers))
     seen = np.repeat(np.arange(len(newcomers)), 1 + rng.poisson(1.2, len(newcomers)))
-    before = came[seen] - (rng.random(len(seen)) * DAY_US).astype(np.int64)
+    before = came[seen] - 5 * MINUTE_US - (rng.random(len(seen)) * DAY_US).astype(np.int64)
     rows.add("Ad Viewed", customer=newcomers[seen], time=np.maximum(before, origin_us), campaign=campaign[seen])
-    rows.add("Ad Clicked", customer=newcomers, time=came + 60_000_000, campaign=campaign)
+    rows.add("Ad Clicked", customer=newcomers, time=came - 4 * MINUTE_US, campaign=campaign)
 
 
 def add_retargeting(
@@ -124,7 +129,7 @@ def add_people(rows: EventRows, population: Population, *, first_day: int, n_day
 
     def when(day: type_i) -> tuple[type_i, type_i]:
         now = everyone[(day >= first_day) & (day < last_day)]
-        return now, instants(origin_us, day[now], np.full(len(now), 0.01) + (now % 997) / 1200.0)
+        return now, instants(origin_us, day[now], _part_of_signup(now))
 
     known, time = when(population.signup_day)
     rows.add("identify", customer=known, time=time, locale=population.locale[known], time_zone=population.region[known])

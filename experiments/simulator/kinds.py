@@ -55,8 +55,8 @@ ACTION_INDEX = {action: index for index, action in enumerate(ACTIONS)}
 # Share of the order's value that an offer gives away when it is redeemed.
 DISCOUNT = np.array([0.0, 0.0, 0.0, 0.0, 0.15, 0.12, 0.05, 0.12, 0.18, 0.0, 0.0, 0.0])
 
-# Extra orders a day, in thousandths, right after the action when it fits the moment (see behaviour.fit).
-# It fades with EFFECT_DAYS, so one action adds about 3.5 of these in all: 10 means three and a half points.
+# Extra orders a day, in units of 1.25 thousandths, right after the action when it fits the moment (see behaviour.fit).
+# It fades with EFFECT_DAYS, so one action adds about 3.5 times that in all: 10 means 4.4 points.
 PULL = (
     np.array(
         [
@@ -69,7 +69,7 @@ PULL = (
             [0.0, 3.0, 7.0, 2.0, 11.0, 3.0, 0.0, 4.0, 2.0, 0.0, 2.0, 6.0],  # window_shopper
         ]
     )
-    * 1e-3
+    * 1.25e-3
 )
 EFFECT_DAYS = 3.0
 EFFECT_ENDS_AFTER_DAYS = 20

@@ -93,8 +93,8 @@ def fill_baskets(rng: np.random.Generator, population: Population, customer: typ
     is_first = np.diff(order, prepend=-1) > 0
     is_loyal = is_first & (kind[order] == k.LOYAL_REFILLER) & (rng.random(len(order)) < 0.85)
     product = choose_products(rng, population, customer[order], is_loyal=is_loyal)
-    quantity = 1.0 + (rng.random(len(order)) < 0.16) + (rng.random(len(order)) < 0.04)
-    paid = np.asarray(np.round(PRODUCT_PRICES[product] * b.order_value_factor(redeemed)[order], 2), dtype=np.float64)
+    quantity = np.ones(len(order)) + (rng.random(len(order)) < 0.16) + (rng.random(len(order)) < 0.04)
+    paid = np.round(PRODUCT_PRICES[product] * b.order_value_factor(redeemed)[order], 2)
     return Baskets(order, product, paid, quantity, sums(order, paid * quantity, n=n).round(2))
 
 
