@@ -1,0 +1,216 @@
+"""What catalogue.yaml may say beside its brand, and how a fault in it is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from features.brand import load_brand
+from features.catalogue import load_catalogue
+from features.faults import Fault, InvalidFile
+from features.starting import write_starter
+from features.workspace import Workspace
+
+ACTION = """\
+actions:
+  - id: bestsellers
+    kind: message
+    stage: consideration
+    goal: order
+    channels: [whatsapp, line, web, email]
+    placements: [chat_reply, weekly_message, web_banner]
+    value: 480
+    expected_rate: 0.03
+    renderings:
+      en: {body: What people come back for}
+    templates:
+      en: {name: bestsellers_v1, language: en, category: marketing}
+  - id: chat_help
+    kind: message
+    stage: awareness
+    goal: order
+    channels: [whatsapp, line, web]
+    placements: [chat_reply]
+    value: 480
+    expected_rate: 0.02
+    renderings:
+      en: {body: How can I help?}
+"""
+
+THIRD = """\
+  - id: set
+    kind: message
+    stage: conversion
+    goal: order
+    channels: [whatsapp]
+    placements: [chat_reply]
+    value: 480
+    expected_rate: 0.05
+    when: n_orders >= 1.0
+    slots:
+      need: {expression: skin_need}
+    renderings:
+      en:
+        body: For {{ need | label('skin_need') }}
+        suggested_replies: [Show me]
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    write_starter(tmp_path)
+    return Workspace(tmp_path)
+
+
+def faults_of(workspace: Workspace, text: str) -> tuple[Fault, ...]:
+    workspace.catalogue_file.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidFile) as raised:
+        load_catalogue(workspace, load_brand(workspace))
+    return raised.value.faults
+
+
+def replaced(text: str, old: str, new: str) -> tuple[str, int]:
+    assert text.count(old) == 1, old
+    return text.replace(old, new), text[: text.index(old)].count("\n") + 1
+
+
+def test_the_shipped_catalogue_loads(workspace: Workspace) -> None:
+    catalogue = load_catalogue(workspace, load_brand(workspace))
+    assert len(catalogue.actions) == 11
+    assert catalogue.action("curated_set").slots["need"].default is None
+
+
+def test_a_small_catalogue_loads(workspace: Workspace) -> None:
+    workspace.catalogue_file.write_text(ACTION + THIRD, encoding="utf-8")
+    assert [action.id for action in load_catalogue(workspace, load_brand(workspace)).actions] == [
+        "bestsellers",
+        "chat_help",
+        "set",
+    ]
+
+
+FAULTS = {
+    "a goal that does not exist": (
+        "goal: order\n    channels: [whatsapp]\n",
+        "goal: ordr\n    channels: [whatsapp]\n",
+        "ordr",
+        "order",
+    ),
+    "a channel that does not exist": ("channels: [whatsapp]\n", "channels: [whatsap]\n", "whatsap", "whatsapp"),
+    "a placement that does not exist": (
+        "placements: [chat_reply]\n    value: 480\n    expected_rate: 0.05",
+        "placements: [chat_replay]\n    value: 480\n    expected_rate: 0.05",
+        "chat_replay",
+        "chat_reply",
+    ),
+    "a name that no expression knows": ("n_orders >= 1.0", "n_ordes >= 1.0", "n_ordes", "n_orders"),
+    "an expression that mixes types": ("n_orders >= 1.0", "n_orders + 1 >= 2.0", "mixes types", None),
+    "types mixed behind a condition": (
+        "n_orders >= 1.0",
+        "stage == 'loyalty' && n_orders + 1 >= 2.0",
+        "mixes types",
+        None,
+    ),
+    "a condition that is a number": ("n_orders >= 1.0", "n_orders", "gives number", None),
+    "an expression that does not parse": ("n_orders >= 1.0", "n_orders >=", "does not parse", None),
+    "a function that CEL does not have": ("n_orders >= 1.0", "sqrt(n_orders) > 1.0", "sqrt", None),
+    "a choice that is never given": ("n_orders >= 1.0", "skin_need == 'drynes'", "drynes", "dryness"),
+    "a choice in a list that is never given": (
+        "n_orders >= 1.0",
+        "skin_need in ['acne', 'dulness']",
+        "dulness",
+        "dullness",
+    ),
+    "a stage that does not exist": ("n_orders >= 1.0", "stage == 'loyal'", "'loyal'", "loyalty"),
+    "a slot of an unknown variable": ("expression: skin_need", "expression: skin_ned", "skin_ned", "skin_need"),
+    "a text that takes no slot": ("{{ need |", "{{ ned |", "'ned'", "need"),
+    "a filter that does not exist": ("| label(", "| lable(", "lable", "label"),
+    "a text that is no template": ("{{ need | label('skin_need') }}", "{{ need", "not a template", None),
+    "a label of no trait": ("label('skin_need')", "label('skin')", "template_error|skin", None),
+    "a reply that is too long": ("[Show me]", "[Show me every single thing]", "over|25|26|27", None),
+    "too many replies": ("[Show me]", "[a, b, c, d]", "4 suggested replies", None),
+    "a locale of another brand": (
+        "      en:\n        body: For",
+        "      fr:\n        body: For",
+        "not one of the brand's locales",
+        None,
+    ),
+    "an id that is taken": ("id: set", "id: chat_help", "chat_help", None),
+    "the id of sending nothing": ("id: set", "id: nothing", "nothing", None),
+    "an offer that gives nothing": (
+        "kind: message\n    stage: conversion",
+        "kind: offer\n    stage: conversion",
+        "is missing",
+        None,
+    ),
+    "a message that gives something": (
+        "    when: n_orders >= 1.0",
+        "    incentive: {kind: points, value: 1, cost: 1}",
+        "is given",
+        None,
+    ),
+    "a rate over one": ("expected_rate: 0.05", "expected_rate: 5", "'5'", None),
+    "an instant without a zone": ("when: n_orders >= 1.0", "valid_from: 2026-10-30T00:00:00", "2026-10-30", None),
+    "a channel that the placement lacks": ("channels: [whatsapp]\n", "channels: [email]\n", "chat_reply", None),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_fault_is_told_with_its_line_and_the_closest_name(workspace: Workspace, case: str) -> None:
+    old, new, told, closest = FAULTS[case]
+    text, line = replaced(ACTION + THIRD, old, new)
+    faults = faults_of(workspace, text)
+    near = [fault for fault in faults if fault.line is not None and line - 2 <= fault.line <= line + 1]
+    assert any(part in str(fault) for fault in near for part in told.split("|")), [str(fault) for fault in faults]
+    if closest is not None:
+        assert closest in {fault.closest for fault in faults}
+
+
+ALWAYS = {
+    "has a condition": ("    expected_rate: 0.02\n", "    expected_rate: 0.02\n    when: is_known\n", "is given"),
+    "has a slot without default": (
+        "      en: {body: How can I help?}\n",
+        "      en: {body: 'How, {{ s }}?'}\n    slots: {s: {expression: stage}}\n",
+        "has no default",
+    ),
+    "lacks a channel": ("channels: [whatsapp, line, web]", "channels: [whatsapp, line]", "lacks 'web'"),
+    "lacks the default locale": ("en: {body: How can I help?}", "hi: {body: कैसे मदद करूँ?}", "neither the default"),
+    "expires": (
+        "    expected_rate: 0.02\n",
+        "    expected_rate: 0.02\n    valid_until: 2026-10-30T00:00:00+05:30\n",
+        "is given",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ALWAYS)
+def test_a_fallback_can_always_be_said(workspace: Workspace, case: str) -> None:
+    old, new, told = ALWAYS[case]
+    text, _ = replaced(ACTION, old, new)
+    faults = faults_of(workspace, text)
+    assert any(told in fault.problem and "fallback of placement 'chat_reply'" in fault.rule for fault in faults)
+
+
+def test_a_baseline_that_the_brand_sends_first_needs_a_template(workspace: Workspace) -> None:
+    text = ACTION.replace("    templates:\n      en: {name: bestsellers_v1, language: en, category: marketing}\n", "")
+    assert [fault.where for fault in faults_of(workspace, text)] == ["actions.bestsellers.templates"] * 2
+
+
+def test_a_fallback_that_does_not_exist_is_told_with_the_placement(workspace: Workspace) -> None:
+    faults = faults_of(workspace, ACTION.replace("id: chat_help", "id: chat_halp"))
+    assert [(fault.where, fault.closest) for fault in faults] == [
+        ("brand.yaml: placements.chat_reply.fallback", "chat_halp")
+    ]
+
+
+def test_a_misshapen_action_hides_no_fault_of_another(workspace: Workspace) -> None:
+    text = (ACTION + THIRD).replace("stage: awareness", "stage: wonder").replace("n_orders >= 1.0", "n_ordes >= 1.0")
+    wheres = {fault.where for fault in faults_of(workspace, text)}
+    assert {"actions.chat_help.stage", "actions.set.when"} <= wheres
+
+
+def test_a_slot_default_that_is_too_long_for_a_channel_is_found(workspace: Workspace) -> None:
+    text, _ = replaced(ACTION + THIRD, "{expression: skin_need}", "{expression: intent, default: " + "x" * 1100 + "}")
+    text = text.replace("{{ need | label('skin_need') }}", "{{ need }}")
+    assert any("1024 at most" in fault.problem for fault in faults_of(workspace, text))

@@ -1,0 +1,112 @@
+"""What expressions give, refuse and do not know."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+
+from features.expressions import InvalidExpression, UnknownName, compile_expression
+from features.variable_names import VariableType
+
+VARIABLES = {
+    "n_orders": VariableType.NUMBER,
+    "stage": VariableType.TEXT,
+    "skin_need": VariableType.TEXT,
+    "interests": VariableType.TEXTS,
+    "birthday": VariableType.INSTANT,
+    "is_known": VariableType.FLAG,
+}
+
+
+def evaluated(text: str, **values: object) -> object:
+    return compile_expression(text, VARIABLES).evaluate(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "expected"),
+    [
+        ("n_orders >= 2.0", {"n_orders": 2}, True),
+        ("n_orders >= 2", {"n_orders": np.float32(1.0)}, False),
+        ("int(n_orders / 10.0)", {"n_orders": 125.0}, 12),
+        ("stage == 'loyalty' ? 'yes' : 'no'", {"stage": "loyalty"}, "yes"),
+        ("'makeup' in interests", {"interests": ("makeup",)}, True),
+        ("interests.exists(x, x == 'makeup')", {"interests": ["skincare"]}, False),
+        ("birthday.getMonth() == 2", {"birthday": date(2000, 3, 5)}, True),
+        ("birthday", {"birthday": "2000-03-05"}, datetime(2000, 3, 5, tzinfo=UTC)),
+        ("!is_known", {"is_known": False}, True),
+    ],
+)
+def test_an_expression_gives_its_value(text: str, values: dict[str, object], expected: object) -> None:
+    assert evaluated(text, **values) == expected
+
+
+@pytest.mark.parametrize("value", [None, math.nan, np.float32("nan")])
+def test_what_is_not_known_is_named(value: object) -> None:
+    with pytest.raises(UnknownName) as raised:
+        evaluated("n_orders >= 2.0", n_orders=value)
+    assert raised.value.name == "n_orders"
+
+
+def test_what_the_result_does_not_depend_on_may_be_unknown() -> None:
+    assert evaluated("!is_known || n_orders == 0.0", is_known=False) is True
+
+
+def test_what_the_result_depends_on_may_not() -> None:
+    with pytest.raises(UnknownName):
+        evaluated("!is_known || n_orders == 0.0", is_known=True)
+
+
+@pytest.mark.parametrize(("need", "expected"), [("acne", True), (None, False), (math.nan, False)])
+def test_has_says_whether_something_is_known(need: object, expected: bool) -> None:
+    assert evaluated("has_skin_need", skin_need=need) is expected
+
+
+def test_names_are_what_has_to_be_given() -> None:
+    expression = compile_expression("has_skin_need && interests.exists(x, x == stage)", VARIABLES)
+    assert expression.names == {"skin_need", "interests", "stage"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "closest"),
+    [
+        ("n_ordes > 1.0", "'n_ordes', which does not exist", "n_orders"),
+        ("has_skin_ned", "'has_skin_ned', which does not exist", "has_skin_need"),
+        ("n_orders + 1 > 2.0", "mixes types", None),
+        ("stage == 'loyalty' && is_known && n_orders + 1 > 2.0", "mixes types", None),
+        ("n_orders > 100.0 && n_orders + 1 > 2.0", "mixes types", None),
+        ("stage + n_orders == ''", "mixes types", None),
+        ("round(n_orders) > 1.0", "calls 'round', which CEL does not have", None),
+        ("n_orders >", "does not parse", None),
+        ("", "does not parse", None),
+        ("interests[7] == 'a'", "fails for", None),
+        ("interests", "gives list of texts", None),
+    ],
+)
+def test_a_wrong_expression_is_refused_when_it_is_loaded(text: str, told: str, closest: str | None) -> None:
+    with pytest.raises(InvalidExpression, match=told) as raised:
+        compile_expression(text, VARIABLES, result=VariableType.FLAG)
+    assert raised.value.closest == closest
+
+
+def test_a_condition_has_to_be_true_or_false() -> None:
+    with pytest.raises(InvalidExpression, match="has to be true or false"):
+        compile_expression("n_orders", VARIABLES, result=VariableType.FLAG)
+
+
+def test_many_variables_are_all_varied() -> None:
+    variables = {f"v{number}": VariableType.NUMBER for number in range(9)}
+    tests = " && ".join(f"v{number} > 5.0" for number in range(1, 9))
+    with pytest.raises(InvalidExpression, match="mixes types"):
+        compile_expression(f"v0 > 5.0 ? v0 + 1 > 0.0 : ({tests})", variables)
+
+
+def test_a_value_of_the_wrong_type_is_not_known() -> None:
+    with pytest.raises(UnknownName):
+        evaluated("stage == 'loyalty'", stage=3)
+
+
+def test_an_expression_is_compiled_once() -> None:
+    assert compile_expression("n_orders > 1.0", VARIABLES) is compile_expression("n_orders > 1.0", VARIABLES)
