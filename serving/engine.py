@@ -21,8 +21,8 @@ from ulid import ULID
 from features.brand import Brand, load_brand
 from features.catalogue import load_catalogue
 from features.database import connect
-from features.identity import IdentityTable
 from features.event_log import EventLog
+from features.identity import IdentityTable
 from features.online import OnlineFeatures
 from features.packing import CustomerState, Missing
 from features.schema import FeatureSchema, feature_schema

@@ -6,17 +6,15 @@ import logging
 import re
 import secrets
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.problems import problem
+from serving.problems import TOO_LARGE, problem, unexplained
 
 REQUEST_ID = "request_id"
 _SANE_ID = re.compile(rb"^[A-Za-z0-9_.:-]{1,128}$")
+_CLOSE = {"connection": "close"}
 _log = logging.getLogger("rapport.serving")
-
-
-class _BodyTooLarge(Exception):
-    """More has arrived than may."""
 
 
 class Guard:
@@ -52,33 +50,20 @@ class Guard:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
-                raise _BodyTooLarge
+                raise HTTPException(413, too_large, headers=_CLOSE)  # the app's handler makes it a problem
             return message
 
-        try:
-            if length > self._limit:
-                raise _BodyTooLarge
-            await self._app(scope, receive_some, send_with_id)
-        except _BodyTooLarge:
-            response = problem(
-                413,
-                title="The body is too large.",
-                detail=f"A request may hold {self._limit} bytes. Send less, or in several requests.",
-                request_id=request_id,
-                headers={"connection": "close"},
-            )
+        too_large = f"A request may hold {self._limit} bytes. Send less, or in several requests."
+        if length > self._limit:
+            response = problem(413, title=TOO_LARGE, detail=too_large, request_id=request_id, headers=_CLOSE)
             await response(scope, receive, send_with_id)
+            return
+        try:
+            await self._app(scope, receive_some, send_with_id)
         except Exception:
             _log.exception("request %s failed", request_id)
-            if has_started:
-                raise
-            response = problem(
-                500,
-                title="Something went wrong on our side.",
-                detail="Nothing is wrong with your request. Try again; if it stays, tell us the request_id.",
-                request_id=request_id,
-            )
-            await response(scope, receive, send_with_id)
+            if not has_started:
+                await unexplained(request_id)(scope, receive, send_with_id)
 
 
 def _headers(scope: Scope) -> tuple[str, int]:

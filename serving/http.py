@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from features.faults import closest_name
 from serving.engine import Engine
 from serving.guard import REQUEST_ID
-from serving.problems import problem, refused, wrong_fields
+from serving.problems import TOO_LARGE, problem, refused, unexplained, wrong_fields
 from serving.profile import customer_view, decision_view
 from serving.refusals import NotFound, RequestRefused, WrongField
 from serving.reports import add_report_routes
@@ -28,6 +28,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 TEMPLATES = Path(__file__).parent / "templates"
 JSON = "application/json"
+_TITLES = {404: "Not found.", 405: "Method not allowed.", 413: TOO_LARGE, 415: "Not JSON.", 503: "Not ready."}
 _REF = "#/components/schemas/{model}"
 _DECISION_BODY = {"$ref": _REF.format(model="DecisionRequest")}
 _OUTCOME_BODY = {
@@ -56,6 +57,7 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     _add_pages(app, swagger_files)
     app.add_exception_handler(RequestRefused, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_fault)
     return app
 
 
@@ -217,11 +219,15 @@ async def _on_http_exception(request: Request, exception: Exception) -> Response
         detail = f"{request.method} is not what this path takes; it takes {(exception.headers or {}).get('Allow', '')}."
     return problem(
         exception.status_code,
-        title={404: "Not found.", 405: "Method not allowed.", 415: "Not JSON."}.get(exception.status_code, "Refused."),
+        title=_TITLES.get(exception.status_code, "Refused."),
         detail=detail,
         request_id=_request_id(request),
         headers=exception.headers,
     )
+
+
+async def _on_fault(request: Request, fault: Exception) -> Response:
+    return unexplained(_request_id(request))
 
 
 def _request_id(request: Request) -> str:

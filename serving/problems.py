@@ -15,11 +15,12 @@ from starlette.responses import Response
 from features.faults import closest_name
 from serving.refusals import RequestRefused, WrongField, shown
 
+TOO_LARGE = "The body is too large."
 PROBLEM_JSON = "application/problem+json"
 
 _RULES = {
     "^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$": "a locale is written like en, hi-IN or hi-Latn",
-    "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$": "an id of yours is 1 to 128 of A-Z a-z 0-9 _ . : -, the first a letter or digit",
+    "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$": "an id is 1 to 128 of A-Z a-z 0-9 _ . : -, the first a letter or digit",
 }
 
 
@@ -41,6 +42,16 @@ def problem(
     return Response(content, status_code=status, headers=dict(headers or {}), media_type=PROBLEM_JSON)
 
 
+def unexplained(request_id: str) -> Response:
+    """The response for a fault of ours."""
+    return problem(
+        500,
+        title="Something went wrong on our side.",
+        detail="Nothing is wrong with your request. Try again; if it stays, tell us the request_id.",
+        request_id=request_id,
+    )
+
+
 def refused(refusal: RequestRefused, *, request_id: str) -> Response:
     """The response for a request that was refused."""
     return problem(
@@ -57,6 +68,8 @@ def _wrong_field(details: dict[str, Any], model: type[BaseModel], prefix: str) -
     location = [str(part) for part in details["loc"]]
     pointer = prefix + "".join(f"/{shown(part).replace('~', '~0').replace('/', '~1')}" for part in location)
     kind, found = details["type"], details["input"]
+    if kind == "json_invalid":
+        return WrongField(pointer, f"the body is not JSON: {details['ctx']['error']}.")
     if kind == "extra_forbidden":
         names = list(_fields(model, location[:-1]))
         closest = closest_name(location[-1], names)

@@ -1,4 +1,4 @@
-"""The BentoML service: Rapport's app mounted whole, with the settings that were measured to be fast."""
+"""The BentoML service: Rapport's app, with the settings that were measured to be fast."""
 
 from __future__ import annotations
 
@@ -6,21 +6,33 @@ import gc
 from pathlib import Path
 
 import bentoml
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.workspace import find_workspace
 from serving.engine import Engine
 from serving.guard import Guard
 from serving.http import build_app
-from serving.settings import Settings, read_settings
+from serving.settings import read_settings
 
 SWAGGER_FILES = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"
 
-app = build_app(swagger_files=SWAGGER_FILES)
+application = build_app(swagger_files=SWAGGER_FILES)
 
 
-async def rapport(scope, receive, send):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """The guarded app; a plain function, since BentoML would match the routes of a Starlette app twice."""
-    await app.state.guard(scope, receive, send)
+class Front:
+    """Answers every request with our app; BentoML keeps the process: workers, signals, start and stop.
+
+    As a middleware and not as a mounted app: BentoML's own /readyz, /docs.json and 404 would stand before a mount, with
+    other bodies than ours, and a mounted Starlette app has every route matched twice.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._bentoml = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or BentoML's own start and stop."""
+        answering = application.state.guard if scope["type"] == "http" else self._bentoml
+        await answering(scope, receive, send)
 
 
 # traffic: BentoML's timeout timers are never cancelled, so objects live that long; 2 s without a first byte is a 504.
@@ -33,14 +45,13 @@ async def rapport(scope, receive, send):  # type: ignore[no-untyped-def]  # noqa
     tracing={"excluded_urls": ".*"},
     logging={"access": {"enabled": False}},
 )
-@bentoml.asgi_app(rapport, path="/")
 class Rapport:
     """One worker: one engine."""
 
     def __init__(self) -> None:
-        settings: Settings = read_settings()
-        app.state.guard = Guard(app, body_limit_bytes=settings.body_limit_bytes)
-        self.engine = app.state.engine = Engine(find_workspace(settings.workspace))
+        settings = read_settings()
+        application.state.guard = Guard(application, body_limit_bytes=settings.body_limit_bytes)
+        self.engine = application.state.engine = Engine(find_workspace(settings.workspace))
         self.engine.models.watch(every_seconds=settings.model_check_seconds)
         gc.collect()
         gc.freeze()
@@ -50,3 +61,6 @@ class Rapport:
     def close(self) -> None:
         """Commits what waits."""
         self.engine.close()
+
+
+Rapport.add_asgi_middleware(Front)

@@ -1,0 +1,73 @@
+"""The verbs of serving: serve, decide, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.workspace import find_workspace
+from serving.demo import demo
+
+__all__ = ["decide", "demo", "serve"]
+
+WorkspaceOption = Annotated[
+    Path | None, typer.Option("--workspace", help="The brand's folder; default $RAPPORT_WORKSPACE, else ./workspace.")
+]
+
+
+def serve(
+    workspace: WorkspaceOption = None,
+    host: Annotated[str | None, typer.Option(help="Default 127.0.0.1: this machine only.")] = None,
+    port: Annotated[int | None, typer.Option(help="Default 3000.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; default 2.")] = None,
+) -> None:
+    """Serves decisions over HTTP until Ctrl-C or SIGTERM."""
+    import os
+
+    from serving.launching import command, environment
+    from serving.settings import read_settings
+
+    settings = read_settings(workspace=workspace, host=host, port=port, workers=workers)
+    found = find_workspace(settings.workspace)
+    arguments = command(settings)
+    # Replaces this process, so that a signal reaches the server itself.
+    os.execve(arguments[0], arguments, environment(settings, found, os.environ))
+
+
+def decide(
+    customer: Annotated[str, typer.Argument(help="Your own id of the customer; an unknown one is welcome.")],
+    placement: Annotated[str, typer.Option(help="A placement of brand.yaml.")],
+    channel: Annotated[str, typer.Option(help="One of the placement's channels.")],
+    workspace: WorkspaceOption = None,
+    locale: Annotated[str | None, typer.Option(help="BCP 47, such as hi-IN.")] = None,
+    trait: Annotated[
+        list[str] | None, typer.Option(help="What you know right now, as name=value; may be repeated.")
+    ] = None,
+    intent: Annotated[str | None, typer.Option(help="What the customer wants, as your bot understood it.")] = None,
+    session_open: Annotated[bool, typer.Option(help="A chat session is open: free-form messages are allowed.")] = False,
+    explain: Annotated[bool, typer.Option(help="Say also what the values rest on.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, as the API answers.")] = False,
+) -> None:
+    """Decides for one customer without a server, writes it to the ledger, and shows it."""
+    from serving.asking import ask, print_answer
+
+    told = ask(
+        find_workspace(workspace),
+        {
+            "customer_id": customer,
+            "placement": placement,
+            "channel": channel,
+            "locale": locale,
+            "context": {"intent": intent, "session_open": session_open},
+            "explain": explain,
+        },
+        traits=trait or [],
+    )
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
+    else:
+        print_answer(told)

@@ -1,0 +1,42 @@
+"""How the server process is started: BentoML's own command, quiet, on the address that was asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+
+from features.workspace import WORKSPACE_VARIABLE, Workspace
+from serving.settings import PREFIX, Settings
+
+SERVICE = "serving.service:Rapport"
+
+
+def command(settings: Settings, *, service: str = SERVICE) -> list[str]:
+    """The command line that serves."""
+    return [
+        sys.executable,
+        "-m",
+        "bentoml",
+        "serve",
+        service,
+        "--host",
+        settings.host,
+        "--port",
+        str(settings.port),
+        "--timeout-graceful-shutdown",
+        str(settings.graceful_seconds),
+    ]
+
+
+def environment(settings: Settings, workspace: Workspace, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the server and its workers: the workspace, the workers, and nothing sent to anybody."""
+    told = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.model_dump(exclude={"workspace"}).items()}
+    return {
+        **inherited,
+        **told,
+        WORKSPACE_VARIABLE: str(workspace.root),
+        "BENTOML_DO_NOT_TRACK": "true",
+        "BENTOML_CONFIG_OVERRIDES": json.dumps({"services": {"rapport": {"workers": settings.workers}}}),
+        "PYTHONSAFEPATH": "1",  # a folder called 'features' where the command is run must not stand in for ours
+    }
