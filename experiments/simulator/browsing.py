@@ -9,7 +9,7 @@ import numpy as np
 from experiments.simulator import behaviour as b
 from experiments.simulator import kinds as k
 from experiments.simulator.calendar import REGIONS, Season
-from experiments.simulator.population import NEVER, Population, type_b, type_i
+from experiments.simulator.population import NEVER, Population, type_b, type_f, type_i
 from experiments.simulator.purchases import MINUTE_US, add_product_events
 from experiments.simulator.tables import CAMPAIGNS, CHANNELS, DAY_US, EventRows, instants
 
