@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -205,7 +205,7 @@ def _parameters(brand: Brand) -> dict[str, object]:
 
 
 def _execute(
-    connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, object]
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object]
 ) -> duckdb.DuckDBPyConnection:
     """Runs SQL with those of the parameters that it names: DuckDB takes no others."""
     named = {name: parameters[name] for name in set(re.findall(r"\$([a-z]\w*)", sql)) if name in parameters}

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from features.aggregation import Sources, aggregate, sql_fingerprint
 from features.brand import Brand, load_brand
 from features.database import connect
-from features.event_log import EventLog
+from features.event_log import LOG_SCHEMA, EventLog
 from features.faults import CallersMistake
 from features.lake import Lake, instant_us
 from features.schema import FeatureSchema, feature_schema
@@ -107,13 +107,14 @@ def _tables(
         return []
     spill = workspace.lake / "spill"
     return aggregate(
-        Sources(Lake(workspace.lake), log=_log(workspace)), as_ofs, brand=brand, schema=schema, spill=spill
+        Sources(Lake(workspace.lake), log=event_log_table(workspace)), as_ofs, brand=brand, schema=schema, spill=spill
     )
 
 
-def _log(workspace: Workspace) -> pa.Table | None:
+def event_log_table(workspace: Workspace) -> pa.Table:
+    """Everything in the workspace's event log, with the columns of LOG_SCHEMA."""
     if not workspace.database.is_file():
-        return None
+        return LOG_SCHEMA.empty_table()
     connection = connect(workspace.database)
     try:
         return EventLog(connection).since(0)
@@ -122,11 +123,11 @@ def _log(workspace: Workspace) -> pa.Table | None:
 
 
 def _made_from(workspace: Workspace, *, brand: Brand, schema: FeatureSchema) -> dict[str, object]:
-    log = _log(workspace)
+    log = event_log_table(workspace)
     return {
         "schema": schema.version,
         "lake": Lake(workspace.lake).fingerprint(),
-        "log_seq": 0 if log is None or not log.num_rows else log["log_seq"][-1].as_py(),
+        "log_seq": log["log_seq"][-1].as_py() if log.num_rows else 0,
         "sql": sql_fingerprint(),
         "time_zone": brand.time_zone,
         "events": brand.events.model_dump(),
