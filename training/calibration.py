@@ -72,6 +72,7 @@ class Calibration:
 IDENTITY = Calibration("identity", (0.0, 1.0), (0.0, 1.0), extend=True)
 
 KINDS = ("shift", "platt", "isotonic")
+STEP_PRIOR = 5.0  # rows of the base rate added to each step of an isotonic fit
 
 
 def fit_calibration(score: FloatArray, y: NDArray[np.uint8], *, kind: str) -> Calibration:
@@ -129,8 +130,14 @@ def logistic_line(score: FloatArray, y: NDArray[np.uint8]) -> tuple[float, float
 def _isotonic(score: FloatArray, y: NDArray[np.uint8]) -> Calibration:
     from sklearn.isotonic import IsotonicRegression
 
-    edge = 1.0 / (len(y) + 2.0)  # Laplace: what has not happened in n rows may still
-    fitted = IsotonicRegression(y_min=edge, y_max=1.0 - edge).fit(score, y)
-    x, first = np.unique(np.round(fitted.X_thresholds_, 9), return_index=True)
-    levels = np.maximum.accumulate(log_odds(fitted.y_thresholds_[first]))
+    fitted = IsotonicRegression().fit(score, y).predict(score)
+    base, steps, place = float(y.mean()), *np.unique(fitted, return_inverse=True)
+    n, n_positive = np.bincount(place), np.bincount(place, weights=y)
+    smooth = np.maximum.accumulate((n_positive + STEP_PRIOR * base) / (n + STEP_PRIOR))  # few rows prove no certainty
+    ends = [(score[place == i].min(), score[place == i].max()) for i in range(len(steps))]
+    knots = [
+        (round(float(x), 9), float(level)) for end, level in zip(ends, smooth, strict=True) for x in sorted(set(end))
+    ]
+    x, first = np.unique([knot[0] for knot in knots], return_index=True)
+    levels = np.maximum.accumulate(log_odds(np.array([knots[i][1] for i in first])))
     return Calibration("isotonic", tuple(x.tolist()), tuple(levels.tolist()))

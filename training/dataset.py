@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.faults import CallersMistake
-from training.labels import customers_with_event, label, label_window, require_closed
+from training.labels import label, label_window, require_closed
 
 if TYPE_CHECKING:
-    import duckdb
     import pandas as pd
 
     from features.brand import Brand
-    from features.lake import Lake
     from features.workspace import Workspace
 
 FloatMatrix = NDArray[np.float32]
@@ -63,6 +61,9 @@ class Source(Protocol):
     first: datetime
     known_until: datetime
 
+    def prepare(self, as_ofs: Sequence[datetime]) -> None:
+        """Makes the snapshots that will be asked for, all at once."""
+
     def snapshot(self, as_of: datetime) -> Snapshot:
         """What was known as of that instant."""
 
@@ -89,9 +90,8 @@ class WorkspaceSource:
         as_of: datetime | None = None,
         eligible: Callable[[pd.DataFrame], NDArray[np.bool_]] | None = None,
     ) -> None:
-        from features.history import open_workspace
-
         from features.brand import load_brand
+        from features.history import open_workspace
         from features.lake import Lake
         from features.schema import feature_schema
 
@@ -106,58 +106,59 @@ class WorkspaceSource:
         self._lake = Lake(workspace.lake)
         self._history = open_workspace(workspace.root)
         self._eligible = eligible
-        self._frames: dict[datetime, pd.DataFrame] = {}
         self._snapshots: dict[datetime, Snapshot] = {}
         self._happened: dict[tuple[datetime, int], NDArray[np.int64]] = {}
-        self._connection: duckdb.DuckDBPyConnection | None = None
-        first, self.known_until = _span(self._lake, as_of)
+        first, self.known_until = _span(self._history.span(), as_of)
         self.first = self._first_order() or first
 
+    def prepare(self, as_ofs: Sequence[datetime]) -> None:
+        """Reads the snapshots that will be asked for; missing ones are made in one pass over the lake."""
+        missing = [as_of for as_of in as_ofs if as_of not in self._snapshots]
+        for as_of, frame in zip(missing, self._history.snapshot_frames(missing) if missing else (), strict=True):
+            self._keep(frame, as_of)
+
     def frame(self, as_of: datetime) -> pd.DataFrame:
-        """The whole snapshot, one row a customer, sorted by customer_key."""
-        if as_of not in self._frames:
-            frame = self._history.snapshot_frame(as_of)
-            if self._eligible is not None:
-                frame = frame[self._eligible(frame)]
-            self._frames[as_of] = frame.sort_values("customer_key", ignore_index=True)
-        return self._frames[as_of]
+        """The whole snapshot, one row a customer, by customer_key: inputs, stage, what was declared."""
+        frame = self._history.snapshot_frame(as_of)
+        if self._eligible is not None:
+            frame = frame[self._eligible(frame)]
+        return frame.sort_values("customer_key", ignore_index=True)
 
     def snapshot(self, as_of: datetime) -> Snapshot:
         """What was known as of that instant."""
         if as_of not in self._snapshots:
-            frame = self.frame(as_of)
-            X = np.ascontiguousarray(frame[list(self.inputs)].to_numpy(dtype=np.float32, na_value=np.nan))
-            self._snapshots[as_of] = Snapshot(as_of, frame["customer_key"].to_numpy(dtype=np.int64), X)
+            self._keep(self._history.snapshot_frame(as_of), as_of)
         return self._snapshots[as_of]
 
     def happened(self, as_of: datetime, horizon_days: int) -> NDArray[np.int64]:
         """Keys of customers who ordered inside `[as_of, as_of + horizon)`; the window must be closed."""
         if (as_of, horizon_days) not in self._happened:
-            window = label_window(as_of, horizon_days)
-            require_closed(window, known_until=self.known_until)
-            self._happened[as_of, horizon_days] = customers_with_event(
-                self._events(), event=self.brand.events.order, window=window
-            )
+            require_closed(label_window(as_of, horizon_days), known_until=self.known_until)
+            orders = self._history.orders_within(as_of, horizon_days=horizon_days)
+            self._happened[as_of, horizon_days] = orders["customer_key"].to_numpy(dtype=np.int64)
         return self._happened[as_of, horizon_days]
 
     def fingerprint(self) -> str:
         """The lake's manifest, and how much of it is known."""
         return f"{self._lake.fingerprint()}@{self.known_until:%Y-%m-%dT%H:%M:%SZ}"
 
+    def _keep(self, frame: pd.DataFrame, as_of: datetime) -> None:
+        if self._eligible is not None:
+            frame = frame[self._eligible(frame)]
+        frame = frame.sort_values("customer_key")
+        X = np.ascontiguousarray(frame[list(self.inputs)].to_numpy(dtype=np.float32, na_value=np.nan))
+        self._snapshots[as_of] = Snapshot(as_of, frame["customer_key"].to_numpy(dtype=np.int64), X)
+
     def _first_order(self) -> datetime | None:
         """Labels begin with the first order: what customers had told before it shows nothing of buying."""
-        query = "SELECT min(occurred_at) FROM events WHERE event = ?"
-        found = self._events().execute(query, [self.brand.events.order]).fetchone()
+        import duckdb
+
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone='UTC'; SET threads=2")
+            self._lake.register(connection, as_of=self.known_until)
+            query = "SELECT min(occurred_at) FROM events WHERE event = ?"
+            found = connection.execute(query, [self.brand.events.order]).fetchone()
         return found[0].replace(tzinfo=UTC) if found and found[0] else None
-
-    def _events(self) -> duckdb.DuckDBPyConnection:
-        if self._connection is None:
-            import duckdb as database
-
-            self._connection = database.connect()
-            self._connection.execute("SET TimeZone='UTC'; SET threads=2; SET preserve_insertion_order=false")
-            self._lake.register(self._connection, as_of=self.known_until)
-        return self._connection
 
 
 def rows_of(source: Source, as_ofs: Sequence[datetime], *, horizon_days: int) -> Rows:
@@ -172,9 +173,8 @@ def rows_of(source: Source, as_ofs: Sequence[datetime], *, horizon_days: int) ->
     )
 
 
-def _span(lake: Lake, as_of: datetime | None) -> tuple[datetime, datetime]:
+def _span(span: tuple[datetime, datetime] | None, as_of: datetime | None) -> tuple[datetime, datetime]:
     """The first event, and the instant up to which everything is known."""
-    span = lake.span()
     if span is None:
         raise CallersMistake(
             "Asked to learn from the lake, but it holds no events. Bring some in with 'rapport import', then train."

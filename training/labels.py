@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.faults import CallersMistake
-
-if TYPE_CHECKING:
-    import duckdb
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,23 +62,6 @@ def require_closed(window: Window, *, known_until: datetime) -> None:
         f"Asked for a {days}-day label as of {window.start:%Y-%m-%d}, but events end on {known_until:%Y-%m-%d}. "
         f"The window closes on {window.end:%Y-%m-%d}; use an as_of of {newest:%Y-%m-%d} or earlier, or wait."
     )
-
-
-def customers_with_event(connection: duckdb.DuckDBPyConnection, *, event: str, window: Window) -> NDArray[np.int64]:
-    """The keys, sorted, of customers to whom the event happened inside the window.
-
-    Args:
-        connection: a DuckDB connection with the view `events`.
-        event: its name, such as the brand's order event.
-        window: half-open.
-    """
-    start, end = (instant.replace(tzinfo=None) for instant in (window.start, window.end))
-    query = """
-        SELECT DISTINCT customer_key FROM events
-        WHERE event = ? AND occurred_at >= ? AND occurred_at < ? ORDER BY customer_key
-    """
-    found = connection.execute(query, [event, start, end]).fetchnumpy()["customer_key"]
-    return np.asarray(found, dtype=np.int64)
 
 
 def label(customer_keys: NDArray[np.int64], *, happened: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -1,12 +1,14 @@
 """Next purchase: P(an order within each horizon), a LightGBM booster and a calibration a horizon.
 
-For each horizon the recipe is chosen on an earlier window, judged on the newest closed one (which chose and calibrated
-nothing), then refitted to the newest cutoffs. In every fit the booster learns from earlier windows than the
-calibration; the refitted booster adds the newest windows and keeps the calibration, which is of the recipe.
+For each horizon the recipe is chosen on an earlier window and judged on the newest closed one, which chose and
+calibrated nothing; then it is fitted once more, with the newest closed window as the one that calibrates. In every fit
+the booster learns from earlier windows than the calibration, and the booster that was calibrated is the one that is
+served: the scores of a booster refitted to more data spread wider, and knots of another's scores do not fit them.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -121,6 +123,7 @@ def train_next_purchase(source: Source, *, horizons_days: Sequence[int], seed: i
         TooLittleData: there is not one; with what each needs, and when that will be there.
     """
     heads, judged, refused = [], [], {}
+    source.prepare(cutoffs_of(source, horizons_days=horizons_days))
     for horizon in sorted(horizons_days):
         try:
             head, verdict = _train_horizon(source, horizon, seed=seed)
@@ -176,16 +179,27 @@ def _fit(source: Source, recipe: Recipe, *, horizon_days: int, used_at: datetime
     learning = rows_of(source, split.train, horizon_days=horizon_days)
     _require_both(learning, split)
     _require_both(calibrating, split)
-    early = _boost(learning, recipe=recipe, seed=seed, source=source)
-    raw = np.asarray(early.predict(calibrating.X.astype(np.float64), raw_score=True, num_threads=2), dtype=np.float64)
-    newest = rows_of(source, [split.calibrate, *split.train], horizon_days=horizon_days)
-    booster = _boost(newest, recipe=recipe, seed=seed, source=source)
+    booster = _boost(learning, recipe=recipe, seed=seed, source=source)
+    raw = np.asarray(booster.predict(calibrating.X.astype(np.float64), raw_score=True, num_threads=2), dtype=np.float64)
 
     def finish(kind: str) -> Head:
         calibration = fit_calibration(raw, calibrating.y, kind=kind)
         return Head(horizon_days, replace(recipe, calibration=kind), split, booster, calibration)
 
     return finish
+
+
+def cutoffs_of(source: Source, *, horizons_days: Sequence[int]) -> list[datetime]:
+    """Every cutoff that training these horizons will look at, so that their snapshots can be made in one pass."""
+    cutoffs: set[datetime] = set()
+    for horizon in horizons_days:
+        used_at = source.known_until
+        for _ in range(3):  # to serve, to be judged, to be chosen
+            with contextlib.suppress(TooLittleData):
+                split = _split(source, RECIPES[0], horizon_days=horizon, used_at=used_at)
+                cutoffs |= {used_at, split.calibrate, *split.train}
+            used_at = gate_cutoff(used_at, horizon_days=horizon)
+    return sorted(cutoffs)
 
 
 def _train_horizon(source: Source, horizon_days: int, *, seed: int) -> tuple[Head, Judged]:

@@ -2,31 +2,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import duckdb
 import numpy as np
 import pytest
 
 from features.faults import CallersMistake
-from training.labels import Window, base_rate, customers_with_event, label, label_window, require_closed
+from training.labels import Window, base_rate, label, label_window, require_closed
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
-
-
-def orders(*of: tuple[int, datetime]) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect()
-    connection.execute("CREATE TABLE events (customer_key BIGINT, event VARCHAR, occurred_at TIMESTAMP)")
-    for customer, at in of:
-        connection.execute("INSERT INTO events VALUES (?, 'Order Completed', ?)", [customer, at.replace(tzinfo=None)])
-    return connection
-
-
-def test_an_order_at_the_as_of_counts_and_one_at_the_end_does_not() -> None:
-    window = label_window(NOON, 7)
-    end = NOON + timedelta(days=7)
-    connection = orders(
-        (1, NOON), (2, end), (3, end - timedelta(microseconds=1)), (4, NOON - timedelta(microseconds=1))
-    )
-    assert customers_with_event(connection, event="Order Completed", window=window).tolist() == [1, 3]
 
 
 def test_windows_that_meet_share_no_instant() -> None:
@@ -54,9 +36,3 @@ def test_a_window_that_ends_before_it_starts_cannot_be_made() -> None:
 def test_a_window_without_a_time_zone_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="time zone"):
         Window(datetime(2024, 1, 1), datetime(2024, 1, 2))  # noqa: DTZ001
-
-
-def test_another_event_is_no_order() -> None:
-    connection = orders((1, NOON))
-    connection.execute("UPDATE events SET event = 'Product Viewed'")
-    assert len(customers_with_event(connection, event="Order Completed", window=label_window(NOON, 7))) == 0

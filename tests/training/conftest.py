@@ -1,0 +1,78 @@
+"""A tiny world whose truth a human can see: customers who order at a steady rate, and say what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.dataset import Snapshot
+
+START = datetime(2023, 1, 1, tzinfo=UTC)
+NEEDS = ("dryness", "acne", "dullness")
+
+
+class TinyWorld:
+    """Half of the customers order every week or so, half about once a season; the former say dryness, mostly."""
+
+    inputs: tuple[str, ...] = (
+        "n_orders",
+        "n_orders_90d",
+        "days_since_last_order",
+        "tenure_days",
+        "revenue",
+        "trait_skin_need",
+        "trait_skin_need_age_days",
+    )
+    categories: Mapping[str, Sequence[str]] = {"trait_skin_need": NEEDS}
+    schema_version = "tiny"
+
+    def __init__(self, *, n_customers: int = 400, days: int = 400, seed: int = 5) -> None:
+        rng = np.random.default_rng(seed)
+        self.first, self.known_until = START, START + timedelta(days=days)
+        self.keen = np.arange(n_customers) % 2 == 0
+        per_day = np.where(self.keen, 1 / 8, 1 / 90)
+        self.orders = [np.sort(rng.uniform(0, days, rng.poisson(rate * days))) for rate in per_day]
+        self.needs = np.where(rng.random(n_customers) < 0.8, np.where(self.keen, 0, 1), 2)
+        self.said_on = rng.uniform(0, 30, n_customers)
+
+    def prepare(self, as_ofs: Sequence[datetime]) -> None:
+        pass
+
+    def snapshot(self, as_of: datetime) -> Snapshot:
+        day = (as_of - START).total_seconds() / 86_400
+        rows = []
+        for orders, need, said_on in zip(self.orders, self.needs, self.said_on, strict=True):
+            past = orders[orders < day]
+            said = said_on < day
+            rows.append(
+                [
+                    len(past),
+                    int((past >= day - 90).sum()),
+                    day - past[-1] if len(past) else np.nan,
+                    day,
+                    10.0 * len(past),
+                    need if said else np.nan,
+                    day - said_on if said else np.nan,
+                ]
+            )
+        keys = np.arange(1, len(rows) + 1, dtype=np.int64)
+        return Snapshot(as_of, keys, np.array(rows, dtype=np.float32))
+
+    def happened(self, as_of: datetime, horizon_days: int) -> NDArray[np.int64]:
+        if as_of + timedelta(days=horizon_days) > self.known_until:
+            raise AssertionError("a label looked past what is known")
+        day = (as_of - START).total_seconds() / 86_400
+        inside = [bool(((orders >= day) & (orders < day + horizon_days)).any()) for orders in self.orders]
+        return np.flatnonzero(inside).astype(np.int64) + 1
+
+    def fingerprint(self) -> str:
+        return "tiny-world"
+
+
+@pytest.fixture(scope="session")
+def tiny_world() -> Callable[..., TinyWorld]:
+    return TinyWorld
