@@ -6,6 +6,7 @@ Every rule reads the plain data, so that one misshapen part does not hide the fa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -119,7 +120,7 @@ def _trait_faults(file: YamlFile) -> Iterator[Fault]:
     for name in keys_at(file, ("traits",)):
         at: Location = ("traits", name)
         yield from unknown_name(file, (*at, "purpose"), known=known_purposes, what="The brand's purposes")
-        if name in RESERVED_NAMES or name.startswith(("has_", "trait_", "purchase_propensity")):
+        if name in RESERVED_NAMES | _feature_names() or name.startswith(("has_", "trait_", "purchase_propensity")):
             rule = "Expressions already know something by that name, or by its beginning: choose another."
             yield file.fault(at, "is not free as the name of a trait.", rule)
         choices, kind = file.value_at((*at, "choices")), file.value_at((*at, "type"))
@@ -138,6 +139,15 @@ def _trait_faults(file: YamlFile) -> Iterator[Fault]:
                 rule = f"The choices are: {', '.join(map(str, listed)) or 'none'}."
                 closest = closest_name(label, map(str, listed))
                 yield file.fault((*at, "labels", label), "labels a choice that does not exist.", rule, closest)
+
+
+@lru_cache(maxsize=1)
+def _feature_names() -> frozenset[str]:
+    from features.columns import BEHAVIOUR, INSTANTS, RECENT
+    from features.schema import RATIOS, age_name
+
+    stored = [column.name for column in (*BEHAVIOUR, *RECENT, *INSTANTS, *RATIOS)]
+    return frozenset((*stored, *(age_name(column.name) for column in INSTANTS)))
 
 
 def _placement_faults(file: YamlFile) -> Iterator[Fault]:

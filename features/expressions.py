@@ -66,12 +66,12 @@ class Expression:
 
     __slots__ = ("_presence", "_program", "_types", "names", "text")
 
-    def __init__(self, text: str, program: cel.Program, types: Mapping[str, VariableType]) -> None:
+    def __init__(self, text: str, program: cel.Program, types: Mapping[str, VariableType | None]) -> None:
         self.text = text
         self._program = program
-        self._presence = tuple(name for name in types if name.startswith(_HAS))
-        self._types = tuple((name, kind) for name, kind in types.items() if not name.startswith(_HAS))
-        self.names = frozenset(name.removeprefix(_HAS) for name in types)
+        self._presence = tuple((name, name[len(_HAS) :]) for name, kind in types.items() if kind is None)
+        self._types = tuple((name, kind) for name, kind in types.items() if kind is not None)
+        self.names = frozenset((*(of for _, of in self._presence), *(name for name, _ in self._types)))
 
     def evaluate(self, values: Mapping[str, object]) -> object:
         """The value for these variables; others than `names` are not looked at.
@@ -87,8 +87,8 @@ class Expression:
                 absent = absent or name
             else:
                 context[name] = value
-        for name in self._presence:
-            context[name] = has_value(values.get(name[len(_HAS) :]))
+        for name, of in self._presence:
+            context[name] = has_value(values.get(of))
         try:
             return self._program.execute(cel.Context(variables=context))
         except (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError):
@@ -123,14 +123,14 @@ def _compiled(text: str, variables: tuple[tuple[str, VariableType], ...], result
     return Expression(text, program, types)
 
 
-def _named(text: str, program: cel.Program, variables: dict[str, VariableType]) -> dict[str, VariableType]:
-    """The variables that the expression names, with their types."""
-    named: dict[str, VariableType] = {}
+def _named(text: str, program: cel.Program, variables: dict[str, VariableType]) -> dict[str, VariableType | None]:
+    """The variables that the expression names, with their types; None for `has_<name>`."""
+    named: dict[str, VariableType | None] = {}
     for name in sorted(set(program.variables()) - set(_BOUND.findall(_TEXT_LITERAL.sub("''", text)))):
         if name in variables:
             named[name] = variables[name]
         elif name.startswith(_HAS) and name[len(_HAS) :] in variables:
-            named[name] = VariableType.FLAG
+            named[name] = None
         else:
             known = [*variables, *(f"{_HAS}{each}" for each in variables)]
             raise InvalidExpression(
@@ -141,7 +141,7 @@ def _named(text: str, program: cel.Program, variables: dict[str, VariableType]) 
     return named
 
 
-def _samples(text: str, types: Mapping[str, VariableType]) -> Iterator[dict[str, object]]:
+def _samples(text: str, types: Mapping[str, VariableType | None]) -> Iterator[dict[str, object]]:
     """Values of every variable, in every combination up to a limit; the expression's own literals among them."""
     texts = [first or second for first, second in _TEXT_LITERAL.findall(text)]
     numbers = [float(number) for number in _NUMBER_LITERAL.findall(text)]
@@ -153,7 +153,7 @@ def _samples(text: str, types: Mapping[str, VariableType]) -> Iterator[dict[str,
         VariableType.FLAG: [True, False],
         VariableType.INSTANT: list(_SAMPLE_INSTANTS),
     }
-    each = [choices[kind] for kind in types.values()]
+    each = [choices[kind or VariableType.FLAG] for kind in types.values()]
     if math.prod(map(len, each)) <= _MAX_SAMPLES:
         drawn: Iterator[tuple[object, ...]] = itertools.product(*each)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from features.brand import Brand, Trait
+from features.faults import Fault, InvalidFile
 from features.variable_names import CONTEXT_VARIABLES, VariableType
 from features.workspace import Workspace
 
@@ -44,5 +45,14 @@ def feature_variables(brand: Brand, workspace: Workspace) -> dict[str, VariableT
     from features.schema import feature_schema
 
     schema = feature_schema(brand, workspace)
+    taken = {*variables_of(brand)}
+    for view in schema.own:
+        clashes = [
+            Fault(column, "this name is already an expression's variable.", "Rename the column with AS.")
+            for column in view.columns
+            if column in taken
+        ]
+        if clashes:
+            raise InvalidFile(workspace.sql_folder / f"{view.name}.sql", clashes)
     numbers = dict.fromkeys((*schema.numeric, *schema.model_inputs), VariableType.NUMBER)
     return {**numbers, **dict.fromkeys(schema.instants, VariableType.INSTANT)}

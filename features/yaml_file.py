@@ -6,6 +6,7 @@ Scalars follow YAML 1.2's core schema: only `true` and `false` are booleans, dat
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,9 +125,9 @@ def _scalar(node: yaml.ScalarNode) -> object:
         return text
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    return float(text) if _NUMBER.fullmatch(text) else text
+    if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
+        return text
+    return int(text) if _INTEGER.fullmatch(text) else float(text)
 
 
 def read_yaml(path: Path) -> YamlFile:

@@ -66,6 +66,9 @@ FAULTS = {
     "a label of no choice": ("      acne: {en", "      acn: {en", "traits.skin_need.labels.acn", "acne"),
     "a name that is no name": ("  life_stage:\n", "  Life-Stage:\n", None, None),
     "a trait that is called like a score": ("  income:\n", "  segment:\n", "traits.segment", None),
+    "a trait that is called like a feature": ("  income:\n", "  n_orders:\n", "traits.n_orders", None),
+    "a number too large to be one": ("body_limit: 600", "body_limit: 1e999", "channels.web.body_limit", None),
+    "a number of too many digits": ("body_limit: 600", f"body_limit: {'9' * 5000}", "channels.web.body_limit", None),
     "a purpose that does not exist": (
         "    kind: fact\n    type: number",
         "    kind: fact\n    purpose: marketting\n    type: number",
@@ -146,6 +149,12 @@ def test_a_missing_file_is_the_callers_mistake(tmp_path: Path) -> None:
 def test_norwegian_is_a_locale_not_false(workspace: Workspace) -> None:
     changed(workspace, "  hi:\n    name: ऑरेलिया", "  no: {name: Aurelia}\n  hi:\n    name: ऑरेलिया")
     assert "no" in load_brand(workspace).locales
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read(workspace: Workspace) -> None:
+    text = workspace.brand_file.read_text(encoding="utf-8").replace("\n", "\r\n")
+    workspace.brand_file.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert load_brand(workspace).name == "Aurelia"
 
 
 def test_an_alias_may_not_hold_itself(workspace: Workspace) -> None:

@@ -64,6 +64,11 @@ def test_has_says_whether_something_is_known(need: object, expected: bool) -> No
     assert evaluated("has_skin_need", skin_need=need) is expected
 
 
+def test_a_variable_may_itself_begin_with_has() -> None:
+    expression = compile_expression("has_gift > 0.0", {"has_gift": VariableType.NUMBER})
+    assert expression.evaluate({"has_gift": 1}) is True
+
+
 def test_names_are_what_has_to_be_given() -> None:
     expression = compile_expression("has_skin_need && interests.exists(x, x == stage)", VARIABLES)
     assert expression.names == {"skin_need", "interests", "stage"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 from typer import Typer
@@ -84,6 +84,14 @@ def test_check_finds_sql_that_may_not_be_used(shop: Path) -> None:
     result = rapport("check", "--workspace", shop, "--json")
     assert result.exit_code == 2
     assert {Path(fault["file"]).name for fault in json.loads(result.output)["faults"]} == {"peek.sql"}
+
+
+def test_check_finds_a_column_that_is_called_like_a_trait(shop: Path) -> None:
+    (shop / "features" / "money.sql").write_text("SELECT customer_key, SUM(total) AS income FROM events GROUP BY 1")
+    result = rapport("check", "--workspace", shop, "--json")
+    assert [(fault["where"], Path(fault["file"]).name) for fault in json.loads(result.output)["faults"]] == [
+        ("income", "money.sql")
+    ]
 
 
 def test_check_warns_where_a_locale_is_not_spoken(shop: Path) -> None:
