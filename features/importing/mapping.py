@@ -46,13 +46,19 @@ class ValueSpec(_Part):
 
 def _column_or_value(given: Any) -> Any:
     """A bare text names a column; a bare number or truth value is itself."""
-    if isinstance(given, str):
-        return {"column": given}
-    return {"value": given} if isinstance(given, bool | int | float) else given
+    return {"column": given} if isinstance(given, str) else _spelt_out(given)
 
 
 def _literal(given: Any) -> Any:
-    return {"value": given} if isinstance(given, str) else given
+    """A bare text, number or truth value is itself."""
+    return {"value": given} if isinstance(given, str) else _spelt_out(given)
+
+
+def _spelt_out(given: Any) -> Any:
+    if isinstance(given, dict):
+        # Past a validator of ours pydantic is in Python's strict mode, where a list is no tuple.
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    return {"value": given} if isinstance(given, bool | int | float) else given
 
 
 _Given = Scalar | ValueSpec

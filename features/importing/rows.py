@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 from features.faults import CallersMistake, Fault, closest_name
 from features.importing.files import Export, find_exports
-from features.importing.mapping import SQL_OF_TYPE, Mapping, Table, TimeSpec
+from features.importing.mapping import SQL_OF_TYPE, ColumnType, Mapping, Table, TimeSpec
 from features.importing.mapping_file import MappingFile, values_of
 from features.importing.reading import OWN_COLUMNS, Reader, columns_of, identifier
 from features.importing.values import Columns, literal
@@ -54,6 +54,7 @@ class Rows:
         self._mapping = mapped.mapping
         self.n_read = 0
         self.n_malformed = 0
+        self.n_source = 0
         self.source_columns: list[str] = []
 
     def read(
@@ -65,21 +66,21 @@ class Rows:
             reader.prepare()
             reader.rows(tables[name], name=f"{name}_rows", progress=lambda share: None)
             self._refuse_malformed_table(name)
-            self._typed(
-                f"{name}_rows", table.types, name, f"SELECT * EXCLUDE ({_OWN}) FROM {name}_rows", ("tables", name)
-            )
+            self._typed(name, f"SELECT * EXCLUDE ({_OWN}) FROM {name}_rows", table.types, ("tables", name))
         reader = Reader(self._connection, self._mapping.read)
         reader.prepare()
         reader.rows(exports, name="file_rows", progress=progress)
-        self.n_read = self._count("file_rows")
+        self.n_read = self._count("file_rows") + self._count("malformed")
+        self._rename()
+        if self._mapping.query is None:
+            self._connection.execute("CREATE VIEW source AS SELECT * FROM file_rows")
+            self._connection.execute("CREATE VIEW typed AS SELECT * FROM typed_file")
+        else:
+            self._set_aside_untyped()
+            self._make(self._mapping.query)
         self.n_malformed = self._count("malformed")
-        self._query()
+        self.n_source = self._count("source")
         self.source_columns = [name for name in columns_of(self._connection, "source") if name not in OWN_COLUMNS]
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether rows are those of the files, rather than made of them by a query."""
-        return self._mapping.query is None
 
     def source_identifiers(self) -> list[tuple[str, str]]:
         """The source's columns: each name, and as SQL."""
@@ -91,8 +92,7 @@ class Rows:
         Raises:
             InvalidFile: the mapping names columns that are not there, or SQL that does not fit them.
         """
-        names = self._renamed()
-        self._join(names)
+        self._join([name for name in columns_of(self._connection, "typed") if name not in (*OWN_COLUMNS, "_bad")])
         self._add_constants()
         columns = columns_of(self._connection, "joined")
         self._connection.execute("CREATE VIEW plain_input AS SELECT * FROM joined")
@@ -100,36 +100,43 @@ class Rows:
         cel = self._cel(columns)
         return Columns(columns, cel)
 
-    def _query(self) -> None:
-        if self._mapping.query is None:
-            self._connection.execute("CREATE VIEW source AS SELECT * FROM file_rows")
-            return
-        self._connection.execute(f"CREATE VIEW file AS SELECT * EXCLUDE ({_OWN}) FROM file_rows")
-        try:
-            self._connection.execute(f"CREATE TABLE made AS {self._mapping.query.strip().rstrip(';')}")
-        except duckdb.Error as error:
-            raise self._fault(("query",), error) from error
-        own = "rowid AS _id, 0 AS _unit, NULL::VARCHAR AS _file, rowid + 1 AS _row"
-        self._connection.execute(f"CREATE VIEW source AS SELECT *, {own} FROM made")
-
-    def _renamed(self) -> list[str]:
+    def _rename(self) -> None:
+        there = [name for name in columns_of(self._connection, "file_rows") if name not in OWN_COLUMNS]
         missing = [
             self._mapped.file.fault(
-                ("rename", old),
-                f"'{old}' is no column.",
-                self._rule(self.source_columns),
-                closest_name(old, self.source_columns),
+                ("rename", old), f"'{old}' is no column.", self._rule(there), closest_name(old, there)
             )
             for old in self._mapping.rename
-            if old not in self.source_columns
+            if old not in there
         ]
         if missing:
             raise self._mapped.invalid(missing)
         renames = ", ".join(f"{identifier(old)} AS {identifier(new)}" for old, new in self._mapping.rename.items())
-        renamed = f"SELECT * RENAME ({renames}) FROM source" if renames else "SELECT * FROM source"
-        return self._typed("source", self._mapping.types, "typed", renamed, ())
+        renamed = f"SELECT * RENAME ({renames}) FROM file_rows" if renames else "SELECT * FROM file_rows"
+        self._typed("typed_file", renamed, self._mapping.types, ())
 
-    def _typed(self, source: str, types: dict[str, str], name: str, query: str, at: tuple[str, ...]) -> list[str]:
+    def _set_aside_untyped(self) -> None:
+        """A query sees only rows that have their types; the others are as good as malformed."""
+        kept = [name for name in columns_of(self._connection, "file_rows") if name not in OWN_COLUMNS]
+        fields = ", ".join(f"{quoted(name)}, file_rows.{identifier(name)}" for name in kept)
+        self._connection.execute(
+            "INSERT INTO malformed SELECT file_rows._file, file_rows._row, _bad, NULL, "
+            f"CAST(json_object({fields}) AS VARCHAR) FROM typed_file JOIN file_rows USING (_id) WHERE _bad IS NOT NULL"
+        )
+
+    def _make(self, query: str) -> None:
+        self._connection.execute(
+            f"CREATE VIEW file AS SELECT * EXCLUDE ({_OWN}, _bad) FROM typed_file WHERE _bad IS NULL"
+        )
+        try:
+            self._connection.execute(f"CREATE TABLE made AS {query.strip().rstrip(';')}")
+        except duckdb.Error as error:
+            raise self._mapped.invalid([self._sql_fault(("query",), error)]) from error
+        own = "rowid AS _id, 0 AS _unit, NULL::VARCHAR AS _file, rowid + 1 AS _row"
+        self._connection.execute(f"CREATE VIEW source AS SELECT *, {own} FROM made")
+        self._connection.execute("CREATE VIEW typed AS SELECT *, NULL::VARCHAR AS _bad FROM source")
+
+    def _typed(self, name: str, query: str, types: dict[str, ColumnType], at: tuple[str, ...]) -> None:
         """Makes a view with columns of the types said; what does not parse is null, and named in `_bad`."""
         found = columns_of(self._connection, query)
         columns = list(found)
@@ -144,7 +151,7 @@ class Rows:
             raise self._mapped.invalid(faults)
         casts, bad = [], []
         for column, kind in types.items():
-            wanted = SQL_OF_TYPE[kind]  # type: ignore[index]
+            wanted = SQL_OF_TYPE[kind]
             if found[column] == wanted:
                 continue
             if (found[column], wanted) in _EXACT:
@@ -158,7 +165,6 @@ class Rows:
         reason = f"CASE {' '.join(bad)} END" if bad else "NULL::VARCHAR"
         own = f", {reason} AS _bad" if not at else ""
         self._connection.execute(f"CREATE VIEW {name} AS SELECT *{replace}{own} FROM ({query})")
-        return columns
 
     def _join(self, columns: list[str]) -> None:
         joins, added = [], []
@@ -306,9 +312,6 @@ class Rows:
     def _rule(self, columns: Sequence[str]) -> str:
         shown = ", ".join(list(columns)[:30])
         return f"Columns are: {shown}{', …' if len(columns) > 30 else ''}."
-
-    def _fault(self, location: tuple[str | int, ...], error: duckdb.Error) -> CallersMistake:
-        return self._mapped.invalid([self._sql_fault(location, error)])
 
     def _sql_fault(self, location: tuple[str | int, ...], error: duckdb.Error) -> Fault:
         said = [line.strip() for line in str(error).strip().splitlines() if line.strip()]

@@ -147,7 +147,6 @@ def _count_rows(
     taken = " UNION ALL ".join(f"SELECT _id FROM {record.table} WHERE reason IS NULL" for record in records)
     distinct = "count(*)" if len(records) == 1 else "count(DISTINCT _id)"
     n_used = _number(connection, f"SELECT {distinct} FROM ({taken}) WHERE _id NOT IN (SELECT _id FROM bad)")
-    n_source = rows.n_read if rows.is_whole else _number(connection, "SELECT count(*) FROM source")
     reasons = "SELECT reason FROM bad UNION ALL SELECT reason FROM malformed"
     counts = connection.execute(
         f"SELECT reason, count(*) FROM ({reasons}) GROUP BY reason ORDER BY 2 DESC, 1"
@@ -156,10 +155,10 @@ def _count_rows(
     if counts:
         connection.execute(f"COPY ({_refused_rows(rows)}) TO {quoted(folder / 'quarantine.parquet')} (FORMAT parquet)")
     return ImportReport(
-        n_read=rows.n_read + rows.n_malformed,
-        n_rows=n_source + rows.n_malformed,
+        n_read=rows.n_read,
+        n_rows=rows.n_source + rows.n_malformed,
         n_used=n_used,
-        n_left_out=n_source - n_used - n_bad,
+        n_left_out=rows.n_source - n_used - n_bad,
         quarantined=dict(counts),
     )
 
