@@ -14,8 +14,8 @@ from serving.shelf import Shelf
 
 FALLBACKS_IN_WORDS = {
     UNKNOWN_CUSTOMER: "We hold nothing on this customer yet, so no model could say how they are likely to act.",
-    "features_not_materialized": "Features were never materialised, so no model was asked: rapport features materialize.",
-    "schema_changed": "What we hold of this customer is of another feature schema: rapport features materialize.",
+    "features_not_materialized": "Features were never materialised, so no model was asked.",
+    "schema_changed": "What we hold of this customer is of another feature schema, so no model was asked.",
     FEATURES_STALE: "What we hold of this customer is older than the brand allows, so no model was asked.",
     NO_MODEL: "A model is missing: the values rest on counts and on the catalogue's expected rates.",
     NOTHING_ELIGIBLE: "No action may be offered here and now, so the placement's fallback answers.",
@@ -97,7 +97,7 @@ def _segment_name(segment: str, models: ServedModels, locale: str) -> str:
 
 
 def reasons(decision: Decision, models: ServedModels, locale: str) -> list[str]:
-    """Why this action, in sentences that a marketer reads; empty where the brand keeps silent for a held-out customer."""
+    """Why this action, in sentences that a marketer reads."""
     scores = decision.scores
     told = []
     if decision.is_holdout:

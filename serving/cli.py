@@ -1,4 +1,4 @@
-"""The verbs of serving: serve, decide, demo."""
+"""The verbs of serving: serve, decide."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from typing import Annotated
 import typer
 
 from features.workspace import find_workspace
-from serving.demo import demo
-
-__all__ = ["decide", "demo", "serve"]
 
 WorkspaceOption = Annotated[
     Path | None, typer.Option("--workspace", help="The brand's folder; default $RAPPORT_WORKSPACE, else ./workspace.")

@@ -11,8 +11,9 @@ import asyncio
 import hashlib
 import json
 import random
+import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -35,16 +36,14 @@ from serving.ledger import Ledger
 from serving.ledger_rows import (
     DecisionRow,
     KeptAnswer,
-    Recorded,
-    UnknownDecisions,
     kept_answer,
     write_decision,
     write_decisions,
-    write_outcomes,
 )
 from serving.models import ModelDoor
-from serving.outcomes import outcome_rows, refuse_unknown_decisions
-from serving.questions import refuse_wrong_decision, refuse_wrong_outcomes
+from serving.outcome_rows import Recorded
+from serving.outcomes import recording
+from serving.questions import refuse_wrong_decision
 from serving.rates import RatesReader
 from serving.refusals import Conflict, WrongField
 from serving.schemas import DecisionRequest, OutcomeReport
@@ -109,7 +108,6 @@ class Engine:
             "catalogue": _sha256(workspace.catalogue_file.read_bytes()),
             "features": self.schema.version,
         }
-        self._goals_of = {action.id: action.goal for action in self.catalogue.actions}
 
     def close(self) -> None:
         """Commits what waits and lets go of every file."""
@@ -148,7 +146,7 @@ class Engine:
         self.models.refresh()
         if (again := self._answered_before(request)) is not None:
             return again
-        key = self._identity.key(request.customer_id)
+        key = self.key_of(request.customer_id)
         if key is None:
             key = self.ledger.write(partial(_new_key, customer_id=request.customer_id))
         row, told = self._decided(request, customer_key=key, state=self.online.read_current(key))
@@ -159,7 +157,7 @@ class Engine:
         """As `decide`, for an event loop: other requests go on while this one's group commit is written."""
         if (again := self._answered_before(request)) is not None:
             return again
-        key = self._identity.key(request.customer_id)
+        key = self.key_of(request.customer_id)
         if key is None:
             key = await self.ledger.write_soon(partial(_new_key, customer_id=request.customer_id))
         state = self.online.read(key)
@@ -246,49 +244,34 @@ class Engine:
         Raises:
             RequestRefused: with every fault of every report; for a single one NotFound where its decision is unknown.
         """
-        work = self._outcome_work(reports, single=single)
-        try:
-            recorded = self.ledger.write(work)
-        except UnknownDecisions as unknown:
-            refuse_unknown_decisions(unknown, reports, single=single)
-            raise
+        recorded = self.ledger.write(self._recording(reports, single=single))
         self._rates.forget()
         return recorded
 
     async def record_outcomes_soon(self, reports: Sequence[OutcomeReport], *, single: bool = False) -> list[Recorded]:
         """As `record_outcomes`, for an event loop."""
-        work = self._outcome_work(reports, single=single)
-        try:
-            recorded = await self.ledger.write_soon(work)
-        except UnknownDecisions as unknown:
-            refuse_unknown_decisions(unknown, reports, single=single)
-            raise
+        recorded = await self.ledger.write_soon(self._recording(reports, single=single))
         self._rates.forget()
         return recorded
 
-    def _outcome_work(self, reports: Sequence[OutcomeReport], *, single: bool) -> Callable[[Any], list[Recorded]]:
-        at = self._clock()
-        refuse_wrong_outcomes(reports, self.brand, at=at, single=single)
-
-        def work(connection: Any) -> list[Recorded]:
-            named = [report.customer_id for report in reports if report.customer_id is not None]
-            keys = IdentityTable(connection).keys_for(named) if named else {}
-            return write_outcomes(
-                connection,
-                outcome_rows(reports, keys=keys, at=at, new_id=self._new_id),
-                attribution=timedelta(days=self.brand.rewards.attribution_days),
-                goals_of=self._goals_of,
-                default_goal=next(iter(self.brand.goals)),
-            )
-
-        return work
+    def _recording(
+        self, reports: Sequence[OutcomeReport], *, single: bool
+    ) -> Callable[[sqlite3.Connection], list[Recorded]]:
+        return recording(
+            reports,
+            brand=self.brand,
+            catalogue=self.catalogue,
+            at=self._clock(),
+            new_id=self._new_id,
+            single=single,
+        )
 
 
-def _new_key(connection: Any, *, customer_id: str) -> int:
+def _new_key(connection: sqlite3.Connection, *, customer_id: str) -> int:
     return int(IdentityTable(connection).key_or_new(customer_id))
 
 
-def _keys_for(connection: Any, *, customer_ids: Sequence[str]) -> dict[str, int]:
+def _keys_for(connection: sqlite3.Connection, *, customer_ids: Sequence[str]) -> dict[str, int]:
     return {name: int(key) for name, key in IdentityTable(connection).keys_for(customer_ids).items()}
 
 

@@ -162,7 +162,7 @@ def _engine(request: Request) -> Engine:
     return engine
 
 
-def _json(told: Any) -> Response:
+def _json(told: object) -> Response:
     return Response(json.dumps(told, ensure_ascii=False, allow_nan=False).encode(), media_type=JSON)
 
 

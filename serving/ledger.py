@@ -159,7 +159,7 @@ def _settle_all(settled: list[tuple[asyncio.Future[Any], Any]]) -> None:
             _settle(future, result)
 
 
-def _settle(future: Future[Any] | asyncio.Future[Any], result: Any) -> None:
+def _settle(future: Future[Any] | asyncio.Future[Any], result: object) -> None:
     if isinstance(result, Exception):
         future.set_exception(result)
     else:

@@ -39,7 +39,7 @@ class ServedModels:
 
 
 class ModelDoor:
-    """Holds the served models; `refresh` looks whether champion.json changed, and a watcher calls it in the background."""
+    """Holds the served models; `refresh` looks whether champion.json changed, a watcher does so in the background."""
 
     def __init__(self, artifacts: Path, schema: FeatureSchema) -> None:
         self._artifacts = artifacts

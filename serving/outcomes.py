@@ -4,29 +4,64 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from serving.ledger_rows import OutcomeRow, UnknownDecisions
+from features.brand import Brand
+from features.catalogue import Catalogue
+from features.identity import IdentityTable
+from serving.outcome_rows import OutcomeRow, Recorded, UnknownDecisions, write_outcomes
+from serving.questions import refuse_wrong_outcomes
 from serving.refusals import NotFound, RequestRefused, WrongField, shown
 from serving.schemas import OutcomeReport
 
 
-def outcome_rows(
+def recording(
     reports: Sequence[OutcomeReport],
     *,
-    keys: Mapping[str, int],
+    brand: Brand,
+    catalogue: Catalogue,
     at: datetime,
     new_id: Callable[[datetime], str],
-) -> list[OutcomeRow]:
-    """The reports as rows.
+    single: bool,
+) -> Callable[[sqlite3.Connection], list[Recorded]]:
+    """The ledger's work that writes these reports, all or none.
 
     Args:
-        reports: checked against the brand.
-        keys: the key of each customer that is named by id.
+        reports: as they came.
+        brand: whose goals and attribution window hold.
+        catalogue: whose actions have goals.
         at: when they arrived.
         new_id: makes an id for a report that has none and cannot be told from another.
+        single: whether they came as one object and not as a list, for pointers into it.
+
+    Raises:
+        RequestRefused: now, with everything that is wrong in any of them; the work raises it for unknown decisions.
     """
+    refuse_wrong_outcomes(reports, brand, at=at, single=single)
+    goals_of = {action.id: action.goal for action in catalogue.actions}
+
+    def work(connection: sqlite3.Connection) -> list[Recorded]:
+        named = [report.customer_id for report in reports if report.customer_id is not None]
+        keys = IdentityTable(connection).keys_for(named) if named else {}
+        try:
+            return write_outcomes(
+                connection,
+                _rows(reports, keys=keys, at=at, new_id=new_id),
+                attribution=timedelta(days=brand.rewards.attribution_days),
+                goals_of=goals_of,
+                default_goal=next(iter(brand.goals)),
+            )
+        except UnknownDecisions as unknown:
+            raise _refusal(unknown, reports, single=single) from None
+
+    return work
+
+
+def _rows(
+    reports: Sequence[OutcomeReport], *, keys: Mapping[str, int], at: datetime, new_id: Callable[[datetime], str]
+) -> list[OutcomeRow]:
     return [
         OutcomeRow(
             outcome_id=report.outcome_id or _content_id(report) or new_id(at),
@@ -54,8 +89,7 @@ def _content_id(report: OutcomeReport) -> str | None:
     return f"c-{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
 
 
-def refuse_unknown_decisions(unknown: UnknownDecisions, reports: Sequence[OutcomeReport], *, single: bool) -> None:
-    """Raises the refusal for outcomes that name decisions which are not in the ledger."""
+def _refusal(unknown: UnknownDecisions, reports: Sequence[OutcomeReport], *, single: bool) -> RequestRefused:
     faults = [
         WrongField(
             "/decision_id" if single else f"/{position}/decision_id",
@@ -64,4 +98,4 @@ def refuse_unknown_decisions(unknown: UnknownDecisions, reports: Sequence[Outcom
         )
         for position in unknown.positions
     ]
-    raise (NotFound if single else RequestRefused)(faults)
+    return (NotFound if single else RequestRefused)(faults)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from features.brand import Brand
-from serving.ledger_rows import CONVERTED
+from serving.outcome_rows import CONVERTED
 from serving.refusals import RequestRefused, WrongField, unknown_name
 from serving.schemas import DecisionRequest, OutcomeReport
 from serving.told import trait_faults

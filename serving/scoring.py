@@ -1,4 +1,4 @@
-"""What the models say of customers now, or why they say nothing: whole batches at once, one customer as a batch of one."""
+"""What the models say of customers now, or why they say nothing; one customer is a batch of one."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def score_customers(
 ) -> list[ScoredCustomer]:
     """Segment, stage and propensities of each customer at an instant.
 
-    A stale row gives the funnel stage and nothing else: its counts are of another time. What the caller tells about the traits of a customer whom
-    we do not know is enough for a segment, never for a purchase propensity.
+    A stale row gives the funnel stage and nothing else: its counts are of another time. What the caller tells of a
+    customer whom we do not know is enough for a segment, never for a purchase propensity.
     """
     at_us = microseconds(at)
     reasons = [_reason(customer, at=at, limit_days=brand.freshness.features_days) for customer in customers]

@@ -57,10 +57,10 @@ class Rapport:
         gc.freeze()
         gc.set_threshold(50_000, 50, 1_000)
 
-    @bentoml.on_shutdown
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         """Commits what waits."""
         self.engine.close()
 
 
-Rapport.add_asgi_middleware(Front)
+Rapport.add_asgi_middleware(Front)  # type: ignore[attr-defined]  # the decorator makes it a Service
