@@ -121,6 +121,6 @@ def _choice(decision: Decision) -> list[str]:
     taken = by_id[decision.action_id]
     best = max(candidate.value for candidate in by_id.values())
     rate = taken.rate
-    evidence = f"{rate.n_converted} of {rate.n_decided} so far in this segment and stage; expected {rate.rate:.2%}"
+    evidence = f"{rate.n_converted} of {rate.n_decided:.0f} so far in this segment and stage; expected {rate.rate:.2%}"
     why = "the best value" if taken.value == best else "explored, to learn what it earns"
     return [f"'{taken.action_id}' was taken with probability {decision.action_probability:.3f}: {why}.", evidence + "."]

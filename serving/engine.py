@@ -13,7 +13,7 @@ import json
 import random
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,7 @@ from serving.ledger import Ledger
 from serving.ledger_rows import (
     DecisionRow,
     KeptAnswer,
+    fold_mature,
     kept_answer,
     write_decision,
     write_decisions,
@@ -98,10 +99,13 @@ class Engine:
         variables = variables_of(self.brand, feature_variables(self.brand, workspace))
         self.shelf = Shelf(self.brand, self.catalogue, variables=variables)
         self._composer = Composer(self.brand, self.schema, self.shelf)
+        self._window = timedelta(days=self.brand.rewards.attribution_days)
+        self._folded_on: date | None = None
         self._rates = RatesReader(
             self.reader,
             priors=prior_rates(self.brand, self.catalogue),
             strength=self.brand.rewards.prior_strength,
+            window=self._window,
         )
         self._file_versions = {
             "brand": _sha256(workspace.brand_file.read_bytes()),
@@ -204,7 +208,11 @@ class Engine:
     def _composed(
         self, requests: Sequence[DecisionRequest], keys: Sequence[int], states: Sequence[CustomerState | Missing]
     ) -> list[Decided]:
-        at, models, rates = self._clock(), self.models.served, self._rates.read()
+        at, models = self._clock(), self.models.served
+        if at.date() != self._folded_on:
+            self._folded_on = at.date()
+            self.ledger.write_later(partial(fold_mature, at=at, window=self._window))
+        rates = self._rates.read(at)
         customers = [
             Customer(key, state, request.context.traits)
             for key, state, request in zip(keys, states, requests, strict=True)

@@ -75,6 +75,10 @@ class Ledger:
         self._waiting.put(_Waiting(work, future, loop))
         return future
 
+    def write_later(self, work: Work) -> None:
+        """As `write`, for work that nobody waits for."""
+        self._waiting.put(_Waiting(work, Future(), None))
+
     def close(self) -> None:
         """Commits what waits, then ends the committer."""
         if self._committer.is_alive():

@@ -18,9 +18,10 @@ CREATE TABLE IF NOT EXISTS action_statistics (
     segment     TEXT NOT NULL,      -- '' where no model assigned one
     stage       TEXT NOT NULL,
     action_id   TEXT NOT NULL,
+    decided_day INTEGER NOT NULL,   -- days since the epoch, UTC; 0 = folded together, all of them mature
     n_decided   INTEGER NOT NULL,
     n_converted INTEGER NOT NULL,   -- decisions whose action's goal was reached, each counted once
-    PRIMARY KEY (segment, stage, action_id)
+    PRIMARY KEY (segment, stage, action_id, decided_day)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answers (     -- what was answered to a decision_id that the client brought, for its retries
     decision_id  TEXT PRIMARY KEY,
@@ -39,9 +40,23 @@ _INSERT_DECISION = (
     f"INSERT INTO decisions ({_DECISION_COLUMNS}) VALUES ({', '.join('?' * 20)}) ON CONFLICT (decision_id) DO NOTHING"
 )
 COUNT_DECISIONS = """
-INSERT INTO action_statistics VALUES (?, ?, ?, ?, 0)
-ON CONFLICT (segment, stage, action_id) DO UPDATE SET n_decided = n_decided + excluded.n_decided
+INSERT INTO action_statistics VALUES (?, ?, ?, ?, ?, 0)
+ON CONFLICT (segment, stage, action_id, decided_day) DO UPDATE SET n_decided = n_decided + excluded.n_decided
 """
+_READ_COUNTS = """
+SELECT segment, stage, action_id,
+       sum(n_decided * min(1.0, max(0.0, (:now - decided_day - 0.5) / :window))), sum(n_converted)
+FROM action_statistics GROUP BY segment, stage, action_id
+"""
+_FOLD = """
+INSERT INTO action_statistics
+SELECT segment, stage, action_id, 0, sum(n_decided), sum(n_converted) FROM action_statistics
+WHERE decided_day > 0 AND decided_day < ? GROUP BY segment, stage, action_id
+ON CONFLICT (segment, stage, action_id, decided_day)
+DO UPDATE SET n_decided = n_decided + excluded.n_decided, n_converted = n_converted + excluded.n_converted
+"""
+_FORGET_FOLDED = "DELETE FROM action_statistics WHERE decided_day > 0 AND decided_day < ?"
+DAY_US = 86_400_000_000
 
 
 def microseconds(instant: datetime) -> int:
@@ -85,7 +100,7 @@ def write_decision(connection: sqlite3.Connection, row: DecisionRow) -> KeptAnsw
 def write_decisions(connection: sqlite3.Connection, rows: Sequence[DecisionRow]) -> None:
     """Writes many new decisions at once and counts them."""
     connection.executemany(_INSERT_DECISION, (_columns(row) for row in rows))
-    counts: dict[tuple[str, str, str], int] = {}
+    counts: dict[tuple[str, str, str, int], int] = {}
     for row in rows:
         if not row.decision.is_holdout:
             cell = _cell(row.decision)
@@ -93,8 +108,9 @@ def write_decisions(connection: sqlite3.Connection, rows: Sequence[DecisionRow])
     connection.executemany(COUNT_DECISIONS, ((*cell, n) for cell, n in counts.items()))
 
 
-def _cell(decision: Decision) -> tuple[str, str, str]:
-    return decision.scores.segment or "", decision.scores.stage, decision.action_id
+def _cell(decision: Decision) -> tuple[str, str, str, int]:
+    day = microseconds(decision.situation.decided_at) // DAY_US
+    return decision.scores.segment or "", decision.scores.stage, decision.action_id, day
 
 
 def _columns(row: DecisionRow) -> tuple[object, ...]:
@@ -129,10 +145,26 @@ def kept_answer(connection: sqlite3.Connection, decision_id: str) -> KeptAnswer 
     return None if row is None else KeptAnswer(*row)
 
 
-def read_counts(connection: sqlite3.Connection) -> list[ActionCount]:
-    """How often each action was taken and reached its goal, by segment and stage."""
-    rows = connection.execute("SELECT segment, stage, action_id, n_decided, n_converted FROM action_statistics")
-    return [ActionCount(*row) for row in rows]
+def read_counts(connection: sqlite3.Connection, *, at: datetime, window: timedelta) -> list[ActionCount]:
+    """How often each action was taken and reached its goal, by segment and stage.
+
+    A decision counts by the share of its attribution window that has passed: one of an hour ago that has not converted
+    says nothing yet, and counting it whole would make every new action look worthless until its outcomes can arrive.
+
+    Args:
+        connection: to read with.
+        at: now.
+        window: the attribution window.
+    """
+    days = {"now": microseconds(at) / DAY_US, "window": window / timedelta(days=1)}
+    return [ActionCount(*row) for row in connection.execute(_READ_COUNTS, days)]
+
+
+def fold_mature(connection: sqlite3.Connection, *, at: datetime, window: timedelta) -> None:
+    """Adds up the days whose windows have closed, so that the table stays as small as the last window."""
+    before_day = (microseconds(at - window) // DAY_US) - 1
+    connection.execute(_FOLD, (before_day,))
+    connection.execute(_FORGET_FOLDED, (before_day,))
 
 
 def outcomes_of(connection: sqlite3.Connection, decision_id: str) -> list[tuple[str, str | None, float | None, int]]:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from experiments.records import HOLDOUT
 from features.catalogue import NOTHING
 from features.faults import CallersMistake
-from serving.ledger_rows import COUNT_DECISIONS, microseconds
+from serving.ledger_rows import COUNT_DECISIONS, DAY_US, microseconds
 
 CONVERTED = "converted"
 FAILED = "failed"
@@ -23,8 +23,8 @@ _INSERT_OUTCOME = (
     f"INSERT INTO outcomes ({_OUTCOME_COLUMNS}) VALUES ({', '.join('?' * 9)}) ON CONFLICT (outcome_id) DO NOTHING"
 )
 _COUNT_CONVERSION = """
-INSERT INTO action_statistics VALUES (?, ?, ?, 0, 1)
-ON CONFLICT (segment, stage, action_id) DO UPDATE SET n_converted = n_converted + 1
+INSERT INTO action_statistics VALUES (?, ?, ?, ?, 0, 1)
+ON CONFLICT (segment, stage, action_id, decided_day) DO UPDATE SET n_converted = n_converted + 1
 """
 
 
@@ -68,9 +68,10 @@ class _Joined:
     action_id: str
     segment: str
     stage: str
+    decided_at: int  # µs
 
 
-_DECISION = "SELECT decision_id, customer_key, arm, action_id, coalesce(segment, ''), stage FROM decisions "
+_DECISION = "SELECT decision_id, customer_key, arm, action_id, coalesce(segment, ''), stage, decided_at FROM decisions "
 
 
 def write_outcomes(
@@ -158,7 +159,7 @@ def _as_recorded_before(connection: sqlite3.Connection, outcome_id: str) -> Reco
 
 def _count(connection: sqlite3.Connection, joined: _Joined, *, outcome: str, reached: bool) -> None:
     """A goal reached is a success; a message that failed to be delivered was never an attempt."""
-    cell = (joined.segment, joined.stage, joined.action_id)
+    cell = (joined.segment, joined.stage, joined.action_id, joined.decided_at // DAY_US)
     if outcome == CONVERTED and reached:
         connection.execute(_COUNT_CONVERSION, cell)
     elif outcome == FAILED and joined.action_id != NOTHING:

@@ -23,12 +23,17 @@ from features.catalogue import NOTHING, Action, Catalogue
 
 @dataclass(frozen=True, slots=True)
 class ActionCount:
-    """How often an action was taken for customers of one segment and stage, and how often its goal followed."""
+    """How often an action was taken for customers of one segment and stage, and how often its goal followed.
+
+    Attributes:
+        n_decided: decisions, each by the share of its attribution window that has passed.
+        n_converted: decisions that reached the action's goal so far.
+    """
 
     segment: str
     stage: str
     action_id: str
-    n_decided: int
+    n_decided: float
     n_converted: int
 
 
@@ -37,7 +42,7 @@ class EstimatedRate:
     """A conversion rate with what it rests on."""
 
     rate: float
-    n_decided: int
+    n_decided: float
     n_converted: int
     prior: float
 
@@ -48,19 +53,19 @@ class Rates:
     def __init__(self, counts: Iterable[ActionCount], *, priors: Mapping[str, float], strength: float) -> None:
         self._priors = priors
         self._strength = strength
-        self._cells: dict[tuple[str, str, str], tuple[int, int]] = {}
-        totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        self._cells: dict[tuple[str, str, str], tuple[float, int]] = {}
+        totals: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
         for count in counts:
             self._cells[count.segment, count.stage, count.action_id] = (count.n_decided, count.n_converted)
-            totals[count.action_id][0] += count.n_decided
-            totals[count.action_id][1] += count.n_converted
+            n_decided, n_converted = totals[count.action_id]
+            totals[count.action_id] = (n_decided + count.n_decided, n_converted + count.n_converted)
         self._action_rates = {
             action_id: self._shrunken(*totals[action_id], prior=prior) for action_id, prior in priors.items()
         }
 
     def rate(self, action_id: str, *, segment: str | None, stage: str) -> EstimatedRate:
         """P(the action's goal is reached in its window) for customers of this segment and stage."""
-        n_decided, n_converted = self._cells.get((segment or "", stage, action_id), (0, 0))
+        n_decided, n_converted = self._cells.get((segment or "", stage, action_id), (0.0, 0))
         prior = self._action_rates[action_id]
         return EstimatedRate(
             rate=self._shrunken(n_decided, n_converted, prior=prior),
@@ -69,7 +74,8 @@ class Rates:
             prior=prior,
         )
 
-    def _shrunken(self, n_decided: int, n_converted: int, *, prior: float) -> float:
+    def _shrunken(self, n_decided: float, n_converted: int, *, prior: float) -> float:
+        n_decided = max(n_decided, n_converted)  # what converted in its first hour was decided once
         return (n_converted + self._strength * prior) / (n_decided + self._strength)
 
 
