@@ -62,7 +62,7 @@ def aggregate(
         One row a customer with any event before the instant, ordered by customer_key: customer_key, event_timestamp,
         numeric columns (float), instants, texts.
     """
-    with duckdb.connect(config=_config(spill)) as connection:
+    with duckdb.connect(config=_config(sources, spill)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         _register(connection, sources, as_ofs)
         _define(connection, as_ofs, brand)
@@ -76,8 +76,9 @@ def aggregate(
             yield _rows(connection, i=i, as_of=as_of, as_ofs=as_ofs, schema=schema, brand=brand)
 
 
-def _config(spill: Path | None) -> dict[str, Any]:
-    config: dict[str, Any] = {"memory_limit": MEMORY_LIMIT, "threads": 2, "preserve_insertion_order": "false"}
+def _config(sources: Sources, spill: Path | None) -> dict[str, Any]:
+    threads = 2 if sources.customers is None else 1  # few rows: threads would only wait for each other
+    config: dict[str, Any] = {"memory_limit": MEMORY_LIMIT, "threads": threads, "preserve_insertion_order": "false"}
     if spill is not None:
         config["temp_directory"] = str(spill)
     return config
