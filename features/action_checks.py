@@ -25,6 +25,7 @@ _SAMPLES: dict[VariableType, tuple[object, ...]] = {
     VariableType.NUMBER: (1234567.0, 1.0, 0.5),
     VariableType.FLAG: (True, False),
     VariableType.INSTANT: ("2026-09-30T12:00:00+00:00",),
+    VariableType.DATE: ("1990-09-30",),
 }
 
 

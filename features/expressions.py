@@ -28,6 +28,8 @@ _NUMBER_LITERAL = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 _MAX_SAMPLES = 2000
 _SAMPLE_INSTANTS = (datetime(2024, 2, 29, 12, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
 
+_FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+
 _TYPES: dict[type, VariableType] = {
     bool: VariableType.FLAG,
     int: VariableType.NUMBER,
@@ -64,17 +66,18 @@ class Expression:
         names: the variables whose values it may need.
     """
 
-    __slots__ = ("_presence", "_program", "_types", "names", "text")
+    __slots__ = ("_is_date", "_presence", "_program", "_types", "names", "text")
 
     def __init__(self, text: str, program: cel.Program, types: Mapping[str, VariableType | None]) -> None:
         self.text = text
         self._program = program
         self._presence = tuple((name, name[len(_HAS) :]) for name, kind in types.items() if kind is None)
         self._types = tuple((name, kind) for name, kind in types.items() if kind is not None)
+        self._is_date = types.get(text.strip()) is VariableType.DATE
         self.names = frozenset((*(of for _, of in self._presence), *(name for name, _ in self._types)))
 
     def evaluate(self, values: Mapping[str, object]) -> object:
-        """The value for these variables; others than `names` are not looked at.
+        """The value for these variables; others than `names` are not looked at. A date that stands alone stays a date.
 
         Raises:
             UnknownName: a variable that the result depends on is absent, None or NaN, or has no usable value.
@@ -90,7 +93,8 @@ class Expression:
         for name, of in self._presence:
             context[name] = has_value(values.get(of))
         try:
-            return self._program.execute(cel.Context(variables=context))
+            value = self._program.execute(cel.Context(variables=context))
+            return value.date() if self._is_date else value
         except (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError):
             raise UnknownName(absent or self.text) from None
 
@@ -152,6 +156,7 @@ def _samples(text: str, types: Mapping[str, VariableType | None]) -> Iterator[di
         VariableType.NUMBER: list(beside),
         VariableType.FLAG: [True, False],
         VariableType.INSTANT: list(_SAMPLE_INSTANTS),
+        VariableType.DATE: [instant.replace(hour=0) for instant in _SAMPLE_INSTANTS],
     }
     each = [choices[kind or VariableType.FLAG] for kind in types.values()]
     if math.prod(map(len, each)) <= _MAX_SAMPLES:
@@ -208,8 +213,8 @@ def _as_cel(value: object, kind: VariableType) -> object:
     if kind is VariableType.TEXT:
         return value if isinstance(value, str) else None
     if kind is VariableType.FLAG:
-        return bool(value)
-    if kind is VariableType.INSTANT:
+        return _FLAGS.get(str(value).lower())
+    if kind in (VariableType.INSTANT, VariableType.DATE):
         return _as_instant(value)
     return [str(each) for each in value] if isinstance(value, list | tuple | set | frozenset) else None
 

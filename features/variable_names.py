@@ -13,6 +13,7 @@ class VariableType(Enum):
     NUMBER = "number"
     FLAG = "true or false"
     INSTANT = "instant"
+    DATE = "date"  # midnight UTC inside an expression, the same day in every time zone when it is given as it is
 
 
 CONTEXT_VARIABLES: dict[str, VariableType] = {

@@ -13,7 +13,7 @@ _TRAIT_TYPES: dict[str, VariableType] = {
     "choice": VariableType.TEXT,
     "choices": VariableType.TEXTS,
     "number": VariableType.NUMBER,
-    "date": VariableType.INSTANT,
+    "date": VariableType.DATE,
     "boolean": VariableType.FLAG,
     "text": VariableType.TEXT,
 }

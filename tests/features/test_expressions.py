@@ -16,7 +16,8 @@ VARIABLES = {
     "stage": VariableType.TEXT,
     "skin_need": VariableType.TEXT,
     "interests": VariableType.TEXTS,
-    "birthday": VariableType.INSTANT,
+    "birthday": VariableType.DATE,
+    "last_order_at": VariableType.INSTANT,
     "is_known": VariableType.FLAG,
 }
 
@@ -35,7 +36,12 @@ def evaluated(text: str, **values: object) -> object:
         ("'makeup' in interests", {"interests": ("makeup",)}, True),
         ("interests.exists(x, x == 'makeup')", {"interests": ["skincare"]}, False),
         ("birthday.getMonth() == 2", {"birthday": date(2000, 3, 5)}, True),
-        ("birthday", {"birthday": "2000-03-05"}, datetime(2000, 3, 5, tzinfo=UTC)),
+        ("birthday", {"birthday": "2000-03-05"}, date(2000, 3, 5)),
+        ("last_order_at", {"last_order_at": "2000-03-05T01:00:00Z"}, datetime(2000, 3, 5, 1, tzinfo=UTC)),
+        ("last_order_at", {"last_order_at": 1_000_000}, datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)),
+        ("birthday > timestamp('2000-01-01T00:00:00Z')", {"birthday": "2000-03-05"}, True),
+        ("is_known", {"is_known": "false"}, False),
+        ("is_known", {"is_known": np.True_}, True),
         ("!is_known", {"is_known": False}, True),
     ],
 )
