@@ -8,16 +8,8 @@ from typing import Annotated
 
 import typer
 
+from experiments.simulator.cli import simulate
 from features.workspace import find_workspace
-
-try:
-    from experiments.simulator.cli import simulate
-except ModuleNotFoundError:  # pragma: no cover - until the simulator has landed
-
-    def simulate() -> None:
-        """The simulated brand is not built yet."""
-        raise SystemExit("The simulator is not built yet.")
-
 
 WorkspaceOption = Annotated[
     Path | None, typer.Option("--workspace", help="The brand's folder; default $RAPPORT_WORKSPACE, else ./workspace.")
@@ -34,11 +26,24 @@ def report(
     out: Annotated[Path, typer.Option(help="The folder to write index.html and the audiences into.")],
     workspace: WorkspaceOption = None,
     locale: Annotated[str | None, typer.Option(help="The page's language: en, hi or th; default the brand's.")] = None,
+    compare_from: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Who moved since this score day; default four weeks before."),
+    ] = None,
+    compare_to: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Who moved until this score day; default the newest.")
+    ] = None,
 ) -> None:
     """Writes the marketers' page: segments, funnel, movement, decisions, and what personalisation earned."""
     from experiments.report import write_report
 
-    page = write_report(find_workspace(workspace), out=out, locale=locale)
+    page = write_report(
+        find_workspace(workspace),
+        out=out,
+        locale=locale,
+        compare_from=compare_from.date() if compare_from else None,
+        compare_to=compare_to.date() if compare_to else None,
+    )
     typer.echo(f"Written: {page}")
 
 

@@ -72,6 +72,7 @@ def with_outcomes(customers: pd.DataFrame, outcomes: pd.DataFrame, question: Hol
         & (outcomes["received_at"] < question.as_of),
         ["customer_key", "occurred_at", "value"],
     ].merge(table[["customer_key", "first_decided_at"]], on="customer_key")
+    reached["value"] = reached["value"].astype("float64")  # of an empty table it is not one yet
     since = reached["occurred_at"] - reached["first_decided_at"]
     within = reached[(since >= timedelta(0)) & (since < question.window)]
     by_customer = within.groupby("customer_key")["value"].agg(["size", "sum"])

@@ -1,7 +1,8 @@
 """The report's charts: Altair's, as inline SVG that fetches nothing and carries no style of its own.
 
-Each chart is drawn for a column of 460 px and scales with its box. Colours come from one palette in the order of the
-segments, chosen to be told apart without red against green; what a chart says is also said in words beside it.
+Each chart is drawn for a column of 400 px, the trend also for a whole page, and scales with its box. Colours come from
+one palette in the order of the segments, chosen to be told apart without red against green; what a chart says is also
+said in words beside it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ PALETTE = (
 )  # fmt: skip
 INK, MUTED, RULE = "#1d1b26", "#5d5a6b", "#d9d6ce"
 FONT = "system-ui, 'Noto Sans', 'Noto Sans Devanagari', 'Noto Sans Thai', sans-serif"
-WIDTH = 460
+WIDTH = 400
+_LETTER_WIDTH, _PLOT_WIDTH = 9.5, 270
 _SPARK_WIDTH, _SPARK_HEIGHT = 120, 32
 
 
@@ -56,14 +58,15 @@ def bar_chart(bars: Sequence[Bar], *, alt: str, row_height: int = 46) -> Markup:
     ]  # fmt: skip
     base = altair.Chart(altair.Data(values=rows)).encode(
         y=altair.Y("label:N", sort=None, title=None, scale=altair.Scale(paddingInner=0.35, paddingOuter=0.1),
-                   axis=altair.Axis(domain=False, ticks=False, labelFontSize=14, labelLimit=150, labelPadding=8)),
+                   axis=altair.Axis(domain=False, ticks=False, labelFontSize=15, labelLimit=150, labelPadding=8)),
     )  # fmt: skip
-    across = altair.Scale(domain=[0, longest * 1.34], nice=False)
+    room = 1 - min(0.6, max(len(bar.text) for bar in bars) * _LETTER_WIDTH / _PLOT_WIDTH)  # the words need the rest
+    across = altair.Scale(domain=[0, longest / room], nice=False)
     layers = [
         base.mark_bar().encode(
             x=altair.X("value:Q", title=None, axis=None, scale=across), color=altair.Color("colour:N", scale=None)
         ),
-        base.mark_text(align="left", dx=8, fontSize=14, fontWeight=600, color=INK).encode(
+        base.mark_text(align="left", dx=8, fontSize=15, fontWeight=600, color=INK).encode(
             x=altair.X("end:Q", scale=across, axis=None), text="text:N"
         ),
     ]
@@ -78,16 +81,16 @@ def bar_chart(bars: Sequence[Bar], *, alt: str, row_height: int = 46) -> Markup:
 
 
 def trend_chart(
-    days: Sequence[date], sizes: Sequence[tuple[str, Sequence[int]]], *, day_labels: Sequence[str], alt: str
+    days: Sequence[date], sizes: Sequence[Sequence[int]], *, day_labels: Sequence[str], alt: str, width: int = WIDTH
 ) -> Markup:
-    """One line a segment over the score days, in the segments' colours."""
+    """One line a segment over the score days, in the segments' colours; a wide page asks for a wide one."""
     import altair
 
     start = days[0]
     offsets = [(day - start).days for day in days]
     rows = [
         {"offset": offset, "n": n, "series": str(position)}
-        for position, (_, counts) in enumerate(sizes)
+        for position, counts in enumerate(sizes)
         for offset, n in zip(offsets, counts, strict=True)
     ]
     shown = _spread(len(days))
@@ -122,7 +125,7 @@ def trend_chart(
         ),
     )
     layers = chart.mark_line(strokeWidth=2.5), chart.mark_point(filled=True, size=34, opacity=1)
-    return _svg(altair.layer(*layers), height=210, alt=alt)
+    return _svg(altair.layer(*layers), height=210 if width == WIDTH else 260, alt=alt, width=width)
 
 
 def sparkline(sizes: Sequence[int], *, colour: str, alt: str) -> Markup:
@@ -155,24 +158,24 @@ def _spread(n: int, *, most: int = 5) -> list[int]:
     return sorted({round(k * (n - 1) / (most - 1)) for k in range(most)})
 
 
-def _svg(chart: Any, *, height: int, alt: str) -> Markup:  # noqa: ANN401 - altair is untyped
+def _svg(chart: Any, *, height: int, alt: str, width: int = WIDTH) -> Markup:  # noqa: ANN401 - altair is untyped
     import vl_convert
 
     spec = (
         chart.properties(width="container", height=height)
         .configure(background="transparent", font=FONT, autosize={"type": "fit", "contains": "padding"})
-        .configure_axis(labelColor=MUTED, labelFontSize=13)
+        .configure_axis(labelColor=MUTED, labelFontSize=14)
         .configure_view(stroke=None)
-        .to_dict()
+        .to_dict(validate=False)  # the tests draw every chart; validating takes longer than drawing
     )
-    spec["width"] = WIDTH
+    spec["width"] = width
     return Markup(_inline(vl_convert.vegalite_to_svg(spec), alt=alt))
 
 
 def _inline(svg: str, *, alt: str) -> str:
     """The drawing alone: sized by its box, named for screen readers, with no address and no inline style in it."""
     size = re.search(r'viewBox="([^"]+)"', svg)
-    view_box = size[1] if size else f"0 0 {WIDTH} 200"
+    view_box = size[1] if size else "0 0 400 200"
     body = svg[svg.index(">") + 1 :]
     body = re.sub(r' (?:style|xmlns(?::\w+)?)="[^"]*"', "", body)
     mark = hashlib.sha256(body.encode()).hexdigest()[:8]  # two charts of one page may not share an id

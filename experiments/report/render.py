@@ -193,12 +193,12 @@ class Page:
         ]
         return bar_chart(bars, alt=self._spoken(bars))
 
-    def trend(self, scored: Scored) -> Markup:
+    def trend(self, scored: Scored, *, width: int) -> Markup:
         """Each segment's size over the score days."""
-        sizes = [(segment.id, segment.trend) for segment in scored.segments]
+        sizes = [segment.trend for segment in scored.segments]
         labels = [self.words.short_day(day) for day in scored.trend_days]
         alt = "; ".join(f"{self.segment_name(s.id)}: {self.sparkline_alt(scored, s)}" for s in scored.segments)
-        return trend_chart(scored.trend_days, sizes, day_labels=labels, alt=alt)
+        return trend_chart(scored.trend_days, sizes, day_labels=labels, alt=alt, width=width)
 
     def sparkline(self, scored: Scored, segment: Segment) -> Markup:
         """One segment's size over the score days."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from importlib.resources import as_file, files
@@ -79,7 +79,7 @@ class ReportWorld:
 
     def identify(self, ids: Iterable[tuple[int, str, str]]) -> None:
         """Rows of the identity table: (customer_key, customer_id, kind)."""
-        with self._database() as connection:
+        with _committed(self.workspace.database) as connection:
             connection.execute(IDENTITY)
             connection.executemany(
                 "INSERT INTO identity VALUES (?, ?, ?, 0)", [(customer, kind, key) for key, customer, kind in ids]
@@ -100,7 +100,7 @@ class ReportWorld:
     ) -> None:
         """One decision a customer, with an order a day later where `orders` names its value."""
         decided_at, ordered_at = _us(at), _us(at + timedelta(days=1))
-        with self._database() as connection:
+        with _committed(self.workspace.database) as connection:
             connection.executescript(SCHEMA)
             for key in customers:
                 self._n += 1
@@ -110,25 +110,20 @@ class ReportWorld:
                 connection.execute(
                     DECISION, (decision, key, decided_at, placement, arm, probability, action(key), fallback(key))
                 )
-                rows = [(name, None, None) for name in others(key)]
+                rows: list[tuple[str, str | None, float | None]] = [(name, None, None) for name in others(key)]
                 if (value := orders(key)) is not None:
                     rows.append(("converted", "order", value))
                 for n, (outcome, goal, worth) in enumerate(rows):
                     one = (f"{decision}-{n}", decision, key, outcome, goal, worth, ordered_at, ordered_at)
                     connection.execute(OUTCOME, one)
 
-    def _database(self) -> Any:
-        self.workspace.database.parent.mkdir(parents=True, exist_ok=True)
-        return _committed(self.workspace.database)
 
-
-class _committed(closing):  # type: ignore[type-arg]  # noqa: N801
-    def __init__(self, path: Path) -> None:
-        super().__init__(sqlite3.connect(path))
-
-    def __exit__(self, *error: object) -> None:
-        self.thing.commit()
-        super().__exit__(*error)
+@contextmanager
+def _committed(path: Path) -> Iterator[sqlite3.Connection]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as connection:
+        yield connection
+        connection.commit()
 
 
 def _us(instant: datetime) -> int:
