@@ -52,7 +52,7 @@ def _name_faults(file: YamlFile, brand: Brand) -> Iterator[Fault]:
     first: dict[object, int | None] = {}
     for at in items_at(file, ("actions",)):
         name = file.value_at((*at, "id"))
-        if name in first:
+        if isinstance(name, str) and name in first:
             rule = f"An id stands once; it is first on line {first[name]}."
             yield file.fault((*at, "id"), f"has the value '{name}' again.", rule)
         elif isinstance(name, str):

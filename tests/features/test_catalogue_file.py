@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from pathlib import Path
 
 import pytest
+import yaml
 
 from features.brand import load_brand
 from features.catalogue import load_catalogue
@@ -208,6 +211,21 @@ def test_a_misshapen_action_hides_no_fault_of_another(workspace: Workspace) -> N
     text = (ACTION + THIRD).replace("stage: awareness", "stage: wonder").replace("n_orders >= 1.0", "n_ordes >= 1.0")
     wheres = {fault.where for fault in faults_of(workspace, text)}
     assert {"actions.chat_help.stage", "actions.set.when"} <= wheres
+
+
+SHAPES = [None, True, 3, "x", "", [], {}, ["a", None], {"a": 1}, "{{ x }}", "{% for", "en", [[]], {"": None}]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_any_shape_anywhere_is_a_fault_not_a_crash(workspace: Workspace, shape: object) -> None:
+    brand = load_brand(workspace)
+    document = yaml.safe_load(ACTION + THIRD)
+    for key in document["actions"][2]:
+        broken = copy.deepcopy(document)
+        broken["actions"][2][key] = shape
+        workspace.catalogue_file.write_text(yaml.safe_dump(broken), encoding="utf-8")
+        with contextlib.suppress(InvalidFile):
+            load_catalogue(workspace, brand)
 
 
 def test_a_slot_default_that_is_too_long_for_a_channel_is_found(workspace: Workspace) -> None:
