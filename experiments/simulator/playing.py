@@ -45,10 +45,18 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """What happened: `events` in the export's columns, `outcomes` in reacting.OUTCOME_SCHEMA."""
+    """What happened.
+
+    Attributes:
+        events: in the export's columns.
+        outcomes: of these days' exposures, in reacting.OUTCOME_SCHEMA.
+        late_orders: customer_id, at, value of orders that follow only an exposure of an earlier call, because they came
+            before this call's. They too lie in the window of the customer's first exposure.
+    """
 
     events: pa.Table
     outcomes: pa.Table
+    late_orders: pa.Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +122,17 @@ def play(world: World, exposures: Sequence[Exposure], *, days: int, seed: int) -
         reactions=reactions,
         converted=converted,
     )
+    late = ~joined & world.exposed.is_exposed[orders.customer]
+    late &= world.exposed.first_at_us[orders.customer] < ordered_at
+    late_orders = pa.table(
+        {
+            "customer_id": world.customer_ids.take(pa.array(orders.customer[late])),
+            "at": pa.array(ordered_at[late]).cast(pa.timestamp("us", tz="UTC")),
+            "value": baskets.total[late],
+        }
+    )
     events = pa.concat_tables(rows.tables) if rows.tables else EXPORT_SCHEMA.empty_table()
-    return Week(events.combine_chunks(), outcomes)
+    return Week(events.combine_chunks(), outcomes, late_orders)
 
 
 def _given(world: World, exposures: Sequence[Exposure], *, days: int) -> Given:

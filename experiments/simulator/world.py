@@ -8,7 +8,6 @@ outside the simulator, the demo and the tests may read it: the architecture test
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import cached_property
@@ -27,11 +26,11 @@ from experiments.simulator.population import Population, State, type_f, type_i
 from experiments.simulator.purchases import Refunds
 from experiments.simulator.responding import respond
 from experiments.simulator.tables import DAY_US
+from experiments.simulator.truth_files import read_truth, write_truth
 from experiments.simulator.uplift import TrueUplift, true_uplift
 from features.catalogue import NOTHING
 from features.faults import CallersMistake, closest_name
 
-TRUTH_FOLDER = "truth"
 PLAYABLE_DAYS = 400
 
 
@@ -70,17 +69,7 @@ class World:
         Raises:
             CallersMistake: there is no truth in that folder.
         """
-        plan_file = folder / TRUTH_FOLDER / "plan.json"
-        if not plan_file.is_file():
-            raise CallersMistake(
-                f"Asked for the simulated world of '{folder}', but it has no {TRUTH_FOLDER}/plan.json. "
-                f"Only a folder that 'rapport simulate --out {folder}' has written has one."
-            )
-        stored = json.loads(plan_file.read_text(encoding="utf-8"))
-        plan = Plan(stored["customers"], stored["days"], stored["seed"], dt.date.fromisoformat(stored["end"]))
-        with np.load(folder / TRUTH_FOLDER / "world.npz", allow_pickle=False) as arrays:
-            population = Population(**{f.name: arrays[f"population_{f.name}"] for f in fields(Population)})
-            state = State(**{f.name: arrays[f"state_{f.name}"] for f in fields(State)})
+        plan, population, state = read_truth(folder)
         return cls(plan, population, state, day=plan.days, effects=Effects.none())
 
     def save(self, folder: Path) -> None:
@@ -90,18 +79,7 @@ class World:
                 f"Asked to save the world on day {self.day}, but only the end of the history, day {self.plan.days}, "
                 f"can be saved: what was played since is in nobody's file. Save before simulate_week."
             )
-        truth = folder / TRUTH_FOLDER
-        truth.mkdir(parents=True, exist_ok=True)
-        arrays = {f"population_{f.name}": getattr(self.population, f.name) for f in fields(Population)}
-        arrays |= {f"state_{f.name}": getattr(self.state, f.name) for f in fields(State)}
-        np.savez(truth / "world.npz", **arrays)
-        plan = {
-            "customers": self.plan.customers,
-            "days": self.plan.days,
-            "seed": self.plan.seed,
-            "end": self.plan.end.isoformat(),
-        }
-        (truth / "plan.json").write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+        write_truth(folder, self.plan, self.population, self.state)
 
     @property
     def now(self) -> dt.datetime:

@@ -187,6 +187,18 @@ def test_a_played_week_reads_like_the_export(folder: Path) -> None:
     assert len(buyers(week)) == len(set(ordered["customer_id"].to_pylist()))
 
 
+def test_no_order_after_an_exposure_is_lost(folder: Path) -> None:
+    world = World.load(folder)
+    for seed in range(2):
+        at = world.now + dt.timedelta(hours=20)
+        week = world.simulate_week(world.now, [Exposure(i, "bestsellers", at) for i in ids_of(world)], seed)
+    ordered = week.events.filter(pc.equal(week.events["event"], "Order Completed"))
+    before = ordered.filter(pc.less(ordered["time"], at))
+    assert week.late_orders.num_rows == len(set(before["order_id"].to_pylist())) > 0
+    n_converted = pc.sum(pc.equal(week.outcomes["outcome"], "converted")).as_py()
+    assert n_converted + week.late_orders.num_rows == len(set(ordered["order_id"].to_pylist()))
+
+
 def test_what_came_before_is_refused(world: World) -> None:
     with pytest.raises(CallersMistake, match="already stands at 2026-10-25"):
         world.order_probability(ids_of(world)[:1], "nothing", world.now - WEEK)
