@@ -38,7 +38,7 @@ actions:
     value: 480
     expected_rate: 0.02
     renderings:
-      en: {body: How can I help?}
+      en: {body: I am here to help}
 """
 
 THIRD = """\
@@ -173,12 +173,12 @@ def test_a_fault_is_told_with_its_line_and_the_closest_name(workspace: Workspace
 ALWAYS = {
     "has a condition": ("    expected_rate: 0.02\n", "    expected_rate: 0.02\n    when: is_known\n", "is given"),
     "has a slot without default": (
-        "      en: {body: How can I help?}\n",
+        "      en: {body: I am here to help}\n",
         "      en: {body: 'How, {{ s }}?'}\n    slots: {s: {expression: stage}}\n",
         "has no default",
     ),
     "lacks a channel": ("channels: [whatsapp, line, web]", "channels: [whatsapp, line]", "lacks 'web'"),
-    "lacks the default locale": ("en: {body: How can I help?}", "hi: {body: कैसे मदद करूँ?}", "neither the default"),
+    "lacks the default locale": ("en: {body: I am here to help}", "hi: {body: कैसे मदद करूँ?}", "neither the default"),
     "expires": (
         "    expected_rate: 0.02\n",
         "    expected_rate: 0.02\n    valid_until: 2026-10-30T00:00:00+05:30\n",
@@ -213,7 +213,22 @@ def test_a_misshapen_action_hides_no_fault_of_another(workspace: Workspace) -> N
     assert {"actions.chat_help.stage", "actions.set.when"} <= wheres
 
 
-SHAPES = [None, True, 3, "x", "", [], {}, ["a", None], {"a": 1}, "{{ x }}", "{% for", "en", [[]], {"": None}]
+SHAPES: list[object] = [
+    None,
+    True,
+    3,
+    "x",
+    "",
+    [],
+    {},
+    ["a", None],
+    {"a": 1},
+    "{{ x }}",
+    "{% for",
+    "en",
+    [[]],
+    {"": None},
+]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
