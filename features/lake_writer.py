@@ -11,6 +11,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -52,7 +53,7 @@ def limited_connection(database: Path | None, *, spill: Path) -> duckdb.DuckDBPy
     connection = duckdb.connect(":memory:" if database is None else str(database))
     connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'; SET threads = {THREADS}; SET TimeZone = 'UTC'")
     connection.execute(f"SET preserve_insertion_order = false; SET temp_directory = {quoted(spill)}")
-    connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET enable_progress_bar = false; SET force_compression = 'uncompressed'")
     return connection
 
 
@@ -99,7 +100,7 @@ class LakeWriter:
         connection.execute("SET partitioned_write_max_open_files = 2000")
         connection.execute("SET partitioned_write_flush_threshold = 2000000")
         connection.execute(
-            f"COPY (SELECT {_COLUMNS}, strftime(occurred_at, '%Y-%m') AS month_, customer_key % {N_BUCKETS} AS bucket_ "
+            f"COPY (SELECT {_COLUMNS}, year(occurred_at) * 100 + month(occurred_at) AS month_, customer_key % {N_BUCKETS} AS bucket_ "
             f"FROM ({query})) TO {quoted(self._partitions)} (FORMAT parquet, COMPRESSION snappy, "
             "PARTITION_BY (month_, bucket_), APPEND true)"
         )
@@ -117,7 +118,10 @@ class LakeWriter:
             for (filename,) in found:
                 file = names[filename]
                 scan = f"read_parquet({quoted(filename)}, hive_partitioning = false)"
-                self._add(connection, f"SELECT * REPLACE ({closed}) FROM {scan}", folder=Path(file.path).parent)
+                rewritten = self._written(
+                    connection, f"SELECT * REPLACE ({closed}) FROM {scan}", folder=Path(file.path).parent
+                )
+                self._added += [rewritten] if rewritten is not None else []
                 self._retired.add(file.path)
 
     def commit(self, *, progress: Callable[[float], None] = lambda share: None) -> None:
@@ -127,16 +131,26 @@ class LakeWriter:
                 parts = quoted(self._rows / "*.parquet")
                 self.write_query(connection, f"SELECT * FROM read_parquet({parts}, hive_partitioning = false)")
                 self._n_parts = 0
-            partitions = sorted(self._partitions.glob("month_=*/bucket_=*"))
-            for done, partition in enumerate(partitions):
-                progress(done / len(partitions))
-                month, bucket = (part.partition("=")[2] for part in partition.parts[-2:])
-                folder = Path("events") / f"month={month}" / f"bucket={int(bucket):02d}"
-                scan = f"read_parquet({quoted(partition / '*.parquet')}, hive_partitioning = false)"
-                self._add(connection, f"SELECT * FROM {scan}", folder=folder)
-                shutil.rmtree(partition)
+            self._put_in_order(connection, progress)
         if self._added or self._retired:
             self._replace_manifest()
+
+    def _put_in_order(self, connection: duckdb.DuckDBPyConnection, progress: Callable[[float], None]) -> None:
+        partitions = sorted(self._partitions.glob("month_=*/bucket_=*"))
+
+        def put(partition: Path) -> LakeFile | None:
+            month, bucket = (part.partition("=")[2] for part in partition.parts[-2:])
+            folder = Path("events") / f"month={month[:-2]}-{month[-2:]}" / f"bucket={int(bucket):02d}"
+            scan = f"read_parquet({quoted(partition / '*.parquet')}, hive_partitioning = false)"
+            with connection.cursor() as cursor:
+                file = self._written(cursor, f"SELECT * FROM {scan}", folder=folder)
+            shutil.rmtree(partition)
+            return file
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            for done, file in enumerate(pool.map(put, partitions), start=1):
+                self._added += [file] if file is not None else []
+                progress(done / len(partitions))
 
     def _replace_manifest(self) -> None:
         kept = tuple(file for file in self._manifest.files if file.path not in self._retired)
@@ -149,13 +163,13 @@ class LakeWriter:
         self._n_parts += 1
         return self._rows / f"{self._n_parts:06d}.parquet"
 
-    def _add(self, connection: duckdb.DuckDBPyConnection, query: str, *, folder: Path) -> None:
+    def _written(self, connection: duckdb.DuckDBPyConnection, query: str, *, folder: Path) -> LakeFile | None:
         path = folder / f"{uuid.uuid4().hex}.parquet"
         target = self.lake.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         connection.execute(
             f"COPY (SELECT {_COLUMNS} FROM ({query}) ORDER BY customer_key, occurred_at, event_id, received_at) "
-            f"TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd, PRESERVE_ORDER true)"
+            f"TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PRESERVE_ORDER true)"
         )
         figures = connection.execute(
             "SELECT count(*), count(superseded_at), epoch_us(min(occurred_at)), epoch_us(max(occurred_at)), "
@@ -163,21 +177,19 @@ class LakeWriter:
         ).fetchone()
         if figures is None or not figures[0]:
             target.unlink()
-            return
+            return None
         n_rows, n_superseded, first_us, last_us, a_key = figures
         with target.open("rb") as file:
             os.fsync(file.fileno())
-        self._added.append(
-            LakeFile(
-                path=path.as_posix(),
-                bucket=a_key % N_BUCKETS,
-                n_rows=n_rows,
-                n_superseded=n_superseded,
-                first_us=first_us,
-                last_us=last_us,
-                n_bytes=target.stat().st_size,
-                sha256=sha256_of(target),
-            )
+        return LakeFile(
+            path=path.as_posix(),
+            bucket=a_key % N_BUCKETS,
+            n_rows=n_rows,
+            n_superseded=n_superseded,
+            first_us=first_us,
+            last_us=last_us,
+            n_bytes=target.stat().st_size,
+            sha256=sha256_of(target),
         )
 
 

@@ -113,8 +113,13 @@ def _stage(
     progress("mapping", len(records) / (len(records) + 1))
     n_bad = _gather_bad(connection, records)
     good = "_id NOT IN (SELECT _id FROM bad)" if n_bad else "true"
-    queries = " UNION ALL ".join(f"({record.events(good=good)})" for record in records)
-    connection.execute(f"CREATE TABLE staged AS {queries}")
+    queries = []
+    for record in records:
+        # Groups are made once; what is made line by line is cheaper made again where it is read than kept.
+        kind = "TABLE" if record.record.group_by else "VIEW"
+        connection.execute(f"CREATE {kind} events_{record.number} AS {record.events(good=good)}")
+        queries.append(f"SELECT * FROM events_{record.number}")
+    connection.execute(f"CREATE VIEW staged AS {' UNION ALL '.join(queries)}")
     return _count_rows(connection, rows, records, folder=folder)
 
 

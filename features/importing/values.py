@@ -11,6 +11,8 @@ from features.lake import quoted
 
 _OFFSET = r"\d:\d.*(Z|UTC|[+-]\d{2}(:?\d{2})?)$"
 _FLOATS = ("DOUBLE", "FLOAT")
+_INTEGERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER", "USMALLINT", "UTINYINT")
+_UTC = ("UTC", "Etc/UTC", "GMT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +75,23 @@ def text_sql(value: ValueSpec | None, columns: Columns) -> str:
         return f"CASE WHEN trim(CAST({sql} AS VARCHAR)) <> '' THEN CAST(to_json(list_filter({parts}, part -> part <> '')) AS VARCHAR) END"
     if columns.type_of(value).endswith("[]"):
         return f"CAST(to_json({sql}) AS VARCHAR)"
-    return f"nullif(trim(CAST({sql} AS VARCHAR)), '')"
+    return (
+        f"CAST({sql} AS VARCHAR)"
+        if columns.type_of(value) in _INTEGERS
+        else f"nullif(trim(CAST({sql} AS VARCHAR)), '')"
+    )
 
 
 def number_sql(value: ValueSpec | None, columns: Columns) -> str:
     """The value as a double; null where it is missing, infinite where it is no number (the caller looks for it)."""
     if value is None:
         return "NULL::DOUBLE"
+    kind = columns.type_of(value)
+    if value.map is None and (kind in _INTEGERS or kind.startswith("DECIMAL")):
+        return f"CAST({value_sql(value, columns)} AS DOUBLE)"
+    if value.map is None and kind in _FLOATS:
+        plain = value_sql(value, columns)
+        return f"CASE WHEN isnan({plain}) THEN NULL ELSE CAST({plain} AS DOUBLE) END"
     sql = text_sql(value, columns)
     number = f"TRY_CAST({sql} AS DOUBLE)"
     return f"CASE WHEN {sql} IS NULL OR isnan({number}) THEN NULL ELSE coalesce({number}, 'infinity'::DOUBLE) END"
@@ -99,7 +111,7 @@ def time_sql(time: TimeSpec, columns: Columns, *, zone: str) -> str:
         text = f"CAST({sql} AS VARCHAR)"
         count = f"coalesce(TRY_CAST({text} AS BIGINT)::DOUBLE, TRY_CAST({text} AS DOUBLE))"
         return f"TRY(make_timestamp({epoch} + CAST(round({count} * {MICROSECONDS[time.unit]}) AS BIGINT)))"
-    zone = quoted(time.zone or zone)
+    zone_name, zone = zone, quoted(time.zone or zone)
     if time.format is not None:
         formats = (time.format,) if isinstance(time.format, str) else time.format
         listed = "[" + ", ".join(quoted(one) for one in formats) + "]"
@@ -111,6 +123,8 @@ def time_sql(time: TimeSpec, columns: Columns, *, zone: str) -> str:
     if kind == "TIMESTAMP WITH TIME ZONE":
         return f"({sql} AT TIME ZONE 'UTC')"
     if kind.startswith("TIMESTAMP") or kind == "DATE":
+        if (time.zone or zone_name) in _UTC:
+            return f"CAST({sql} AS TIMESTAMP)"
         return f"TRY(CAST({sql} AS TIMESTAMP) AT TIME ZONE {zone} AT TIME ZONE 'UTC')"
     text = f"trim(CAST({sql} AS VARCHAR))"
     absolute = f"TRY(CAST({text} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
