@@ -54,7 +54,7 @@ def first_decisions(decisions: pd.DataFrame, question: HoldoutQuestion) -> tuple
     probability = first["arm_probability"].to_numpy(dtype=np.float64)
     customers = pd.DataFrame(
         {
-            "customer_key": first["customer_key"].to_numpy(),
+            "customer_key": first["customer_key"].to_numpy(dtype=np.int64),
             "first_decided_at": first["decided_at"].array,
             "is_holdout": is_holdout,
             "holdout_probability": np.where(is_holdout, probability, 1.0 - probability),
@@ -66,13 +66,13 @@ def first_decisions(decisions: pd.DataFrame, question: HoldoutQuestion) -> tuple
 def with_outcomes(customers: pd.DataFrame, outcomes: pd.DataFrame, question: HoldoutQuestion) -> pd.DataFrame:
     """Adds whether the window is closed, whether the goal was reached within it, and what that was worth."""
     table = customers.assign(is_closed=customers["first_decided_at"] + question.window <= question.as_of)
-    reached = outcomes.loc[
+    typed = outcomes.astype({"customer_key": "int64", "value": "float64"})  # an empty table has no types of its own
+    reached = typed.loc[
         (outcomes["outcome"] == "converted")
         & (outcomes["goal"] == question.goal)
         & (outcomes["received_at"] < question.as_of),
         ["customer_key", "occurred_at", "value"],
     ].merge(table[["customer_key", "first_decided_at"]], on="customer_key")
-    reached["value"] = reached["value"].astype("float64")  # of an empty table it is not one yet
     since = reached["occurred_at"] - reached["first_decided_at"]
     within = reached[(since >= timedelta(0)) & (since < question.window)]
     by_customer = within.groupby("customer_key")["value"].agg(["size", "sum"])

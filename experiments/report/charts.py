@@ -25,7 +25,7 @@ PALETTE = (
 INK, MUTED, RULE = "#1d1b26", "#5d5a6b", "#d9d6ce"
 FONT = "system-ui, 'Noto Sans', 'Noto Sans Devanagari', 'Noto Sans Thai', sans-serif"
 WIDTH = 400
-_LETTER_WIDTH, _PLOT_WIDTH = 9.5, 270
+_LETTER_WIDTH, _PLOT_WIDTH = 9.5, 265
 _SPARK_WIDTH, _SPARK_HEIGHT = 120, 32
 
 
@@ -58,7 +58,8 @@ def bar_chart(bars: Sequence[Bar], *, alt: str, row_height: int = 46) -> Markup:
     ]  # fmt: skip
     base = altair.Chart(altair.Data(values=rows)).encode(
         y=altair.Y("label:N", sort=None, title=None, scale=altair.Scale(paddingInner=0.35, paddingOuter=0.1),
-                   axis=altair.Axis(domain=False, ticks=False, labelFontSize=15, labelLimit=150, labelPadding=8)),
+                   axis=altair.Axis(domain=False, ticks=False, labelFontSize=15, labelLimit=150, labelPadding=8,
+                                    minExtent=124)),  # browsers set Devanagari wider than it is measured here
     )  # fmt: skip
     room = 1 - min(0.6, max(len(bar.text) for bar in bars) * _LETTER_WIDTH / _PLOT_WIDTH)  # the words need the rest
     across = altair.Scale(domain=[0, longest / room], nice=False)
@@ -158,7 +159,7 @@ def _spread(n: int, *, most: int = 5) -> list[int]:
     return sorted({round(k * (n - 1) / (most - 1)) for k in range(most)})
 
 
-def _svg(chart: Any, *, height: int, alt: str, width: int = WIDTH) -> Markup:  # noqa: ANN401 - altair is untyped
+def _svg(chart: Any, *, height: int, alt: str, width: int = WIDTH) -> Markup:
     import vl_convert
 
     spec = (

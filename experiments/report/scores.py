@@ -165,7 +165,7 @@ class ScoresReader:
             [str(day.scores), segment],
         ).fetchall()
 
-    def _one(self, query: str, arguments: list[Any]) -> Any:  # noqa: ANN401 - whatever the query's one cell is
+    def _one(self, query: str, arguments: list[Any]) -> Any:
         return self._connection.execute(query, arguments).fetchall()[0][0]
 
 

@@ -144,5 +144,5 @@ class Words:
         return f"+{text}" if value > 0 else text
 
     @staticmethod
-    def _signed_minus(text: Any) -> str:  # noqa: ANN401 - Babel is untyped
+    def _signed_minus(text: Any) -> str:
         return str(text).replace("-", MINUS)
