@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+
 from features.brand import Brand, load_brand
 from features.contract import EVENT_SCHEMA
 from features.event_log import LOG_SCHEMA

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from features.brand import Brand
 from features.derive import DAY_US, MISSING_INSTANT, derive, stage_of
 from features.schema import FeatureSchema, feature_schema

@@ -9,13 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from features.aggregation import Sources, aggregate
 from features.brand import Brand
 from features.lake import Lake
 from features.schema import FeatureSchema, feature_schema
 from features.workspace import Workspace
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 EVENTS = ("Product Viewed", "Product Added", "Page Viewed", "Ad Clicked", "Message Opened", "Message Clicked")
@@ -105,9 +106,7 @@ def test_an_event_at_or_after_as_of_or_received_after_it_changes_no_feature(
 
 @given(history=histories)
 @settings(max_examples=12)
-def test_everyone_at_many_instants_equals_each_customer_alone_at_one(
-    rows: Rows, history: list[dict[str, Any]]
-) -> None:
+def test_everyone_at_many_instants_equals_each_customer_alone_at_one(rows: Rows, history: list[dict[str, Any]]) -> None:
     instants = [NOON - timedelta(days=14), NOON - timedelta(days=7), NOON]
     together = rows(history, instants)
     alone = [[row for key in (1, 2, 3) for row in rows(history, [at], (key,))[0]] for at in instants]

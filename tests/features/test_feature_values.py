@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+
 from features.aggregation import Sources, aggregate
 from features.brand import Brand, load_brand
 from features.contract import EVENT_SCHEMA
@@ -18,9 +19,7 @@ Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def row_of(
-    starter: tuple[Workspace, Brand], events_table: Callable[..., Any], noon: datetime
-) -> Callable[..., Row]:
+def row_of(starter: tuple[Workspace, Brand], events_table: Callable[..., Any], noon: datetime) -> Callable[..., Row]:
     """The row of customer 1 on 2024-06-01 at noon."""
     workspace, brand = starter
     schema = feature_schema(brand, workspace)
@@ -126,7 +125,10 @@ def test_a_withdrawn_purpose_withdraws_its_traits(row_of: Callable[..., Row], an
 
 
 def test_a_correction_counts_from_the_instant_at_which_it_was_known(
-    a_workspace: Callable[..., Workspace], an_order: Callable[..., Row], events_table: Callable[..., Any], noon: datetime
+    a_workspace: Callable[..., Workspace],
+    an_order: Callable[..., Row],
+    events_table: Callable[..., Any],
+    noon: datetime,
 ) -> None:
     first = an_order(1, days_ago=20, total=10.0, order_id="o")
     corrected_at = noon - timedelta(days=10)

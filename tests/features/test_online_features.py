@@ -1,0 +1,225 @@
+"""The online row of a customer: the same as the offline one, with its age, or why it is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from features.aggregation import Sources, aggregate
+from features.brand import load_brand
+from features.contract import EVENT_SCHEMA
+from features.database import connect
+from features.event_log import EventLog
+from features.explain import explain_customer
+from features.history import OpenWorkspace
+from features.identity import IdentityTable
+from features.lake import Lake
+from features.online import OnlineFeatures
+from features.packing import CustomerState, Missing, matrices
+from features.snapshots import build_snapshot, build_snapshots, event_log_table, snapshot_path
+from features.store_cli import features as features_cli
+from features.workspace import Workspace
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+
+N_CUSTOMERS = 12
+
+
+@pytest.fixture(scope="module")
+def shop(
+    a_workspace: Callable[..., Workspace], an_event: Callable[..., Any], an_order: Callable[..., Any]
+) -> Workspace:
+    """Two years of twelve customers in the lake."""
+    random = np.random.default_rng(3)
+    events = []
+    for customer in range(1, N_CUSTOMERS + 1):
+        for days_ago in random.uniform(0.5, 730, size=25):
+            kind = random.choice(["order", "Product Viewed", "Message Sent", "Question Answered"])
+            if kind == "order":
+                line = {"product_id": "p", "category": str(random.choice(["x", "y"])), "quantity": 1.0, "price": 9.5}
+                events.append(an_order(customer, days_ago=days_ago, total=9.5, products=[line]))
+            elif kind == "Question Answered":
+                answer = str(random.choice(["acne", "dryness"]))
+                events.append(an_event(customer, kind, days_ago=days_ago, trait="skin_need", answer=answer))
+            else:
+                events.append(an_event(customer, str(kind), days_ago=days_ago, action_id="a", campaign="c"))
+    workspace = a_workspace(events)
+    connection = connect(workspace.database)
+    IdentityTable(connection).keys_for([f"shop-{n}" for n in range(1, N_CUSTOMERS + 1)])
+    connection.close()
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def online(shop: Workspace, noon: datetime) -> Iterator[OnlineFeatures]:
+    opened = OnlineFeatures.open(shop)
+    opened.materialize(noon)
+    yield opened
+    opened.close()
+
+
+def as_read(state: CustomerState) -> tuple[Any, ...]:
+    return state.vector.tobytes(), state.instants.tolist(), state.declared, state.consents, state.locale
+
+
+def test_every_online_row_equals_the_offline_row(online: OnlineFeatures, noon: datetime) -> None:
+    table = pq.read_table(snapshot_path(online.workspace, noon))
+    vector, instants = matrices(table, online.schema)
+    states = online.read_many(table["customer_key"].to_pylist())
+    assert len(states) == N_CUSTOMERS
+    for row, state in enumerate(states):
+        assert isinstance(state, CustomerState)
+        np.testing.assert_array_equal(state.vector, vector[row])
+        np.testing.assert_array_equal(state.instants, instants[row])
+        assert state.as_of == noon
+        said = table["declared"][row].as_py()
+        assert state.declared == (json.loads(said) if said else {})
+
+
+def test_an_unknown_customer_is_missing_with_a_reason(online: OnlineFeatures) -> None:
+    assert online.read(999_999) == Missing("unknown_customer")
+
+
+def test_two_years_imported_and_one_live_event_give_the_offline_row(
+    online: OnlineFeatures, an_order: Callable[..., Any], noon: datetime
+) -> None:
+    before = online.read(3)
+    live = an_order(3, days_ago=-0.5, total=77.0)
+    [seq] = online.log.append([live])
+    later = noon + timedelta(days=1)
+    online.refresh([3], now=later)
+    state = online.read(3)
+    assert isinstance(before, CustomerState)
+    assert isinstance(state, CustomerState)
+    n_orders = online.schema.numeric.index("n_orders")
+    assert state.vector[n_orders] == before.vector[n_orders] + 1
+    assert (state.log_seq, state.as_of) == (seq, later)
+    everyone = aggregate(
+        Sources(Lake(online.workspace.lake), log=event_log_table(online.workspace)),
+        [later],
+        brand=online.brand,
+        schema=online.schema,
+    )
+    table = next(iter(everyone))
+    vector, instants = matrices(table.slice(table["customer_key"].to_pylist().index(3), 1), online.schema)
+    np.testing.assert_array_equal(state.vector, vector[0])
+    np.testing.assert_array_equal(state.instants, instants[0])
+
+
+def test_a_row_behind_the_log_is_recomputed_before_it_is_read(
+    online: OnlineFeatures, an_event: Callable[..., Any]
+) -> None:
+    now = datetime.now(UTC)
+    [seq] = online.log.append([an_event(5, "Product Viewed", occurred_at=now)])
+    state = online.read_current(5)
+    assert isinstance(state, CustomerState)
+    assert state.log_seq == seq == online.log.newest_of(5)
+    assert state.as_of > now
+
+
+def test_materialize_adds_what_came_after_its_instant(
+    online: OnlineFeatures, an_event: Callable[..., Any], noon: datetime
+) -> None:
+    [seq] = online.log.append([an_event(7, "Product Viewed", occurred_at=noon + timedelta(hours=1))])
+    online.materialize(noon)
+    state = online.read(7)
+    assert isinstance(state, CustomerState)
+    assert state.log_seq == seq
+
+
+def test_the_same_event_is_logged_once(online: OnlineFeatures, an_event: Callable[..., Any]) -> None:
+    event = an_event(9, "Page Viewed")
+    first, second = online.log.append([event]), online.log.append([event])
+    assert first[0] is not None
+    assert second == [None]
+
+
+def test_a_log_inside_a_transaction_stands_or_falls_with_it(shop: Workspace, an_event: Callable[..., Any]) -> None:
+    connection = connect(shop.database)
+    log = EventLog(connection)
+    before = log.since(0).num_rows
+    connection.execute("BEGIN IMMEDIATE")
+    log.append([an_event(9, "Page Viewed")])
+    connection.rollback()
+    assert log.since(0).num_rows == before
+    connection.close()
+
+
+def test_a_snapshot_is_made_anew_when_the_lake_has_changed(
+    a_workspace: Callable[..., Workspace],
+    an_order: Callable[..., Any],
+    events_table: Callable[..., Any],
+    noon: datetime,
+) -> None:
+    workspace = a_workspace([an_order(1)])
+    path = build_snapshot(workspace, noon)
+    written = path.stat().st_mtime_ns
+    assert build_snapshot(workspace, noon).stat().st_mtime_ns == written
+    with Lake(workspace.lake).writer() as writer:
+        writer.write(events_table([an_order(2)], EVENT_SCHEMA))
+    assert pq.read_table(build_snapshot(workspace, noon))["customer_key"].to_pylist() == [1, 2]
+
+
+def test_feast_joins_as_of_and_loses_no_row(shop: Workspace, online: OnlineFeatures, noon: datetime) -> None:
+    brand = load_brand(shop)
+    opened = OpenWorkspace(shop, brand, online.schema)
+    instants = [noon - timedelta(days=14), noon - timedelta(days=7), noon]
+    paths = build_snapshots(shop, instants)
+    random = np.random.default_rng(11)
+    asked = noon - pd.to_timedelta(random.uniform(-5, 20, size=60), unit="D").round("us")
+    entities = pd.DataFrame({"customer_key": random.integers(1, N_CUSTOMERS + 3, size=60), "event_timestamp": asked})
+    entities.loc[:2, "event_timestamp"] = instants  # exactly at a snapshot
+    entities["event_timestamp"] = entities["event_timestamp"].dt.as_unit("us")
+    joined = opened.feast_frame(entities, store=online._store)
+    snapshots = pd.concat([pq.read_table(path).to_pandas() for path in paths])
+    snapshots = snapshots[[column for column in snapshots.columns if column != "created_timestamp"]]
+    snapshots["event_timestamp"] = snapshots["event_timestamp"].dt.tz_localize("UTC").dt.as_unit("us")
+    expected = pd.merge_asof(
+        entities.sort_values("event_timestamp"),
+        snapshots.sort_values("event_timestamp"),
+        on="event_timestamp",
+        by="customer_key",
+    )
+    order = ["customer_key", "event_timestamp"]
+    joined = joined.sort_values(order, ignore_index=True)
+    expected = expected.sort_values(order, ignore_index=True)
+    assert len(joined) == len(entities)
+    for name in (*online.schema.numeric, "declared", "top_category"):
+        pd.testing.assert_series_equal(
+            joined[name], expected[name], check_dtype=False, check_names=False, obj=name, check_exact=True
+        )
+
+
+def test_the_packed_and_the_readable_values_of_a_customer_are_equal(
+    online: OnlineFeatures, shop: Workspace, noon: datetime
+) -> None:
+    explained = explain_customer(shop, "shop-2", now=noon)
+    told = {row.name: row.value for row in explained.rows}
+    table = pq.read_table(snapshot_path(shop, noon))
+    row = table.slice(table["customer_key"].to_pylist().index(explained.customer_key), 1).to_pylist()[0]
+    for name in online.schema.numeric:
+        assert told.get(name) == row[name], name
+
+
+def test_the_verbs(shop: Workspace, online: OnlineFeatures, noon: datetime) -> None:
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(features_cli, [*arguments, "--workspace", str(shop.root)], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return str(result.stdout)
+
+    built = json.loads(run("build", "--as-of", noon.isoformat(), "--history-weeks", "2", "--json"))
+    assert [entry["as_of"] for entry in built] == ["2024-05-25T12:00:00+00:00", "2024-06-01T12:00:00+00:00"]
+    assert json.loads(run("materialize", "--as-of", noon.isoformat(), "--json"))["n_customers"] == N_CUSTOMERS
+    assert json.loads(run("show", "shop-1", "--json"))["customer"] == "shop-1"
+    assert "n_orders" in run("show", "shop-1")
+    checks = json.loads(run("check", "sets_bought", "--as-of", noon.isoformat(), "--json"))
+    assert {check["status"] for check in checks} <= {"PASS", "WARN"}
+    assert "online row = offline row" in checks[-1]["name"]
