@@ -29,16 +29,11 @@ class Style:
 
     def money(self, amount: float | int | Decimal | str) -> str:
         """An amount in the brand's currency, without decimals where it is whole: ₹1,00,000."""
-        value = Decimal(str(amount))
-        is_whole = value == value.to_integral_value()
-        pattern, digits = _money_pattern(self.locale, is_whole), not is_whole
-        symbol = _narrow_symbol(self.currency, self.locale)
-        written = pattern.apply(value, _babel(self.locale), currency=self.currency, currency_digits=digits)
-        return str(written).replace(get_currency_symbol(self.currency, _babel(self.locale)), symbol)
+        return _money(str(amount), self.currency, self.locale)
 
     def number(self, value: float | int | Decimal) -> str:
         """A number with the locale's groups and decimal sign, three decimals at most."""
-        return str(format_decimal(value, locale=_babel(self.locale)))
+        return _number(str(value), self.locale)
 
     def date(self, instant: dt.date | dt.datetime | str | int, width: str = "long") -> str:
         """The day of an instant in the brand's time zone; naive datetimes are UTC, integers are its microseconds.
@@ -47,10 +42,7 @@ class Style:
             instant: a date, a datetime, an ISO 8601 text or microseconds since 1970.
             width: short, medium, long or full.
         """
-        day = self._day(instant)
-        if self.calendar != "buddhist":
-            return str(format_date(day, width, _babel(self.locale)))
-        return str(format_date(day, _buddhist_pattern(self.locale, width, day.year), _babel(self.locale)))
+        return _date(self._day(instant), width, self.calendar, self.locale)
 
     def _day(self, instant: dt.date | dt.datetime | str | int) -> dt.date:
         if isinstance(instant, str):
@@ -75,6 +67,26 @@ def is_formattable(locale: str) -> bool:
 @lru_cache(maxsize=256)
 def _babel(locale: str) -> Locale:
     return Locale.parse(locale, sep="-")
+
+
+@lru_cache(maxsize=4096)  # a catalogue's amounts are few
+def _money(amount: str, currency: str, locale: str) -> str:
+    value = Decimal(amount)
+    is_whole = value == value.to_integral_value()
+    pattern = _money_pattern(locale, is_whole)
+    written = str(pattern.apply(value, _babel(locale), currency=currency, currency_digits=not is_whole))
+    return written.replace(get_currency_symbol(currency, _babel(locale)), _narrow_symbol(currency, locale))
+
+
+@lru_cache(maxsize=4096)
+def _number(value: str, locale: str) -> str:
+    return str(format_decimal(Decimal(value), locale=_babel(locale)))
+
+
+@lru_cache(maxsize=4096)
+def _date(day: dt.date, width: str, calendar: str, locale: str) -> str:
+    pattern = width if calendar != "buddhist" else _buddhist_pattern(locale, width, day.year)
+    return str(format_date(day, pattern, _babel(locale)))
 
 
 @lru_cache(maxsize=256)

@@ -28,7 +28,7 @@ BRAND = Brand.model_validate_json(
 )
 
 
-def an_action(renderings: dict[str, dict[str, Any]], **more: Any) -> Action:  # noqa: ANN401
+def an_action(renderings: dict[str, dict[str, Any]], **more: Any) -> Action:
     whole = {
         "id": "a",
         "kind": "message",
@@ -177,6 +177,11 @@ def test_no_rendering_in_any_fallback_locale_is_told() -> None:
 )
 def test_texts_cannot_reach_out_of_their_sandbox(text: str) -> None:
     assert unsaid(an_action({"en": {"body": text}}, **NAMED), x=[1]).startswith("template_error")
+
+
+def test_a_value_cannot_move_texts_into_one_another() -> None:
+    action = an_action({"en": {"hook": "{{ x }}", "body": "{{ x }}"}}, **NAMED)
+    assert unsaid(action, x="a\x1eb").startswith("template_error")
 
 
 def test_values_are_not_templates() -> None:
