@@ -29,7 +29,8 @@ def read_catalogue(workspace: Workspace, brand: Brand) -> tuple[Catalogue | None
         faults += _action_faults(file, at, action)
         faults += expression_faults(file, at, action, brand=brand, variables=variables)
         faults += text_faults(file, at, action, brand=brand, variables=variables)
-    faults += _placement_faults(file, brand, {action.id: action for action in sound.values()})
+    brand_file = read_yaml(workspace.brand_file)
+    faults += _placement_faults(file, brand_file, brand, actions={action.id: action for action in sound.values()})
     return catalogue, in_order([*file.faults, *faults])
 
 
@@ -102,13 +103,16 @@ def _action_faults(file: YamlFile, at: Location, action: Action) -> Iterator[Fau
         )
 
 
-def _placement_faults(file: YamlFile, brand: Brand, actions: dict[str, Action]) -> Iterator[Fault]:
+def _placement_faults(
+    file: YamlFile, brand_file: YamlFile, brand: Brand, *, actions: dict[str, Action]
+) -> Iterator[Fault]:
     ids = [str(file.value_at((*at, "id"))) for at in items_at(file, ("actions",))]
     places = dict(zip(ids, items_at(file, ("actions",)), strict=True))
     for name, placement in brand.placements.items():
         for role, action_id in (("baseline", placement.baseline), ("fallback", placement.fallback)):
             if action_id not in ids:
-                where = f"brand.yaml: placements.{name}.{role}"
+                line = brand_file.line(("placements", name, role))
+                where = f"brand.yaml, line {line}: placements.{name}.{role}"
                 rule = "It is the id of an action of the catalogue."
                 yield Fault(
                     where, f"names '{action_id}', which does not exist.", rule, None, closest_name(action_id, ids)

@@ -202,8 +202,9 @@ def test_a_baseline_that_the_brand_sends_first_needs_a_template(workspace: Works
 
 def test_a_fallback_that_does_not_exist_is_told_with_the_placement(workspace: Workspace) -> None:
     faults = faults_of(workspace, ACTION.replace("id: chat_help", "id: chat_halp"))
+    line = 1 + workspace.brand_file.read_text("utf-8").splitlines().index("    fallback: chat_help")
     assert [(fault.where, fault.closest) for fault in faults] == [
-        ("brand.yaml: placements.chat_reply.fallback", "chat_halp")
+        (f"brand.yaml, line {line}: placements.chat_reply.fallback", "chat_halp")
     ]
 
 
