@@ -135,10 +135,10 @@ def analyse_workspace(
 
 
 def read_ledger(database: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Decisions and outcomes with the columns that the analysis needs."""
+    """Every decision and every conversion, with the columns that the analysis needs."""
     return (
         read_decisions(database, columns=DECISION_COLUMNS),
-        read_outcomes(database, columns=OUTCOME_COLUMNS),
+        read_outcomes(database, columns=OUTCOME_COLUMNS, outcome="converted"),
     )
 
 

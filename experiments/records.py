@@ -70,29 +70,86 @@ def read_decisions(database: Path, *, columns: Sequence[str] = ()) -> pd.DataFra
     return _read(database, "decisions", columns=columns, instants=("decided_at",))
 
 
-def read_outcomes(database: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Every outcome, one row each, `occurred_at` and `received_at` as UTC timestamps."""
-    return _read(database, "outcomes", columns=columns, instants=("occurred_at", "received_at"))
+def read_outcomes(database: Path, *, columns: Sequence[str] = (), outcome: str | None = None) -> pd.DataFrame:
+    """Every outcome, one row each, `occurred_at` and `received_at` as UTC timestamps.
+
+    Args:
+        database: the workspace's database; reading creates neither it nor its tables.
+        columns: only these; every column where none is named.
+        outcome: only this kind of outcome; every kind where none is named.
+    """
+    instants = ("occurred_at", "received_at")
+    return _read(database, "outcomes", columns=columns, instants=instants, outcome=outcome)
 
 
-def _read(database: Path, table: str, *, columns: Sequence[str], instants: Sequence[str]) -> pd.DataFrame:
-    wanted = ", ".join(columns) or "*"
-    query = f"SELECT {wanted} FROM {table}"
-    with closing(sqlite3.connect(database if _has_table(database, table) else ":memory:")) as connection:
-        if table not in _tables(connection):
+_ACTION_RESULTS = """
+WITH reached AS (
+    SELECT decision_id,
+           max(outcome IN ('clicked', 'replied')) AS engaged,
+           max(outcome IN ('refused', 'unsubscribed')) AS refused,
+           max(outcome = 'failed') AS failed,
+           max(outcome = 'converted') AS converted,
+           sum(CASE WHEN outcome = 'converted' THEN value END) AS value
+    FROM outcomes WHERE decision_id IS NOT NULL GROUP BY decision_id
+)
+SELECT d.action_id,
+       count(*) AS n_decisions,
+       coalesce(sum(r.engaged), 0) AS n_engaged,
+       coalesce(sum(r.refused), 0) AS n_refused,
+       coalesce(sum(r.failed), 0) AS n_failed,
+       coalesce(sum(r.converted), 0) AS n_converted,
+       coalesce(sum(r.value), 0.0) AS value
+FROM decisions d LEFT JOIN reached r USING (decision_id)
+WHERE d.arm = 'personalised'
+GROUP BY d.action_id ORDER BY n_decisions DESC, d.action_id
+"""
+
+_DECISION_TOTALS = """
+SELECT arm, count(*) AS n_decisions, count(DISTINCT customer_key) AS n_customers, min(decided_at) AS first_at,
+       max(decided_at) AS last_at, count(fallback_reason) AS n_fallback
+FROM decisions GROUP BY arm
+"""
+
+
+def read_action_results(database: Path) -> pd.DataFrame:
+    """One row an action that personalised customers got: how often, and how many of those decisions had each outcome.
+
+    Columns: action_id, n_decisions, n_engaged (clicked or replied), n_refused (refused or unsubscribed), n_failed,
+    n_converted, value. Decisions of held-out customers are not in it: nobody chose their action for them.
+    """
+    return _query(database, _ACTION_RESULTS, instants=())
+
+
+def read_decision_totals(database: Path) -> pd.DataFrame:
+    """One row an arm: n_decisions, n_customers, first_at, last_at, n_fallback."""
+    return _query(database, _DECISION_TOTALS, instants=("first_at", "last_at"))
+
+
+def _read(
+    database: Path, table: str, *, columns: Sequence[str], instants: Sequence[str], outcome: str | None = None
+) -> pd.DataFrame:
+    only, arguments = ("", ()) if outcome is None else (" WHERE outcome = ?", (outcome,))
+    query = f"SELECT {', '.join(columns) or '*'} FROM {table}{only}"
+    return _query(database, query, instants=instants, arguments=arguments)
+
+
+def _query(database: Path, query: str, *, instants: Sequence[str], arguments: tuple[str, ...] = ()) -> pd.DataFrame:
+    with closing(sqlite3.connect(database if _has_tables(database) else ":memory:")) as connection:
+        if not _is_ledger(connection):
             connection.executescript(SCHEMA)
-        frame = pd.read_sql_query(query, connection)
+        frame = pd.read_sql_query(query, connection, params=arguments)
     for column in set(instants) & set(frame.columns):
         frame[column] = pd.to_datetime(frame[column].astype("int64"), unit="us", utc=True)
     return frame
 
 
-def _has_table(database: Path, table: str) -> bool:
+def _has_tables(database: Path) -> bool:
     if not database.is_file():
         return False
     with closing(sqlite3.connect(database)) as connection:
-        return table in _tables(connection)
+        return _is_ledger(connection)
 
 
-def _tables(connection: sqlite3.Connection) -> set[str]:
-    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+def _is_ledger(connection: sqlite3.Connection) -> bool:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return {"decisions", "outcomes"} <= tables
