@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.faults import CallersMistake
-from training.labels import label, label_window, require_closed
+from training.labels import label, label_window, read_orders, require_closed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from features.workspace import Workspace
 
 FloatMatrix = NDArray[np.float32]
+
+CELLS_WORTH_A_SECOND_THREAD = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,9 @@ class WorkspaceSource:
         self._history = open_workspace(workspace.root)
         self._eligible = eligible
         self._snapshots: dict[datetime, Snapshot] = {}
-        self._happened: dict[tuple[datetime, int], NDArray[np.int64]] = {}
         first, self.known_until = _span(self._history.span(), as_of)
-        self.first = self._first_order() or first
+        self._orders = read_orders(workspace, event=self.brand.events.order, known_until=self.known_until)
+        self.first = self._orders.first_at or first  # what was told before any order shows nothing of buying
 
     def prepare(self, as_ofs: Sequence[datetime]) -> None:
         """Reads the snapshots that will be asked for; missing ones are made in one pass over the lake."""
@@ -132,11 +134,9 @@ class WorkspaceSource:
 
     def happened(self, as_of: datetime, horizon_days: int) -> NDArray[np.int64]:
         """Keys of customers who ordered inside `[as_of, as_of + horizon)`; the window must be closed."""
-        if (as_of, horizon_days) not in self._happened:
-            require_closed(label_window(as_of, horizon_days), known_until=self.known_until)
-            orders = self._history.orders_within(as_of, horizon_days=horizon_days)
-            self._happened[as_of, horizon_days] = orders["customer_key"].to_numpy(dtype=np.int64)
-        return self._happened[as_of, horizon_days]
+        window = label_window(as_of, horizon_days)
+        require_closed(window, known_until=self.known_until)
+        return self._orders.customers_within(window)
 
     def fingerprint(self) -> str:
         """The lake's manifest, and how much of it is known."""
@@ -149,16 +149,13 @@ class WorkspaceSource:
         X = np.ascontiguousarray(frame[list(self.inputs)].to_numpy(dtype=np.float32, na_value=np.nan))
         self._snapshots[as_of] = Snapshot(as_of, frame["customer_key"].to_numpy(dtype=np.int64), X)
 
-    def _first_order(self) -> datetime | None:
-        """Labels begin with the first order: what customers had told before it shows nothing of buying."""
-        import duckdb
 
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone='UTC'; SET threads=2")
-            self._lake.register(connection, as_of=self.known_until)
-            query = "SELECT min(occurred_at) FROM events WHERE event = ?"
-            found = connection.execute(query, [self.brand.events.order]).fetchone()
-        return found[0].replace(tzinfo=UTC) if found and found[0] else None
+def training_threads(X: NDArray[np.float32] | NDArray[np.float64]) -> int:
+    """How many threads LightGBM trains on: on little data a second one costs more than it brings.
+
+    The trees are the same either way. Measured on two busy cores, 20,000 × 120: 1.6 s on one thread, 4.2 s on two.
+    """
+    return 1 if X.size < CELLS_WORTH_A_SECOND_THREAD else 2
 
 
 def rows_of(source: Source, as_ofs: Sequence[datetime], *, horizon_days: int) -> Rows:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.faults import CallersMistake
+
+if TYPE_CHECKING:
+    from features.workspace import Workspace
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,6 +68,63 @@ def require_closed(window: Window, *, known_until: datetime) -> None:
         f"Asked for a {days}-day label as of {window.start:%Y-%m-%d}, but events end on {known_until:%Y-%m-%d}. "
         f"The window closes on {window.end:%Y-%m-%d}; use an as_of of {newest:%Y-%m-%d} or earlier, or wait."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Every order known by an instant: whose, and when; by rising time.
+
+    Two events with one order id are one order, at the time of the one that was known first, as everywhere in features.
+
+    Attributes:
+        customer_keys: shape `(n,)`.
+        at_us: shape `(n,)`, microseconds since the epoch, UTC.
+    """
+
+    customer_keys: NDArray[np.int64]
+    at_us: NDArray[np.int64]
+
+    def customers_within(self, window: Window) -> NDArray[np.int64]:
+        """Keys, rising, of customers with an order in the window."""
+        start, end = np.searchsorted(self.at_us, [_us(window.start), _us(window.end)], side="left")
+        return np.unique(self.customer_keys[start:end])
+
+    @property
+    def first_at(self) -> datetime | None:
+        """When the first was made; None where there is none."""
+        return EPOCH + timedelta(microseconds=int(self.at_us[0])) if len(self.at_us) else None
+
+
+def read_orders(workspace: Workspace, *, event: str, known_until: datetime) -> Orders:
+    """The orders in the lake and in the event log that had happened, and were known, before an instant."""
+    import duckdb
+
+    from features.lake import Lake
+    from features.snapshots import event_log_table
+
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone='UTC'; SET threads=2; SET memory_limit='3GB'")
+        Lake(workspace.lake).register(connection, as_of=known_until)
+        connection.register("log_events", event_log_table(workspace))
+        found = connection.execute(ORDERS, {"event": event, "until": known_until.replace(tzinfo=None)}).fetchnumpy()
+    return Orders(np.asarray(found["customer_key"], dtype=np.int64), np.asarray(found["at_us"], dtype=np.int64))
+
+
+ORDERS = """
+    WITH known AS (
+        SELECT customer_key, event_id, order_id, occurred_at, received_at FROM events WHERE event = $event
+        UNION ALL
+        SELECT customer_key, event_id, order_id, occurred_at, received_at FROM log_events
+        WHERE event = $event AND occurred_at < $until AND received_at < $until
+          AND event_id NOT IN (SELECT event_id FROM events)
+    )
+    SELECT customer_key, epoch_us(min({'known_at': greatest(occurred_at, received_at), 'at': occurred_at}).at) AS at_us
+    FROM known GROUP BY customer_key, coalesce(order_id, event_id) ORDER BY at_us, customer_key
+"""
+
+
+def _us(instant: datetime) -> int:
+    return (instant - EPOCH) // timedelta(microseconds=1)
 
 
 def label(customer_keys: NDArray[np.int64], *, happened: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from training.artifact import NEXT_PURCHASE
 from training.calibration import KINDS, Calibration, FloatArray, fit_calibration
-from training.dataset import Rows, Source, rows_of
+from training.dataset import Rows, Source, rows_of, training_threads
 from training.evaluation import Quality, log_losses, quality
 from training.labels import label_window
 from training.split import Split, TooLittleData, gate_cutoff, split_for
@@ -41,7 +41,7 @@ class Recipe:
     n_cutoffs: int = 4
     calibration: str = "platt"
 
-    def parameters(self, seed: int) -> dict[str, Any]:
+    def parameters(self, *, seed: int, threads: int) -> dict[str, Any]:
         """LightGBM's, such that the same seed and data give the same bytes."""
         return {
             "objective": "binary",
@@ -55,7 +55,7 @@ class Recipe:
             "seed": seed,
             "deterministic": True,
             "force_row_wise": True,
-            "num_threads": 2,
+            "num_threads": threads,
             "verbose": -1,
         }
 
@@ -250,7 +250,9 @@ def _boost(rows: Rows, *, recipe: Recipe, seed: int, source: Source) -> lightgbm
         params={"verbose": -1},
         free_raw_data=True,
     )
-    return lightgbm.train(recipe.parameters(seed), data, num_boost_round=recipe.rounds)
+    return lightgbm.train(
+        recipe.parameters(seed=seed, threads=training_threads(rows.X)), data, num_boost_round=recipe.rounds
+    )
 
 
 def _describe(

@@ -125,5 +125,5 @@ def _axis(values: NDArray[np.float32], *, input_name: str, code: int | None, wei
 def _level(values: NDArray[np.float32], code: int | None, absent: float) -> FloatArray:
     known = values.astype(np.float64)
     if code is not None:
-        return (known == code).astype(np.float64)
+        return np.asarray(known == code, dtype=np.float64)
     return np.asarray(np.where(np.isnan(known), absent, np.sign(known) * np.log1p(np.abs(np.nan_to_num(known)))))

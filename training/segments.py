@@ -137,8 +137,8 @@ def _snapshot(source: Source, weeks_ago: int) -> Snapshot:
     if as_of <= source.first:
         ready = source.first + timedelta(days=WEEK * 2 + 1)
         raise TooLittleData(
-            f"Asked for segments as of {source.known_until:%Y-%m-%d}, but events begin on {source.first:%Y-%m-%d}. They "
-            f"need two weeks of history, one to learn from and one to calibrate on: wait until {ready:%Y-%m-%d}."
+            f"Asked for segments as of {source.known_until:%Y-%m-%d}, but events begin on {source.first:%Y-%m-%d}. "
+            f"They need two weeks of history, one to learn from and one to calibrate on: wait until {ready:%Y-%m-%d}."
         )
     snapshot = source.snapshot(as_of)
     if len(snapshot.customer_keys) < FEWEST_CUSTOMERS:

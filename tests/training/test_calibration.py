@@ -23,7 +23,7 @@ def an_overconfident_model(n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
 def test_after_calibration_the_mean_is_what_happened(kind: str) -> None:
     score, y = an_overconfident_model()
     calibrated = fit_calibration(score, y, kind=kind).apply(score)
-    assert calibrated.mean() == pytest.approx(y.mean(), abs=0.002)
+    assert calibrated.mean() == pytest.approx(y.mean(), abs=0.005)
 
 
 @pytest.mark.parametrize("kind", ["platt", "isotonic"])
