@@ -38,7 +38,7 @@ def evaluate_distinct(
         raise mapped.invalid([mapped.file.fault((*at, "cel"), error.problem, error.rule, error.closest)]) from error
     used = sorted(expression.names)
     distinct = connection.execute(f"SELECT DISTINCT {', '.join(map(identifier, used)) or '1'} FROM plain_input")
-    reader = distinct.fetch_record_batch(_BATCH)
+    reader = distinct.to_arrow_reader(_BATCH)
     batches = []
     for batch in reader:
         results = []

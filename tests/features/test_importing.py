@@ -1,0 +1,412 @@
+"""From a shop's rows to events: what a mapping can say, and how every row is accounted for."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from features.faults import CallersMistake, InvalidFile
+from tests.features.import_world import World, a_world
+
+THREE_ORDERS = "customer,at,order,total\nana,2024-01-01 10:00:00,1,10\nbo,2024-01-02 10:00:00,2,20\nana,2024-01-03 10:00:00,3,30\n"
+LINES = """
+types: {quantity: number, price: number}
+customer: customer
+time: {column: at, zone: UTC}
+events:
+  - event: Order Completed
+    where: NOT starts_with("order", 'C')
+    group_by: [order]
+    order_id: order
+    product: {product_id: sku, quantity: quantity, price: price}
+  - event: Order Refunded
+    where: starts_with("order", 'C')
+    group_by: [order]
+    order_id: order
+    product: {product_id: sku, quantity: quantity, price: price}
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return a_world(tmp_path)
+
+
+def test_rows_become_events_of_customers_with_keys(world: World) -> None:
+    report = world.run(world.file("orders.csv", THREE_ORDERS))
+    assert (report.n_read, report.n_used, report.n_new, report.n_customers) == (3, 3, 3, 2)
+    assert world.events("event_id, customer_key, order_id, total, currency") == [
+        ("Order Completed:1", 1, "1", 10.0, "EUR"),
+        ("Order Completed:2", 2, "2", 20.0, "EUR"),
+        ("Order Completed:3", 1, "3", 30.0, "EUR"),
+    ]
+
+
+def test_without_received_at_an_event_was_known_when_it_happened(world: World) -> None:
+    world.run(world.file("orders.csv", THREE_ORDERS))
+    assert world.events("bool_and(received_at = occurred_at AND backfilled)", order="1") == [(True,)]
+
+
+def test_received_at_can_be_named(world: World) -> None:
+    file = world.file("orders.csv", "customer,at,order,total,loaded\nana,2024-01-01,1,10,2024-01-05\n")
+    mapping = "received_at: {column: loaded, zone: UTC}\n" + _orders()
+    world.run(file, mapping=mapping)
+    assert world.events("received_at, backfilled") == [(datetime(2024, 1, 5), False)]  # noqa: DTZ001
+    assert world.events(as_of=datetime(2024, 1, 3, tzinfo=UTC)) == []
+
+
+def test_the_same_import_twice_changes_nothing(world: World) -> None:
+    file = world.file("orders.csv", THREE_ORDERS)
+    world.run(file)
+    before = world.lake.manifest_path.read_bytes()
+    report = world.run(file)
+    assert (report.n_new, report.n_unchanged, report.n_corrected) == (0, 3, 0)
+    assert world.lake.manifest_path.read_bytes() == before
+
+
+def test_a_correction_is_seen_from_when_it_became_known(world: World) -> None:
+    world.run(world.file("orders.csv", THREE_ORDERS))
+    known_at = datetime(2024, 6, 1, 12, 0, 0, 123457, tzinfo=UTC)
+    report = world.run(world.file("again.csv", THREE_ORDERS.replace("2,20", "2,25")), now=known_at)
+    assert (report.n_new, report.n_unchanged, report.n_corrected) == (0, 2, 1)
+    query = {"columns": "sum(total)", "order": "1"}
+    assert world.events(**query, as_of=known_at) == [(10.0 + 20.0 + 30.0,)]  # type: ignore[arg-type]
+    assert world.events(**query, as_of=known_at + timedelta(microseconds=1)) == [(10.0 + 25.0 + 30.0,)]  # type: ignore[arg-type]
+    assert world.events(**query) == [(10.0 + 25.0 + 30.0,)]  # type: ignore[arg-type]
+
+
+def test_a_correction_may_move_an_event_to_another_customer_and_month(world: World) -> None:
+    world.run(world.file("orders.csv", THREE_ORDERS))
+    moved = THREE_ORDERS.replace("bo,2024-01-02", "cy,2024-03-02")
+    known_at = datetime(2024, 6, 1, tzinfo=UTC)
+    assert world.run(world.file("again.csv", moved), now=known_at).n_corrected == 1
+    assert world.events("customer_key, month(occurred_at)")[1] == (3, 3)
+    assert world.events("customer_key, month(occurred_at)", as_of=known_at)[1] == (2, 1)
+    assert world.lake.n_events() == 3
+
+
+def test_a_correction_can_be_taken_back(world: World) -> None:
+    for number, total in enumerate(("20", "25", "20")):
+        changed = THREE_ORDERS.replace("2,20", f"2,{total}")
+        world.run(world.file(f"{number}.csv", changed), now=datetime(2024, 6, 1 + number, tzinfo=UTC))
+    seen = [
+        world.events("total", as_of=datetime(2024, 6, day, 12, tzinfo=UTC))[1][0] for day in (1, 2, 3)
+    ]
+    assert seen == [20.0, 25.0, 20.0]
+
+
+def test_a_key_said_twice_in_one_import_counts_once_as_it_came_last(world: World) -> None:
+    file = world.file("orders.csv", THREE_ORDERS + "ana,2024-01-03 10:00:00,3,33\n")
+    report = world.run(file)
+    assert (report.n_used, report.n_new, report.n_repeated) == (4, 3, 1)
+    assert world.events("total")[2] == (33.0,)
+    assert world.run(file).n_unchanged == 3
+
+
+def test_without_a_key_true_duplicates_stay_and_a_repeat_adds_none(world: World) -> None:
+    mapping = _orders().replace("    key: order\n", "").replace("    order_id: order\n", "")
+    content = "customer,at,total\nana,2024-01-01,5\nana,2024-01-01,5\nana,2024-01-02,5\n"
+    assert world.run(world.file("a.csv", content), mapping=mapping).n_new == 3
+    longer = content + "ana,2024-01-01,5\n"
+    report = world.run(world.file("longer.csv", longer), mapping=mapping)
+    assert (report.n_new, report.n_unchanged) == (1, 3)
+
+
+def test_lines_become_one_order_at_the_time_of_the_earliest(world: World) -> None:
+    rows = [
+        "ana,2024-01-01 10:05:00,7,soap,2,3.5",
+        "ana,2024-01-01 10:00:00,7,oil,1,10",
+        "ana,2024-01-02 09:00:00,C7,oil,-1,10",
+    ]
+    world.run(world.file("lines.csv", "customer,at,order,sku,quantity,price\n" + "\n".join(rows)), mapping=LINES)
+    order, refund = world.events("event, order_id, occurred_at, total, products")
+    assert order[:4] == ("Order Completed", "7", datetime(2024, 1, 1, 10), 2 * 3.5 + 1 * 10)  # noqa: DTZ001
+    assert [(p["product_id"], p["quantity"], p["price"]) for p in order[4]] == [("oil", 1.0, 10.0), ("soap", 2.0, 3.5)]  # type: ignore[attr-defined]
+    assert refund[0] == "Order Refunded"
+    assert refund[3] == 10.0
+    assert [p["quantity"] for p in refund[4]] == [1.0]  # type: ignore[attr-defined]
+
+
+def test_the_order_of_lines_in_a_file_is_no_correction(world: World) -> None:
+    rows = [f"ana,2024-01-01 10:0{n}:00,7,sku{n % 3},1,0.{n}" for n in range(1, 8)]
+    head = "customer,at,order,sku,quantity,price\n"
+    world.run(world.file("a.csv", head + "\n".join(rows)), mapping=LINES)
+    report = world.run(world.file("b.csv", head + "\n".join(reversed(rows))), mapping=LINES)
+    assert (report.n_unchanged, report.n_corrected) == (1, 0)
+
+
+def test_lines_of_one_order_with_two_customers_are_refused(world: World) -> None:
+    rows = "customer,at,order,sku,quantity,price\nana,2024-01-01,7,a,1,1\nbo,2024-01-01,7,b,1,1\n"
+    assert world.run(world.file("a.csv", rows), mapping=LINES).quarantined == {"several_customers_in_group": 2}
+
+
+def test_every_bad_row_is_in_quarantine_with_its_reason_and_as_it_was(world: World) -> None:
+    rows = [
+        ",2024-01-01,1,1",
+        "ana,yesterday,2,1",
+        "ana,,3,1",
+        "ana,2024-01-01,4,-1",
+        "ana,2024-01-01,5,much",
+        "ana,2024-01-01,,6",
+        "ana,2199-01-01,7,1",
+        "ana,1969-12-31,8,1",
+        "ana,2024-01-01,9,1",
+        "ana,2024-01-01,10",
+        "ana,2024-01-01,11,1,extra",
+        "ana,2024-01-01,12,inf",
+    ]
+    report = world.run(world.file("orders.csv", "customer,at,order,total\n" + "\n".join(rows) + "\n"))
+    assert report.n_read == 12
+    assert report.n_used == 1
+    assert report.quarantined == {
+        "unparsable_total": 2, "negative_price": 1, "no_customer": 1, "no_key": 1, "no_time": 1, "time_before_1970": 1,
+        "time_in_the_future": 1, "too_few_columns": 1, "too_many_columns": 1, "unparsable_time": 1,
+    }  # fmt: skip
+    kept = {reason: original for reason, _, original in world.quarantine()}
+    assert json.loads(str(kept["unparsable_time"])) == {"customer": "ana", "at": "yesterday", "order": "2", "total": "1"}
+    assert kept["too_many_columns"] == "ana,2024-01-01,11,1,extra"
+    assert len(world.quarantine()) == 11
+
+
+def test_importing_bad_rows_again_does_not_double_the_quarantine(world: World) -> None:
+    file = world.file("orders.csv", "customer,at,order,total\n,2024-01-01,1,1\n")
+    world.run(file)
+    world.run(file)
+    assert len(world.quarantine()) == 1
+
+
+def test_left_out_is_what_no_condition_takes(world: World) -> None:
+    mapping = _orders() + "    where: total > 15\n" + "types: {total: number}\nwhere: customer <> 'bo'\n"
+    report = world.run(world.file("orders.csv", THREE_ORDERS + "ana,2024-01-01,4,x\n"), mapping=mapping)
+    assert (report.n_used, report.n_left_out, report.quarantined) == (1, 2, {"unparsable_total": 1})
+
+
+def test_declared_traits_become_answers_and_missing_ones_nothing(world: World) -> None:
+    mapping = """
+rename: {"Member Id": member}
+customer: member
+time: {column: since, format: "%Y%m%d", zone: UTC}
+events:
+  - event: identify
+    key: member
+    traits:
+      income: {column: income, missing: [0, n/a]}
+      birthday: birthday
+      skin_need: {column: skin, map: {D: dryness, A: acne}}
+      interests: {column: likes, split: ";"}
+"""
+    rows = "Member Id,since,income,birthday,skin,likes\nana,20240101,1000.0,1990-02-03,D,skincare; makeup\nbo,20240102,0,,X,\n"
+    report = world.run(world.file("profile.csv", rows), mapping=mapping)
+    assert report.n_used == 2
+    assert world.events("trait, answer, channel", order="trait") == [
+        ("birthday", "1990-02-03", "import"),
+        ("income", "1000", "import"),
+        ("interests", '["skincare","makeup"]', "import"),
+        ("skin_need", "dryness", "import"),
+    ]
+
+
+def test_answers_that_are_no_answers_are_refused(world: World) -> None:
+    mapping = """
+customer: c
+time: {column: at, zone: UTC}
+events:
+  - event: Question Answered
+    key: [c, trait]
+    trait: trait
+    answer: answer
+"""
+    rows = [
+        ("income", "a lot"), ("skin_need", "itchy"), ("interests", '["skincare","cars"]'), ("colour", "red"),
+        ("birthday", "soon"), ("note", "my secret"), ("skin_need", "acne"),
+    ]  # fmt: skip
+    lines = [json.dumps({"c": f"c{n}", "at": "2024-01-01", "trait": t, "answer": a}) for n, (t, a) in enumerate(rows)]
+    report = world.run(world.file("answers.jsonl", "\n".join(lines)), mapping=mapping)
+    assert report.n_used == 1
+    assert set(report.quarantined) == {
+        "unparsable_income", "unknown_choice_skin_need", "unknown_choice_interests", "unknown_trait",
+        "unparsable_birthday", "free_text_note",
+    }  # fmt: skip
+    assert "my secret" not in json.dumps(world.quarantine())
+
+
+def test_one_row_yields_traits_a_message_and_an_outcome(world: World) -> None:
+    mapping = """
+customer: id
+time: {column: sent, zone: UTC}
+types: {spend: number}
+events:
+  - event: identify
+    key: id
+    traits: {income: income}
+  - event: Message Sent
+    key: id
+    campaign: {value: spring}
+    action_id: {column: arm, map: {mail: spring_mail}, otherwise: nothing}
+    action_probability: {sql: "CASE WHEN arm = 'mail' THEN 0.8 ELSE 0.2 END"}
+  - event: Outcome Measured
+    key: id
+    time: {column: measured, zone: UTC}
+    campaign: {value: spring}
+    outcome: {value: spend}
+    value: spend
+    window_days: 14
+"""
+    rows = "id,sent,measured,income,arm,spend\nana,2024-01-01,2024-01-15,5,mail,7.5\nbo,2024-01-01,2024-01-15,,none,0\n"
+    world.run(world.file("campaign.csv", rows), mapping=mapping)
+    columns = "event, customer_key, action_id, action_probability, value, window_days"
+    assert world.events(columns, order="event, customer_key") == [
+        ("Message Sent", 1, "spring_mail", 0.8, None, None),
+        ("Message Sent", 2, "nothing", 0.2, None, None),
+        ("Outcome Measured", 1, None, None, 7.5, 14.0),
+        ("Outcome Measured", 2, None, None, 0.0, 14.0),
+        ("Question Answered", 1, None, None, None, None),
+    ]
+
+
+def test_a_row_with_one_bad_part_becomes_nothing_at_all(world: World) -> None:
+    mapping = _orders() + "  - event: Paid\n    key: order\n    value: paid\n"
+    rows = "customer,at,order,total,paid\nana,2024-01-01,1,5,5\nbo,2024-01-01,2,5,?\n"
+    report = world.run(world.file("orders.csv", rows), mapping=mapping)
+    assert report.quarantined == {"unparsable_value": 1}
+    assert world.events("event") == [("Order Completed",), ("Paid",)]
+
+
+def test_a_second_file_is_joined(world: World) -> None:
+    mapping = LINES.replace("product: {product_id: sku,", "product: {product_id: sku, category: products_kind,")
+    mapping += "tables: {products: {file: products.csv, on: {sku: id}}}\n"
+    world.file("products.csv", "id,kind\noil,hair\nsoap,skin\n")
+    rows = "customer,at,order,sku,quantity,price\nana,2024-01-01,7,oil,1,1\nana,2024-01-01,7,unheard of,1,1\n"
+    world.run(world.file("lines.csv", rows), mapping=mapping)
+    assert [p["category"] for p in world.events("products")[0][0]] == ["hair", None]  # type: ignore[attr-defined]
+
+
+def test_a_joined_file_that_would_multiply_rows_is_refused(world: World) -> None:
+    mapping = LINES + "tables: {products: {file: products.csv, on: {sku: id}}}\n"
+    world.file("products.csv", "id,kind\noil,hair\noil,skin\n")
+    rows = world.file("lines.csv", "customer,at,order,sku,quantity,price\nana,2024-01-01,7,oil,1,1\n")
+    with pytest.raises(CallersMistake, match="2 rows for oil"):
+        world.run(rows, mapping=mapping)
+
+
+def test_a_query_makes_the_rows_that_a_file_leaves_unsaid(world: World) -> None:
+    mapping = """
+tables: {people: {file: people.csv}}
+query: |
+  SELECT who, 'mail' AS action FROM file
+  UNION ALL SELECT id, 'nothing' FROM people WHERE id NOT IN (SELECT who FROM file)
+customer: who
+time: {value: "2024-01-01T00:00:00Z"}
+events:
+  - {event: Message Sent, key: who, action_id: action}
+"""
+    world.file("people.csv", "id\nana\nbo\ncy\n")
+    report = world.run(world.file("sent.csv", "who\nbo\n"), mapping=mapping)
+    assert (report.n_read, report.n_rows, report.n_used) == (1, 3, 3)
+    assert sorted(str(row[0]) for row in world.events("action_id")) == ["mail", "nothing", "nothing"]
+
+
+def test_constants_and_cel_and_properties(world: World) -> None:
+    mapping = """
+types: {total: number}
+constants: {source: till}
+customer: customer
+time: {column: at, zone: UTC}
+events:
+  - event: Order Completed
+    key: order
+    total: total
+    channel: source
+    campaign: {cel: "total > 15.0 ? 'big' : 'small'"}
+    properties: {shop: source, cents: {sql: "CAST(total * 100 AS BIGINT)"}}
+"""
+    world.run(world.file("orders.csv", THREE_ORDERS), mapping=mapping)
+    assert world.events("campaign, channel, properties")[:2] == [
+        ("small", "till", '{"shop":"till","cents":1000}'),
+        ("big", "till", '{"shop":"till","cents":2000}'),
+    ]
+
+
+def test_another_currency_is_refused_by_row_and_by_mapping(world: World) -> None:
+    rows = world.file("orders.csv", "customer,at,order,total,money\nana,2024-01-01,1,5,EUR\nbo,2024-01-01,2,5,XXX\n")
+    assert world.run(rows, mapping=_orders() + "currency: money\n").quarantined == {"unknown_currency": 1}
+    with pytest.raises(InvalidFile, match="brand's currency, EUR"):
+        world.run(rows, mapping=_orders() + "currency: {value: USD}\n")
+
+
+@pytest.mark.parametrize(
+    ("spec", "written", "utc"),
+    [
+        ("{column: at, unit: seconds}", "1704103200", "2024-01-01 10:00:00"),
+        ("{column: at, unit: milliseconds}", "1704103200500", "2024-01-01 10:00:00.500000"),
+        ("{column: at, unit: hours, epoch: '2024-01-01T00:00:00+01:00'}", "11", "2024-01-01 10:00:00"),
+        ("{column: at, zone: Asia/Kolkata}", "2024-01-01 10:00:00", "2024-01-01 04:30:00"),
+        ("{column: at, zone: Asia/Kolkata}", "2024-01-01T10:00:00Z", "2024-01-01 10:00:00"),
+        ("{column: at, zone: UTC}", "2024-01-01T10:00:00+05:30", "2024-01-01 04:30:00"),
+        ("{column: at, zone: UTC, format: '%d/%m/%Y %H:%M'}", "13/01/2024 10:00", "2024-01-13 10:00:00"),
+        ("{column: at, zone: UTC, format: ['%d/%m/%Y', '%Y%m%d']}", "20240113", "2024-01-13 00:00:00"),
+        ("{column: at, zone: UTC}", "2024-01-01", "2024-01-01 00:00:00"),
+        # The clock in London goes from 02:00 back to 01:00 on 2023-10-29: of two half past ones the later is meant.
+        ("{column: at, zone: Europe/London}", "2023-10-29 00:30:00", "2023-10-28 23:30:00"),
+        ("{column: at, zone: Europe/London}", "2023-10-29 01:30:00", "2023-10-29 01:30:00"),
+        # It goes from 01:00 forward to 02:00 on 2024-03-31: half past one is read by the offset before the gap.
+        ("{column: at, zone: Europe/London}", "2024-03-31 01:30:00", "2024-03-31 01:30:00"),
+        ("{column: at, zone: Europe/London}", "2024-03-31 02:30:00", "2024-03-31 01:30:00"),
+    ],
+)
+def test_times_are_understood_and_become_utc(world: World, spec: str, written: str, utc: str) -> None:
+    mapping = _orders().replace("{column: at, zone: UTC}", spec)
+    world.run(world.file("orders.csv", f"customer,at,order,total\nana,{written},1,5\n"), mapping=mapping)
+    assert str(world.events("occurred_at")[0][0]) == utc
+
+
+def test_a_number_without_a_unit_is_no_time(world: World) -> None:
+    mapping = _orders() + "types: {at: integer}\n"
+    with pytest.raises(InvalidFile, match="'at' is a number"):
+        world.run(world.file("orders.csv", THREE_ORDERS.replace("2024-01-01 10:00:00", "5")), mapping=mapping)
+
+
+def test_every_fault_of_a_mapping_is_told_at_once_with_its_line(world: World) -> None:
+    mapping = """customer: customer
+time: {column: at, zone: Europe/Londn}
+where: count(*) OVER () > 1
+colour: red
+events:
+  - event: identify
+    traits: {incom: x, note: x}
+  - event: Order Completed
+    total: {sql: "1; DROP TABLE x", column: total}
+"""
+    with pytest.raises(InvalidFile) as raised:
+        world.run(world.file("orders.csv", THREE_ORDERS), mapping=mapping)
+    told = str(raised.value)
+    assert "line 4: colour" in told
+    mapping = mapping.replace("colour: red\n", "")
+    with pytest.raises(InvalidFile) as raised:
+        world.run(world.file("orders.csv", THREE_ORDERS), mapping=mapping)
+    told = str(raised.value)
+    for part in ("line 2: time.zone", "'Europe/London'", "window", "Closest: 'income'", "free text", "column and sql"):
+        assert part in told
+
+
+def test_columns_that_are_not_there_are_told_with_the_closest(world: World) -> None:
+    mapping = _orders().replace("total: total", "total: totl").replace("customer: customer", "customer: custmer")
+    with pytest.raises(InvalidFile) as raised:
+        world.run(world.file("orders.csv", THREE_ORDERS), mapping=mapping)
+    assert "Closest: 'total'" in str(raised.value)
+    assert "Closest: 'customer'" in str(raised.value)
+
+
+def test_text_used_as_a_number_says_what_to_do(world: World) -> None:
+    mapping = _orders().replace("total: total", "total: {sql: total * 2}")
+    with pytest.raises(InvalidFile, match="under 'types'"):
+        world.run(world.file("orders.csv", THREE_ORDERS), mapping=mapping)
+
+
+def _orders() -> str:
+    from tests.features.import_world import ORDERS
+
+    return ORDERS
