@@ -13,6 +13,7 @@ from serving.problems import TOO_LARGE, problem, unexplained
 
 REQUEST_ID = "request_id"
 _SANE_ID = re.compile(rb"^[A-Za-z0-9_.:-]{1,128}$")
+DRAINED_LIMITS = 20
 _CLOSE = {"connection": "close"}
 _log = logging.getLogger("rapport.serving")
 
@@ -50,11 +51,13 @@ class Guard:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
+                await _drain(message, receive, at_most=DRAINED_LIMITS * self._limit)
                 raise HTTPException(413, too_large, headers=_CLOSE)  # the app's handler makes it a problem
             return message
 
         too_large = f"A request may hold {self._limit} bytes. Send less, or in several requests."
         if length > self._limit:
+            await _drain({"more_body": True}, receive, at_most=DRAINED_LIMITS * self._limit)
             response = problem(413, title=TOO_LARGE, detail=too_large, request_id=request_id, headers=_CLOSE)
             await response(scope, receive, send_with_id)
             return
@@ -64,6 +67,14 @@ class Guard:
             _log.exception("request %s failed", request_id)
             if not has_started:
                 await unexplained(request_id)(scope, receive, send_with_id)
+
+
+async def _drain(message: Message, receive: Receive, *, at_most: int) -> None:
+    """Takes the rest of a body: a client that is still sending would never read why it was refused."""
+    drained = 0
+    while message.get("more_body", False) and drained <= at_most:
+        message = await receive()
+        drained += len(message.get("body", b""))
 
 
 def _headers(scope: Scope) -> tuple[str, int]:

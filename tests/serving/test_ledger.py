@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from experiments.assignment import Assignment
+from experiments.records import HOLDOUT, PERSONALISED, read_decisions, read_outcomes
+from features.brand import Placement, Policy
+from serving.decide import Availability, Decision, Scores, Situation, decide
+from serving.ledger import Ledger
+from serving.ledger_rows import DecisionRow, KeptAnswer, fold_mature, read_counts, write_decision, write_decisions
+from serving.outcome_rows import OutcomeRow, Recorded, UnknownDecisions, write_outcomes
+from serving.values import EstimatedRate, Valuation
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger(tmp_path / "rapport.db")
+    yield ledger
+    ledger.close()
+
+
+def a_decision(
+    decision_id: str = "d-1", *, customer_key: int = 1, at: datetime = NOON, arm: str = PERSONALISED
+) -> Decision:
+    return decide(
+        Situation(decision_id, customer_key, at, "reply", "customer", "web", None),
+        placement=Placement(initiated_by="customer", channels=("web",), baseline="tip", fallback="tip"),
+        assignment=Assignment(arm, 0.9),
+        scores=Scores(stage="awareness", segment="s1"),
+        available=Availability(
+            (Valuation("tip", 1.0, EstimatedRate(0.1, n_decided=0.0, n_converted=0, prior=0.1)),),
+            (),
+            frozenset({"tip"}),
+        ),
+        policy=Policy(name="greedy"),
+        draw=0.5,
+        versions={},
+    )
+
+
+def an_outcome(outcome: str = "converted", *, at: datetime = NOON, **changes: object) -> OutcomeRow:
+    values = {
+        "outcome_id": "o-1",
+        "decision_id": "d-1",
+        "customer_key": None,
+        "outcome": outcome,
+        "goal": None,
+        "value": None,
+        "occurred_at": at,
+        "received_at": at,
+    }
+    return OutcomeRow(**(values | changes))  # type: ignore[arg-type]
+
+
+def report(ledger: Ledger, *rows: OutcomeRow) -> list[Recorded]:
+    return ledger.write(
+        partial(write_outcomes, rows=rows, attribution=WEEK, goals_of={"tip": "order"}, default_goal="order")
+    )
+
+
+def counts(ledger: Ledger, *, at: datetime) -> list[tuple[str, float, int]]:
+    found = ledger.write(partial(read_counts, at=at, window=WEEK))
+    return [(count.action_id, count.n_decided, count.n_converted) for count in found]
+
+
+def test_a_decision_is_on_disk_when_writing_it_returns(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), "en")))
+    (row,) = read_decisions(tmp_path / "rapport.db").to_dict("records")
+    assert (row["decision_id"], row["action_id"], row["action_probability"]) == ("d-1", "tip", 1.0)
+    assert (row["segment"], row["stage"], row["locale_used"]) == ("s1", "awareness", "en")
+    assert row["decided_at"] == NOON
+
+
+def test_many_threads_are_all_written_once(ledger: Ledger, tmp_path: Path) -> None:
+    rows = [DecisionRow(a_decision(f"d-{n}"), None) for n in range(60)]
+    threads = [threading.Thread(target=ledger.write, args=(partial(write_decision, row=row),)) for row in rows]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(read_decisions(tmp_path / "rapport.db")["decision_id"]) == sorted(f"d-{n}" for n in range(60))
+
+
+def test_one_bad_piece_of_work_does_not_take_its_group_with_it(ledger: Ledger, tmp_path: Path) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    def hold(_: sqlite3.Connection) -> None:
+        started.set()
+        release.wait()
+
+    def fail(_: sqlite3.Connection) -> None:
+        raise LookupError("not here")
+
+    failures: list[str] = []
+
+    def failing() -> None:
+        try:
+            ledger.write(fail)
+        except LookupError as fault:
+            failures.append(str(fault))
+
+    work = partial(write_decision, row=DecisionRow(a_decision(), None))
+    threads = [threading.Thread(target=ledger.write, args=(hold,)), threading.Thread(target=failing)]
+    threads.append(threading.Thread(target=ledger.write, args=(work,)))
+    threads[0].start()
+    started.wait()
+    for thread in threads[1:]:
+        thread.start()
+    release.set()
+    for thread in threads:
+        thread.join()
+    assert failures == ["not here"]
+    assert len(read_decisions(tmp_path / "rapport.db")) == 1
+
+
+def test_the_same_decision_id_is_written_once_and_gives_back_what_was_answered(ledger: Ledger, tmp_path: Path) -> None:
+    row = DecisionRow(a_decision(), None, KeptAnswer("question", "answer"))
+    assert ledger.write(partial(write_decision, row=row)) is None
+    assert ledger.write(partial(write_decision, row=row)) == KeptAnswer("question", "answer")
+    assert len(read_decisions(tmp_path / "rapport.db")) == 1
+
+
+def test_an_outcome_is_written_once_however_often_it_is_sent(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    assert [one.status for one in report(ledger, an_outcome())] == ["recorded"]
+    assert [one.status for one in report(ledger, an_outcome())] == ["duplicate"]
+    assert len(read_outcomes(tmp_path / "rapport.db")) == 1
+    assert counts(ledger, at=NOON + 2 * WEEK) == [("tip", 1.0, 1)]
+
+
+def test_a_second_conversion_after_one_decision_is_kept_but_is_one_success(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    report(ledger, an_outcome(), an_outcome(outcome_id="o-2"))
+    assert len(read_outcomes(tmp_path / "rapport.db")) == 2
+    assert counts(ledger, at=NOON + 2 * WEEK) == [("tip", 1.0, 1)]
+
+
+def test_a_conversion_to_another_goal_is_no_success_of_the_action(ledger: Ledger) -> None:
+    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    report(ledger, an_outcome(goal="join"))
+    assert counts(ledger, at=NOON + 2 * WEEK) == [("tip", 1.0, 0)]
+
+
+def test_a_message_that_failed_was_never_an_attempt(ledger: Ledger) -> None:
+    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    report(ledger, an_outcome("failed"))
+    assert counts(ledger, at=NOON + 2 * WEEK) == [("tip", 0.0, 0)]
+
+
+def test_a_held_out_customer_moves_no_counter(ledger: Ledger) -> None:
+    ledger.write(partial(write_decision, row=DecisionRow(a_decision(arm=HOLDOUT), None)))
+    report(ledger, an_outcome())
+    assert counts(ledger, at=NOON + 2 * WEEK) == []
+
+
+def test_an_outcome_that_names_only_the_customer_joins_their_newest_decision_in_the_window(ledger: Ledger) -> None:
+    for name, days in (("d-old", 10), ("d-1", 5), ("d-2", 2)):
+        row = DecisionRow(a_decision(name, at=NOON - timedelta(days=days)), None)
+        ledger.write(partial(write_decision, row=row))
+    (joined,) = report(ledger, an_outcome(decision_id=None, customer_key=1))
+    assert (joined.decision_id, joined.joined_by) == ("d-2", "attribution_window")
+    (alone,) = report(ledger, an_outcome(outcome_id="o-2", decision_id=None, customer_key=1, at=NOON + 3 * WEEK))
+    assert (alone.decision_id, alone.joined_by) == (None, "none")
+
+
+def test_an_outcome_before_every_decision_joins_none(ledger: Ledger) -> None:
+    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    (alone,) = report(ledger, an_outcome(decision_id=None, customer_key=1, at=NOON - timedelta(hours=1)))
+    assert alone.joined_by == "none"
+
+
+def test_one_unknown_decision_keeps_the_whole_report_out(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    with pytest.raises(UnknownDecisions) as unknown:
+        report(ledger, an_outcome(), an_outcome(outcome_id="o-2", decision_id="d-9"))
+    assert unknown.value.positions == (1,)
+    assert read_outcomes(tmp_path / "rapport.db").empty
+
+
+def test_a_decision_counts_as_far_as_its_attribution_window_has_passed(ledger: Ledger) -> None:
+    rows = [DecisionRow(a_decision(f"d-{n}"), None) for n in range(10)]  # at noon: the middle of its day
+    ledger.write(partial(write_decisions, rows=rows))
+    assert counts(ledger, at=NOON) == [("tip", 0.0, 0)]
+    assert counts(ledger, at=NOON + WEEK / 2) == [("tip", 10 * 0.5, 0)]
+    assert counts(ledger, at=NOON + WEEK) == [("tip", 10.0, 0)]
+
+
+def test_folding_mature_days_together_changes_no_count(ledger: Ledger) -> None:
+    rows = [DecisionRow(a_decision(f"d-{n}", at=NOON + timedelta(days=n)), None) for n in range(12)]
+    ledger.write(partial(write_decisions, rows=rows))
+    report(ledger, an_outcome())
+    today = NOON + timedelta(days=12)
+    ((_, before, _),) = counts(ledger, at=today)
+    ledger.write(partial(fold_mature, at=today, window=WEEK))
+    assert counts(ledger, at=today) == [("tip", pytest.approx(before), 1)]
+    n_rows = ledger.write(lambda connection: connection.execute("SELECT count(*) FROM action_statistics").fetchone()[0])
+    assert n_rows == 1 + (12 - 4)
+
+
+def test_batch_and_loop_leave_the_same_ledger(tmp_path: Path) -> None:
+    rows = [DecisionRow(a_decision(f"d-{n}", customer_key=n), None) for n in range(5)]
+    loop, batch = Ledger(tmp_path / "loop.db"), Ledger(tmp_path / "batch.db")
+    for row in rows:
+        loop.write(partial(write_decision, row=row))
+    batch.write(partial(write_decisions, rows=rows))
+    later = NOON + 2 * WEEK
+    assert counts(loop, at=later) == counts(batch, at=later)
+    assert read_decisions(tmp_path / "loop.db").equals(read_decisions(tmp_path / "batch.db"))
+    loop.close()
+    batch.close()
