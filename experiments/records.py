@@ -90,7 +90,9 @@ WITH reached AS (
            max(outcome = 'failed') AS failed,
            max(outcome = 'converted') AS converted,
            sum(CASE WHEN outcome = 'converted' THEN value END) AS value
-    FROM outcomes WHERE decision_id IS NOT NULL GROUP BY decision_id
+    FROM outcomes
+    WHERE decision_id IS NOT NULL AND outcome NOT IN ('sent', 'delivered', 'read')
+    GROUP BY decision_id
 )
 SELECT d.action_id,
        count(*) AS n_decisions,

@@ -8,8 +8,12 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from features.workspace import Workspace
+
+if TYPE_CHECKING:
+    from experiments.report.collect import ReportData
 
 DEFAULT_AUDIENCE_LINK = "audience-{segment}.csv"
 
@@ -41,38 +45,36 @@ def report_html(
     Raises:
         CallersMistake: a locale without words, or a day that was not scored.
     """
+    from experiments.report.collect import collect
+
     if as_of is not None:
-        return _page(workspace, locale, audience_link, compare_from, compare_to, as_of)
-    fingerprint = report_fingerprint(workspace)
-    return _kept_page(workspace, fingerprint, locale, audience_link, compare_from, compare_to)
+        data = collect(workspace, compare_from=compare_from, compare_to=compare_to, as_of=as_of)
+        return _rendered(data, locale, audience_link)
+    return _kept_page(
+        _kept_data(workspace, report_fingerprint(workspace), compare_from, compare_to), locale, audience_link
+    )
+
+
+@lru_cache(maxsize=4)
+def _kept_data(
+    workspace: Workspace, fingerprint: str, compare_from: date | None, compare_to: date | None
+) -> ReportData:
+    """What was collected, as long as the fingerprint stays."""
+    from experiments.report.collect import collect
+
+    return collect(workspace, compare_from=compare_from, compare_to=compare_to)
 
 
 @lru_cache(maxsize=16)
-def _kept_page(
-    workspace: Workspace,
-    fingerprint: str,
-    locale: str | None,
-    audience_link: str,
-    compare_from: date | None,
-    compare_to: date | None,
-) -> str:
-    """The page as long as nothing that it says has changed."""
-    return _page(workspace, locale, audience_link, compare_from, compare_to, None)
+def _kept_page(data: ReportData, locale: str | None, audience_link: str) -> str:
+    """The page of what was collected, once a language."""
+    return _rendered(data, locale, audience_link)
 
 
-def _page(
-    workspace: Workspace,
-    locale: str | None,
-    audience_link: str,
-    compare_from: date | None,
-    compare_to: date | None,
-    as_of: datetime | None,
-) -> str:
-    from experiments.report.collect import collect
+def _rendered(data: ReportData, locale: str | None, audience_link: str) -> str:
     from experiments.report.render import render_page
     from experiments.report.words import page_language
 
-    data = collect(workspace, compare_from=compare_from, compare_to=compare_to, as_of=as_of)
     return render_page(data, language=page_language(locale, data.brand), audience_link=audience_link)
 
 
@@ -93,11 +95,9 @@ def write_report(
 ) -> Path:
     """Writes index.html and every segment's audience into a folder; returns the page's path."""
     from experiments.report.collect import collect
-    from experiments.report.render import render_page
-    from experiments.report.words import page_language
 
     data = collect(workspace, compare_from=compare_from, compare_to=compare_to)
-    html = render_page(data, language=page_language(locale, data.brand), audience_link=DEFAULT_AUDIENCE_LINK)
+    html = _rendered(data, locale, DEFAULT_AUDIENCE_LINK)
     out.mkdir(parents=True, exist_ok=True)
     for segment in data.scored.segments if data.scored else ():
         name = DEFAULT_AUDIENCE_LINK.format(segment=segment.id)

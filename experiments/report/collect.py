@@ -80,7 +80,7 @@ class Decided:
     actions: tuple[ActionResult, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ReportData:
     """What one report shows; `scored` and `decided` are None where there is nothing yet."""
 
