@@ -102,20 +102,18 @@ class Stage:
     def learn(self) -> None:
         """Features as of the history's end, models, and everybody's online row and score."""
         as_of = self.history_end.isoformat()
-        with self.step("Features"):
+        with self.step(f"Features of everybody, as of each of {TRAINING_WEEKS} weeks"), self.aside():
             self.run("features", "build", "--as-of", as_of, "--history-weeks", str(TRAINING_WEEKS))
         with self.step("Models"):
             self.run("train", "all", "--as-of", as_of)
-            for model in ("segments", "next_purchase"):
-                self.run("models", "promote", model)
-        self.refresh(as_of)
+        with self.step("Everybody's online row and score"):
+            self.refresh(as_of)
 
     def refresh(self, as_of: str) -> None:
         """Everybody's online row and score as of that day."""
-        with self.step(f"Online rows and scores as of {as_of}"):
-            self.run("features", "build", "--as-of", as_of)
-            self.run("features", "materialize", "--as-of", as_of)
-            self.run("score", "--as-of", as_of)
+        self.run("features", "build", "--as-of", as_of)
+        self.run("features", "materialize", "--as-of", as_of)
+        self.run("score", "--as-of", as_of)
 
     def run(self, *words: str) -> None:
         """One verb on the demo's workspace."""
@@ -148,6 +146,12 @@ class Stage:
         yield
         now = time.monotonic()
         self.say(f"[dim]{now - start:.1f} s ({now - self.began:.0f} s since the start)[/dim]")
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """What the verbs print here goes to the demo's log."""
+        with (self.folder / "demo.log").open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
+            yield
 
     def say(self, text: str) -> None:
         """Prints one line."""

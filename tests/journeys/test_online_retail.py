@@ -25,8 +25,6 @@ def shop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     shop.run("check")
     shop.run("features", "build", "--as-of", AS_OF, "--history-weeks", "52")
     shop.run("train", "all", "--as-of", AS_OF)
-    for model in ("segments", "next_purchase"):
-        shop.run("models", "promote", model)
     shop.run("features", "materialize", "--as-of", AS_OF)
     shop.run("score", "--as-of", AS_OF)
     return shop

@@ -1,4 +1,4 @@
-"""Declared profiles, an experiment of offers and transactions go in; a message comes out over HTTP."""
+"""Declared profiles, offers sent at random and transactions go in; a message comes out over HTTP."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.journeys.shop import Shop
+from tests.journeys.shop import Shop, script_of
 
 MAPPINGS = REPOSITORY / "docs" / "mappings"
