@@ -61,6 +61,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def clock_from(start: datetime | None) -> Clock:
+    """The wall clock, or one that stands at `start` now and goes on from there: to serve an old export as of its end."""
+    if start is None:
+        return utc_now
+    ahead = start - utc_now()
+    return lambda: utc_now() + ahead
+
+
 def new_ulid(at: datetime) -> str:
     """A new id that sorts by its instant."""
     return str(ULID.from_datetime(at))

@@ -31,7 +31,10 @@ def command(settings: Settings, *, service: str = SERVICE) -> list[str]:
 
 def environment(settings: Settings, workspace: Workspace, inherited: Mapping[str, str]) -> dict[str, str]:
     """The environment of the server and its workers: the workspace, the workers, and nothing sent to anybody."""
-    told = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.model_dump(exclude={"workspace"}).items()}
+    told = {
+        f"{PREFIX}{name.upper()}": str(value)
+        for name, value in settings.model_dump(exclude={"workspace"}, exclude_none=True).items()
+    }
     return {
         **inherited,
         **told,

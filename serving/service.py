@@ -9,7 +9,7 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.workspace import find_workspace
-from serving.engine import Engine
+from serving.engine import Engine, clock_from
 from serving.guard import Guard
 from serving.http import build_app
 from serving.settings import read_settings
@@ -51,7 +51,9 @@ class Rapport:
     def __init__(self) -> None:
         settings = read_settings()
         application.state.guard = Guard(application, body_limit_bytes=settings.body_limit_bytes)
-        self.engine = application.state.engine = Engine(find_workspace(settings.workspace))
+        self.engine = application.state.engine = Engine(
+            find_workspace(settings.workspace), clock=clock_from(settings.clock)
+        )
         self.engine.models.watch(every_seconds=settings.model_check_seconds)
         gc.collect()
         gc.freeze()

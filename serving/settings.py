@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from features.faults import CallersMistake, closest_name
@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     body_limit_bytes: Annotated[int, Field(ge=1_024)] = 512_000
     model_check_seconds: Annotated[float, Field(gt=0)] = 1.0
     graceful_seconds: Annotated[int, Field(ge=1)] = 10
+    clock: AwareDatetime | None = None
 
 
 def read_settings(**arguments: object) -> Settings:
