@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,13 +14,15 @@ from rich.table import Table
 
 from features.faults import CallersMistake
 from features.workspace import Workspace
-from serving.engine import Engine
+from serving.engine import Engine, clock_from
 from serving.problems import wrong_fields
 from serving.refusals import RequestRefused
 from serving.schemas import DecisionRequest
 
 
-def ask(workspace: Workspace, asked: Mapping[str, Any], *, traits: Sequence[str]) -> dict[str, Any]:
+def ask(
+    workspace: Workspace, asked: Mapping[str, Any], *, traits: Sequence[str], at: datetime | None = None
+) -> dict[str, Any]:
     """The answer to a question as the API takes it.
 
     Raises:
@@ -31,7 +34,7 @@ def ask(workspace: Workspace, asked: Mapping[str, Any], *, traits: Sequence[str]
         request = DecisionRequest.model_validate_json(json.dumps(body))
     except ValidationError as error:
         raise RequestRefused(wrong_fields(error, DecisionRequest)) from None
-    with Engine(workspace) as engine:
+    with Engine(workspace, clock=clock_from(at)) as engine:
         return engine.decide(request)
 
 

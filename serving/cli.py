@@ -19,6 +19,9 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Default 127.0.0.1: this machine only.")] = None,
     port: Annotated[int | None, typer.Option(help="Default 3000.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default 2.")] = None,
+    clock: Annotated[
+        str | None, typer.Option(help="Stand at this instant and go on from there: serves an old export as of its end.")
+    ] = None,
 ) -> None:
     """Serves decisions over HTTP until Ctrl-C or SIGTERM."""
     import os
@@ -26,7 +29,7 @@ def serve(
     from serving.launching import command, environment
     from serving.settings import read_settings
 
-    settings = read_settings(workspace=workspace, host=host, port=port, workers=workers)
+    settings = read_settings(workspace=workspace, host=host, port=port, workers=workers, clock=clock)
     found = find_workspace(settings.workspace)
     arguments = command(settings)
     # Replaces this process, so that a signal reaches the server itself.
@@ -44,11 +47,13 @@ def decide(
     ] = None,
     intent: Annotated[str | None, typer.Option(help="What the customer wants, as your bot understood it.")] = None,
     session_open: Annotated[bool, typer.Option(help="A chat session is open: free-form messages are allowed.")] = False,
+    clock: Annotated[str | None, typer.Option(help="Decide as of this instant instead of now.")] = None,
     explain: Annotated[bool, typer.Option(help="Say also what the values rest on.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, as the API answers.")] = False,
 ) -> None:
     """Decides for one customer without a server, writes it to the ledger, and shows it."""
     from serving.asking import ask, print_answer
+    from serving.settings import read_settings
 
     told = ask(
         find_workspace(workspace),
@@ -61,6 +66,7 @@ def decide(
             "explain": explain,
         },
         traits=trait or [],
+        at=read_settings(clock=clock).clock,
     )
     if as_json:
         import json

@@ -62,7 +62,7 @@ def utc_now() -> datetime:
 
 
 def clock_from(start: datetime | None) -> Clock:
-    """The wall clock, or one that stands at `start` now and goes on from there: to serve an old export as of its end."""
+    """The wall clock, or one that stands at `start` now and goes on: to serve an old export as of its end."""
     if start is None:
         return utc_now
     ahead = start - utc_now()
