@@ -159,7 +159,7 @@ def _scored(
             segments=segments,
             stages=in_funnel_order(reader.groups(newest, by="stage", horizon_days=horizon_days)),
             trend_days=tuple(one.day for one in trend_days),
-            segment_movement=reader.movement(before, after, by="segment") if before else None,
+            segment_movement=reader.movement(before, after, by="segment") if before and segments else None,
             stage_movement=reader.movement(before, after, by="stage") if before else None,
             segments_version=reader.version(newest, "segments_version"),
             next_purchase_version=reader.version(newest, "next_purchase_version"),
@@ -176,7 +176,7 @@ def _segments(
 ) -> tuple[Segment, ...]:
     texts = {text["id"]: text for text in newest.segment_texts()}
     trend = reader.trend(trend_days)
-    earlier = reader.groups(before, by="segment", horizon_days=horizon_days) if before else {}
+    earlier = reader.sizes(before) if before else {}
     return tuple(
         Segment(
             id=segment,
@@ -184,7 +184,7 @@ def _segments(
             descriptions=texts.get(segment, {}).get("descriptions", {}),
             numbers=numbers,
             trend=tuple(trend.get(segment, ())),
-            n_before=(earlier[segment].n_customers if segment in earlier else 0) if before else None,
+            n_before=earlier.get(segment, 0) if before else None,
         )
         for segment, numbers in reader.groups(newest, by="segment", horizon_days=horizon_days).items()
     )

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 
 from features.catalogue import STAGES
 from features.workspace import Workspace
 
 TREND_DAYS = 60  # score days in a trend at most, the newest
 USUAL_COMPARISON = timedelta(days=28)
+NOWHERE = "–"
 _DAY = re.compile(r"^day=(\d{4}-\d{2}-\d{2})$")
 
 
@@ -41,13 +43,13 @@ class ScoreDay:
 
 @dataclass(frozen=True, slots=True)
 class GroupNumbers:
-    """The customers of one segment or stage on one day."""
+    """The customers of one segment or stage on one day; None where no model said anything."""
 
     n_customers: int
-    purchase_propensity: float
-    revenue_365d: float
-    total_revenue_365d: float
-    n_orders: float
+    purchase_propensity: float | None
+    revenue_365d: float | None
+    total_revenue_365d: float | None
+    n_orders: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +66,27 @@ class Movement:
 
     @property
     def n_moved(self) -> int:
-        """Customers scored on both days and in another group on the second."""
-        return sum(n for a, row in self.counts.items() for b, n in row.items() if a and b and a != b)
+        """Customers in a group on both days and in another on the second."""
+        return sum(n for n, source, target in self._flows() if source != target)
 
     @property
     def n_both(self) -> int:
-        """Customers scored on both days."""
-        return sum(n for a, row in self.counts.items() for b, n in row.items() if a and b)
+        """Customers in a group on both days."""
+        return sum(n for n, _, _ in self._flows())
 
     @property
     def largest(self) -> tuple[str, str, int] | None:
         """The largest flow between two groups, or None where nobody moved."""
-        flows = [(n, a, b) for a, row in self.counts.items() for b, n in row.items() if a and b and a != b]
-        if not flows:
-            return None
-        n, a, b = max(flows)
-        return a, b, n
+        n, source, target = max((flow for flow in self._flows() if flow[1] != flow[2]), default=(0, "", ""))
+        return (source, target, n) if n else None
+
+    def _flows(self) -> list[tuple[int, str, str]]:
+        return [
+            (n, source, target)
+            for source, row in self.counts.items()
+            for target, n in row.items()
+            if source not in (None, NOWHERE) and target not in (None, NOWHERE)
+        ]
 
 
 def score_days(workspace: Workspace) -> tuple[ScoreDay, ...]:
@@ -112,12 +119,17 @@ class ScoresReader:
 
     def groups(self, day: ScoreDay, *, by: str, horizon_days: int) -> dict[str, GroupNumbers]:
         """The numbers of each `segment` or `stage` on one day, the largest group first."""
+        propensity = self._propensity(day, horizon_days)
         rows = self._connection.execute(
-            f"SELECT {by}, count(*), avg(purchase_propensity_{horizon_days}d), avg(revenue_365d), sum(revenue_365d), "
+            f"SELECT {by}, count(*), avg({propensity}), avg(revenue_365d), sum(revenue_365d), "
             f"avg(n_orders) FROM read_parquet(?) WHERE {by} IS NOT NULL GROUP BY ALL ORDER BY 2 DESC, 1",
             [str(day.scores)],
         ).fetchall()
-        return {row[0]: GroupNumbers(int(row[1]), *(float(x or 0.0) for x in row[2:])) for row in rows}
+        return {row[0]: GroupNumbers(int(row[1]), *row[2:]) for row in rows}
+
+    def sizes(self, day: ScoreDay) -> dict[str, int]:
+        """Customers of each segment on one day."""
+        return {segment: counts[0] for segment, counts in self.trend([day]).items()}
 
     def n_customers(self, day: ScoreDay) -> int:
         """How many customers were scored on that day."""
@@ -148,8 +160,8 @@ class ScoresReader:
     def movement(self, before: ScoreDay, after: ScoreDay, *, by: str) -> Movement:
         """From which segment or stage to which, between two days."""
         rows = self._connection.execute(
-            f"SELECT a.{by}, b.{by}, count(*) FROM read_parquet(?) a FULL JOIN read_parquet(?) b USING (customer_key) "
-            "GROUP BY ALL",
+            f"SELECT {_group('a', by)}, {_group('b', by)}, count(*) FROM read_parquet(?) a "
+            "FULL JOIN read_parquet(?) b ON a.customer_key = b.customer_key GROUP BY ALL",
             [str(before.scores), str(after.scores)],
         ).fetchall()
         counts: dict[str | None, dict[str | None, int]] = {}
@@ -160,13 +172,23 @@ class ScoresReader:
     def members(self, day: ScoreDay, *, segment: str, horizon_days: int) -> list[tuple[Any, ...]]:
         """(customer_key, stage, purchase_propensity, revenue_365d, n_orders, as_of) of a segment, likeliest first."""
         return self._connection.execute(
-            f"SELECT customer_key, stage, purchase_propensity_{horizon_days}d, revenue_365d, n_orders, as_of "
+            f"SELECT customer_key, stage, {self._propensity(day, horizon_days)}, revenue_365d, n_orders, as_of "
             "FROM read_parquet(?) WHERE segment = ? ORDER BY 3 DESC NULLS LAST, 1",
             [str(day.scores), segment],
         ).fetchall()
 
+    def _propensity(self, day: ScoreDay, horizon_days: int) -> str:
+        """The column of that horizon, or NULL where that day was scored for others."""
+        column = f"purchase_propensity_{horizon_days}d"
+        return column if column in pq.read_schema(day.scores).names else "NULL::DOUBLE"
+
     def _one(self, query: str, arguments: list[Any]) -> Any:
         return self._connection.execute(query, arguments).fetchall()[0][0]
+
+
+def _group(table: str, by: str) -> str:
+    """NULL for a customer who was not scored, a dash for one whom no model put anywhere."""
+    return f"CASE WHEN {table}.customer_key IS NOT NULL THEN coalesce({table}.{by}, '{NOWHERE}') END"
 
 
 def in_funnel_order(stages: Mapping[str, GroupNumbers]) -> dict[str, GroupNumbers]:

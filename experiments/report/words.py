@@ -18,6 +18,7 @@ from features.faults import CallersMistake
 
 LANGUAGES = ("en", "hi", "th")
 _BUDDHIST_ERA = 543
+UNKNOWN = "–"
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -79,12 +80,16 @@ class Words:
                 return text
         return texts.get(self.brand.default_locale) or next(iter(texts.values()), default)
 
-    def number(self, value: float, *, digits: int = 0) -> str:
-        """12,345 or 1.25."""
+    def number(self, value: float | None, *, digits: int = 0) -> str:
+        """12,345 or 1.25; a dash where it is unknown, as for shares and money."""
+        if value is None:
+            return UNKNOWN
         return self._signed_minus(format_decimal(round(value, digits), self._pattern(digits), locale=self._locale))
 
-    def percent(self, value: float, *, digits: int | None = None) -> str:
+    def percent(self, value: float | None, *, digits: int | None = None) -> str:
         """A share in per cent, with one decimal where it is below ten per cent."""
+        if value is None:
+            return UNKNOWN
         shown = digits if digits is not None else (1 if abs(value) < 0.0995 and value else 0)
         return self._signed_minus(format_percent(value, self._pattern(shown) + "%", locale=self._locale))
 
@@ -100,8 +105,10 @@ class Words:
         """+120 or −35."""
         return self._plus(value, self.number(value))
 
-    def money(self, value: float) -> str:
+    def money(self, value: float | None) -> str:
         """An amount in the brand's currency, without its small coins from a hundred on."""
+        if value is None:
+            return UNKNOWN
         text: str = format_currency(
             value,
             self.brand.currency,

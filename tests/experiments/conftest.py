@@ -40,10 +40,10 @@ class ReportWorld:
     def score_day(
         self,
         day: date,
-        customers: Iterable[tuple[int, str, str]],
+        customers: Iterable[tuple[int, str | None, str]],
         *,
         names: dict[str, dict[str, str]] | None = None,
-        propensity: Callable[[int], float] = lambda key: 0.2,
+        propensity: Callable[[int], float | None] = lambda key: 0.2,
     ) -> None:
         """Writes lake/scores of one day; customers are (customer_key, segment, stage)."""
         rows = list(customers)
@@ -54,18 +54,18 @@ class ReportWorld:
         columns: dict[str, Any] = {
             "customer_key": pa.array([key for key, _, _ in rows], pa.int64()),
             "as_of": pa.array([as_of] * len(rows), pa.timestamp("us")),
-            "segment": [segment for _, segment, _ in rows],
+            "segment": pa.array([segment for _, segment, _ in rows], pa.string()),
             "stage": [stage for _, _, stage in rows],
-            "purchase_propensity_7d": [x / 2 for x in p],
-            "purchase_propensity_30d": p,
-            "purchase_propensity_90d": [min(1.0, x * 2) for x in p],
+            "purchase_propensity_7d": pa.array([None if x is None else x / 2 for x in p], pa.float64()),
+            "purchase_propensity_30d": pa.array(p, pa.float64()),
+            "purchase_propensity_90d": pa.array([None if x is None else min(1.0, x * 2) for x in p], pa.float64()),
             "revenue_365d": [1000.0 * (key % 5) for key, _, _ in rows],
             "n_orders": pa.array([key % 4 for key, _, _ in rows], pa.int64()),
             "segments_version": ["seg-1"] * len(rows),
             "next_purchase_version": ["np-1"] * len(rows),
         }
         pq.write_table(pa.table(columns), folder / "scores.parquet")
-        ids = sorted({segment for _, segment, _ in rows})
+        ids = sorted({segment for _, segment, _ in rows if segment is not None})
         texts = [
             {
                 "id": one,

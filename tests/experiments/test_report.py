@@ -117,6 +117,30 @@ def test_one_score_day_has_segments_and_no_movement(report_world: ReportWorld) -
     assert "Movement needs two days of scores" in text
 
 
+def test_what_no_model_has_said_is_a_dash_and_not_a_zero(report_world: ReportWorld) -> None:
+    report_world.score_day(AFTER, NOW, names=NAMES, propensity=lambda key: None)
+    text = text_of(report_html(report_world.workspace))
+    assert "likely to buy within 30 days –" in text
+    assert re.search(r"\b0%", text) is None
+
+
+def test_without_a_segments_model_the_funnel_and_its_movement_remain(report_world: ReportWorld) -> None:
+    for day, scores in ((BEFORE, THEN), (AFTER, NOW)):
+        report_world.score_day(day, [(key, None, stage) for key, _, stage in scores])
+    text = text_of(report_html(report_world.workspace))
+    assert "No model has put customers into segments yet" in text
+    assert "From the stage on 1 Mar 2026" in text
+
+
+def test_a_customer_in_no_segment_is_not_a_new_one(report_world: ReportWorld) -> None:
+    report_world.score_day(BEFORE, [(1, None, "awareness"), (2, "s1", "awareness")])
+    report_world.score_day(AFTER, [(1, "s1", "awareness"), (2, "s1", "awareness"), (3, "s1", "awareness")])
+    scored = collect(report_world.workspace).scored
+    assert scored is not None
+    assert scored.segment_movement is not None
+    assert scored.segment_movement.counts == {"–": {"s1": 1}, "s1": {"s1": 1}, None: {"s1": 1}}
+
+
 def test_many_segments_are_all_shown(report_world: ReportWorld) -> None:
     names = {f"s{n}": {"en": f"People number {n}"} for n in range(1, 31)}
     for day in (BEFORE, AFTER):
