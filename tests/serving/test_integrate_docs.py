@@ -1,0 +1,58 @@
+"""The commands of docs/integrate.md run as they stand; only the address is another."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from features.workspace import Workspace
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "integrate.md"
+ADDRESS = "http://127.0.0.1:3000"
+TWENTY = 20
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def run(arguments: list[str], *, text: str | None = None) -> str:
+    done = subprocess.run(arguments, input=text, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_five_calls_go_from_nothing_to_a_decision_and_its_outcome(served_shop: tuple[str, Workspace]) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("There is no curl on this machine.")
+    calls = blocks("bash")
+    assert len(calls) == 5
+    answers = [json.loads(run(["sh"], text=call.replace(ADDRESS, served_shop[0]))) for call in calls]
+    ready, first, told, outcomes, customer = answers
+    assert ready["status"] == "ready"
+    assert first["message"]["locale"] == "hi"
+    assert told["decision_id"] == "chat-0002"
+    assert "curated_set" in {ranked["action_id"] for ranked in told["ranking"]}
+    assert [one["status"] for one in outcomes["outcomes"]] == ["recorded", "recorded"]
+    assert customer["decisions"][0]["decision_id"] == "chat-0002"
+
+
+def test_python_does_it_in_twenty_lines(served_shop: tuple[str, Workspace]) -> None:
+    (program,) = blocks("python")
+    assert len(program.strip().splitlines()) <= TWENTY
+    assert run([sys.executable, "-"], text=program.replace(ADDRESS, served_shop[0])).endswith("recorded\n")
+
+
+def test_node_does_it_in_twenty_lines(served_shop: tuple[str, Workspace]) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("There is no node on this machine.")
+    (program,) = blocks("javascript")
+    assert len(program.strip().splitlines()) <= TWENTY
+    assert run([node, "-"], text=program.replace(ADDRESS, served_shop[0])).endswith("recorded\n")
