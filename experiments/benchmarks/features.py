@@ -51,6 +51,8 @@ INSTANTS = ("Product Viewed", "Product Added", "Message Sent", "Message Clicked"
 def generate(workspace: Workspace, *, n_events: int, n_customers: int) -> None:
     """A year of events in the lake: few very active customers, many quiet ones, visits in bursts."""
     write_starter(workspace.root)
+    for own in workspace.sql_folder.glob("*.sql"):
+        own.unlink()  # nobody else makes the brand's own features
     query = f"""
         WITH drawn AS (
             SELECT range AS n, hash(range) / 18446744073709551615.0 AS u, hash(range + 1) / 18446744073709551615.0 AS w,
