@@ -114,7 +114,7 @@ class Words:
             self.brand.currency,
             locale=self._locale,
             currency_digits=False,
-            format="¤" + self._pattern(0 if abs(value) >= 99.5 else 2),
+            format="¤" + self._pattern(0 if abs(value) >= 99.5 or value == 0 else 2),
         )
         return self._signed_minus(text)
 
