@@ -19,7 +19,7 @@ from features.brand import Brand
 from features.database import connect
 from features.faults import CallersMistake
 from features.identity import IdentityTable
-from features.importing.files import Export, find_exports, fingerprint_of
+from features.importing.files import Export, as_pattern, find_exports, fingerprint_of
 from features.importing.mapping_file import MappingFile
 from features.importing.records import RecordSql
 from features.importing.report import ImportReport
@@ -81,7 +81,8 @@ def run_import(
 
 def _close_doors(connection: duckdb.DuckDBPyConnection, exports: Sequence[Export], writer: LakeWriter) -> None:
     """From here on this connection reads the exports, writes into the staging folder, and reaches nothing else."""
-    paths = ", ".join(quoted(path) for export in exports for path in export.files)
+    files = {name for export in exports for path in export.files for name in (str(path), as_pattern(path))}
+    paths = ", ".join(quoted(name) for name in sorted(files))
     connection.execute("SET preserve_insertion_order = true")
     connection.execute(f"SET allowed_paths = [{paths}]; SET allowed_directories = [{quoted(writer.staging.resolve())}]")
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
