@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
 import sqlite3
@@ -100,7 +101,8 @@ def open_store(workspace: Workspace, brand: Brand, *, schema: FeatureSchema | No
         entity_key_serialization_version=3,
     )
     store = FeatureStore(config=config)
-    _apply(store, workspace=workspace, brand=brand, schema=schema)
+    with _one_at_a_time(workspace.state / "feast.lock"):  # several workers start at once
+        _apply(store, workspace=workspace, brand=brand, schema=schema)
     store.refresh_registry()
     return store
 
@@ -137,6 +139,13 @@ def _apply(store: FeatureStore, *, workspace: Workspace, brand: Brand, schema: F
     with quiet():
         store.apply(objects, objects_to_delete=gone, partial=not gone)
     marker.write_text(wanted, "utf-8")
+
+
+@contextlib.contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

@@ -135,6 +135,15 @@ def test_materialize_adds_what_came_after_its_instant(
     assert state.log_seq == seq
 
 
+def test_a_workspace_without_data_has_rows_of_nobody(a_workspace: Callable[..., Workspace], noon: datetime) -> None:
+    empty = OnlineFeatures.open(a_workspace())
+    assert empty.read(1) == Missing("unknown_customer")
+    assert empty.materialize(noon) == 0
+    assert empty.refresh([1]) == 0
+    assert empty.read_current(1) == Missing("unknown_customer")
+    empty.close()
+
+
 def test_the_same_event_is_logged_once(online: OnlineFeatures, an_event: Callable[..., Any]) -> None:
     event = an_event(9, "Page Viewed")
     first, second = online.log.append([event]), online.log.append([event])
