@@ -21,6 +21,8 @@ from serving.eligibility import Suppressed
 from serving.policy import Distribution, distribution_over
 from serving.values import Valuation
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 NOTHING_ELIGIBLE = "nothing_eligible"
 BASELINE_POLICY = "baseline"
 FALLBACK_POLICY = "fallback"
@@ -127,7 +129,7 @@ class Decision:
 
     def record(self) -> str:
         """The canonical JSON: the same bytes for the same decision."""
-        return json.dumps(self.as_dict(), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return _CANONICAL.encode(self.as_dict())
 
 
 def decide(

@@ -102,7 +102,8 @@ class Engine:
         self.reader = connect(workspace.database)
         self._identity = IdentityTable(self.reader)
         self._log = EventLog(self.reader)
-        self.online = OnlineFeatures.open(workspace, self.brand)
+        with self.ledger.alone():  # two workers starting together would both apply Feast's objects
+            self.online = OnlineFeatures.open(workspace, self.brand)
         self.models = ModelDoor(workspace.artifacts, self.schema)
         variables = variables_of(self.brand, feature_variables(self.brand, workspace))
         self.shelf = Shelf(self.brand, self.catalogue, variables=variables)

@@ -28,6 +28,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 TEMPLATES = Path(__file__).parent / "templates"
 JSON = "application/json"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _TITLES = {404: "Not found.", 405: "Method not allowed.", 413: TOO_LARGE, 415: "Not JSON.", 503: "Not ready."}
 _REF = "#/components/schemas/{model}"
 _DECISION_BODY = {"$ref": _REF.format(model="DecisionRequest")}
@@ -163,7 +164,7 @@ def _engine(request: Request) -> Engine:
 
 
 def _json(told: object) -> Response:
-    return Response(json.dumps(told, ensure_ascii=False, allow_nan=False).encode(), media_type=JSON)
+    return Response(_ENCODER.encode(told).encode(), media_type=JSON)
 
 
 async def _json_body(request: Request) -> bytes:

@@ -64,7 +64,7 @@ def score_customers(
     at_us = microseconds(at)
     reasons = [_reason(customer, at=at, limit_days=brand.freshness.features_days) for customer in customers]
     rows = [_row(customer, schema=schema, brand=brand, at_us=at_us) for customer in customers]
-    vectors, instants = np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
+    vectors, instants = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     stages = stage_of(vectors, instants, at_us, schema, funnel=brand.funnel)
     for i, (customer, reason) in enumerate(zip(customers, reasons, strict=True)):
         if reason == FEATURES_STALE:

@@ -1,0 +1,70 @@
+"""What Rapport is measured beside: BentoML services that do nothing, and the pipeline that a user would write."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import bentoml
+import pandas as pd
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from experiments.benchmarks.decisions_world import TOPICS, naive_store
+
+FOLDER = "NAIVE_FOLDER"
+
+
+@bentoml.service(name="nothing", workers=2)
+class Nothing:
+    """An endpoint that does nothing, with BentoML's defaults."""
+
+    @bentoml.api
+    async def decide(self, customer_id: str) -> dict[str, str]:
+        """Echoes."""
+        return {"customer_id": customer_id}
+
+
+async def _echo(request: Request) -> JSONResponse:
+    return JSONResponse(await request.json())
+
+
+@bentoml.service(
+    name="nothing_tuned",
+    workers=2,
+    traffic={"timeout": 2},
+    metrics={"enabled": False},
+    tracing={"excluded_urls": ".*"},
+    logging={"access": {"enabled": False}},
+)
+@bentoml.asgi_app(Starlette(routes=[Route("/decide", _echo, methods=["POST"])]), path="/")
+class NothingTuned:
+    """An endpoint that does nothing, with the settings that Rapport is served with."""
+
+
+@bentoml.service(name="naive", workers=2)
+class Naive:
+    """Feast SDK → DataFrame → LGBMClassifier.predict_proba → pick; it writes nothing down."""
+
+    def __init__(self) -> None:
+        folder = Path(os.environ[FOLDER])
+        self.store = naive_store(folder)
+        self.names = pickle.loads((folder / "topics.pickle").read_bytes())
+        self.segments, self.buys = pickle.loads((folder / "models.pickle").read_bytes())
+        self.features = [f"{topic}:{name}" for topic in TOPICS for name in self.names[topic]]
+        self.columns = [name for topic in TOPICS for name in self.names[topic]]
+        self.actions = pd.DataFrame({"action_id": [f"a{n}" for n in range(11)], "value": [float(n) for n in range(11)]})
+
+    @bentoml.api
+    def decide(self, customer_key: int) -> dict[str, object]:
+        """The action of the highest value."""
+        rows = [{"customer_key": customer_key}]
+        frame = self.store.get_online_features(features=self.features, entity_rows=rows).to_df()
+        X = frame[self.columns].astype(float)
+        segment = int(self.segments.predict_proba(X)[0].argmax())
+        buys = float(self.buys.predict_proba(X)[0, 1])
+        scored = self.actions.assign(score=self.actions["value"] * (1 - buys) + segment)
+        return {"action_id": str(scored.loc[scored["score"].idxmax(), "action_id"]), "segment": segment, "buys": buys}
