@@ -30,6 +30,7 @@ from features.workspace import WORKSPACE_VARIABLE
 
 CONNECTIONS = (1, 16, 64)
 STARTS_WITHIN_SECONDS = 120.0
+GRACEFUL = ("--timeout-graceful-shutdown", "5")
 
 
 def main() -> None:
@@ -88,19 +89,7 @@ def served(service: str, variables: Mapping[str, str]) -> Iterator[int]:
         port = int(listening.getsockname()[1])
     quiet = {"BENTOML_DO_NOT_TRACK": "true", "PYTHONWARNINGS": "ignore"}
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "bentoml",
-            "serve",
-            service,
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--timeout-graceful-shutdown",
-            "5",
-        ],
+        [sys.executable, "-m", "bentoml", "serve", service, "--host", "127.0.0.1", "--port", str(port), *GRACEFUL],
         env={**os.environ, **quiet, **variables},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

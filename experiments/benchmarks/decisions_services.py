@@ -22,7 +22,7 @@ FOLDER = "NAIVE_FOLDER"
 class Nothing:
     """An endpoint that does nothing, with BentoML's defaults."""
 
-    @bentoml.api
+    @bentoml.api  # type: ignore[untyped-decorator]
     async def decide(self, customer_id: str) -> dict[str, str]:
         """Echoes."""
         return {"customer_id": customer_id}
@@ -58,7 +58,7 @@ class Naive:
         self.columns = [name for topic in TOPICS for name in self.names[topic]]
         self.actions = pd.DataFrame({"action_id": [f"a{n}" for n in range(11)], "value": [float(n) for n in range(11)]})
 
-    @bentoml.api
+    @bentoml.api  # type: ignore[untyped-decorator]
     def decide(self, customer_key: int) -> dict[str, object]:
         """The action of the highest value."""
         rows = [{"customer_key": customer_key}]
@@ -67,4 +67,5 @@ class Naive:
         segment = int(self.segments.predict_proba(X)[0].argmax())
         buys = float(self.buys.predict_proba(X)[0, 1])
         scored = self.actions.assign(score=self.actions["value"] * (1 - buys) + segment)
-        return {"action_id": str(scored.loc[scored["score"].idxmax(), "action_id"]), "segment": segment, "buys": buys}
+        best = scored.sort_values("score").iloc[-1]
+        return {"action_id": str(best["action_id"]), "segment": segment, "buys": buys}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lightgbm
 import numpy as np
@@ -20,8 +21,11 @@ from features.schema import FeatureSchema, feature_schema
 from features.workspace import Workspace
 from training.artifact import MODEL_FILE, read_champions, sha256_of, write_artifact, write_champions
 
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
 TOPICS = ("behaviour", "recent", "declared")
-SEGMENTS = {"n_classes": 6, "rounds": 60, "num_leaves": 8}
+SEGMENTS = {"rounds": 60, "num_leaves": 8}
 PURCHASE = {"rounds": 150, "num_leaves": 4}
 SEED = 7
 
@@ -50,7 +54,7 @@ def make_world(folder: Path, *, n_customers: int) -> tuple[Workspace, Path]:
 
 
 def _ours(workspace: Workspace, schema: FeatureSchema, X: np.ndarray, segment: np.ndarray, bought: np.ndarray) -> None:
-    common = {"as_of": END.isoformat(), "inputs": list(schema.model_inputs), "categories": {}}
+    common: dict[str, object] = {"as_of": END.isoformat(), "inputs": list(schema.model_inputs), "categories": {}}
     common |= {"schema_version": schema.version}
     booster = lightgbm.train(
         {"objective": "multiclass", "num_class": 6, "num_leaves": SEGMENTS["num_leaves"], "verbose": -1},
@@ -120,7 +124,7 @@ def naive_objects(folder: Path, names: dict[str, list[str]]) -> list[object]:
     return [customer, *views, FeatureService(name="decision", features=views)]
 
 
-def naive_store(folder: Path) -> object:
+def naive_store(folder: Path) -> FeatureStore:
     """Feast as its quickstart sets it up, but for the DuckDB offline store that loses no rows."""
     from feast import FeatureStore, RepoConfig
 

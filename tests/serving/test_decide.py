@@ -55,7 +55,7 @@ def a_decision(
 def test_over_an_even_grid_of_draws_each_action_is_taken_as_often_as_it_reports(
     name: Literal["greedy", "epsilon_greedy", "uniform"], initiated_by: Literal["customer", "brand"]
 ) -> None:
-    candidates = (worth("tip", 2.0), worth("coupon", 2.0), worth("quiz", 1.0))
+    candidates: tuple[Valuation, ...] = (worth("tip", 2.0), worth("coupon", 2.0), worth("quiz", 1.0))
     if initiated_by == "brand":
         candidates = (*candidates, worth(NOTHING, 0.0))
     decisions = [
