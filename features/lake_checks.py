@@ -126,7 +126,8 @@ def _identities(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> 
     n_customers = _count(connection, "SELECT count(DISTINCT customer_key) FROM event_versions")
     unknown = _count(
         connection,
-        "SELECT count(DISTINCT customer_key) FROM event_versions WHERE customer_key NOT IN (SELECT customer_key FROM known)",
+        "SELECT count(DISTINCT customer_key) FROM event_versions "
+        "WHERE customer_key NOT IN (SELECT customer_key FROM known)",
     )
     if unknown:
         meaning = (

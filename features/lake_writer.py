@@ -100,8 +100,9 @@ class LakeWriter:
         connection.execute("SET partitioned_write_max_open_files = 2000")
         connection.execute("SET partitioned_write_flush_threshold = 2000000")
         connection.execute(
-            f"COPY (SELECT {_COLUMNS}, year(occurred_at) * 100 + month(occurred_at) AS month_, customer_key % {N_BUCKETS} AS bucket_ "
-            f"FROM ({query})) TO {quoted(self._partitions)} (FORMAT parquet, COMPRESSION snappy, "
+            f"COPY (SELECT {_COLUMNS}, year(occurred_at) * 100 + month(occurred_at) AS month_, "
+            f"customer_key % {N_BUCKETS} AS bucket_ FROM ({query})) "
+            f"TO {quoted(self._partitions)} (FORMAT parquet, COMPRESSION snappy, "
             "PARTITION_BY (month_, bucket_), APPEND true)"
         )
 

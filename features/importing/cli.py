@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,8 @@ from features.faults import CallersMistake
 from features.workspace import find_workspace
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from features.importing.report import ImportReport
 
 mapping = typer.Typer(
@@ -85,36 +89,24 @@ def _table(given: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-class _shown:  # noqa: N801 - reads as a verb where it is used
+@contextmanager
+def _shown(console: Console) -> Iterator[Callable[[str, float], None]]:
     """A progress bar on a terminal's error output while an import runs."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    def __init__(self, console: object) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from features.importing.run import STEPS
 
-        self._bar = Progress(
-            TextColumn("{task.description:<10}"),
-            BarColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,  # type: ignore[arg-type]
-        )
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=len(STEPS))
 
-    def __enter__(self) -> _shown:
-        self._bar.start()
-        self._task = self._bar.add_task("reading", total=1.0)
-        return self
+        def progress(step: str, share: float) -> None:
+            bar.update(task, description=step, completed=STEPS.index(step) + share)
 
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, step: str, share: float) -> None:
-        from features.importing.run import STEPS
-
-        done = (STEPS.index(step) + share) / len(STEPS)
-        self._bar.update(self._task, description=step, completed=min(done, 1.0))
+        yield progress
 
 
-def _print(console: object, report: ImportReport) -> None:
+def _print(console: Console, report: ImportReport) -> None:
     from rich.table import Table
 
     rows = Table(title="Rows", title_justify="left", show_footer=False)
@@ -140,13 +132,11 @@ def _print(console: object, report: ImportReport) -> None:
     events.add_row("corrected (the version before is kept with its time)", f"{report.n_corrected:,}")
     if report.n_repeated:
         events.add_row("left out: their key came again later in this import", f"{report.n_repeated:,}", style="yellow")
-    show = console.print  # type: ignore[attr-defined]
+    show = console.print
     show(rows)
     show(events)
     show(f"{report.n_customers:,} customers.")
     if report.quarantine_file is not None:
         show(f"Quarantined rows, each with its reason and as it was: {report.quarantine_file}")
     if "invalid_encoding" in report.quarantined:
-        show(
-            "Lines that are not UTF-8: if the file is in another encoding, say 'read: {encoding: latin-1}' in the mapping."
-        )
+        show("Some lines are not UTF-8: if the file is in another encoding, say 'read: {encoding: latin-1}' there.")

@@ -48,7 +48,8 @@ def find_exports(arguments: Sequence[str | Path], read: Read) -> list[Export]:
         elif path.is_file():
             exports.append(Export(path, (path.resolve(),), _format(path, read)))
         else:
-            matches = sorted(glob.glob(str(path), recursive=True)) if any(c in str(path) for c in _MAGIC) else []
+            is_glob = any(character in str(path) for character in _MAGIC)
+            matches = sorted(glob.glob(str(path), recursive=True)) if is_glob else []  # noqa: PTH207 - may be absolute
             found = [Path(match) for match in matches if Path(match).is_file()]
             if not found:
                 raise CallersMistake(

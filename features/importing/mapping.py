@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from features.brand import Name, _Part
+from features.brand import Name
 from features.contract import IDENTIFY
 
 Scalar = str | int | float | bool
@@ -29,6 +29,10 @@ MICROSECONDS: dict[Unit, int] = {
     "hours": 3_600_000_000,
     "days": 86_400_000_000,
 }
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class ValueSpec(_Part):
@@ -67,7 +71,7 @@ Named = Annotated[ValueSpec, BeforeValidator(_literal, json_schema_input_type=_G
 
 
 class TimeSpec(ValueSpec):
-    """An instant: a number with `unit` (since `epoch`), or a time of day in `zone`, in ISO form unless `format` says."""
+    """An instant: a number with `unit` since `epoch`, or local time in `zone`, ISO unless `format` says else."""
 
     zone: str | None = None
     unit: Unit | None = None

@@ -1,13 +1,14 @@
 """A shop's files as one DuckDB table or view of rows; lines that are no rows are set aside with their reason.
 
 CSV and JSON columns arrive as text, so that a value that does not parse is one bad row and not a failed import; Parquet
-columns have their types. Each row has `_id` (unique, in the order of the files), `_unit` (the export that it came from),
+columns have their types. Each row has `_id` (unique, in the order of the files), `_unit` (the export that it is of),
 `_file` and `_row` (counted from 1).
 """
 
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -71,7 +72,8 @@ class Reader:
                 if export.is_folder
                 else "hive_partitioning = false"
             )
-            scan = f"read_parquet({export.scan_list()}, union_by_name = true, filename = '_file', file_row_number = true, {hive})"
+            options = f"union_by_name = true, filename = '_file', file_row_number = true, {hive}"
+            scan = f"read_parquet({export.scan_list()}, {options})"
             selects.append(
                 f"SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS _row, {unit} AS _unit, "
                 f"({unit}::BIGINT << 52) + (file_index << 36) + file_row_number AS _id FROM "
@@ -145,8 +147,8 @@ class Reader:
     def _json(self, export: Export) -> str:
         path = export.files[0]
         if _is_array(export):
-            objects = f"read_json_objects({quoted(as_pattern(path))}, format = 'array', maximum_object_size = {_LONGEST_LINE})"
-            lines = f"SELECT json::VARCHAR AS line FROM {objects}"
+            options = f"format = 'array', maximum_object_size = {_LONGEST_LINE}"
+            lines = f"SELECT json::VARCHAR AS line FROM read_json_objects({quoted(as_pattern(path))}, {options})"
         else:
             lines = (
                 f"SELECT line FROM read_csv({quoted(as_pattern(path))}, columns = {{'line': 'VARCHAR'}}, "
@@ -161,9 +163,8 @@ class Reader:
         if not _is_array(export):
             self._set_aside_rejects(export)
         is_object = "json_valid(line) AND json_type(CASE WHEN json_valid(line) THEN line END) = 'OBJECT'"
-        self.connection.execute(
-            f"ALTER TABLE json_lines ADD COLUMN is_object BOOLEAN; UPDATE json_lines SET is_object = coalesce({is_object}, false)"
-        )
+        self.connection.execute("ALTER TABLE json_lines ADD COLUMN is_object BOOLEAN")
+        self.connection.execute(f"UPDATE json_lines SET is_object = coalesce({is_object}, false)")
         keys = [
             row[0]
             for row in self.connection.execute(
@@ -197,8 +198,6 @@ def identifier(name: str) -> str:
 
 
 def _json_text(text: str) -> str:
-    import json
-
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -206,8 +205,8 @@ def _is_array(export: Export) -> bool:
     path = export.files[0]
     if path.suffix == ".zst":
         return False
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with opened as file:
+    with path.open("rb") as raw:
+        file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
         try:
             return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
         except (OSError, EOFError) as error:
@@ -220,3 +219,9 @@ def _unreadable(export: Export, error: duckdb.Error) -> CallersMistake:
         f"Asked to import '{export.path}' as {export.format}, but it cannot be read so: {said}. If it is something "
         "else, say so under 'read' in the mapping (format, delimiter, quote, encoding)."
     )
+
+
+def number_of(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    """The one number that a query gives."""
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0

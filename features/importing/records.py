@@ -128,7 +128,7 @@ class RecordSql:
         kind = self.brand.traits[trait].type
         if kind == "number":
             number = f"TRY_CAST({text} AS DOUBLE)"
-            whole = f"WHEN {number} = floor({number}) AND abs({number}) < 9e15 THEN CAST(CAST({number} AS BIGINT) AS VARCHAR)"
+            whole = f"WHEN {number} = floor({number}) AND abs({number}) < 9e15 THEN {number}::BIGINT::VARCHAR"
             return f"CASE WHEN {number} IS NULL THEN {text} {whole} ELSE CAST({number} AS VARCHAR) END"
         if kind == "date":
             return f"coalesce(CAST(TRY_CAST({text} AS DATE) AS VARCHAR), {text})"
@@ -203,7 +203,7 @@ class RecordSql:
         return [(f"{when} AND {column} IS NOT NULL AND ({condition})", f"{reason}_{trait}")]
 
     def _grouped(self, lines: str) -> str:
-        """Lines of one group as one line: the earliest time, the products in an order that does not hang on the file's."""
+        """Lines of one group as one: the earliest time, and products in an order that does not hang on the file's."""
         kept = [
             name
             for name in self._fields()
@@ -211,7 +211,8 @@ class RecordSql:
         ]
         # min() picks the same value whatever the order of the lines: an import repeated yields the same event.
         merged = ", ".join(f"min({identifier(name)}) AS {identifier(name)}" for name in kept)
-        summed = "sum(total ORDER BY total) AS total, min(occurred_at) AS occurred_at, max(received_at) AS received_at, min(_id) AS _id"
+        summed = "sum(total ORDER BY total) AS total, min(_id) AS _id"
+        summed += ", min(occurred_at) AS occurred_at, max(received_at) AS received_at"
         products = ""
         if self.record.product is not None:
             fields = ", ".join(f"{name} := p_{name}" for name in (*PRODUCT_TEXTS, *PRODUCT_NUMBERS))
@@ -231,7 +232,8 @@ class RecordSql:
         elif self.record.products is not None:
             listed = "given_products"
         positive = (
-            "list_transform(listed, p -> struct_pack(product_id := p.product_id, name := p.name, category := p.category, "
+            "list_transform(listed, p -> struct_pack("
+            "product_id := p.product_id, name := p.name, category := p.category, "
             "quantity := abs(p.quantity), price := abs(p.price)))"
         )
         has_products = listed != "NULL"

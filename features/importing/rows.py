@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import duckdb
+
 from features.faults import CallersMistake, Fault, closest_name
 from features.importing.files import Export, find_exports
 from features.importing.mapping import SQL_OF_TYPE, ColumnType, Mapping, Table, TimeSpec
@@ -244,7 +245,7 @@ class Rows:
     def _time_faults(self, location: tuple[str | int, ...], time: TimeSpec, kind: str) -> list[Fault]:
         is_number = kind in ("BIGINT", "INTEGER", "DOUBLE", "FLOAT", "UBIGINT", "HUGEINT", "SMALLINT")
         if is_number and time.unit is None and time.format is None:
-            rule = "A number counts something: say 'unit' (seconds, milliseconds, …), or 'format' if it is written like 20240131."
+            rule = "A number counts something: say 'unit' (such as seconds), or 'format' if it is like 20240131."
             return [self._mapped.file.fault(location, f"'{time.column}' is a number.", rule)]
         return []
 
@@ -292,8 +293,8 @@ class Rows:
         ).fetchone()
         if row is not None:
             raise CallersMistake(
-                f"Asked to join the table '{name}', but it has {row[-1]} rows for {', '.join(map(str, row[:-1]))}. A joined "
-                "table has one row a key, else rows would multiply."
+                f"Asked to join the table '{name}', but it has {row[-1]} rows for {', '.join(map(str, row[:-1]))}. "
+                "A joined table has one row a key, else rows would multiply."
             )
 
     def _refuse_malformed_table(self, name: str) -> None:
@@ -301,8 +302,8 @@ class Rows:
         self._connection.execute("DROP TABLE malformed")
         if row is not None:
             raise CallersMistake(
-                f"Asked to use '{row[0]}' as the table '{name}', but its line {row[1]} is no row ({row[2]}). A table is "
-                "read whole or not at all: mend that line."
+                f"Asked to use '{row[0]}' as the table '{name}', but its line {row[1]} is no row ({row[2]}). "
+                "A table is read whole or not at all: mend that line."
             )
 
     def _count(self, table: str) -> int:

@@ -1,7 +1,7 @@
 """SQL that came with a mapping, held to what a mapping needs: one expression over a row, or one SELECT over its files.
 
-Two walls. Here the text is read as a syntax tree: one SELECT, no table but those named, no function that reads a file, a
-clock or a setting. And DuckDB itself runs it with external access off, except for the very files that are imported.
+Two walls. Here the text is read as a syntax tree: one SELECT, no table but those named, no function that reads a file,
+a clock or a setting. And DuckDB itself runs it with external access off, except for the very files that are imported.
 """
 
 from __future__ import annotations
@@ -14,10 +14,20 @@ import duckdb
 
 TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series"})
 BANNED = frozenset(
-    "now today get_current_timestamp get_current_time current_timestamp current_date current_time localtime "
-    "localtimestamp current_localtime current_localtimestamp transaction_timestamp random setseed uuid gen_random_uuid "
-    "uuidv4 uuidv7 getenv getvariable nextval currval query query_table read_text read_blob txid_current "
-    "current_setting current_user".split()
+    {
+        *(
+            "now",
+            "today",
+            "get_current_timestamp",
+            "get_current_time",
+            "current_timestamp",
+            "current_date",
+            "current_time",
+        ),
+        *("localtime", "localtimestamp", "current_localtime", "current_localtimestamp", "transaction_timestamp"),
+        *("random", "setseed", "uuid", "gen_random_uuid", "uuidv4", "uuidv7", "nextval", "currval", "txid_current"),
+        *("getenv", "getvariable", "current_setting", "current_user", "query", "query_table", "read_text", "read_blob"),
+    }
 )
 
 

@@ -16,29 +16,24 @@ from features.importing.reading import OWN_COLUMNS, Reader, columns_of, identifi
 
 # What columns are called in exports of shops, each without spaces, case and punctuation; the first found is taken.
 NAMES: dict[str, tuple[str, ...]] = {
-    "customer": (
-        "customerid", "userid", "customerkey", "clientid", "memberid", "buyerid", "personid", "customerno", "customernumber",
-        "customer", "person", "user", "member", "customeremail", "email", "visitorid",
-    ),
-    "time": (
-        "occurredat", "timestamp", "eventtime", "eventtimestamp", "invoicedate", "orderdate", "orderedat", "purchasedate",
-        "createdat", "datetime", "date", "time", "eventdate", "senttimestamp", "sentat", "transactiondate", "becamememberon",
-        "ts",
-    ),
-    "order_id": (
-        "orderid", "invoiceno", "invoice", "invoiceid", "ordernumber", "orderno", "transactionid", "receiptid", "basketid",
-    ),
-    "event": ("event", "eventname", "eventtype", "action", "type"),
-    "message_id": ("messageid", "eventid", "uuid"),
-    "product_id": ("productid", "stockcode", "sku", "itemid", "articleid", "variantid", "productcode", "product", "item"),
-    "name": ("productname", "itemname", "description", "title", "productdescription"),
-    "category": ("category", "productcategory", "productcategoryname", "department"),
-    "quantity": ("quantity", "qty", "units", "count"),
-    "price": ("price", "unitprice", "itemprice", "priceeach", "saleprice"),
-    "total": ("total", "amount", "ordertotal", "revenue", "totalprice", "grandtotal", "totalamount", "spend"),
-    "currency": ("currency", "currencycode"),
-    "arm": ("arm", "segment", "variant", "treatment", "group", "testgroup"),
-}  # fmt: skip
+    role: tuple(names.split())
+    for role, names in {
+        "customer": "customerid userid customerkey clientid memberid buyerid personid customerno customernumber "
+        "customer person user member customeremail email visitorid",
+        "time": "occurredat timestamp eventtime eventtimestamp invoicedate orderdate orderedat purchasedate createdat "
+        "datetime date time eventdate senttimestamp sentat transactiondate becamememberon ts",
+        "order_id": "orderid invoiceno invoice invoiceid ordernumber orderno transactionid receiptid basketid",
+        "event": "event eventname eventtype action type",
+        "message_id": "messageid eventid uuid",
+        "product_id": "productid stockcode sku itemid articleid variantid productcode product item",
+        "name": "productname itemname description title productdescription",
+        "category": "category productcategory productcategoryname department",
+        "quantity": "quantity qty units count",
+        "price": "price unitprice itemprice priceeach saleprice",
+        "total": "total amount ordertotal revenue totalprice grandtotal totalamount spend",
+        "currency": "currency currencycode",
+    }.items()
+}
 _CANCELLED = "C"
 _SAMPLE = 200_000
 _TYPES: tuple[ColumnType, ...] = ("integer", "number", "timestamp", "boolean")
@@ -99,8 +94,9 @@ class _Seen:
 
     def share(self, column: str, condition: str) -> float:
         """The share of filled values of which an SQL condition on `x` holds."""
-        query = f"SELECT avg(CAST(coalesce({condition}, false) AS INTEGER)) FROM (SELECT nullif(trim(CAST({identifier(column)} AS VARCHAR)), '') AS x FROM sample) WHERE x IS NOT NULL"
-        row = self.connection.execute(query).fetchone()
+        filled = f"SELECT nullif(trim(CAST({identifier(column)} AS VARCHAR)), '') AS x FROM sample"
+        share = f"SELECT avg(CAST(coalesce({condition}, false) AS INTEGER)) FROM ({filled}) WHERE x IS NOT NULL"
+        row = self.connection.execute(share).fetchone()
         return float(row[0]) if row and row[0] is not None else 0.0
 
     def n_distinct(self, *columns: str) -> int:
@@ -208,7 +204,7 @@ class _Draft:
             if "message_id" in roles:
                 record["event_id"] = roles["message_id"]
             self._notes.append(
-                "Events keep their own names; where they are not Segment's, say {column: …, map: {theirs: Order Completed}}."
+                "Events keep their own names; where they are not Segment's, add map: {theirs: Order Completed}."
             )
             return [record | self._order_fields() | self._product()]
         if "order_id" in roles or "total" in roles:

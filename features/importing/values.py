@@ -68,11 +68,12 @@ def text_sql(value: ValueSpec | None, columns: Columns) -> str:
         return "NULL::VARCHAR"
     sql = value_sql(value, columns)
     if columns.type_of(value) in _FLOATS and value.map is None:
-        whole = f"CASE WHEN isnan({sql}) THEN NULL WHEN {sql} = floor({sql}) AND abs({sql}) < 9e15 THEN CAST(CAST({sql} AS BIGINT) AS VARCHAR)"
-        return f"{whole} ELSE CAST({sql} AS VARCHAR) END"
+        whole = f"WHEN {sql} = floor({sql}) AND abs({sql}) < 9e15 THEN {sql}::BIGINT::VARCHAR"
+        return f"CASE WHEN isnan({sql}) THEN NULL {whole} ELSE CAST({sql} AS VARCHAR) END"
     if value.split is not None:
         parts = f"list_transform(string_split(CAST({sql} AS VARCHAR), {quoted(value.split)}), part -> trim(part))"
-        return f"CASE WHEN trim(CAST({sql} AS VARCHAR)) <> '' THEN CAST(to_json(list_filter({parts}, part -> part <> '')) AS VARCHAR) END"
+        filled = f"list_filter({parts}, part -> part <> '')"
+        return f"CASE WHEN len({filled}) > 0 THEN CAST(to_json({filled}) AS VARCHAR) END"
     if columns.type_of(value).endswith("[]"):
         return f"CAST(to_json({sql}) AS VARCHAR)"
     return (

@@ -11,7 +11,9 @@ import pytest
 from features.faults import CallersMistake, InvalidFile
 from tests.features.import_world import World, a_world
 
-THREE_ORDERS = "customer,at,order,total\nana,2024-01-01 10:00:00,1,10\nbo,2024-01-02 10:00:00,2,20\nana,2024-01-03 10:00:00,3,30\n"
+THREE_ORDERS = (
+    "customer,at,order,total\nana,2024-01-01 10:00:00,1,10\nbo,2024-01-02 10:00:00,2,20\nana,2024-01-03 10:00:00,3,30\n"
+)
 LINES = """
 types: {quantity: number, price: number}
 customer: customer
@@ -73,8 +75,8 @@ def test_a_correction_is_seen_from_when_it_became_known(world: World) -> None:
     report = world.run(world.file("again.csv", THREE_ORDERS.replace("2,20", "2,25")), now=known_at)
     assert (report.n_new, report.n_unchanged, report.n_corrected) == (0, 2, 1)
     query = {"columns": "sum(total)", "order": "1"}
-    assert world.events(**query, as_of=known_at) == [(10.0 + 20.0 + 30.0,)]  # type: ignore[arg-type]
-    assert world.events(**query, as_of=known_at + timedelta(microseconds=1)) == [(10.0 + 25.0 + 30.0,)]  # type: ignore[arg-type]
+    assert world.events(**query, as_of=known_at) == [(10.0 + 20.0 + 30.0,)]
+    assert world.events(**query, as_of=known_at + timedelta(microseconds=1)) == [(10.0 + 25.0 + 30.0,)]
     assert world.events(**query) == [(10.0 + 25.0 + 30.0,)]  # type: ignore[arg-type]
 
 
@@ -92,9 +94,7 @@ def test_a_correction_can_be_taken_back(world: World) -> None:
     for number, total in enumerate(("20", "25", "20")):
         changed = THREE_ORDERS.replace("2,20", f"2,{total}")
         world.run(world.file(f"{number}.csv", changed), now=datetime(2024, 6, 1 + number, tzinfo=UTC))
-    seen = [
-        world.events("total", as_of=datetime(2024, 6, day, 12, tzinfo=UTC))[1][0] for day in (1, 2, 3)
-    ]
+    seen = [world.events("total", as_of=datetime(2024, 6, day, 12, tzinfo=UTC))[1][0] for day in (1, 2, 3)]
     assert seen == [20.0, 25.0, 20.0]
 
 
@@ -166,7 +166,12 @@ def test_every_bad_row_is_in_quarantine_with_its_reason_and_as_it_was(world: Wor
         "time_in_the_future": 1, "too_few_columns": 1, "too_many_columns": 1, "unparsable_time": 1,
     }  # fmt: skip
     kept = {reason: original for reason, _, original in world.quarantine()}
-    assert json.loads(str(kept["unparsable_time"])) == {"customer": "ana", "at": "yesterday", "order": "2", "total": "1"}
+    assert json.loads(str(kept["unparsable_time"])) == {
+        "customer": "ana",
+        "at": "yesterday",
+        "order": "2",
+        "total": "1",
+    }
     assert kept["too_many_columns"] == "ana,2024-01-01,11,1,extra"
     assert len(world.quarantine()) == 11
 
@@ -198,7 +203,10 @@ events:
       skin_need: {column: skin, map: {D: dryness, A: acne}}
       interests: {column: likes, split: ";"}
 """
-    rows = "Member Id,since,income,birthday,skin,likes\nana,20240101,1000.0,1990-02-03,D,skincare; makeup\nbo,20240102,0,,X,\n"
+    rows = (
+        "Member Id,since,income,birthday,skin,likes\n"
+        "ana,20240101,1000.0,1990-02-03,D,skincare; makeup\nbo,20240102,0,,X,\n"
+    )
     report = world.run(world.file("profile.csv", rows), mapping=mapping)
     assert report.n_used == 2
     assert world.events("trait, answer, channel", order="trait") == [

@@ -46,7 +46,7 @@ def test_every_format_gives_the_same_events(world: World, name: str) -> None:
     elif name.endswith(".zst"):
         path.write_bytes(pa.compress(content.encode(), codec="zstd", asbytes=True))
     elif name.endswith(".parquet"):
-        as_parquet(path, ROWS)  # type: ignore[arg-type]
+        as_parquet(path, ROWS)
     else:
         path.write_text(content, encoding="utf-8")
     assert world.run(path).n_new == 2
@@ -55,7 +55,7 @@ def test_every_format_gives_the_same_events(world: World, name: str) -> None:
 
 def test_a_folder_of_partitioned_parquet_is_one_export_with_its_partition_columns(world: World) -> None:
     for day, row in zip(("2024-01-01", "2024-01-02"), ROWS, strict=True):
-        as_parquet(world.folder / f"export/day={day}/part-0.parquet", [row])  # type: ignore[list-item]
+        as_parquet(world.folder / f"export/day={day}/part-0.parquet", [row])
     (world.folder / "export/_SUCCESS").write_text("")
     report = world.run(world.folder / "export", mapping=ORDERS + "    campaign: day\n")
     assert report.n_read == 2
@@ -64,7 +64,7 @@ def test_a_folder_of_partitioned_parquet_is_one_export_with_its_partition_column
 
 def test_true_duplicates_in_parts_of_one_folder_are_kept_and_in_two_exports_are_one(world: World) -> None:
     mapping = ORDERS.replace("    key: order\n", "")
-    parts = [as_parquet(world.folder / f"export/{n}.parquet", [ROWS[0]]) for n in range(2)]  # type: ignore[list-item]
+    parts = [as_parquet(world.folder / f"export/{n}.parquet", [ROWS[0]]) for n in range(2)]
     assert world.run(*parts, mapping=mapping).n_new == 1
     report = world.run(world.folder / "export", mapping=mapping)
     assert (report.n_new, report.n_unchanged) == (1, 1)
@@ -124,13 +124,13 @@ events:
 def test_lists_of_products_in_parquet_are_products(world: World) -> None:
     row = ROWS[0] | {"items": [{"product_id": "oil", "price": 3.0}]}
     mapping = ORDERS + "    products: items\n"
-    world.run(as_parquet(world.folder / "o.parquet", [row]), mapping=mapping)  # type: ignore[list-item]
+    world.run(as_parquet(world.folder / "o.parquet", [row]), mapping=mapping)
     assert world.events("products[1].product_id, products[1].price") == [("oil", 3.0)]
 
 
 def test_customer_numbers_in_a_float_column_are_whole_numbers(world: World) -> None:
     rows = [row | {"customer": number} for row, number in zip(ROWS, (13085.0, None), strict=True)]
-    report = world.run(as_parquet(world.folder / "o.parquet", rows))  # type: ignore[arg-type]
+    report = world.run(as_parquet(world.folder / "o.parquet", rows))
     assert report.quarantined == {"no_customer": 1}
     import sqlite3
 

@@ -18,7 +18,9 @@ from features.lake import Lake, bucket_of
 JANUARY = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def an_event(event_id: str, *, day: int = 0, known_day: int | None = None, customer_key: int = 1, **fields: object) -> dict[str, object]:
+def an_event(
+    event_id: str, *, day: int = 0, known_day: int | None = None, customer_key: int = 1, **fields: object
+) -> dict[str, object]:
     occurred_at = JANUARY + timedelta(days=day)
     received_at = occurred_at if known_day is None else JANUARY + timedelta(days=known_day)
     return {
@@ -95,7 +97,8 @@ def test_files_lie_by_month_and_bucket_in_order(lake: Lake) -> None:
         month, bucket = file.path.split("/")[1:3]
         with duckdb.connect() as connection:
             rows = connection.execute(
-                f"SELECT customer_key, occurred_at FROM read_parquet('{lake.root / file.path}', hive_partitioning = false)"
+                "SELECT customer_key, occurred_at "
+                f"FROM read_parquet('{lake.root / file.path}', hive_partitioning = false)"
             ).fetchall()
         assert rows == sorted(rows)
         assert {f"month={at:%Y-%m}" for _, at in rows} == {month}
@@ -105,9 +108,14 @@ def test_files_lie_by_month_and_bucket_in_order(lake: Lake) -> None:
 def test_an_error_while_writing_leaves_the_lake_as_it_was(lake: Lake) -> None:
     write(lake, an_event("first"))
     before = lake.fingerprint()
-    with pytest.raises(RuntimeError, match="midway"), lake.writer() as writer:
-        writer.write(pa.Table.from_pylist([an_event("second")], schema=EVENT_SCHEMA))
-        raise RuntimeError("midway")
+
+    def write_half() -> None:
+        with lake.writer() as writer:
+            writer.write(pa.Table.from_pylist([an_event("second")], schema=EVENT_SCHEMA))
+            raise RuntimeError("midway")
+
+    with pytest.raises(RuntimeError, match="midway"):
+        write_half()
     assert seen(lake) == ["first"]
     assert lake.fingerprint() == before
 

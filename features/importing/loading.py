@@ -1,0 +1,130 @@
+"""From staged events to the lake: customers get keys, events are compared with what is there, and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from features.database import connect
+from features.identity import IdentityTable, Kind
+from features.importing.reading import number_of
+from features.importing.report import ImportReport
+from features.lake import instant_us
+from features.lake_writer import LakeWriter
+
+_KINDS: tuple[Kind, ...] = ("user", "anonymous")
+_CONTENT = (
+    "hash(customer_key, event, occurred_at, order_id, total, currency, products, trait, answer, channel, campaign, "
+    "action_id, arm, action_probability, outcome, value, window_days, properties)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """From staged events to the lake."""
+
+    connection: duckdb.DuckDBPyConnection
+    database: Path
+    writer: LakeWriter
+    now: datetime
+    progress: Callable[[str, float], None]
+
+    def load(self, report: ImportReport) -> ImportReport:
+        """Commits what is staged; the report with its events counted."""
+        self.progress("customers", 0.0)
+        self._give_keys()
+        self.progress("comparing", 0.0)
+        n_repeated = self._choose_last()
+        counts = self._compare()
+        self.progress("writing", 0.0)
+        self._write(n_corrected=counts.get("corrected", 0))
+        by_event = self.connection.execute(
+            "SELECT event, count(*) FROM chosen GROUP BY event ORDER BY 2 DESC, 1"
+        ).fetchall()
+        n_customers = number_of(self.connection, "SELECT count(DISTINCT customer_key) FROM chosen")
+        self.writer.commit(progress=lambda share: self.progress("writing", share))
+        return replace(
+            report,
+            n_new=counts.get("new", 0),
+            n_unchanged=counts.get("unchanged", 0),
+            n_corrected=counts.get("corrected", 0),
+            n_repeated=n_repeated,
+            n_customers=n_customers,
+            events=dict(by_event),
+        )
+
+    def _give_keys(self) -> None:
+        """Keys in the order in which customers were first seen, so that the same import gives the same keys."""
+        seen = self.connection.execute(
+            "SELECT customer_id, kind, epoch_us(min(occurred_at)) FROM staged GROUP BY ALL ORDER BY 3, 1"
+        ).fetchall()
+        database = connect(self.database)
+        try:
+            identity = IdentityTable(database)
+            for kind in _KINDS:
+                first_seen_at = {row[0]: row[2] for row in seen if row[1] == kind}
+                identity.keys_for(first_seen_at, kind, first_seen_at=first_seen_at)
+            known = identity.as_arrow()
+        finally:
+            database.close()
+        self.connection.register("known_arrow", known)
+        self.connection.execute("CREATE TABLE known AS SELECT customer_id, kind, customer_key FROM known_arrow")
+        self.connection.unregister("known_arrow")
+
+    def _choose_last(self) -> int:
+        """Makes the view `chosen`: each event once, the last of those that share an id; gives how many were not."""
+        keyed = "SELECT staged.*, known.customer_key FROM staged JOIN known USING (kind, customer_id)"
+        repeated = "SELECT event_id, max(_id) AS last_id FROM staged GROUP BY event_id HAVING count(*) > 1"
+        self.connection.execute(f"CREATE TABLE repeated AS {repeated}")
+        if number_of(self.connection, "SELECT count(*) FROM repeated") == 0:
+            self.connection.execute(f"CREATE VIEW chosen AS {keyed}")
+            return 0
+        once = (
+            f"SELECT keyed.* FROM ({keyed}) AS keyed LEFT JOIN repeated USING (event_id) "
+            "WHERE last_id IS NULL OR last_id = _id "
+            "QUALIFY last_id IS NULL OR row_number() OVER (PARTITION BY event_id ORDER BY record) = 1"
+        )
+        self.connection.execute(f"CREATE TABLE chosen AS {once}")
+        return number_of(self.connection, "SELECT (SELECT count(*) FROM staged) - (SELECT count(*) FROM chosen)")
+
+    def _compare(self) -> dict[str, int]:
+        """Makes the table `verdicts` of events that the lake knows; gives counts of new, unchanged and corrected."""
+        self.writer.lake.register_versions(self.connection, name="versions")
+        standing = (
+            f"SELECT event_id, {_CONTENT} AS content FROM versions WHERE superseded_at IS NULL "
+            "AND event_id IN (SELECT event_id FROM chosen)"
+            if self.writer.lake.n_events()
+            else "SELECT NULL::VARCHAR AS event_id, NULL::UBIGINT AS content WHERE false"
+        )
+        ours = f"SELECT event_id, {_CONTENT} AS content FROM chosen"
+        self.connection.execute(
+            "CREATE TABLE verdicts AS SELECT event_id, standing.content = ours.content AS is_unchanged "
+            f"FROM ({standing}) AS standing JOIN ({ours}) AS ours USING (event_id)"
+        )
+        row = self.connection.execute(
+            "SELECT count(*) FILTER (WHERE is_unchanged), count(*) FILTER (WHERE NOT is_unchanged) FROM verdicts"
+        ).fetchone()
+        unchanged, corrected = row or (0, 0)
+        n_chosen = number_of(self.connection, "SELECT count(*) FROM chosen")
+        return {"new": n_chosen - unchanged - corrected, "unchanged": unchanged, "corrected": corrected}
+
+    def _write(self, *, n_corrected: int) -> None:
+        new = "SELECT * FROM chosen WHERE event_id NOT IN (SELECT event_id FROM verdicts)"
+        if number_of(self.connection, "SELECT count(*) FROM verdicts") == 0:
+            new = "SELECT * FROM chosen"
+        if number_of(self.connection, f"SELECT count(*) FROM (SELECT 1 FROM ({new}) LIMIT 1)"):
+            self.writer.write_query(self.connection, new)
+        if not n_corrected:
+            return
+        changed = "SELECT event_id FROM verdicts WHERE NOT is_unchanged"
+        known_at = f"make_timestamp({instant_us(self.now)})"
+        self.writer.supersede(self.connection.execute(changed).to_arrow_table(), at=self.now)
+        self.writer.write_query(
+            self.connection,
+            f"SELECT * REPLACE ({known_at} AS received_at, false AS backfilled) FROM chosen "
+            f"WHERE event_id IN ({changed})",
+        )
