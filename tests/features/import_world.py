@@ -68,7 +68,11 @@ class World:
         return path
 
     def run(
-        self, *files: Path | str, mapping: str = ORDERS, now: datetime | None = None, tables: dict[str, Path] | None = None
+        self,
+        *files: Path | str,
+        mapping: str = ORDERS,
+        now: datetime | None = None,
+        tables: dict[str, Path] | None = None,
     ) -> ImportReport:
         mapped = load_mapping(self.file("mapping.yaml", mapping), self.brand)
         asked = Import(self.workspace, self.brand, mapped, tuple(files), tuple((tables or {}).items()))
@@ -76,7 +80,9 @@ class World:
         assert report.adds_up
         return report
 
-    def events(self, columns: str = "*", *, as_of: datetime | None = None, order: str = "event_id") -> list[tuple[object, ...]]:
+    def events(
+        self, columns: str = "*", *, as_of: datetime | None = None, order: str = "event_id"
+    ) -> list[tuple[object, ...]]:
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             self.lake.register(connection, as_of=as_of)
