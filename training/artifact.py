@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.faults import CallersMistake, closest_name
-from training.calibration import Calibration, FloatArray
+from training.calibration import Calibration, FloatArray, busier
 
 SEGMENTS = "segments"
 NEXT_PURCHASE = "next_purchase"
@@ -128,6 +128,7 @@ class NextPurchaseModel(_Model):
         super().__init__(description, schema=schema)
         self.horizons_days = tuple(int(head["horizon_days"]) for head in description["heads"])
         self._calibrations = [Calibration.from_dict(head["calibration"]) for head in description["heads"]]
+        self._seasons = [float(head["season"]) for head in description["heads"]]
         self._boosters = [lightgbm.Booster(model_str=text) for text in boosters]
 
     def predict(self, X: Matrix) -> FloatArray:
@@ -138,8 +139,8 @@ class NextPurchaseModel(_Model):
         """
         columns, threads = self._columns(X), _threads(len(X))
         heads = [
-            calibration.apply(np.asarray(booster.predict(columns, raw_score=True, num_threads=threads)))
-            for booster, calibration in zip(self._boosters, self._calibrations, strict=True)
+            busier(calibration.apply(np.asarray(booster.predict(columns, raw_score=True, num_threads=threads))), season)
+            for booster, calibration, season in zip(self._boosters, self._calibrations, self._seasons, strict=True)
         ]
         return np.maximum.accumulate(np.column_stack(heads), axis=1)
 

@@ -25,6 +25,15 @@ def from_log_odds(score: FloatArray) -> FloatArray:
     return 0.5 * (1.0 + np.tanh(0.5 * score))
 
 
+def busier(probability: FloatArray, multiplier: float) -> FloatArray:
+    """P(an order) when customers order `multiplier` times as often; shape as given.
+
+    An intensity λ gives P = 1 − exp(−λ); `multiplier` times as much gives 1 − (1 − P)^multiplier.
+    """
+    certain = 1.0 - SMALLEST_PROBABILITY
+    return np.asarray(-np.expm1(multiplier * np.log1p(-np.minimum(probability, certain))))
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """A monotone, piecewise linear map from a score in log-odds to the log-odds of the event.
@@ -72,7 +81,7 @@ class Calibration:
 IDENTITY = Calibration("identity", (0.0, 1.0), (0.0, 1.0), extend=True)
 
 KINDS = ("shift", "platt", "isotonic")
-STEP_PRIOR = 5.0  # rows of the base rate added to each step of an isotonic fit
+STEP_PRIOR = 5.0  # rows of Platt's line in each step of an isotonic fit: few rows prove no certainty
 
 
 def fit_calibration(score: FloatArray, y: NDArray[np.uint8], *, kind: str) -> Calibration:
@@ -131,9 +140,10 @@ def _isotonic(score: FloatArray, y: NDArray[np.uint8]) -> Calibration:
     from sklearn.isotonic import IsotonicRegression
 
     fitted = IsotonicRegression().fit(score, y).predict(score)
-    base, steps, place = float(y.mean()), *np.unique(fitted, return_inverse=True)
+    steps, place = np.unique(fitted, return_inverse=True)
     n, n_positive = np.bincount(place), np.bincount(place, weights=y)
-    smooth = np.maximum.accumulate((n_positive + STEP_PRIOR * base) / (n + STEP_PRIOR))  # few rows prove no certainty
+    line = np.bincount(place, weights=fit_calibration(score, y, kind="platt").apply(score)) / n
+    smooth = np.maximum.accumulate((n_positive + STEP_PRIOR * line) / (n + STEP_PRIOR))
     ends = [(score[place == i].min(), score[place == i].max()) for i in range(len(steps))]
     knots = [
         (round(float(x), 9), float(level)) for end, level in zip(ends, smooth, strict=True) for x in sorted(set(end))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.faults import CallersMistake
-from training.labels import label, label_window, read_orders, require_closed
+from training.labels import Window, label, label_window, read_orders, require_closed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +71,9 @@ class Source(Protocol):
 
     def happened(self, as_of: datetime, horizon_days: int) -> NDArray[np.int64]:
         """Keys of customers who ordered inside `[as_of, as_of + horizon)`."""
+
+    def n_orders(self, window: Window) -> int:
+        """How many orders there were in a closed window."""
 
     def fingerprint(self) -> str:
         """Identifies the data."""
@@ -137,6 +140,11 @@ class WorkspaceSource:
         window = label_window(as_of, horizon_days)
         require_closed(window, known_until=self.known_until)
         return self._orders.customers_within(window)
+
+    def n_orders(self, window: Window) -> int:
+        """How many orders there were in a closed window."""
+        require_closed(window, known_until=self.known_until)
+        return self._orders.n_within(window)
 
     def fingerprint(self) -> str:
         """The lake's manifest, and how much of it is known."""

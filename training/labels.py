@@ -86,8 +86,17 @@ class Orders:
 
     def customers_within(self, window: Window) -> NDArray[np.int64]:
         """Keys, rising, of customers with an order in the window."""
-        start, end = np.searchsorted(self.at_us, [_us(window.start), _us(window.end)], side="left")
+        start, end = self._places(window)
         return np.unique(self.customer_keys[start:end])
+
+    def n_within(self, window: Window) -> int:
+        """How many orders were made in the window."""
+        start, end = self._places(window)
+        return end - start
+
+    def _places(self, window: Window) -> tuple[int, int]:
+        start, end = np.searchsorted(self.at_us, [_us(window.start), _us(window.end)], side="left")
+        return int(start), int(end)
 
     @property
     def first_at(self) -> datetime | None:

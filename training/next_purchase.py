@@ -9,6 +9,7 @@ served: the scores of a booster refitted to more data spread wider, and knots of
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -19,13 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.artifact import NEXT_PURCHASE
-from training.calibration import KINDS, Calibration, FloatArray, fit_calibration
+from training.calibration import KINDS, Calibration, FloatArray, busier, fit_calibration
 from training.dataset import Rows, Source, rows_of, training_threads
 from training.evaluation import Quality, log_losses, quality
 from training.labels import label_window
+from training.season import season_multiplier
 from training.split import Split, TooLittleData, gate_cutoff, split_for
 
 FEWEST_POSITIVES = 30  # in any window that teaches or judges: below it one customer moves the rate by 3%
+HARM_OF_SEASON = 0.002  # nats: season is given up only where it did harm, for a calm window shows nothing of it
 Labels = NDArray[np.uint8]
 
 
@@ -40,6 +43,7 @@ class Recipe:
     learning_rate: float = 0.05
     n_cutoffs: int = 4
     calibration: str = "platt"
+    season: bool = True
 
     def parameters(self, *, seed: int, threads: int) -> dict[str, Any]:
         """LightGBM's, such that the same seed and data give the same bytes."""
@@ -75,11 +79,12 @@ class Head:
     split: Split
     booster: lightgbm.Booster
     calibration: Calibration
+    season: float = 1.0  # how much more often they order than in the window that calibrated
 
     def predict(self, X: NDArray[np.float32]) -> FloatArray:
         """Calibrated probabilities, shape `(n,)`, of rows with the inputs it was fitted on."""
         raw = self.booster.predict(X.astype(np.float64), raw_score=True, num_threads=2)
-        return self.calibration.apply(np.asarray(raw, dtype=np.float64))
+        return busier(self.calibration.apply(np.asarray(raw, dtype=np.float64)), self.season)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,7 @@ def fit_head(
         TooLittleData: with what is needed and when that will be there.
     """
     chosen = recipe or choose_recipe(source, horizon_days=horizon_days, used_at=used_at, seed=seed)
-    return _fit(source, chosen, horizon_days=horizon_days, used_at=used_at, seed=seed)(chosen.calibration)
+    return _fit(source, chosen, horizon_days=horizon_days, used_at=used_at, seed=seed)(chosen)
 
 
 def choose_recipe(source: Source, *, horizon_days: int, used_at: datetime, seed: int) -> Recipe:
@@ -166,14 +171,17 @@ def choose_recipe(source: Source, *, horizon_days: int, used_at: datetime, seed:
         except TooLittleData:
             return RECIPES[0]
         rows = rows_of(source, [judge_at], horizon_days=horizon_days)
-        for kind in KINDS:
-            loss = float(log_losses(rows.y, calibrated(kind).predict(rows.X)).mean())
-            tried.append((loss, replace(base, calibration=kind)))
+        for season, kind in itertools.product((True, False), KINDS):
+            recipe = replace(base, calibration=kind, season=season)
+            loss = float(log_losses(rows.y, calibrated(recipe).predict(rows.X)).mean())
+            tried.append((loss if season else loss + HARM_OF_SEASON, recipe))
     return min(tried, key=lambda one: one[0])[1]
 
 
-def _fit(source: Source, recipe: Recipe, *, horizon_days: int, used_at: datetime, seed: int) -> Callable[[str], Head]:
-    """A fit that any kind of calibration can finish: the boosters do not depend on it."""
+def _fit(
+    source: Source, recipe: Recipe, *, horizon_days: int, used_at: datetime, seed: int
+) -> Callable[[Recipe], Head]:
+    """A fit that any calibration and season can finish: the booster does not depend on them."""
     split = _split(source, recipe, horizon_days=horizon_days, used_at=used_at)
     calibrating = rows_of(source, [split.calibrate], horizon_days=horizon_days)
     learning = rows_of(source, split.train, horizon_days=horizon_days)
@@ -182,9 +190,11 @@ def _fit(source: Source, recipe: Recipe, *, horizon_days: int, used_at: datetime
     booster = _boost(learning, recipe=recipe, seed=seed, source=source)
     raw = np.asarray(booster.predict(calibrating.X.astype(np.float64), raw_score=True, num_threads=2), dtype=np.float64)
 
-    def finish(kind: str) -> Head:
-        calibration = fit_calibration(raw, calibrating.y, kind=kind)
-        return Head(horizon_days, replace(recipe, calibration=kind), split, booster, calibration)
+    season = season_multiplier(source.n_orders, used_at=used_at, horizon_days=horizon_days, first=source.first)
+
+    def finish(finished: Recipe) -> Head:
+        calibration = fit_calibration(raw, calibrating.y, kind=finished.calibration)
+        return Head(horizon_days, finished, split, booster, calibration, season if finished.season else 1.0)
 
     return finish
 
@@ -275,6 +285,7 @@ def _describe_head(head: Head, verdict: Judged) -> dict[str, Any]:
     return {
         "horizon_days": head.horizon_days,
         "calibration": head.calibration.as_dict(),
+        "season": head.season,
         "recipe": asdict(head.recipe),
         "windows": head.split.windows() | {"judge": [label_window(verdict.as_of, head.horizon_days).as_list()]},
         "judged": verdict.quality().as_dict() | {"log_loss_of_constant": round(verdict.loss_of_constant(), 6)},

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from training.dataset import Snapshot
+from training.labels import Window
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
 NEEDS = ("dryness", "acne", "dullness")
@@ -68,6 +69,10 @@ class TinyWorld:
         day = (as_of - START).total_seconds() / 86_400
         inside = [bool(((orders >= day) & (orders < day + horizon_days)).any()) for orders in self.orders]
         return np.flatnonzero(inside).astype(np.int64) + 1
+
+    def n_orders(self, window: Window) -> int:
+        start, end = ((at - START).total_seconds() / 86_400 for at in (window.start, window.end))
+        return sum(int(((orders >= start) & (orders < end)).sum()) for orders in self.orders)
 
     def fingerprint(self) -> str:
         return "tiny-world"

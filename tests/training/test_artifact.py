@@ -52,7 +52,7 @@ def a_next_purchase(artifacts: Path, **changes: object) -> str:
         "inputs": ["days_since_last_order", "n_orders"],
         "categories": {},
         "schema_version": "v-then",
-        "heads": [{"horizon_days": h, "calibration": IDENTITY.as_dict()} for h in (7, 30)],
+        "heads": [{"horizon_days": h, "calibration": IDENTITY.as_dict(), "season": 1.0} for h in (7, 30)],
     } | changes
     return write_artifact(artifacts, description, [a_booster("binary"), a_booster("binary", flipped=True)])
 

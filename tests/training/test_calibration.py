@@ -32,7 +32,7 @@ def test_calibration_undoes_overconfidence(kind: str) -> None:
     before = quality(y, from_log_odds(score))
     after = quality(y, fit_calibration(score, y, kind=kind).apply(score))
     assert before.calibration_slope == pytest.approx(0.5, abs=0.05)
-    assert after.calibration_slope == pytest.approx(1.0, abs=0.05)
+    assert after.calibration_slope == pytest.approx(1.0, abs=0.1)
     assert after.log_loss < before.log_loss
 
 

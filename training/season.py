@@ -1,0 +1,54 @@
+"""How much busier the coming window will be than the one that calibrated: as it was a year ago.
+
+Season breaks the level of probabilities, not their order: a model calibrated on autumn says autumn's rate of winter.
+With V(w) the orders in a window w of the horizon's length, `last` the calibrating window, `next` the coming one,
+`year(w)` the same weeks 364 days earlier, and growth = V(last) ÷ V(year(last)), customers order
+
+    multiplier = V(year(next)) ÷ V(year(last)) × growth^(−horizon ÷ 364)
+
+times as often as in the calibrating window: the change between the two a year ago, less what the shop grows anyway,
+since more customers are not busier ones. Where the year-ago calibrating window is only partly known, growth is that of
+the days that are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from training.labels import Window
+
+YEAR = timedelta(days=364)  # 52 whole weeks: weekdays stay where they are
+FEWEST_DAYS = 7
+FEWEST_ORDERS = 100  # in each window: below it the ratio is noise
+LOWEST, HIGHEST = 1 / 3, 3.0
+
+
+def season_multiplier(
+    n_orders: Callable[[Window], int], *, used_at: datetime, horizon_days: int, first: datetime
+) -> float:
+    """How much more often customers will order in [used_at, used_at + horizon) than in the window before it.
+
+    Args:
+        n_orders: in a window that is closed by `used_at`.
+        used_at: where the model stands.
+        horizon_days: of the label.
+        first: the first order that is known.
+
+    Returns:
+        A multiplier in [1/3, 3]; 1 where a year ago is not known, or holds too little.
+    """
+    reach = timedelta(days=horizon_days)
+    a_year_ago = used_at - YEAR
+    overlap = min(reach, a_year_ago - first)
+    if overlap < timedelta(days=FEWEST_DAYS) or a_year_ago + reach > used_at:
+        return 1.0
+    then, now = n_orders(Window(a_year_ago - overlap, a_year_ago)), n_orders(Window(used_at - overlap, used_at))
+    year_next, last = n_orders(Window(a_year_ago, a_year_ago + reach)), n_orders(Window(used_at - reach, used_at))
+    if min(then, now, year_next, last) < FEWEST_ORDERS:
+        return 1.0
+    growth = now / then
+    multiplier = growth ** (1.0 - reach / YEAR) * year_next / last
+    return round(float(np.clip(multiplier, LOWEST, HIGHEST)), 6)
