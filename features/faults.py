@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-class CallersMistake(ValueError):
+class CallersMistake(ValueError):  # noqa: N818 (it is what it says)
     """What was asked, what is wrong with the value, the rule, what to do."""
 
 

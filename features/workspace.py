@@ -20,10 +20,12 @@ class Workspace:
 
     @property
     def brand_file(self) -> Path:
+        """Who speaks, to whom, for what."""
         return self.root / "brand.yaml"
 
     @property
     def catalogue_file(self) -> Path:
+        """Every message and offer."""
         return self.root / "catalogue.yaml"
 
     @property
@@ -33,10 +35,12 @@ class Workspace:
 
     @property
     def lake(self) -> Path:
+        """Events, snapshots, scores and quarantine, as Parquet."""
         return self.root / "lake"
 
     @property
     def state(self) -> Path:
+        """Databases: what is written while serving."""
         return self.root / "state"
 
     @property
@@ -46,6 +50,7 @@ class Workspace:
 
     @property
     def artifacts(self) -> Path:
+        """Trained models, and which of them are champions."""
         return self.root / "artifacts"
 
 

@@ -92,6 +92,8 @@ def test_constraints_pin_everything_that_is_declared() -> None:
         if "==" in line
     }
     declared = re.findall(
-        r'^    "([A-Za-z0-9-]+)', (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8").split("[project.scripts]")[0], re.M
+        r'^    "([A-Za-z0-9-]+)',
+        (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8").split("[project.scripts]")[0],
+        re.M,
     )
     assert {name.lower() for name in declared} - pins == set()

@@ -10,3 +10,52 @@ from tests.conftest import REPOSITORY
 from tests.journeys.shop import Shop, script_of
 
 MAPPINGS = REPOSITORY / "docs" / "mappings"
+AS_OF = "2018-08-31"  # the mapping's epoch, and the thirty days that the data covers
+A_MEMBER = "78afa995795e4d85b5d9ceeca43f5fef"
+TRAITS = """\
+  gender: {kind: fact, type: choice, choices: [female, male, other]}
+  age: {kind: fact, type: number}
+  income:"""
+
+
+@pytest.fixture(scope="module")
+def shop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    folder = tmp_path_factory.mktemp("starbucks") / "shop"
+    shop = Shop.opened(folder, currency="USD", time_zone="America/Los_Angeles")
+    brand = folder / "brand.yaml"
+    brand.write_text(brand.read_text(encoding="utf-8").replace("  income:", TRAITS, 1), encoding="utf-8")
+    data = shared_data / "starbucks"
+    shop.run("import", str(data / "profile.json"), "--mapping", str(MAPPINGS / "starbucks_profile.yaml"))
+    shop.run("import", str(data / "transcript.parquet"), "--mapping", str(MAPPINGS / "starbucks_transcript.yaml"))
+    shop.run("check")
+    shop.run("features", "build", "--as-of", AS_OF)
+    shop.run("train", "all", "--as-of", AS_OF)
+    shop.run("features", "materialize", "--as-of", AS_OF)
+    shop.run("score", "--as-of", AS_OF)
+    return shop
+
+
+def test_declared_traits_and_orders_decide_what_is_said(shop: Shop) -> None:
+    with shop.served("--clock", f"{AS_OF}T09:00:00Z") as client:
+        known = client.get(f"/v1/customers/{A_MEMBER}").json()
+        member = client.post(
+            "/v1/decisions",
+            json={"customer_id": A_MEMBER, "placement": "chat_reply", "channel": "web", "locale": "en-US"},
+        ).json()
+        stranger = client.post(
+            "/v1/decisions",
+            json={"customer_id": "nobody yet", "placement": "chat_reply", "channel": "whatsapp", "locale": "hi-IN"},
+        ).json()
+    assert known["declared"]["age"]["value"] == 75
+    assert member["fallback_reason"] is None
+    assert member["segment"]["id"]
+    assert 0.0 < member["purchase_propensity"]["7d"] < 1.0
+    assert script_of("en").search(member["message"]["body"])
+    assert stranger["fallback_reason"] == "unknown_customer"
+    assert script_of("hi").search(stranger["message"]["body"])
+
+
+def test_a_horizon_longer_than_the_history_is_refused_with_the_day_that_suffices(shop: Shop) -> None:
+    told = shop.run("train", "next-purchase", "--as-of", AS_OF)
+    assert "Asked for a 90-day model" in told
+    assert "That is there on 2019-05-01" in " ".join(told.split())
