@@ -6,6 +6,7 @@ refused leaves the one before it serving, and says so in `refusals`.
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +16,12 @@ from training.artifact import (
     CHAMPION_FILE,
     NEXT_PURCHASE,
     SEGMENTS,
-    ArtifactRefused,
     NextPurchaseModel,
     SegmentsModel,
     load_champion,
 )
+
+_log = logging.getLogger("rapport.serving")
 
 Fingerprint = tuple[int, int, int] | None
 
@@ -44,7 +46,9 @@ class ModelDoor:
     def __init__(self, artifacts: Path, schema: FeatureSchema) -> None:
         self._artifacts = artifacts
         self._schema = schema
-        self._seen: Fingerprint = None
+        self._seen: _log = logging.getLogger("rapport.serving")
+
+Fingerprint = None
         self._served = ServedModels()
         self._one_at_a_time = threading.Lock()
         self._stop = threading.Event()
@@ -101,7 +105,8 @@ class ModelDoor:
         for name in (SEGMENTS, NEXT_PURCHASE):
             try:
                 model = load_champion(self._artifacts, name, self._schema)
-            except (ArtifactRefused, OSError, ValueError) as refusal:
+            except Exception as refusal:  # whatever is wrong with an artefact, it stops no decision
+                _log.warning("the champion of %s is refused: %s", name, refusal)
                 refusals.append(f"{name}: {refusal}")
                 continue
             if name == SEGMENTS:
