@@ -46,9 +46,7 @@ class ModelDoor:
     def __init__(self, artifacts: Path, schema: FeatureSchema) -> None:
         self._artifacts = artifacts
         self._schema = schema
-        self._seen: _log = logging.getLogger("rapport.serving")
-
-Fingerprint = None
+        self._seen: Fingerprint = None
         self._served = ServedModels()
         self._one_at_a_time = threading.Lock()
         self._stop = threading.Event()
