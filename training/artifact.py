@@ -128,7 +128,7 @@ class NextPurchaseModel(_Model):
         super().__init__(description, schema=schema)
         self.horizons_days = tuple(int(head["horizon_days"]) for head in description["heads"])
         self._calibrations = [Calibration.from_dict(head["calibration"]) for head in description["heads"]]
-        self._seasons = [float(head["season"]) for head in description["heads"]]
+        self._seasons = [float(head.get("season", 1.0)) for head in description["heads"]]
         self._boosters = [lightgbm.Booster(model_str=text) for text in boosters]
 
     def predict(self, X: Matrix) -> FloatArray:

@@ -113,7 +113,7 @@ def _segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> R
         )
     if promoted:
         registry.crown(SEGMENTS, version)
-    return Round(SEGMENTS, version, promoted, unchanged, gate, trained.judged.as_dict())
+    return Round(SEGMENTS, version, promoted, unchanged, None if unchanged else gate, trained.judged.as_dict())
 
 
 def _next_purchase_round(source: WorkspaceSource, registry: Registry, seed: int) -> Round:
@@ -134,7 +134,15 @@ def _next_purchase_round(source: WorkspaceSource, registry: Registry, seed: int)
         )
     if promoted:
         registry.crown(NEXT_PURCHASE, version)
-    return Round(NEXT_PURCHASE, version, promoted, unchanged, gate, judged, tuple(trained.refused.values()))
+    return Round(
+        NEXT_PURCHASE,
+        version,
+        promoted,
+        unchanged,
+        None if unchanged else gate,
+        judged,
+        tuple(trained.refused.values()),
+    )
 
 
 def _settle(source: WorkspaceSource, name: str, version: str, gate: Gate) -> tuple[bool, bool]:

@@ -47,12 +47,12 @@ class Registry:
             self._before = mlflow.get_tracking_uri()
             mlflow.set_tracking_uri(self._uri)
             mlflow.set_registry_uri(self._uri)
-            self._client = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-            found = self._client.get_experiment_by_name(EXPERIMENT)
+            self.client = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+            found = self.client.get_experiment_by_name(EXPERIMENT)
             self._experiment: str = (
                 found.experiment_id
                 if found
-                else self._client.create_experiment(EXPERIMENT, artifact_location=(self._state / "mlflow").as_uri())
+                else self.client.create_experiment(EXPERIMENT, artifact_location=(self._state / "mlflow").as_uri())
             )
         return self
 
@@ -74,17 +74,17 @@ class Registry:
     ) -> str:
         """One run with parameters, metrics, plots and the artefact's files, registered as the challenger; its id."""
         with _quiet():
-            run = self._client.create_run(self._experiment, run_name=f"{name} {version}", tags=dict(tags))
+            run = self.client.create_run(self._experiment, run_name=f"{name} {version}", tags=dict(tags))
             run_id: str = run.info.run_id
             for key, value in parameters.items():
-                self._client.log_param(run_id, key, str(value)[:500])
+                self.client.log_param(run_id, key, str(value)[:500])
             for key, number in metrics.items():
-                self._client.log_metric(run_id, key, float(number))
+                self.client.log_metric(run_id, key, float(number))
             for file, figure in figures.items():
-                self._client.log_figure(run_id, figure, f"plots/{file}.png")
-            self._client.log_artifacts(run_id, str(self._artifacts / name / version), "model")
+                self.client.log_figure(run_id, figure, f"plots/{file}.png")
+            self.client.log_artifacts(run_id, str(self._artifacts / name / version), "model")
             self._register(name, version, run_id)
-            self._client.set_terminated(run_id)
+            self.client.set_terminated(run_id)
         return run_id
 
     def crown(self, name: str, version: str) -> None:
@@ -92,20 +92,20 @@ class Registry:
         number = self._number(name, version)
         if number is not None:
             with _quiet():
-                self._client.set_registered_model_alias(name, CHAMPION, number)
+                self.client.set_registered_model_alias(name, CHAMPION, number)
 
     def _register(self, name: str, version: str, run_id: str) -> None:
         from mlflow.exceptions import MlflowException
 
         with contextlib.suppress(MlflowException):  # it is there already
-            self._client.create_registered_model(name)
-        source = f"{self._client.get_run(run_id).info.artifact_uri}/model"
-        made = self._client.create_model_version(name, source, run_id, tags={VERSION_TAG: version})
-        self._client.set_registered_model_alias(name, CHALLENGER, made.version)
+            self.client.create_registered_model(name)
+        source = f"{self.client.get_run(run_id).info.artifact_uri}/model"
+        made = self.client.create_model_version(name, source, run_id, tags={VERSION_TAG: version})
+        self.client.set_registered_model_alias(name, CHALLENGER, made.version)
 
     def _number(self, name: str, version: str) -> str | None:
         """MLflow's own number of a version: the newest run that made it."""
-        found = self._client.search_model_versions(f"name = '{name}' and tag.{VERSION_TAG} = '{version}'")
+        found = self.client.search_model_versions(f"name = '{name}' and tag.{VERSION_TAG} = '{version}'")
         return max((one.version for one in found), key=int, default=None)
 
 

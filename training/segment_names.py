@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ PHRASES: dict[tuple[str, str], dict[str, str]] = {
     ("n_orders", "more"): {"en": "Frequent buyers", "hi": "बार-बार ख़रीदने वाले", "th": "ลูกค้าที่ซื้อบ่อย"},
     ("n_orders", "less"): {"en": "Occasional buyers", "hi": "कभी-कभार ख़रीदने वाले", "th": "ลูกค้าที่ซื้อนานๆ ครั้ง"},
     ("n_orders", "none"): {"en": "Not yet buyers", "hi": "जिन्होंने अभी ख़रीदा नहीं", "th": "ลูกค้าที่ยังไม่เคยซื้อ"},
+    ("n_orders", "once"): {"en": "Bought once", "hi": "एक बार ख़रीदने वाले", "th": "ลูกค้าที่ซื้อครั้งเดียว"},
     ("revenue", "more"): {"en": "Big spenders", "hi": "ज़्यादा ख़र्च करने वाले", "th": "ลูกค้ายอดซื้อสูง"},
     ("revenue", "less"): {"en": "Small spenders", "hi": "कम ख़र्च करने वाले", "th": "ลูกค้ายอดซื้อน้อย"},
     ("mean_order_value", "more"): {"en": "Large orders", "hi": "बड़े ऑर्डर वाले", "th": "ลูกค้าที่สั่งครั้งละมาก"},
@@ -67,7 +69,7 @@ FACT = {
     "hi": "{measure}: {value} (सभी ग्राहक {overall})",
     "th": "{measure}: {value} (ลูกค้าทั้งหมด {overall})",
 }
-ASKED_LESS_THAN_ONE = 0.1  # mean orders below this: they have not bought yet
+NOT_YET, ABOUT_ONCE = 0.1, 1.2  # mean orders below: they have not bought yet, or once
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,9 @@ class Distinction:
 
     Attributes:
         input: the model input; `code` its category for a declared choice.
-        strength: standard deviations between the group's mean and everybody's; its sign says which way.
+        strength: standard deviations between the group's mean and everybody's on the axis of the space.
+        value: the group's mean of those of whom it is known, in its own unit; NaN where it is known of nobody.
+        overall: everybody's.
     """
 
     input: str
@@ -123,16 +127,25 @@ Key = tuple[tuple[str, int | None, str], ...]
 
 def _keys(group: Sequence[Distinction], n: int) -> Key:
     """What a name is made of: the n strongest behaviours, then the strongest declared trait if it stands out."""
-    behaviours = [d for d in group if (d.input, "more") in PHRASES]
+    behaviours = [d for d in group if (d.input, "more") in PHRASES and _is_worth_saying(d)]
+    behaviours.sort(key=lambda d: _direction(d) not in ("none", "once"))  # first of all whether they buy
     declared = [d for d in group if (d.input, "more") not in PHRASES and d.strength > 0.5]
     parts: list[tuple[str, int | None, str]] = [(d.input, None, _direction(d)) for d in behaviours[:n]]
     return tuple(parts + [(d.input, d.code, "more") for d in declared[:1]])
 
 
 def _direction(distinction: Distinction) -> str:
-    if distinction.input == "n_orders" and distinction.value < ASKED_LESS_THAN_ONE:
+    if distinction.input == "n_orders" and distinction.value < NOT_YET:
         return "none"
-    return "more" if distinction.strength > 0 else "less"
+    if distinction.input == "n_orders" and distinction.value < ABOUT_ONCE:
+        return "once"
+    return "more" if distinction.value > distinction.overall else "less"
+
+
+def _is_worth_saying(distinction: Distinction) -> bool:
+    """Known of somebody in the group, and off everybody's mean by a tenth."""
+    difference = abs(distinction.value - distinction.overall)
+    return math.isfinite(distinction.value) and difference > 0.1 * abs(distinction.overall)
 
 
 def _name(key: Key, locale: str, *, brand: Brand, categories: Mapping[str, Sequence[str]]) -> str:
@@ -163,7 +176,7 @@ def _describe(
 ) -> str:
     language = language_of(locale)
     facts = []
-    for distinction in group[:4]:
+    for distinction in [d for d in group if math.isfinite(d.value)][:4]:
         measure = MEASURES.get(distinction.input)
         if measure:
             value, overall = _number(distinction.value), _number(distinction.overall)

@@ -52,7 +52,9 @@ def describe_segments(
                 "descriptions": descriptions,
                 "centre": centres[i].tolist(),
                 "share": round(float(np.mean(labels == i)), 6),
-                "profile": {_axis_name(d): [round(d.value, 6), round(d.overall, 6)] for d in profiles[i]},
+                "profile": {
+                    _axis_name(d): [round(d.value, 6), round(d.overall, 6)] for d in profiles[i] if np.isfinite(d.value)
+                },
             }
         )
     return segments
@@ -100,4 +102,4 @@ def _profiles(
 
 def _mean(values: FloatArray) -> float:
     known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else 0.0
+    return float(known.mean()) if len(known) else float("nan")

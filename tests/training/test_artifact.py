@@ -42,7 +42,7 @@ def a_booster(objective: str, *, classes: int = 1, flipped: bool = False) -> str
     parameters = {"objective": objective, "verbose": -1, "num_threads": 1, "deterministic": True}
     if classes > 1:
         parameters["num_class"] = classes
-    return lightgbm.train(parameters, lightgbm.Dataset(X, y), num_boost_round=5).model_to_string()
+    return str(lightgbm.train(parameters, lightgbm.Dataset(X, y), num_boost_round=5).model_to_string())
 
 
 def a_next_purchase(artifacts: Path, **changes: object) -> str:

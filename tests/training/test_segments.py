@@ -24,7 +24,8 @@ def a_brand() -> Brand:
                                  "labels": {"dryness": {"en": "Dry skin", "hi": "रूखी त्वचा"}}}},
         "goals": {"order": {"event": "Order Completed"}},
         "channels": {"web": {"kind": "web", "consent": "session", "body_limit": 500}},
-        "placements": {"banner": {"initiated_by": "customer", "channels": ["web"], "baseline": "b", "fallback": "b"}}}"""
+        "placements": {"banner":
+            {"initiated_by": "customer", "channels": ["web"], "baseline": "b", "fallback": "b"}}}"""
     )
 
 

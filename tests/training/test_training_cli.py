@@ -1,0 +1,196 @@
+"""The verbs on a tiny simulated brand, imported as any shop's export is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from features.command_line import run_verb
+from features.faults import CallersMistake
+from features.workspace import Workspace
+from training.artifact import read_champions
+from training.dataset import WorkspaceSource
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with 400 customers' 150 days, not trained yet."""
+    folder = tmp_path_factory.mktemp("simulated")
+    export, shop = folder / "export", folder / "shop"
+    run_verb("init", str(shop))
+    words = ("--customers", "400", "--days", "150", "--seed", "7", "--end", "2026-10-01")
+    run_verb("simulate", "--out", str(export), *words)
+    run_verb(
+        "import", str(export / "events.parquet"), "--mapping", str(export / "mapping.yaml"), "--workspace", str(shop)
+    )
+    return shop
+
+
+@pytest.fixture(scope="session")
+def trained(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, trained once."""
+    shop = tmp_path_factory.mktemp("trained") / "shop"
+    shutil.copytree(simulated, shop)
+    run_verb("train", "all", "--workspace", str(shop))
+    return shop
+
+
+@pytest.fixture
+def champions(trained: Path) -> Iterator[dict[str, Any]]:
+    """What is served; whatever a test promotes is put back."""
+    before = (trained / "artifacts" / "champion.json").read_bytes()
+    yield read_champions(trained / "artifacts")
+    (trained / "artifacts" / "champion.json").write_bytes(before)
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    capsys.readouterr()
+    run_verb(*words)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_training_promotes_both_first_champions(champions: dict[str, Any]) -> None:
+    assert set(champions) == {"segments", "next_purchase"}
+
+
+def test_the_list_names_the_champions_and_what_they_were_judged_by(
+    trained: Path, champions: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = said(capsys, "models", "list", "--json", "--workspace", str(trained))
+    assert {row["model"]: row["version"] for row in rows if row["champion"]} == {
+        name: champion["version"] for name, champion in champions.items()
+    }
+    assert all(row["gate"] for row in rows)
+
+
+def test_training_again_on_the_same_data_changes_nothing(
+    trained: Path, champions: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rounds = said(capsys, "train", "all", "--json", "--workspace", str(trained))
+    assert all(one["unchanged"] for one in rounds)
+    assert read_champions(trained / "artifacts") == champions
+
+
+def test_what_there_is_too_little_data_for_is_said(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rounds = said(capsys, "train", "next-purchase", "--json", "--workspace", str(trained))
+    assert any("90-day model" in reason and "That is there on" in reason for reason in rounds[0]["refused"])
+
+
+def test_a_later_model_of_one_day_is_no_champion_until_a_window_that_neither_knew(
+    trained: Path, champions: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("train", "next-purchase", "--as-of", "2026-09-30", "--json", "--workspace", str(trained))
+    one = said(capsys, *words)[0]
+    assert not one["promoted"]
+    assert one["gate"]["checks"][-1]["answer"].startswith("the champion was made with data")
+    assert read_champions(trained / "artifacts") == champions
+    with pytest.raises(CallersMistake, match="--force"):
+        run_verb("models", "promote", "next-purchase", one["version"], "--workspace", str(trained))
+
+    run_verb("models", "promote", "next-purchase", one["version"], "--force", "--workspace", str(trained))
+    assert read_champions(trained / "artifacts")["next_purchase"]["version"] == one["version"]
+    log = (trained / "artifacts" / "promotions.jsonl").read_text().splitlines()
+    assert json.loads(log[-1])["forced"] is True
+
+    run_verb("models", "rollback", "next-purchase", "--workspace", str(trained))
+    assert read_champions(trained / "artifacts") == champions
+
+
+def test_a_version_that_is_not_there_is_refused_with_those_that_are(trained: Path) -> None:
+    with pytest.raises(CallersMistake, match="there are 2026"):
+        run_verb("models", "promote", "segments", "20990101-00000000", "--workspace", str(trained))
+
+
+def test_a_misspelt_model_is_told_the_closest(trained: Path) -> None:
+    with pytest.raises(CallersMistake, match="Closest: 'segments'"):
+        run_verb("models", "rollback", "segmets", "--workspace", str(trained))
+
+
+def test_an_exported_model_is_text_and_json(trained: Path, tmp_path: Path) -> None:
+    run_verb("models", "export", "segments", str(tmp_path / "out"), "--workspace", str(trained))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"model.json", "booster0.txt", "gate.json"}
+
+
+def test_scores_hold_everybody_once_with_the_documented_columns(
+    trained: Path, champions: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    scored = said(capsys, "score", "--export", str(tmp_path / "out.csv"), "--json", "--workspace", str(trained))
+    table = pyarrow.parquet.read_table(scored["path"])
+    documented = (Path(__file__).resolve().parents[2] / "docs" / "scores.md").read_text(encoding="utf-8")
+    for name in table.column_names:
+        shown = "purchase_propensity_<h>d" if name.startswith("purchase_propensity_") else name
+        assert f"`{shown}`" in documented
+    keys = table["customer_key"].to_pylist()
+    assert len(keys) == len(set(keys)) == 400
+    assert table["purchase_propensity_30d"].null_count == 0
+    assert table["purchase_propensity_90d"].null_count == 400  # there is no such head: unknown is not zero
+    assert set(table["segments_version"].to_pylist()) == {champions["segments"]["version"]}
+    segments = json.loads((Path(scored["path"]).parent / "segments.json").read_text(encoding="utf-8"))
+    assert sum(segment["n_customers"] for segment in segments) == 400
+    assert set(segments[0]["names"]) == {"en", "hi", "th"}
+    exported = pyarrow.csv.read_csv(tmp_path / "out.csv")
+    assert exported.num_rows == scored["n_exported"] == 400
+    assert "customer_key" not in exported.column_names
+
+
+def test_an_export_of_another_kind_is_refused_before_anything_is_scored(trained: Path) -> None:
+    with pytest.raises(CallersMistake, match=r"Name it \.csv or \.parquet"):
+        run_verb("score", "--export", "scores.xlsx", "--workspace", str(trained))
+
+
+def test_scores_without_any_model_are_refused(simulated: Path) -> None:
+    with pytest.raises(CallersMistake, match="no champion of any model"):
+        run_verb("score", "--workspace", str(simulated))
+
+
+def test_training_an_empty_lake_is_refused(tmp_path: Path) -> None:
+    run_verb("init", str(tmp_path / "new"))
+    with pytest.raises(CallersMistake, match="holds no events"):
+        run_verb("train", "--workspace", str(tmp_path / "new"))
+
+
+def test_our_labels_are_those_of_the_training_frame(simulated: Path) -> None:
+    from features.history import open_workspace
+
+    source = WorkspaceSource(Workspace(simulated))
+    as_of = datetime(2026, 8, 1, tzinfo=UTC)
+    theirs = open_workspace(simulated).orders_within(as_of, horizon_days=30)
+    assert source.happened(as_of, 30).tolist() == theirs["customer_key"].tolist()
+
+
+def test_a_label_that_is_not_closed_is_refused(simulated: Path) -> None:
+    source = WorkspaceSource(Workspace(simulated))
+    with pytest.raises(CallersMistake, match="or wait"):
+        source.happened(source.known_until - timedelta(days=6), 7)
+
+
+def test_mlflow_holds_the_run_with_its_plots_and_windows(trained: Path, champions: dict[str, Any]) -> None:
+    from training.registry import Registry
+
+    with Registry(Workspace(trained)) as registry:
+        client = registry.client
+        version = client.get_model_version_by_alias("next_purchase", "champion")
+        run = client.get_run(version.run_id)
+        plots = {artifact.path for artifact in client.list_artifacts(version.run_id, "plots")}
+        aliased = client.get_model_version_by_alias("segments", "champion").tags["rapport_version"]
+    assert aliased == champions["segments"]["version"]
+    assert {"plots/calibration.png", "plots/gain.png", "plots/importance_30d.png"} <= plots
+    assert "log_loss_30d" in run.data.metrics
+    assert "windows_judge_30d" in run.data.params
+    assert "@2026-10-01" in run.data.tags["fingerprint"]
+    assert not list((trained / "state").rglob("*.pkl"))
