@@ -23,12 +23,13 @@ import duckdb
 import pyarrow as pa
 
 from features.brand import Brand
-from features.columns import TEXTS, WINDOWS_DAYS
+from features.columns import RECENT, TEXTS, WINDOWS_DAYS
 from features.contract import EVENT_SCHEMA
 from features.faults import CallersMistake
 from features.lake import Lake, instant_us, quoted
 from features.own_sql import OwnView
 from features.schema import FeatureSchema
+from features.windows import window_columns
 
 AGGREGATES = Path(__file__).parent / "aggregates"
 STAGES = ("orders", "touches", "purchases", "order_lines", "last_messages", "statements", "consents")
@@ -174,16 +175,23 @@ def _rows(
     since = {f"since_{days}d": edges.index(as_of - timedelta(days=days)) + 1 for days in WINDOWS_DAYS}
     views = ", ".join(f"{view} AS ({_view_sql(view, brand)})" for view in VIEWS)
     joins = " ".join(f"LEFT JOIN own_{view.name} USING (customer_key)" for view in schema.own)
-    numeric = ", ".join(f"CAST({name} AS FLOAT) AS {name}" for name in schema.numeric)
-    others = ", ".join((*schema.instants, *(column.name for column in TEXTS)))
+    windowed = {column.name for column in RECENT}
+    numeric = "".join(f"CAST({name} AS FLOAT) AS {name}, " for name in schema.numeric if name not in windowed)
+    others = (*schema.instants, *(column.name for column in TEXTS))
     at = _literal(as_of)
     sql = (
         f"WITH {views}, everything AS (FROM behaviour JOIN recent USING (customer_key) "
         f"LEFT JOIN declared USING (customer_key) {joins}) "
-        f"SELECT customer_key, {at} AS event_timestamp, {at} AS created_timestamp, {numeric}, {others} "
+        f"SELECT customer_key, {at} AS event_timestamp, {at} AS created_timestamp, {numeric}{', '.join(others)} "
         "FROM everything ORDER BY customer_key"
     )
-    return _execute(connection, sql, {"i": i, **since}).to_arrow_table()
+    table = _execute(connection, sql, {"i": i}).to_arrow_table()
+    bands = (AGGREGATES / "bands.sql").read_text("utf-8")
+    banded = _execute(connection, bands, {"i": i, **since}).to_arrow_table()
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    columns |= window_columns(banded, table["customer_key"].to_numpy())
+    names = ("customer_key", "event_timestamp", "created_timestamp", *schema.numeric, *others)
+    return pa.table({name: columns[name] for name in names})
 
 
 def _view_sql(view: str, brand: Brand) -> str:
@@ -192,10 +200,11 @@ def _view_sql(view: str, brand: Brand) -> str:
 
 
 def _trait_columns(brand: Brand) -> str:
-    columns: list[str] = []
-    for name, trait in brand.traits.items():
-        if trait.type == "text":
-            continue
+    """SQL of the columns of every trait, and of all of them as one JSON object, in the order of their names."""
+    traits = {name: trait for name, trait in sorted(brand.traits.items()) if trait.type != "text"}
+    said = [f"""max('"{name}":' || value) FILTER (WHERE trait = {quoted(name)})""" for name in traits]
+    columns = [f"'{{' || concat_ws(',', {', '.join(said)}) || '}}' AS declared" if said else "'{}' AS declared"]
+    for name, trait in traits.items():
         of_trait = f"FILTER (WHERE trait = {quoted(name)})"
         columns.append(f"max(said_at) {of_trait} AS trait_{name}_at")
         if trait.type == "choices":

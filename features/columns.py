@@ -22,7 +22,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Something counted or summed over every window, as `<name>_<days>d`, by `aggregates/recent.sql`."""
+    """Something counted or summed over every window, as `<name>_<days>d`, by `aggregates/bands.sql`."""
 
     name: str
     unit: str
@@ -111,7 +111,7 @@ INSTANTS = (
 
 TEXTS = (
     Column("top_category", "behaviour", "text", "Category with most order lines; alphabetical on a tie"),
-    Column("category_shares", "behaviour", "JSON", "Share of order lines of the customer's five first categories"),
+    Column("category_shares", "behaviour", "JSON", "Share of order lines of the customer's three first categories"),
     Column("last_campaign", "recent", "text", "Campaign of the last message sent"),
     Column("last_action_id", "recent", "text", "Action of the last message sent"),
     Column("last_channel", "recent", "text", "Channel of the last message sent"),

@@ -108,9 +108,16 @@ categories AS (
         max(share) FILTER (WHERE rank = 1) AS top_category_share,
         coalesce(max(share) FILTER (WHERE rank = 2), 0) AS second_category_share,
         max(category) FILTER (WHERE rank = 1) AS top_category,
-        '{' || string_agg(CAST(to_json(category) AS VARCHAR) || ':' || round(share, 4), ',' ORDER BY rank)
-            FILTER (WHERE rank <= 5) || '}' AS category_shares
-    FROM ranked
+        '{' || concat_ws(
+            ',',
+            max(said) FILTER (WHERE rank = 1),
+            max(said) FILTER (WHERE rank = 2),
+            max(said) FILTER (WHERE rank = 3)
+        ) || '}' AS category_shares
+    FROM (
+        SELECT *, CASE WHEN rank <= 3 THEN CAST(to_json(category) AS VARCHAR) || ':' || round(share, 4) END AS said
+        FROM ranked
+    )
     GROUP BY ALL
 )
 SELECT

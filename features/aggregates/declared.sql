@@ -54,11 +54,6 @@ standing AS (
 traits_of AS (
     SELECT
         customer_key,
-        '{' || coalesce(
-            string_agg(CAST(to_json(trait) AS VARCHAR) || ':' || value, ',' ORDER BY trait)
-                FILTER (WHERE trait NOT IN ('locale', 'time_zone')),
-            ''
-        ) || '}' AS declared,
         max(value) FILTER (WHERE trait = 'locale') AS locale,
         max(value) FILTER (WHERE trait = 'time_zone') AS time_zone
         /* a column a trait */
