@@ -53,6 +53,7 @@ def limited_connection(database: Path | None, *, spill: Path) -> duckdb.DuckDBPy
     connection = duckdb.connect(":memory:" if database is None else str(database))
     connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'; SET threads = {THREADS}; SET TimeZone = 'UTC'")
     connection.execute(f"SET preserve_insertion_order = false; SET temp_directory = {quoted(spill)}")
+    connection.execute("SET partitioned_write_max_open_files = 2000; SET partitioned_write_flush_threshold = 2000000")
     connection.execute("SET enable_progress_bar = false; SET force_compression = 'uncompressed'")
     return connection
 
@@ -96,9 +97,7 @@ class LakeWriter:
                 part.write_batch(_as_events(batch))
 
     def write_query(self, connection: duckdb.DuckDBPyConnection, query: str) -> None:
-        """Adds the rows of a query over `connection` that yields EVENT_SCHEMA's columns."""
-        connection.execute("SET partitioned_write_max_open_files = 2000")
-        connection.execute("SET partitioned_write_flush_threshold = 2000000")
+        """Adds the rows of a query that yields EVENT_SCHEMA's columns, over a `limited_connection`."""
         connection.execute(
             f"COPY (SELECT {_COLUMNS}, year(occurred_at) * 100 + month(occurred_at) AS month_, "
             f"customer_key % {N_BUCKETS} AS bucket_ FROM ({query})) "

@@ -13,8 +13,8 @@ from features.database import connect
 from features.identity import IdentityTable, Kind
 from features.importing.reading import number_of
 from features.importing.report import ImportReport
-from features.lake import instant_us
-from features.lake_writer import LakeWriter
+from features.lake import instant_us, quoted
+from features.lake_writer import LakeWriter, limited_connection
 
 _KINDS: tuple[Kind, ...] = ("user", "anonymous")
 _CONTENT = (
@@ -93,23 +93,26 @@ class Loading:
 
     def _compare(self) -> dict[str, int]:
         """Makes the table `verdicts` of events that the lake knows; gives counts of new, unchanged and corrected."""
-        self.writer.lake.register_versions(self.connection, name="versions")
-        standing = (
-            f"SELECT event_id, {_CONTENT} AS content FROM versions WHERE superseded_at IS NULL "
-            "AND event_id IN (SELECT event_id FROM chosen)"
-            if self.writer.lake.n_events()
-            else "SELECT NULL::VARCHAR AS event_id, NULL::UBIGINT AS content WHERE false"
-        )
-        ours = f"SELECT event_id, {_CONTENT} AS content FROM chosen"
+        n_chosen = number_of(self.connection, "SELECT count(*) FROM chosen")
+        if not self.writer.lake.n_events():
+            self.connection.execute("CREATE TABLE verdicts (event_id VARCHAR, is_unchanged BOOLEAN)")
+            return {"new": n_chosen}
+        ours, verdicts = (quoted(self.writer.staging / name) for name in ("ours.parquet", "verdicts.parquet"))
         self.connection.execute(
-            "CREATE TABLE verdicts AS SELECT event_id, standing.content = ours.content AS is_unchanged "
-            f"FROM ({standing}) AS standing JOIN ({ours}) AS ours USING (event_id)"
+            f"COPY (SELECT event_id, {_CONTENT} AS content FROM chosen) TO {ours} (FORMAT parquet, COMPRESSION snappy)"
         )
+        with limited_connection(None, spill=self.writer.staging / "spill") as connection:
+            self.writer.lake.register_versions(connection, name="versions")
+            connection.execute(
+                f"COPY (SELECT event_id, {_CONTENT} = ours.content AS is_unchanged FROM versions "
+                f"JOIN read_parquet({ours}) AS ours USING (event_id) WHERE superseded_at IS NULL) "
+                f"TO {verdicts} (FORMAT parquet)"
+            )
+        self.connection.execute(f"CREATE TABLE verdicts AS SELECT * FROM read_parquet({verdicts})")
         row = self.connection.execute(
             "SELECT count(*) FILTER (WHERE is_unchanged), count(*) FILTER (WHERE NOT is_unchanged) FROM verdicts"
         ).fetchone()
         unchanged, corrected = row or (0, 0)
-        n_chosen = number_of(self.connection, "SELECT count(*) FROM chosen")
         return {"new": n_chosen - unchanged - corrected, "unchanged": unchanged, "corrected": corrected}
 
     def _write(self, *, n_corrected: int) -> None:

@@ -17,7 +17,8 @@ IMPORT_CHANNEL = "import"
 
 _PRODUCTS_JSON = '[{"product_id":"VARCHAR","name":"VARCHAR","category":"VARCHAR","quantity":"DOUBLE","price":"DOUBLE"}]'
 _TOTAL = "round(list_aggregate(list_transform({products}, p -> coalesce(p.quantity, 1) * p.price), 'sum'), 6)"
-_REST = ("products", "properties", "currency", *TEXT_FIELDS, *NUMBER_FIELDS)
+_USER = "'user'"
+_REASON_ONLY = ("has_time", "has_received", "has_products", "currency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,17 @@ class RecordSql:
 
     @property
     def table(self) -> str:
-        """Where its lines are staged."""
+        """The table of its lines."""
         return f"staged_{self.number}"
 
+    def takes(self) -> str:
+        """The condition on a row of `input` under which this record takes it."""
+        whole, own = self.mapping.where or "true", self.record.where or "true"
+        return f"(_bad IS NULL AND coalesce(({whole}\n), false) AND coalesce(({own}\n), false))"
+
     def stage(self) -> str:
-        """Creates the table of its lines: `_id`, `reason` (null for a good one) and the fields."""
-        where = f"WHERE _bad IS NULL AND coalesce(({self.mapping.where or 'true'}\n), false)"
-        where += f" AND coalesce(({self.record.where or 'true'}\n), false)"
+        """Creates the table of its lines: `_id`, `reason` (null for a good one) and the fields that differ by line."""
+        where = f"WHERE {self.takes()}"
         fields = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in self._fields().items())
         occurrence = ""
         source = f"SELECT _id, {fields} FROM input {where}"
@@ -52,7 +57,8 @@ class RecordSql:
             occurrence = f"SELECT _id, md5(concat_ws(chr(31), {hashed})) AS _hash, _unit FROM source"
             counted = f"SELECT _id, _hash, row_number() OVER (PARTITION BY _unit, _hash) AS _n FROM ({occurrence})"
             source = f"SELECT * FROM ({source}) JOIN ({counted}) USING (_id)"
-        return f"CREATE TABLE {self.table} AS SELECT *, {self._reason()} AS reason FROM ({source})"
+        dropped = ", ".join(name for name in self._fields() if name in self._constants() or name in _REASON_ONLY)
+        return f"CREATE TABLE {self.table} AS SELECT * EXCLUDE ({dropped}), {self._reason()} AS reason FROM ({source})"
 
     def refuse_mixed_groups(self) -> str | None:
         """Marks the lines of groups that belong to more than one customer."""
@@ -71,10 +77,15 @@ class RecordSql:
         Args:
             good: SQL condition on `_id` that holds for rows none of whose records was refused.
         """
-        lines = f"SELECT * FROM {self.table} WHERE reason IS NULL AND {good}"
+        constants = "".join(f", {sql} AS {identifier(name)}" for name, sql in self._constants().items())
+        lines = f"SELECT *{constants} FROM {self.table} WHERE reason IS NULL AND {good}"
         if self.record.is_identify:
             return self._identify_events(lines)
         return self._events(self._grouped(lines) if self.record.group_by else lines)
+
+    def _constants(self) -> dict[str, str]:
+        """Fields that are the same in every line: not worth the room that they would take in a table."""
+        return {name: sql for name, sql in self._fields().items() if sql == _USER or sql.startswith("NULL::")}
 
     @property
     def _needs_hash(self) -> bool:
@@ -88,7 +99,7 @@ class RecordSql:
         time = record.time or self.mapping.time or TimeSpec()
         fields = {
             "customer_id": f"coalesce({user}, {anonymous})",
-            "kind": f"CASE WHEN {user} IS NULL THEN 'anonymous' ELSE 'user' END",
+            "kind": f"CASE WHEN {user} IS NULL THEN 'anonymous' ELSE 'user' END" if self.mapping.anonymous else _USER,
             "event": text_sql(record.event, columns),
             "has_time": f"({raw_sql(time, columns)}) IS NOT NULL",
             "occurred_at": time_sql(time, columns, zone=self.brand.time_zone),
@@ -207,7 +218,7 @@ class RecordSql:
         kept = [
             name
             for name in self._fields()
-            if not name.startswith("p_") and name not in ("_key", "total", "occurred_at", "received_at")
+            if not name.startswith("p_") and name not in (*_REASON_ONLY, "_key", "total", "occurred_at", "received_at")
         ]
         # min() picks the same value whatever the order of the lines: an import repeated yields the same event.
         merged = ", ".join(f"min({identifier(name)}) AS {identifier(name)}" for name in kept)

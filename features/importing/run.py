@@ -1,8 +1,8 @@
 """One import: a shop's files become events in the lake, whole or not at all.
 
-Two connections share one working database. The first runs the mapping's own SQL behind closed doors: it can read the
-imported files and nothing else. The second, which runs no text of the mapping's, gives customers their keys, compares
-with the lake and writes.
+The mapping's own SQL runs behind closed doors: its connection reads the imported files, writes into the staging folder,
+and reaches nothing else. What the lake holds already is compared by another connection, which runs no text of the
+mapping's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from features.importing.loading import Loading
 from features.importing.mapping_file import MappingFile
 from features.importing.report import ImportReport
 from features.importing.rows import table_exports
-from features.importing.staging import stage
+from features.importing.staging import failing_rows, stage
 from features.lake import Lake, quoted
 from features.lake_writer import LakeWriter, limited_connection
 from features.workspace import Workspace
@@ -62,15 +62,13 @@ def run_import(
     lake = Lake(asked.workspace.lake)
     with lake.writer() as writer:
         database = writer.staging / "work.duckdb"
-        with limited_connection(database, spill=writer.staging / "spill") as connection:
+        with limited_connection(database, spill=writer.staging / "spill") as connection, failing_rows(asked.mapped):
             _close_doors(connection, [*exports, *(export for table in tables.values() for export in table)], writer)
-            staged = stage(
+            rows = stage(
                 connection, asked.mapped, asked.brand, exports, tables, folder=writer.staging, progress=progress
             )
-        with limited_connection(database, spill=writer.staging / "spill") as connection:
-            report = Loading(connection, asked.workspace.database, writer, now or datetime.now(UTC), progress).load(
-                staged
-            )
+            loading = Loading(connection, asked.workspace.database, writer, now or datetime.now(UTC), progress)
+            report = loading.load(rows)
         report = replace(report, quarantine_file=_keep_quarantine(asked, exports, writer))
         progress("done", 1.0)
     return report
@@ -80,7 +78,9 @@ def _close_doors(connection: duckdb.DuckDBPyConnection, exports: Sequence[Export
     """From here on this connection reads the exports, writes into the staging folder, and reaches nothing else."""
     files = {name for export in exports for path in export.files for name in (str(path), as_pattern(path))}
     paths = ", ".join(quoted(name) for name in sorted(files))
-    connection.execute("SET preserve_insertion_order = true")
+    # Lines of text are numbered by the order in which they are kept; Parquet files number their rows themselves.
+    is_text = any(export.format != "parquet" for export in exports)
+    connection.execute(f"SET preserve_insertion_order = {str(is_text).lower()}")
     connection.execute(f"SET allowed_paths = [{paths}]; SET allowed_directories = [{quoted(writer.staging.resolve())}]")
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
 

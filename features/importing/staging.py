@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -28,7 +29,7 @@ def stage(
     folder: Path,
     progress: Callable[[str, float], None],
 ) -> ImportReport:
-    """Makes the table `staged` of events without keys; the report has its rows counted, its events not yet."""
+    """Makes the view `staged` of events without keys; the report has its rows counted, its events not yet."""
     rows = Rows(connection, mapped)
     rows.read(exports, tables, progress=lambda share: progress("reading", share))
     columns = rows.shape()
@@ -36,7 +37,7 @@ def stage(
     records = [RecordSql(mapping, brand, columns, tuple(rows.source_columns), n) for n in range(len(mapping.events))]
     for n, record in enumerate(records):
         progress("mapping", n / (len(records) + 1))
-        _run(connection, record.stage(), mapped)
+        connection.execute(record.stage())
         mixed = record.refuse_mixed_groups()
         if mixed is not None:
             connection.execute(mixed)
@@ -53,10 +54,11 @@ def stage(
     return _count_rows(connection, rows, records, folder=folder)
 
 
-def _run(connection: duckdb.DuckDBPyConnection, sql: str, mapped: MappingFile) -> None:
-    """Runs SQL that has the mapping's expressions in it: what fails in it fails for its rows."""
+@contextmanager
+def failing_rows(mapped: MappingFile) -> Iterator[None]:
+    """Where the mapping's expressions run: what fails in them is the mapping's to mend."""
     try:
-        connection.execute(sql)
+        yield
     except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
         said = str(error).strip().splitlines()[0]
         raise CallersMistake(
@@ -72,16 +74,19 @@ def _gather_bad(connection: duckdb.DuckDBPyConnection, records: Sequence[RecordS
         f"SELECT _id, {record.number}, reason FROM {record.table} WHERE reason IS NOT NULL" for record in records
     ]
     union = " UNION ALL ".join(refused)
-    connection.execute(f"CREATE TABLE bad AS SELECT _id, arg_min(reason, record) AS reason FROM ({union}) GROUP BY _id")
+    connection.execute(
+        "CREATE TABLE bad AS SELECT _id, min(record) AS record, arg_min(reason, record) AS reason "
+        f"FROM ({union}) GROUP BY _id"
+    )
     return number_of(connection, "SELECT count(*) FROM bad")
 
 
 def _count_rows(
     connection: duckdb.DuckDBPyConnection, rows: Rows, records: Sequence[RecordSql], *, folder: Path
 ) -> ImportReport:
-    taken = " UNION ALL ".join(f"SELECT _id FROM {record.table} WHERE reason IS NULL" for record in records)
-    distinct = "count(*)" if len(records) == 1 else "count(DISTINCT _id)"
-    n_used = number_of(connection, f"SELECT {distinct} FROM ({taken}) WHERE _id NOT IN (SELECT _id FROM bad)")
+    taken = " OR ".join(record.takes() for record in records)
+    n_taken = number_of(connection, f"SELECT count(*) FROM input WHERE {taken}")
+    n_used = n_taken - number_of(connection, "SELECT count(*) FROM bad WHERE record >= 0")
     reasons = "SELECT reason FROM bad UNION ALL SELECT reason FROM malformed"
     counts = connection.execute(
         f"SELECT reason, count(*) FROM ({reasons}) GROUP BY reason ORDER BY 2 DESC, 1"
