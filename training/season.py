@@ -51,4 +51,4 @@ def season_multiplier(
         return 1.0
     growth = now / then
     multiplier = growth ** (1.0 - reach / YEAR) * year_next / last
-    return round(float(np.clip(multiplier, LOWEST, HIGHEST)), 6)
+    return float(np.clip(round(multiplier, 6), LOWEST, HIGHEST))
