@@ -64,7 +64,8 @@ def answer(one: Decided, *, request: DecisionRequest, models: ServedModels, shel
 
 def _message(message: RenderedMessage) -> dict[str, Any]:
     """As `message.as_dict()`, without the deep copies that it makes: this runs in every decision."""
-    return {name: getattr(message, name) for name in RenderedMessage.__slots__}
+    told = {name: getattr(message, name) for name in RenderedMessage.__slots__}
+    return told | {"suggested_replies": list(message.suggested_replies)}
 
 
 def _action(decision: Decision, shelf: Shelf) -> dict[str, Any]:

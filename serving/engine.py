@@ -102,8 +102,7 @@ class Engine:
         self.reader = connect(workspace.database)
         self._identity = IdentityTable(self.reader)
         self._log = EventLog(self.reader)
-        with self.ledger.alone():  # two workers starting together would both apply Feast's objects
-            self.online = OnlineFeatures.open(workspace, self.brand)
+        self.online = OnlineFeatures.open(workspace, self.brand)
         self.models = ModelDoor(workspace.artifacts, self.schema)
         variables = variables_of(self.brand, feature_variables(self.brand, workspace))
         self.shelf = Shelf(self.brand, self.catalogue, variables=variables)
@@ -121,6 +120,15 @@ class Engine:
             "catalogue": _sha256(workspace.catalogue_file.read_bytes()),
             "features": self.schema.version,
         }
+
+    def warm_up(self) -> None:
+        """Decides once in every place without writing it, so that no customer waits for what is made on first use."""
+        nobody = Missing("unknown_customer")
+        for placement, details in self.brand.placements.items():
+            for channel in details.channels:
+                request = DecisionRequest(customer_id="nobody", placement=placement, channel=channel)
+                self.online.read(0)
+                self._decided(request, customer_key=0, state=nobody)
 
     def close(self) -> None:
         """Commits what waits and lets go of every file."""

@@ -35,11 +35,12 @@ def environment(settings: Settings, workspace: Workspace, inherited: Mapping[str
         f"{PREFIX}{name.upper()}": str(value)
         for name, value in settings.model_dump(exclude={"workspace"}, exclude_none=True).items()
     }
+    service = {"workers": settings.workers, "traffic": {"timeout": settings.timeout_seconds}}
     return {
         **inherited,
         **told,
         WORKSPACE_VARIABLE: str(workspace.root),
         "BENTOML_DO_NOT_TRACK": "true",
-        "BENTOML_CONFIG_OVERRIDES": json.dumps({"services": {"rapport": {"workers": settings.workers}}}),
+        "BENTOML_CONFIG_OVERRIDES": json.dumps({"services": {"rapport": service}}),
         "PYTHONSAFEPATH": "1",  # a folder called 'features' where the command is run must not stand in for ours
     }

@@ -49,7 +49,7 @@ class Ledger:
         self._database = database
         self._lock_file = database.with_suffix(".lock").open("ab")
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        with self.alone():
+        with self._alone():
             connection = connect(database)
             connection.executescript(SCHEMA + STATISTICS_SCHEMA)
             connection.close()
@@ -87,8 +87,7 @@ class Ledger:
         self._lock_file.close()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """No process of this workspace writes while the block lasts."""
+    def _alone(self) -> Iterator[None]:
         fcntl.flock(self._lock_file, fcntl.LOCK_EX)
         try:
             yield
@@ -134,7 +133,7 @@ class Ledger:
         _tell(group, results)
 
     def _transact(self, connection: sqlite3.Connection, group: list[_Waiting]) -> list[Any]:
-        with self.alone():
+        with self._alone():
             connection.execute("BEGIN IMMEDIATE")
             try:
                 results = [waiting.work(connection) for waiting in group]

@@ -54,6 +54,7 @@ class Rapport:
         self.engine = application.state.engine = Engine(
             find_workspace(settings.workspace), clock=clock_from(settings.clock)
         )
+        self.engine.warm_up()
         self.engine.models.watch(every_seconds=settings.model_check_seconds)
         gc.collect()
         gc.freeze()

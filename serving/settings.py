@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     body_limit_bytes: Annotated[int, Field(ge=1_024)] = 512_000
     model_check_seconds: Annotated[float, Field(gt=0)] = 1.0
+    timeout_seconds: Annotated[int, Field(ge=1)] = 2
     graceful_seconds: Annotated[int, Field(ge=1)] = 10
     clock: AwareDatetime | None = None
 

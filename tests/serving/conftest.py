@@ -59,7 +59,7 @@ def served(
     workspace: Workspace, *, service: str | None = None, variables: Mapping[str, str] | None = None
 ) -> Iterator[str]:
     """A real server on a free port for as long as the block lasts; its address."""
-    settings = Settings(port=free_port(), graceful_seconds=5)
+    settings = Settings(port=free_port(), graceful_seconds=5, timeout_seconds=30)  # other tests may hold the disk
     arguments = command(settings, **({"service": service} if service else {}))
     log = workspace.root / "server.log"
     with log.open("wb") as output:
