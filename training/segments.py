@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FEWEST_CUSTOMERS = 100
 MASKED_SHARE = 0.35
 ROUNDS = 60
-LARGEST_LESSON = 100_000  # rows a snapshot: more does not make a nearest centre any clearer
+LARGEST_LESSON = 50_000  # rows a snapshot: more does not make a nearest centre any clearer
 TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(4.0), 81))
 
 
@@ -99,16 +99,17 @@ def train_segments(
     lessons = [
         _lesson(s, y, source, seed=seed + i) for i, (s, y) in enumerate(zip((before, last, today), labels, strict=True))
     ]
-    early = _boost([lessons[0]], k=k, source=source, seed=seed)
-    temperature = _temperature(_raw(early, lessons[1][0]), lessons[1][1])
+    columns = _columns_of(space, source)
+    early = _boost([lessons[0]], k=k, source=source, columns=columns, seed=seed)
+    temperature = _temperature(early.raw(lessons[1][0]), lessons[1][1])
     judged = _judge(early, temperature, lessons, placed[2], space=space, source=source, previous=previous, seed=seed)
-    booster = _boost(lessons, k=k, source=source, seed=seed)
+    assigner = _boost(lessons, k=k, source=source, columns=columns, seed=seed)
 
     segments = describe_segments(space, found.centres, labels[1], last, source=source, brand=brand, previous=previous)
     description = {
         "name": SEGMENTS,
         "as_of": source.known_until.isoformat(),
-        "inputs": list(source.inputs),
+        "inputs": [source.inputs[i] for i in columns],
         "categories": {name: list(values) for name, values in source.categories.items()},
         "schema_version": source.schema_version,
         "fingerprint": source.fingerprint(),
@@ -129,7 +130,7 @@ def train_segments(
         "recipe": {"rounds": ROUNDS, "masked_share": MASKED_SHARE},
         "judged": {name: value for name, value in judged.as_dict().items() if name != "separation_of_previous"},
     }
-    return TrainedSegments(description, booster, judged)
+    return TrainedSegments(description, assigner.booster, judged)
 
 
 def _snapshot(source: Source, weeks_ago: int) -> Snapshot:
@@ -182,13 +183,28 @@ def hide_behaviour(
     return hidden
 
 
-def _boost(lessons: Sequence[Lesson], *, k: int, source: Source, seed: int) -> lightgbm.Booster:
-    X = np.vstack([lesson[0] for lesson in lessons]).astype(np.float64)
+@dataclass(frozen=True, slots=True)
+class _Assigner:
+    booster: lightgbm.Booster
+    columns: Sequence[int]  # of the source's inputs
+
+    def raw(self, X: NDArray[np.float32]) -> FloatArray:
+        chosen = X[:, self.columns].astype(np.float64)
+        return np.asarray(self.booster.predict(chosen, raw_score=True, num_threads=2), dtype=np.float64)
+
+
+def _columns_of(space: Space, source: Source) -> list[int]:
+    """What places a customer in the space, and everything about what they declared: nothing else can help."""
+    used = {axis.input for axis in space.axes}
+    return [i for i, name in enumerate(source.inputs) if name in used or name.startswith(DECLARED_PREFIX)]
+
+
+def _boost(lessons: Sequence[Lesson], *, k: int, source: Source, columns: Sequence[int], seed: int) -> _Assigner:
+    names = [source.inputs[i] for i in columns]
+    X = np.vstack([lesson[0][:, columns] for lesson in lessons]).astype(np.float64)
     y = np.concatenate([lesson[1] for lesson in lessons])
-    categorical = [i for i, name in enumerate(source.inputs) if name in source.categories]
-    data = lightgbm.Dataset(
-        X, y, feature_name=list(source.inputs), categorical_feature=categorical, params={"verbose": -1}
-    )
+    categorical = [i for i, name in enumerate(names) if name in source.categories]
+    data = lightgbm.Dataset(X, y, feature_name=names, categorical_feature=categorical, params={"verbose": -1})
     parameters = {
         "objective": "multiclass",
         "num_class": k,
@@ -202,11 +218,7 @@ def _boost(lessons: Sequence[Lesson], *, k: int, source: Source, seed: int) -> l
         "num_threads": 2,
         "verbose": -1,
     }
-    return lightgbm.train(parameters, data, num_boost_round=ROUNDS)
-
-
-def _raw(booster: lightgbm.Booster, X: NDArray[np.float32]) -> FloatArray:
-    return np.asarray(booster.predict(X.astype(np.float64), raw_score=True, num_threads=2), dtype=np.float64)
+    return _Assigner(lightgbm.train(parameters, data, num_boost_round=ROUNDS), columns)
 
 
 def _temperature(raw: FloatArray, y: NDArray[np.intp]) -> float:
@@ -220,7 +232,7 @@ def _log_loss(probabilities: FloatArray, y: NDArray[np.intp]) -> float:
 
 
 def _judge(
-    early: lightgbm.Booster,
+    early: _Assigner,
     temperature: float,
     lessons: Sequence[Lesson],
     placed: FloatArray,
@@ -231,11 +243,11 @@ def _judge(
     seed: int,
 ) -> SegmentsJudged:
     X, y, masked = lessons[2]
-    probabilities = tempered_softmax(_raw(early, X), temperature=temperature)
+    probabilities = tempered_softmax(early.raw(X), temperature=temperature)
     shares = np.bincount(lessons[1][1], minlength=probabilities.shape[1]) / len(lessons[1][1])
     right = probabilities.argmax(axis=1) == y
     today = source.snapshot(source.known_until)
-    assigned = tempered_softmax(_raw(early, today.X), temperature=temperature).argmax(axis=1)
+    assigned = tempered_softmax(early.raw(today.X), temperature=temperature).argmax(axis=1)
     return SegmentsJudged(
         n=len(today.customer_keys),
         log_loss=_log_loss(probabilities, y),
