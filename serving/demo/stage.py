@@ -24,7 +24,6 @@ from features.workspace import Workspace
 
 MARKER = ".rapport-demo"
 HOLDOUT_RATE = 0.3  # of a few thousand customers: at the starter's 0.1 four weeks would prove little
-TRAINING_WEEKS = 26
 READY_SECONDS = 60.0
 
 
@@ -102,9 +101,7 @@ class Stage:
     def learn(self) -> None:
         """Features as of the history's end, models, and everybody's online row and score."""
         as_of = self.history_end.isoformat()
-        with self.step(f"Features of everybody, as of each of {TRAINING_WEEKS} weeks"), self.aside():
-            self.run("features", "build", "--as-of", as_of, "--history-weeks", str(TRAINING_WEEKS))
-        with self.step("Models"):
+        with self.step("Features of everybody at many instants, and the models that learn from them"):
             self.run("train", "all", "--as-of", as_of)
         with self.step("Everybody's online row and score"):
             self.refresh(as_of)
