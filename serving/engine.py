@@ -54,6 +54,7 @@ from serving.values import prior_rates
 
 Clock = Callable[[], datetime]
 WRITTEN_TOGETHER = 5_000
+KEYS_KEPT = 100_000  # every commit empties SQLite's page cache of the readers: a look-up costs as much as a model
 
 
 def utc_now() -> datetime:
@@ -101,6 +102,7 @@ class Engine:
         self.ledger = Ledger(workspace.database)
         self.reader = connect(workspace.database)
         self._identity = IdentityTable(self.reader)
+        self._keys: dict[str, int] = {}
         self._log = EventLog(self.reader)
         self.online = OnlineFeatures.open(workspace, self.brand)
         self.models = ModelDoor(workspace.artifacts, self.schema)
@@ -148,8 +150,13 @@ class Engine:
         return self._clock()
 
     def key_of(self, customer_id: str) -> int | None:
-        """The key of a customer, or None where nobody has heard of them."""
-        return self._identity.key(customer_id)
+        """The key of a customer, or None where nobody has heard of them; a key is never given twice, so it is kept."""
+        key = self._keys.get(customer_id)
+        if key is None and (key := self._identity.key(customer_id)) is not None:
+            if len(self._keys) >= KEYS_KEPT:
+                self._keys.clear()
+            self._keys[customer_id] = key
+        return key
 
     def id_of(self, customer_key: int) -> str | None:
         """The outside id of a customer."""

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
 from features.faults import closest_name
 from serving.engine import Engine
@@ -56,6 +58,7 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     _add_knowledge(app)
     add_report_routes(app)
     _add_pages(app, swagger_files)
+    _put_first(app, "/v1/decisions", "/v1/outcomes")
     app.add_exception_handler(RequestRefused, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_fault)
@@ -73,6 +76,12 @@ def _add_decisions(app: FastAPI) -> None:
         """Decides, writes the decision durably, and answers with the action, its probability and the message."""
         asked = _parsed(DecisionRequest, await _json_body(request))
         return _json(await _engine(request).decide_soon(asked))
+
+
+def _put_first(app: FastAPI, *paths: str) -> None:
+    """Answers the hot paths by plain routes; FastAPI's own, which cost 70 µs more a request, describe them."""
+    described = {route.path: route for route in app.router.routes if isinstance(route, APIRoute)}
+    app.router.routes[:0] = [Route(path, described[path].endpoint, methods=["POST"]) for path in paths]
 
 
 def _add_outcomes(app: FastAPI) -> None:
