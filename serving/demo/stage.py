@@ -45,6 +45,30 @@ def refuse_taken_port(port: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Server:
+    """The server's process, which may still be starting."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def wait_until_ready(self) -> str:
+        """The server's address, once it answers.
+
+        Raises:
+            RuntimeError: it ended, or took too long; with its last words.
+        """
+        until = time.monotonic() + READY_SECONDS
+        while time.monotonic() < until and self.process.poll() is None:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/readyz", timeout=2.0).status_code == httpx.codes.OK:
+                    return self.url
+            time.sleep(0.1)
+        tail = self.log.read_text(encoding="utf-8", errors="replace")[-2_000:]
+        raise RuntimeError(f"The server on {self.url} was not ready within {READY_SECONDS:.0f} s. It said:\n{tail}")
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """The demo's folder and console."""
 
@@ -117,23 +141,21 @@ class Stage:
         run_verb(*words, "--workspace", str(self.workspace.root))
 
     @contextlib.contextmanager
-    def served(self, *, port: int) -> Iterator[str]:
-        """`rapport serve` in a process of its own, until the block ends."""
-        url = f"http://127.0.0.1:{port}"
-        log = self.folder / "server.log"
+    def serving(self, *, port: int) -> Iterator[Server]:
+        """`rapport serve` in a process of its own, starting while the block goes on and stopped when it ends."""
         command = [sys.executable, "-c", "from features.command_line import main; main()", "serve"]
         command += ["--workspace", str(self.workspace.root), "--port", str(port)]
-        with self.step(f"A server on {url}"), log.open("wb") as output:
-            server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ.copy())
-            _wait_until_ready(url, server=server, log=log)
+        log = self.folder / "server.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ.copy())
         try:
-            yield url
+            yield Server(f"http://127.0.0.1:{port}", process, log)
         finally:
-            server.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
             try:
-                server.wait(timeout=30)
+                process.wait(timeout=30)
             except subprocess.TimeoutExpired:
-                server.kill()
+                process.kill()
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[None]:
@@ -167,17 +189,3 @@ def _hold_out(workspace: Workspace, *, rate: float) -> None:
     if starter not in text:
         raise RuntimeError(f"The starter's brand.yaml has no '{starter.strip()}' to raise for the demo.")
     workspace.brand_file.write_text(text.replace(starter, f"holdout_rate: {rate} "), encoding="utf-8")
-
-
-def _wait_until_ready(url: str, *, server: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + READY_SECONDS
-    while time.monotonic() < until:
-        if server.poll() is not None:
-            break
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/readyz", timeout=2.0).status_code == httpx.codes.OK:
-                return
-        time.sleep(0.1)
-    server.terminate()
-    tail = log.read_text(encoding="utf-8", errors="replace")[-2_000:]
-    raise RuntimeError(f"The server on {url} was not ready within {READY_SECONDS:.0f} s. Its last words:\n{tail}")

@@ -12,8 +12,8 @@ WEEKS = 4
 
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo lives; made anew each time.")] = Path("demo"),
-    customers: Annotated[int, typer.Option(min=500, help="How many simulated customers.")] = 6_000,
-    days: Annotated[int, typer.Option(min=200, help="Length of the simulated history.")] = 548,
+    customers: Annotated[int, typer.Option(min=500, help="How many simulated customers.")] = 3_000,
+    days: Annotated[int, typer.Option(min=200, help="Length of the simulated history.")] = 450,
     seed: Annotated[int, typer.Option(help="Another seed is another brand history.")] = 7,
     port: Annotated[int, typer.Option(help="On 127.0.0.1.")] = 3000,
     once: Annotated[bool, typer.Option("--once", help="Stop after printing instead of serving on.")] = False,
@@ -27,8 +27,10 @@ def demo(
     stage = Stage.set_up(folder, seed=seed)
     stage.make_history(customers=customers, days=days)
     stage.learn()
-    world = play_weeks(stage, n_weeks=WEEKS)
-    with stage.served(port=port) as url:
+    with stage.serving(port=port) as server:
+        world = play_weeks(stage, n_weeks=WEEKS)
+        url = server.wait_until_ready()
+        stage.say(f"\n[bold]Serving on {url}[/bold]")
         show_decisions(stage, url)
         for locale in ("en-IN", "hi-IN", "th-TH"):
             converse(stage, url, locale=locale)

@@ -132,7 +132,7 @@ def _import(stage: Stage, events: pa.Table, *, name: str) -> None:
 def show_proof(stage: Stage, world: World, *, n_weeks: int) -> None:
     """The measured uplift with its interval, beside the true one."""
     window_days = n_weeks * 7 - 1  # every first decision's window has closed when the last week ends
-    analysis = analyse_workspace(stage.workspace, window_days=window_days, placement=PLACEMENT, as_of=world.now)
+    analysis = analyse_workspace(stage.workspace, window_days=window_days, placement=PLACEMENT)
     truth = world.true_uplift(window_days=window_days)
     stage.say(
         f"\n[bold]What {n_weeks} weeks of personalisation earned: customers with an order in {window_days} days[/bold]"
@@ -144,7 +144,9 @@ def show_proof(stage: Stage, world: World, *, n_weeks: int) -> None:
         f"  [green]true uplift     {100 * truth.absolute_uplift:+.2f} percentage points[/green] "
         f"(the simulator's own, {truth.baseline_order_rate:.2%} to {truth.order_rate:.2%}; no other part can read it)"
     )
-    stage.say(f"  [dim]repeat it: rapport experiment analyse holdout --window-days {window_days}[/dim]")
+    stage.say(
+        f"  [dim]repeat it: rapport experiment analyse holdout --placement {PLACEMENT} --window-days {window_days}[/dim]"
+    )
 
 
 def _points(analysis: HoldoutAnalysis) -> str:
