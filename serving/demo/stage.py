@@ -23,7 +23,7 @@ from features.faults import CallersMistake
 from features.workspace import Workspace
 
 MARKER = ".rapport-demo"
-HOLDOUT_RATE = 0.3  # of a few thousand customers: at the starter's 0.1 four weeks would prove little
+HOLDOUT_RATE = 0.4  # of a few thousand customers: at the starter's 0.1 four weeks would prove little
 READY_SECONDS = 60.0
 
 

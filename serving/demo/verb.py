@@ -12,8 +12,8 @@ WEEKS = 4
 
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo lives; made anew each time.")] = Path("demo"),
-    customers: Annotated[int, typer.Option(min=500, help="How many simulated customers.")] = 3_000,
-    days: Annotated[int, typer.Option(min=200, help="Length of the simulated history.")] = 450,
+    customers: Annotated[int, typer.Option(min=500, help="How many simulated customers.")] = 4_000,
+    days: Annotated[int, typer.Option(min=200, help="Length of the simulated history.")] = 400,
     seed: Annotated[int, typer.Option(help="Another seed is another brand history.")] = 7,
     port: Annotated[int, typer.Option(help="On 127.0.0.1.")] = 3000,
     once: Annotated[bool, typer.Option("--once", help="Stop after printing instead of serving on.")] = False,

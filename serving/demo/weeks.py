@@ -144,9 +144,8 @@ def show_proof(stage: Stage, world: World, *, n_weeks: int) -> None:
         f"  [green]true uplift     {100 * truth.absolute_uplift:+.2f} percentage points[/green] "
         f"(the simulator's own, {truth.baseline_order_rate:.2%} to {truth.order_rate:.2%}; no other part can read it)"
     )
-    stage.say(
-        f"  [dim]repeat it: rapport experiment analyse holdout --placement {PLACEMENT} --window-days {window_days}[/dim]"
-    )
+    again = f"rapport experiment analyse holdout --placement {PLACEMENT} --window-days {window_days}"
+    stage.say(f"  [dim]repeat it: {again}[/dim]")
 
 
 def _points(analysis: HoldoutAnalysis) -> str:
