@@ -38,7 +38,7 @@ from experiments.metrics import (
     sample_ratio,
 )
 from experiments.records import HOLDOUT, PERSONALISED, read_decisions, read_outcomes
-from features.brand import Brand
+from features.brand import Brand, load_brand
 from features.faults import CallersMistake, closest_name
 from features.workspace import Workspace
 
@@ -112,10 +112,7 @@ def analyse_workspace(
     Raises:
         CallersMistake: a goal or placement that the brand does not have, or a window that is not positive.
     """
-    if brand is None:
-        from features.brand import load_brand  # type: ignore[attr-defined,unused-ignore]
-
-        brand = load_brand(workspace)
+    brand = brand or load_brand(workspace)
     _check_name("goal", goal, list(brand.goals))
     if placement is not None:
         _check_name("placement", placement, list(brand.placements))

@@ -46,7 +46,10 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
         "backfilled": False,
     }
     if event == "order":
-        line = {"product_id": draw(st.sampled_from("abc")), "category": draw(st.sampled_from(["x", "y", "z", None]))}
+        line: dict[str, Any] = {
+            "product_id": draw(st.sampled_from("abc")),
+            "category": draw(st.sampled_from(["x", "y", "z", None])),
+        }
         line |= {"quantity": draw(st.sampled_from([1.0, 2.0, None])), "price": draw(prices)}
         columns |= {"event": "Order Completed", "total": draw(st.none() | prices)}
         columns |= {"order_id": draw(st.sampled_from(["o1", "o2", "o3", "o4", None])), "products": [line]}
