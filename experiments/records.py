@@ -56,6 +56,7 @@ CREATE TABLE IF NOT EXISTS outcomes (
     received_at  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS outcomes_of_customer ON outcomes (customer_key, occurred_at);
+CREATE INDEX IF NOT EXISTS unsubscriptions ON outcomes (customer_key) WHERE outcome = 'unsubscribed';
 CREATE INDEX IF NOT EXISTS outcomes_of_decision ON outcomes (decision_id);
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,6 +31,7 @@ class Inputs:
     draw: float
     rates: Rates
     versions: Mapping[str, str]
+    unsubscribed: Collection[str] = ()  # channels that the customer has unsubscribed from
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,13 @@ class Composer:
     ) -> Availability:
         state = scored.customer.state
         consents = state.consents if isinstance(state, CustomerState) else ()
-        no_consent = missing_consent(place.channel, channel_name=place.channel_name, consents=consents)
+        no_consent = missing_consent(
+            place.channel,
+            channel_name=place.channel_name,
+            initiated_by=place.placement.initiated_by,
+            consents=consents,
+            unsubscribed=inputs.unsubscribed,
+        )
         session_open = request.context.session_open
 
         def why_not(offerable: Offerable) -> Suppressed | None:

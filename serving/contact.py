@@ -1,22 +1,58 @@
-"""Whether a customer may be reached on a channel: consent."""
+"""Whether a customer may be reached on a channel: consent, and what they have unsubscribed from."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 from features.brand import Channel
 
 NO_CONSENT = "no_consent"
+UNSUBSCRIBED = "unsubscribed"
+EVERY_CHANNEL = "*"
+
+_UNSUBSCRIBED = """
+SELECT outcomes.customer_key, coalesce(decisions.channel, ?)
+FROM outcomes LEFT JOIN decisions USING (decision_id)
+WHERE outcomes.outcome = 'unsubscribed' AND outcomes.customer_key IN (SELECT value FROM json_each(?))
+"""
 
 
-def missing_consent(channel: Channel, *, channel_name: str, consents: Collection[str]) -> str | None:
+def unsubscribed_channels(
+    connection: sqlite3.Connection, customer_keys: Sequence[int]
+) -> Mapping[int, Collection[str]]:
+    """The channels that each customer has unsubscribed from, by the outcomes reported; the others are left out.
+
+    An unsubscription that joined no decision names no channel, so it stands for every channel.
+    """
+    channels: dict[int, set[str]] = {}
+    for key, channel in connection.execute(_UNSUBSCRIBED, (EVERY_CHANNEL, json.dumps([int(k) for k in customer_keys]))):
+        channels.setdefault(key, set()).add(channel)
+    return channels
+
+
+def missing_consent(
+    channel: Channel,
+    *,
+    channel_name: str,
+    initiated_by: Literal["customer", "brand"],
+    consents: Collection[str],
+    unsubscribed: Collection[str],
+) -> str | None:
     """The rule that keeps us from speaking, or None where we may.
 
     Args:
         channel: its kind of consent; a session channel's consent is that the customer opened the session.
         channel_name: as the brand calls it.
+        initiated_by: who speaks first; a customer who asks is answered, whatever they have unsubscribed from.
         consents: the channels with a consent on record that was not withdrawn.
+        unsubscribed: the channels that the customer has unsubscribed from. Consent takes the stricter: an older or
+            newer consent on record does not undo it.
     """
+    if initiated_by == "brand" and (channel_name in unsubscribed or EVERY_CHANNEL in unsubscribed):
+        return UNSUBSCRIBED
     if channel.consent == "required" and channel_name not in consents:
         return NO_CONSENT
     return None

@@ -31,6 +31,7 @@ from features.variables import feature_variables, variables_of
 from features.workspace import Workspace
 from serving.answers import answer
 from serving.compose import Composer, Decided, Inputs
+from serving.contact import unsubscribed_channels
 from serving.decide import Decision
 from serving.ledger import Ledger
 from serving.ledger_rows import (
@@ -242,6 +243,7 @@ class Engine:
             for key, state, request in zip(keys, states, requests, strict=True)
         ]
         versions = self._file_versions | models.versions
+        unsubscribed = unsubscribed_channels(self.reader, keys)
         return [
             self._composer.decide(
                 request,
@@ -252,9 +254,11 @@ class Engine:
                     draw=self._draw(),
                     rates=rates,
                     versions=versions,
+                    unsubscribed=unsubscribed.get(key, ()),
                 ),
             )
-            for request, scored in zip(
+            for key, request, scored in zip(
+                keys,
                 requests,
                 score_customers(customers, models=models, schema=self.schema, brand=self.brand, at=at),
                 strict=True,

@@ -237,3 +237,23 @@ def test_new_champions_are_served_without_a_restart_and_a_damaged_one_is_refused
 
 def _damage(path: Path) -> None:
     path.write_text(path.read_text() + " ")
+
+
+def test_whoever_unsubscribes_is_not_written_to_again_on_that_channel(engine: Engine) -> None:
+    def weekly(channel: str) -> DecisionRequest:
+        return a_request("c-leaves", placement="weekly_message", channel=channel)
+
+    before = engine.decide(weekly("line"))
+    engine.record_outcomes([OutcomeReport(decision_id=before["decision_id"], outcome="unsubscribed")])
+    after, elsewhere = engine.decide(weekly("line")), engine.decide(weekly("whatsapp"))
+    asked = engine.decide(a_request("c-leaves", channel="line"))
+    assert {one["rule"] for one in before["suppressed"]} & {"unsubscribed"} == set()
+    assert {one["rule"] for one in after["suppressed"]} == {"unsubscribed"}
+    assert "unsubscribed" not in {one["rule"] for one in elsewhere["suppressed"]}
+    assert "unsubscribed" not in {one["rule"] for one in asked["suppressed"]}
+
+
+def test_an_unsubscription_without_a_decision_counts_for_every_channel(engine: Engine) -> None:
+    engine.record_outcomes([OutcomeReport(customer_id="c-leaves-all", outcome="unsubscribed")])
+    told = engine.decide(a_request("c-leaves-all", placement="weekly_message", channel="whatsapp"))
+    assert {one["rule"] for one in told["suppressed"]} == {"unsubscribed"}
