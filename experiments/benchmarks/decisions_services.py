@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 from pathlib import Path
 
 import bentoml
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from experiments.benchmarks.decisions_world import TOPICS, naive_store
+from experiments.benchmarks.decisions_world import TOPICS, naive_models, naive_store
 
 FOLDER = "NAIVE_FOLDER"
 
@@ -52,8 +52,8 @@ class Naive:
     def __init__(self) -> None:
         folder = Path(os.environ[FOLDER])
         self.store = naive_store(folder)
-        self.names = pickle.loads((folder / "topics.pickle").read_bytes())
-        self.segments, self.buys = pickle.loads((folder / "models.pickle").read_bytes())
+        self.names = json.loads((folder / "topics.json").read_text(encoding="utf-8"))
+        self.segments, self.buys = naive_models(folder)
         self.features = [f"{topic}:{name}" for topic in TOPICS for name in self.names[topic]]
         self.columns = [name for topic in TOPICS for name in self.names[topic]]
         self.actions = pd.DataFrame({"action_id": [f"a{n}" for n in range(11)], "value": [float(n) for n in range(11)]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ TOPICS = ("behaviour", "recent", "declared")
 SEGMENTS = {"rounds": 60, "num_leaves": 8}
 PURCHASE = {"rounds": 150, "num_leaves": 4}
 SEED = 7
+SEGMENT, BOUGHT = "_segment", "_bought"  # the labels among the lessons of the naive models
 
 
 def make_world(folder: Path, *, n_customers: int) -> tuple[Workspace, Path]:
@@ -80,28 +81,34 @@ def _promote(workspace: Workspace, description: dict[str, object], boosters: lis
 
 
 def _naive(workspace: Workspace, folder: Path, schema: FeatureSchema, segment: np.ndarray, bought: np.ndarray) -> None:
-    """The way of a tutorial: a Feast repository with a view a topic, and pickled scikit-learn models."""
+    """The way of a tutorial: a Feast repository with a view a topic, and scikit-learn models."""
     folder.mkdir(parents=True)
     (snapshot,) = workspace.lake.glob("snapshots/*/snapshot.parquet")
     names = {
         topic: [column.name for column in schema.columns if column.view == topic and column.name in schema.numeric]
         for topic in TOPICS
     }
-    (folder / "topics.pickle").write_bytes(pickle.dumps(names))
+    (folder / "topics.json").write_text(json.dumps(names), encoding="utf-8")
     table = pd.read_parquet(snapshot)
     table.to_parquet(folder / "features.parquet")
     store = naive_store(folder)
     store.apply(naive_objects(folder, names))
     store.materialize(END - timedelta(days=1), END + timedelta(days=1))
     frame = table[[name for topic in TOPICS for name in names[topic]]].astype(float)
-    classifier = lightgbm.LGBMClassifier(
+    frame.assign(**{SEGMENT: segment, BOUGHT: bought}).to_parquet(folder / "lessons.parquet")
+
+
+def naive_models(folder: Path) -> tuple[lightgbm.LGBMClassifier, lightgbm.LGBMClassifier]:
+    """The scikit-learn models, fitted where they are used: nothing pickled is loaded, not even here."""
+    lessons = pd.read_parquet(folder / "lessons.parquet")
+    frame = lessons.drop(columns=[SEGMENT, BOUGHT])
+    segments = lightgbm.LGBMClassifier(
         n_estimators=SEGMENTS["rounds"], num_leaves=SEGMENTS["num_leaves"], verbose=-1, n_jobs=1
     )
     buys = lightgbm.LGBMClassifier(
         n_estimators=PURCHASE["rounds"], num_leaves=PURCHASE["num_leaves"], verbose=-1, n_jobs=1
     )
-    models = classifier.fit(frame, segment), buys.fit(frame, bought)
-    (folder / "models.pickle").write_bytes(pickle.dumps(models))
+    return segments.fit(frame, lessons[SEGMENT]), buys.fit(frame, lessons[BOUGHT])
 
 
 def naive_objects(folder: Path, names: dict[str, list[str]]) -> list[object]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.conftest import REPOSITORY
 
 
-def tested_commands() -> str:
+def commands_of_the_readme() -> str:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"<!-- tested: begin -->\n```bash\n(.*?)```\n<!-- tested: end -->", readme, re.DOTALL)
     assert blocks
@@ -20,7 +20,7 @@ def tested_commands() -> str:
 
 def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", tested_commands()],
+        ["bash", "-euo", "pipefail", "-c", commands_of_the_readme()],
         cwd=tmp_path,
         env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         capture_output=True,
