@@ -27,12 +27,14 @@ Instants = npt.NDArray[np.int64]
 class _Plan(NamedTuple):
     """Where things lie in a schema's arrays."""
 
-    column: dict[str, int]
-    instant: dict[str, int]
+    n_orders: int
+    last_order: int
+    last_consideration: int
     trait_ages: npt.NDArray[np.int64]
     half_lives: npt.NDArray[np.float64]
-    dates: tuple[int, ...]
+    dates: npt.NDArray[np.int64]
     ratio_columns: npt.NDArray[np.int64]
+    n_inputs: int
 
 
 # What the ratios divide, then by what, then the last 30 days of what has a trend, then its last 90.
@@ -40,6 +42,7 @@ _RATIO_COLUMNS: tuple[str, ...] = ("n_refunds", "n_orders", "n_add_to_carts_90d"
 _RATIO_COLUMNS += ("n_orders", "mean_gap_days", "n_product_views_90d", "n_messages_sent_90d")
 _RATIO_COLUMNS += ("revenue_30d", "n_order_days_30d", "n_product_views_30d")
 _RATIO_COLUMNS += ("revenue_90d", "n_order_days_90d", "n_product_views_90d")
+_RATIO_PARTS = (slice(0, 4), slice(4, 8), slice(8, 14), slice(8, 11), slice(11, 14))
 
 _PLANS: dict[str, _Plan] = {}
 
@@ -51,12 +54,14 @@ def _plan(schema: FeatureSchema) -> _Plan:
         traits = list(schema.half_lives_days)
         column = {name: index for index, name in enumerate(schema.numeric)}
         plan = _PLANS[schema.version] = _Plan(
-            column=column,
-            instant=instant,
+            n_orders=column["n_orders"],
+            last_order=instant["last_order_at"],
+            last_consideration=instant["last_consideration_at"],
             trait_ages=np.array([instant[f"trait_{name}_at"] for name in traits], dtype=np.int64),
             half_lives=np.array([schema.half_lives_days[name] for name in traits], dtype=np.float64),
-            dates=tuple(column[f"trait_{name}"] for name in schema.dates),
+            dates=np.array([column[f"trait_{name}"] for name in schema.dates], dtype=np.int64),
             ratio_columns=np.array([column[name] for name in _RATIO_COLUMNS], dtype=np.int64),
+            n_inputs=len(schema.model_inputs),
         )
     return plan
 
@@ -75,36 +80,41 @@ def derive(vector: Floats, instants: Instants, as_of_us: int | Instants, schema:
     """
     plan = _plan(schema)
     as_of = np.asarray(as_of_us, dtype=np.int64).reshape(-1, 1)
+    inputs: Floats = np.empty((len(vector), plan.n_inputs), dtype=np.float32)
+    n_numeric, n_instants, n_traits = vector.shape[1], instants.shape[1], len(plan.trait_ages)
     ages = _ages_days(instants, as_of)
-    parts: list[npt.NDArray[np.floating]] = [vector, ages]
-    parts.append(np.exp2(-ages[:, plan.trait_ages] / plan.half_lives))
-    as_of_days = as_of[:, 0] / DAY_US
-    for index in plan.dates:
-        years = (as_of_days - vector[:, index].astype(np.float64)) / YEAR_DAYS
-        parts.append(np.stack([years, (1.0 - years % 1.0) % 1.0 * YEAR_DAYS], axis=1))
-    parts.append(_ratios(vector, ages, plan))
-    inputs: Floats = np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
+    inputs[:, :n_numeric] = vector
+    inputs[:, n_numeric : (end := n_numeric + n_instants)] = ages
+    inputs[:, end : (end := end + n_traits)] = np.exp2(-ages.take(plan.trait_ages, axis=1) / plan.half_lives)
+    if n_dates := len(plan.dates):
+        years = (as_of / DAY_US - vector.take(plan.dates, axis=1).astype(np.float64)) / YEAR_DAYS
+        inputs[:, end : end + 2 * n_dates : 2] = years
+        inputs[:, end + 1 : end + 2 * n_dates : 2] = (1.0 - years % 1.0) % 1.0 * YEAR_DAYS
+    _ratios(vector, ages, plan, out=inputs[:, end + 2 * n_dates :])
     return inputs
 
 
 def _ages_days(instants: Instants, as_of: Instants) -> npt.NDArray[np.float64]:
-    missing = instants == MISSING_INSTANT
-    elapsed = (as_of - np.where(missing, as_of, instants)) / DAY_US
+    elapsed = (as_of - instants) / DAY_US  # a missing instant gives nonsense, which the last line replaces
     np.maximum(elapsed, 0.0, out=elapsed)  # a clock that runs ahead by seconds is not the future
-    elapsed[missing] = np.nan
+    np.putmask(elapsed, instants == MISSING_INSTANT, np.nan)
     return elapsed
 
 
-def _ratios(vector: Floats, ages: npt.NDArray[np.float64], plan: _Plan) -> npt.NDArray[np.float64]:
+def _ratios(vector: Floats, ages: npt.NDArray[np.float64], plan: _Plan, *, out: Floats) -> None:
     """In the order of RATIOS: two shares, three trends, two shares."""
-    amounts = vector[:, plan.ratio_columns].astype(np.float64)
-    parts, wholes = amounts[:, 0:4], amounts[:, 4:8]
-    parts[:, 1] = ages[:, plan.instant["last_order_at"]]
-    shares = np.divide(parts, wholes, out=np.full_like(parts, np.nan), where=wholes > 0)
-    last_30, last_90 = amounts[:, 8:11], amounts[:, 11:14]
-    before = np.maximum(last_90 - last_30, 0.0) / 2.0  # a mean month of the 60 days before
-    trends = np.log1p(np.maximum(last_30, 0.0)) - np.log1p(before)
-    return np.concatenate([shares[:, :2], trends, shares[:, 2:]], axis=1)
+    amounts = vector.take(plan.ratio_columns, axis=1).astype(np.float64)
+    parts, wholes, months, last, before = (amounts[:, of] for of in _RATIO_PARTS)
+    parts[:, 1] = ages[:, plan.last_order]
+    np.putmask(wholes, wholes <= 0, np.nan)
+    np.divide(parts, wholes, out=parts)
+    np.subtract(before, last, out=before)
+    np.maximum(months, 0.0, out=months)
+    np.divide(before, 2.0, out=before)  # a mean month of the 60 days before
+    np.log1p(months, out=months)
+    out[:, :2] = parts[:, :2]
+    out[:, 2:5] = last - before
+    out[:, 5:] = parts[:, 2:]
 
 
 def stage_of(
@@ -119,11 +129,11 @@ def stage_of(
         (n_customers,) of the stages' names.
     """
     plan = _plan(schema)
-    n_orders = np.nan_to_num(vector[:, plan.column["n_orders"]])
-    last = instants[:, plan.instant["last_consideration_at"]]
-    as_of = np.asarray(as_of_us, dtype=np.int64).reshape(-1)
-    considering = (last != MISSING_INSTANT) & (last >= as_of - funnel.consideration_days * DAY_US)
-    index = np.select([n_orders >= funnel.loyalty_orders, n_orders >= 1, considering], [3, 2, 1], default=0)
+    n_orders = vector[:, plan.n_orders]  # NaN is at least no number
+    last = instants[:, plan.last_consideration]
+    since = np.asarray(as_of_us, dtype=np.int64).reshape(-1) - funnel.consideration_days * DAY_US
+    considering = (last != MISSING_INSTANT) & (last >= since)
+    index = np.where(n_orders >= 1, np.where(n_orders >= funnel.loyalty_orders, 3, 2), considering)
     stages: npt.NDArray[np.object_] = _stage_names()[index]
     return stages
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -73,14 +74,18 @@ def lay_over(
         at_us: now, µs since the epoch.
     """
     vector, instants = vector.copy(), instants.copy()
-    columns = {name: place for place, name in enumerate(schema.numeric)}
-    moments = {name: place for place, name in enumerate(schema.instants)}
+    columns, moments = _places(schema.numeric), _places(schema.instants)
     for name, value in traits.items():
         for column, number in _as_numbers(name, value, brand.traits[name]).items():
             vector[columns[column]] = number
         if (moment := moments.get(f"trait_{name}_at")) is not None:
             instants[moment] = at_us
     return vector, instants
+
+
+@lru_cache(maxsize=16)
+def _places(names: tuple[str, ...]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(names)}
 
 
 def _as_numbers(name: str, value: TraitValue, trait: Trait) -> dict[str, float]:

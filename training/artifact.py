@@ -21,12 +21,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
 from features.faults import CallersMistake, closest_name
-from training.calibration import Calibration, FloatArray, busier
+from training.calibration import Calibration, FloatArray, busier, from_log_odds
+from training.fast_booster import Boosters
 
 SEGMENTS = "segments"
 NEXT_PURCHASE = "next_purchase"
@@ -34,7 +34,6 @@ MODELS = (SEGMENTS, NEXT_PURCHASE)
 
 MODEL_FILE = "model.json"
 CHAMPION_FILE = "champion.json"
-ROWS_WORTH_A_SECOND_THREAD = 2_000
 
 Matrix = NDArray[np.float32] | NDArray[np.float64]
 
@@ -79,7 +78,7 @@ class _Model:
         self._index = _index_of(self.inputs, description=description, schema=schema)
 
     def _columns(self, X: Matrix) -> FloatArray:
-        return np.ascontiguousarray(X[:, self._index], dtype=np.float64)
+        return X.take(self._index, axis=1).astype(np.float64, copy=False)
 
 
 class SegmentsModel(_Model):
@@ -99,7 +98,7 @@ class SegmentsModel(_Model):
         self.names = {segment["id"]: dict(segment["names"]) for segment in description["segments"]}
         self.descriptions = {segment["id"]: dict(segment["descriptions"]) for segment in description["segments"]}
         self._temperature = float(description["temperature"])
-        self._booster = lightgbm.Booster(model_str=boosters[0])
+        self._boosters = Boosters(boosters[:1])
 
     def predict(self, X: Matrix) -> FloatArray:
         """Calibrated probabilities, shape `(n, n_segments)`, rows sum to one.
@@ -107,8 +106,7 @@ class SegmentsModel(_Model):
         Args:
             X: shape `(n, len(schema.model_inputs))`, NaN where unknown.
         """
-        raw = self._booster.predict(self._columns(X), raw_score=True, num_threads=_threads(len(X)))
-        return tempered_softmax(np.asarray(raw, dtype=np.float64), temperature=self._temperature)
+        return tempered_softmax(self._boosters.raw_scores(self._columns(X)), temperature=self._temperature)
 
     def assign(self, X: Matrix) -> list[str]:
         """The most probable segment's id for each row."""
@@ -128,8 +126,8 @@ class NextPurchaseModel(_Model):
         super().__init__(description, schema=schema)
         self.horizons_days = tuple(int(head["horizon_days"]) for head in description["heads"])
         self._calibrations = [Calibration.from_dict(head["calibration"]) for head in description["heads"]]
-        self._seasons = [float(head.get("season", 1.0)) for head in description["heads"]]
-        self._boosters = [lightgbm.Booster(model_str=text) for text in boosters]
+        self._seasons = np.array([float(head.get("season", 1.0)) for head in description["heads"]])
+        self._boosters = Boosters(boosters)
 
     def predict(self, X: Matrix) -> FloatArray:
         """Calibrated probabilities, shape `(n, n_horizons)`, never falling along a row.
@@ -137,24 +135,19 @@ class NextPurchaseModel(_Model):
         Args:
             X: shape `(n, len(schema.model_inputs))`, NaN where unknown.
         """
-        columns, threads = self._columns(X), _threads(len(X))
-        heads = [
-            busier(calibration.apply(np.asarray(booster.predict(columns, raw_score=True, num_threads=threads))), season)
-            for booster, calibration, season in zip(self._boosters, self._calibrations, self._seasons, strict=True)
-        ]
-        return np.maximum.accumulate(np.column_stack(heads), axis=1)
+        scores = self._boosters.raw_scores(self._columns(X))
+        for place, calibration in enumerate(self._calibrations):
+            scores[:, place] = calibration.calibrated(scores[:, place])
+        heads: FloatArray = np.maximum.accumulate(busier(from_log_odds(scores), self._seasons), axis=1)
+        return heads
 
 
 def tempered_softmax(raw: FloatArray, *, temperature: float) -> FloatArray:
     """Probabilities from multiclass scores, flattened or sharpened by one temperature; shape as `raw`."""
     scaled = raw / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
+    scaled -= np.maximum.reduce(scaled, axis=1, keepdims=True)
     weights = np.exp(scaled)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
-
-
-def _threads(n_rows: int) -> int:
-    return 1 if n_rows < ROWS_WORTH_A_SECOND_THREAD else 2
+    return np.asarray(weights / np.add.reduce(weights, axis=1, keepdims=True))
 
 
 def _index_of(inputs: Sequence[str], *, description: Mapping[str, Any], schema: ServedInputs) -> NDArray[np.intp]:

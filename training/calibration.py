@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,8 @@ def from_log_odds(score: FloatArray) -> FloatArray:
     return 0.5 * (1.0 + np.tanh(0.5 * score))
 
 
-def busier(probability: FloatArray, multiplier: float) -> FloatArray:
-    """P(an order) when customers order `multiplier` times as often; shape as given.
+def busier(probability: FloatArray, multiplier: float | FloatArray) -> FloatArray:
+    """P(an order) when customers order `multiplier` times as often; shape as given, a multiplier for all or a column.
 
     An intensity λ gives P = 1 − exp(−λ); `multiplier` times as much gives 1 − (1 − P)^multiplier.
     """
@@ -46,6 +46,7 @@ class Calibration:
     x: tuple[float, ...]
     y: tuple[float, ...]
     extend: bool = False
+    _knots: tuple[FloatArray, FloatArray] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y) or not self.x:
@@ -56,13 +57,18 @@ class Calibration:
             raise ValueError(f"A calibration's x knots rise strictly; got {self.x}.")
         if any(b < a for a, b in zip(self.y, self.y[1:], strict=False)):
             raise ValueError(f"A calibration's y knots never fall; got {self.y}.")
+        object.__setattr__(self, "_knots", (np.array(self.x, dtype=np.float64), np.array(self.y, dtype=np.float64)))
 
     def apply(self, score: FloatArray) -> FloatArray:
         """Calibrated probabilities, the same shape as `score` (log-odds)."""
+        return from_log_odds(self.calibrated(score))
+
+    def calibrated(self, score: FloatArray) -> FloatArray:
+        """Calibrated log-odds, the same shape as `score` (log-odds)."""
         if self.extend and len(self.x) == 2:
             slope = (self.y[1] - self.y[0]) / (self.x[1] - self.x[0])
-            return from_log_odds(self.y[0] + slope * (score - self.x[0]))
-        return from_log_odds(np.interp(score, self.x, self.y))
+            return np.asarray(self.y[0] + slope * (score - self.x[0]))
+        return np.interp(score, *self._knots)
 
     def shifted(self, offset: float) -> Calibration:
         """The same map with `offset` added to every log-odds it gives."""

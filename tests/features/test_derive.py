@@ -77,13 +77,28 @@ def test_a_batch_equals_a_loop_of_singles(schema: FeatureSchema) -> None:
     random = np.random.default_rng(7)
     vector = random.gamma(1.0, 20.0, (50, len(schema.numeric))).astype(np.float32)
     vector[random.random(vector.shape) < 0.3] = np.nan
-    instants = AS_OF_US - random.integers(0, 900 * DAY_US, (50, len(schema.instants)))
+    vector[random.random(vector.shape) < 0.2] = 0.0
+    instants = AS_OF_US - random.integers(-2 * DAY_US, 900 * DAY_US, (50, len(schema.instants)))
     instants[random.random(instants.shape) < 0.3] = MISSING_INSTANT
     together = derive(vector, instants, AS_OF_US, schema)
     alone = np.concatenate([derive(vector[i : i + 1], instants[i : i + 1], AS_OF_US, schema) for i in range(50)])
     np.testing.assert_array_equal(together, alone)
     each = np.full(50, AS_OF_US)
     np.testing.assert_array_equal(together, derive(vector, instants, each, schema))
+
+
+def test_stages_of_a_batch_are_those_of_its_customers(schema: FeatureSchema, starter: tuple[Workspace, Brand]) -> None:
+    customers: list[dict[str, float]] = [
+        {},
+        {"last_consideration_at": 90},
+        {"n_orders": 1},
+        {"n_orders": 2},
+        {"n_orders": 0},
+    ]
+    rows = [a_row(schema, **values) for values in customers]
+    vector, instants = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    stages = stage_of(vector, instants, AS_OF_US, schema, funnel=starter[1].funnel).tolist()
+    assert stages == ["awareness", "consideration", "conversion", "loyalty", "awareness"]
 
 
 @pytest.mark.parametrize(
