@@ -89,7 +89,7 @@ def write_outcomes(
         rows: as reported.
         attribution: how long after a decision an outcome that names only the customer is still its.
         goals_of: the goal of each action, by id.
-        default_goal: what a conversion reached where neither it nor its action says.
+        default_goal: what a conversion reached that does not say; never the action's, which depends on the arm.
 
     Raises:
         UnknownDecisions: some name a decision that is not there; nothing was written.
@@ -125,7 +125,7 @@ def _write_outcome(
 ) -> Recorded:
     decision_id = joined.decision_id if joined else None
     action_goal = goals_of.get(joined.action_id, default_goal) if joined else default_goal
-    goal = (row.goal or action_goal) if row.outcome == CONVERTED else None
+    goal = (row.goal or default_goal) if row.outcome == CONVERTED else None
     joined_by = "none" if joined is None else "decision_id" if row.decision_id else "attribution_window"
     values = (
         row.outcome_id,

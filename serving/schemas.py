@@ -78,7 +78,9 @@ class OutcomeReport(_Asked):
         "converted",
         "unsubscribed",
     ]
-    goal: ShortName | None = Field(None, description="Of a conversion: a goal of brand.yaml; else the action's.")
+    goal: ShortName | None = Field(
+        None, description="Of a conversion: a goal of brand.yaml; where it is left out, the first one, in every arm."
+    )
     value: Annotated[FiniteFloat, Field(ge=0)] | None = Field(None, description="Money, in the brand's currency.")
     occurred_at: AwareDatetime | None = Field(None, description="With its zone; now where it is left out.")
     outcome_id: OwnId | None = Field(

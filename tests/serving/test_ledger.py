@@ -151,6 +151,19 @@ def test_a_conversion_to_another_goal_is_no_success_of_the_action(ledger: Ledger
     assert counts(ledger, at=NOON + 2 * WEEK) == [("tip", 1.0, 0)]
 
 
+@pytest.mark.parametrize("arm", [PERSONALISED, HOLDOUT])
+def test_a_conversion_that_names_no_goal_reached_the_same_one_in_every_arm(
+    ledger: Ledger, tmp_path: Path, arm: str
+) -> None:
+    ledger.write(partial(write_decision, row=DecisionRow(a_decision(arm=arm), None)))
+    work = partial(
+        write_outcomes, rows=[an_outcome()], attribution=WEEK, goals_of={"tip": "join"}, default_goal="order"
+    )
+    ledger.write(work)
+    assert list(read_outcomes(tmp_path / "rapport.db")["goal"]) == ["order"]
+    assert sum(n_converted for _, _, n_converted in counts(ledger, at=NOON + 2 * WEEK)) == 0
+
+
 def test_a_message_that_failed_was_never_an_attempt(ledger: Ledger) -> None:
     ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
     report(ledger, an_outcome("failed"))
