@@ -39,10 +39,26 @@ def shared_data() -> Path:
     return folder
 
 
+def _program(name: str, *, package: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        _missing(f"No {name} on this machine: 'apt-get install {package}' brings it.")
+    return str(path)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of a real browser."""
-    path = shutil.which("chromium")
-    if path is None:
-        _missing("No chromium on this machine: 'apt-get install chromium' brings it.")
-    return str(path)
+    return _program("chromium", package="chromium")
+
+
+@pytest.fixture(scope="session")
+def curl() -> str:
+    """The path of curl."""
+    return _program("curl", package="curl")
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """The path of Node.js."""
+    return _program("node", package="nodejs")

@@ -17,8 +17,15 @@ def test_the_demo_proves_itself_beside_the_truth(tmp_path: Path) -> None:
     for language in ("en", "hi", "th"):
         assert f"brand ({language})" in told
         assert script_of(language).search(told)
-    measured = re.search(r"measured uplift\s+([+-]?\d+\.\d+)", told)
-    truth = re.search(r"true uplift\s+([+-]?\d+\.\d+)", told)
+    number = r"([+-]\d+\.\d+)"
+    measured = re.search(rf"measured uplift {number} percentage points, 95% interval {number} … {number}", told)
+    truth = re.search(rf"true uplift     {number} percentage points", told)
     assert measured, told
     assert truth, told
+    value, low, high = (float(text) for text in measured.groups())
+    assert low < value < high
+    assert float(truth[1]) > 0.0
+    # One interval in twenty misses; hardly any misses by its own half-width, so what fails here is not luck.
+    slack = (high - low) / 2
+    assert low - slack < float(truth[1]) < high + slack
     assert "/report" in told

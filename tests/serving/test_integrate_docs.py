@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,9 +27,8 @@ def run(arguments: list[str], *, text: str | None = None) -> str:
     return done.stdout
 
 
+@pytest.mark.usefixtures("curl")
 def test_five_calls_go_from_nothing_to_a_decision_and_its_outcome(served_shop: tuple[str, Workspace]) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("There is no curl on this machine.")
     calls = blocks("bash")
     assert len(calls) == 5
     answers = [json.loads(run(["sh"], text=call.replace(ADDRESS, served_shop[0]))) for call in calls]
@@ -49,10 +47,7 @@ def test_python_does_it_in_twenty_lines(served_shop: tuple[str, Workspace]) -> N
     assert run([sys.executable, "-"], text=program.replace(ADDRESS, served_shop[0])).endswith("recorded\n")
 
 
-def test_node_does_it_in_twenty_lines(served_shop: tuple[str, Workspace]) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("There is no node on this machine.")
+def test_node_does_it_in_twenty_lines(served_shop: tuple[str, Workspace], node: str) -> None:
     (program,) = blocks("javascript")
     assert len(program.strip().splitlines()) <= TWENTY
     assert run([node, "-"], text=program.replace(ADDRESS, served_shop[0])).endswith("recorded\n")
