@@ -14,7 +14,7 @@ UNSUBSCRIBED = "unsubscribed"
 EVERY_CHANNEL = "*"
 
 _UNSUBSCRIBED = """
-SELECT outcomes.customer_key, coalesce(decisions.channel, ?)
+SELECT outcomes.customer_key, CASE WHEN outcomes.joined_by = 'decision_id' THEN decisions.channel ELSE ? END
 FROM outcomes LEFT JOIN decisions USING (decision_id)
 WHERE outcomes.outcome = 'unsubscribed' AND outcomes.customer_key IN (SELECT value FROM json_each(?))
 """
@@ -25,7 +25,8 @@ def unsubscribed_channels(
 ) -> Mapping[int, Collection[str]]:
     """The channels that each customer has unsubscribed from, by the outcomes reported; the others are left out.
 
-    An unsubscription that joined no decision names no channel, so it stands for every channel.
+    An unsubscription that names no decision names no channel, so it stands for every channel: the newest decision,
+    which it joins for the counts, may have been on another one.
     """
     channels: dict[int, set[str]] = {}
     for key, channel in connection.execute(_UNSUBSCRIBED, (EVERY_CHANNEL, json.dumps([int(k) for k in customer_keys]))):

@@ -253,6 +253,16 @@ def test_whoever_unsubscribes_is_not_written_to_again_on_that_channel(engine: En
     assert "unsubscribed" not in {one["rule"] for one in asked["suppressed"]}
 
 
+def test_an_unsubscription_that_names_only_the_customer_counts_for_every_channel_whatever_they_last_asked(
+    engine: Engine,
+) -> None:
+    engine.decide(a_request("c-chatted", channel="web"))
+    (recorded,) = engine.record_outcomes([OutcomeReport(customer_id="c-chatted", outcome="unsubscribed")])
+    told = engine.decide(a_request("c-chatted", placement="weekly_message", channel="line"))
+    assert recorded.joined_by == "attribution_window"
+    assert {one["rule"] for one in told["suppressed"]} == {"unsubscribed"}
+
+
 def test_an_unsubscription_without_a_decision_counts_for_every_channel(engine: Engine) -> None:
     engine.record_outcomes([OutcomeReport(customer_id="c-leaves-all", outcome="unsubscribed")])
     told = engine.decide(a_request("c-leaves-all", placement="weekly_message", channel="whatsapp"))
