@@ -21,7 +21,7 @@ AsOfOption = Annotated[
     datetime | None,
     typer.Option(
         formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
-        help="Nothing later is known, UTC; default the midnight after the last event.",
+        help="Nothing later is known, UTC; default the midnight after the last event, at latest today's start.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="For a program to read.")]

@@ -84,8 +84,10 @@ class WorkspaceSource:
 
     Args:
         workspace: of the brand.
-        as_of: nothing later is known; None for the midnight after the last event.
+        as_of: nothing later is known; None for the midnight after the last event, or that at the start of today where
+            the last event is of today: what today brings is not known before it ends.
         eligible: which rows of a snapshot take part, from its frame; None for every customer.
+        now: what the time is; None to look at the clock.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class WorkspaceSource:
         *,
         as_of: datetime | None = None,
         eligible: Callable[[pd.DataFrame], NDArray[np.bool_]] | None = None,
+        now: datetime | None = None,
     ) -> None:
         from features.brand import load_brand
         from features.history import open_workspace
@@ -112,7 +115,7 @@ class WorkspaceSource:
         self._history = open_workspace(workspace.root)
         self._eligible = eligible
         self._snapshots: dict[datetime, Snapshot] = {}
-        first, self.known_until = _span(self._history.span(), as_of)
+        first, self.known_until = _span(self._history.span(), as_of, now=now or datetime.now(UTC))
         self._orders = read_orders(workspace, event=self.brand.events.order, known_until=self.known_until)
         self.first = self._orders.first_at or first  # what was told before any order shows nothing of buying
 
@@ -178,21 +181,40 @@ def rows_of(source: Source, as_ofs: Sequence[datetime], *, horizon_days: int) ->
     )
 
 
-def _span(span: tuple[datetime, datetime] | None, as_of: datetime | None) -> tuple[datetime, datetime]:
-    """The first event, and the instant up to which everything is known."""
+def _span(
+    span: tuple[datetime, datetime] | None, as_of: datetime | None, *, now: datetime
+) -> tuple[datetime, datetime]:
+    """The first event, and the instant up to which everything is known: never one that has not come yet."""
     if span is None:
         raise CallersMistake(
             "Asked to learn from the lake, but it holds no events. Bring some in with 'rapport import', then train."
         )
     first, last = span
+    if as_of is not None and as_of > now:
+        raise CallersMistake(
+            f"Asked for an as_of of {as_of:%Y-%m-%d %H:%M} UTC, but it is {now:%Y-%m-%d %H:%M} UTC now: what "
+            "happens until then is not known. Use an instant that has passed, or leave --as-of out."
+        )
     if as_of is not None and as_of <= first:
         raise CallersMistake(
             f"Asked to train as of {as_of:%Y-%m-%d}, but events begin on {first:%Y-%m-%d}. "
             f"Use an as_of after that; the last event is of {last:%Y-%m-%d}."
         )
     end = _midnight_after(last)
-    return first, end if as_of is None else min(as_of, end)
+    if as_of is not None:
+        return first, min(as_of, end)
+    known_until = end if end <= now else _midnight_of(now)
+    if known_until <= first:
+        raise CallersMistake(
+            f"Asked for everything known by the start of today, {known_until:%Y-%m-%d} UTC, but events begin at "
+            f"{first:%Y-%m-%d %H:%M} UTC. Come back tomorrow, or name an instant of today with --as-of."
+        )
+    return first, known_until
+
+
+def _midnight_of(instant: datetime) -> datetime:
+    return datetime.combine(instant.date(), time(), tzinfo=UTC)
 
 
 def _midnight_after(instant: datetime) -> datetime:
-    return datetime.combine(instant.date(), time(), tzinfo=UTC) + timedelta(days=1)
+    return _midnight_of(instant) + timedelta(days=1)

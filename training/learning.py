@@ -79,7 +79,7 @@ def train_models(
     Args:
         workspace: with a lake.
         models: `segments`, `next_purchase` or both.
-        as_of: nothing later is known; None for the midnight after the last event.
+        as_of: nothing later is known; None for the midnight after the last event, at latest today's start.
         seed: of everything random.
     """
     source = WorkspaceSource(workspace, as_of=as_of)

@@ -47,7 +47,7 @@ def score_everybody(workspace: Workspace, *, as_of: datetime | None = None) -> S
 
     Args:
         workspace: with a champion of at least one model.
-        as_of: what is known then is used; None for the midnight after the last event.
+        as_of: what is known then is used; None for the midnight after the last event, at latest today's start.
 
     Raises:
         CallersMistake: there is no champion, or one does not fit the features.
