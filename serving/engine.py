@@ -227,7 +227,7 @@ class Engine:
         told = answer(one, request=request, models=models, shelf=self.shelf)
         kept = None
         if request.decision_id is not None:
-            kept = KeptAnswer(_canonical(request), json.dumps(told, ensure_ascii=False, allow_nan=False))
+            kept = KeptAnswer(_fingerprint(request), json.dumps(told, ensure_ascii=False, allow_nan=False))
         return DecisionRow(one.decision, one.message.locale if one.message else None, kept), told
 
     def _composed(
@@ -311,13 +311,14 @@ def _keys_for(connection: sqlite3.Connection, *, customer_ids: Sequence[str]) ->
     return {name: int(key) for name, key in IdentityTable(connection).keys_for(customer_ids).items()}
 
 
-def _canonical(request: DecisionRequest) -> str:
-    return json.dumps(request.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+def _fingerprint(request: DecisionRequest) -> str:
+    """Tells a retry from another question without keeping what the customer wrote."""
+    return _sha256(json.dumps(request.model_dump(mode="json"), sort_keys=True).encode())
 
 
 def _as_before(request: DecisionRequest, kept: KeptAnswer) -> dict[str, Any]:
     """The answer that this decision_id got before; a Conflict where the question was another."""
-    if kept.question != _canonical(request):
+    if kept.question_sha256 != _fingerprint(request):
         rule = (
             f"'{request.decision_id}' was already used for another question. Repeat that question exactly to get its "
             "answer again, or send a new decision_id (or none: then we make one)."

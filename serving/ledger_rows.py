@@ -24,10 +24,10 @@ CREATE TABLE IF NOT EXISTS action_statistics (
     PRIMARY KEY (segment, stage, action_id, decided_day)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answers (     -- what was answered to a decision_id that the client brought, for its retries
-    decision_id  TEXT PRIMARY KEY,
-    customer_key INTEGER NOT NULL,
-    question     TEXT NOT NULL,     -- the request, canonical
-    answer       TEXT NOT NULL
+    decision_id     TEXT PRIMARY KEY,
+    customer_key    INTEGER NOT NULL,
+    question_sha256 TEXT NOT NULL,  -- of the request, canonical: what the customer wrote is not kept
+    answer          TEXT NOT NULL
 ) STRICT;
 """
 
@@ -68,7 +68,7 @@ def microseconds(instant: datetime) -> int:
 class KeptAnswer:
     """What a client's own decision_id was answered with, so that a retry gets the same."""
 
-    question: str
+    question_sha256: str
     answer: str
 
 
@@ -91,7 +91,9 @@ def write_decision(connection: sqlite3.Connection, row: DecisionRow) -> KeptAnsw
         return kept_answer(connection, row.decision.situation.decision_id) or KeptAnswer("", "")
     if row.kept is not None:
         identified = (row.decision.situation.decision_id, row.decision.situation.customer_key)
-        connection.execute("INSERT INTO answers VALUES (?, ?, ?, ?)", (*identified, row.kept.question, row.kept.answer))
+        connection.execute(
+            "INSERT INTO answers VALUES (?, ?, ?, ?)", (*identified, row.kept.question_sha256, row.kept.answer)
+        )
     if not row.decision.is_holdout:
         connection.execute(COUNT_DECISIONS, (*_cell(row.decision), 1))
     return None
@@ -141,7 +143,8 @@ def _columns(row: DecisionRow) -> tuple[object, ...]:
 
 def kept_answer(connection: sqlite3.Connection, decision_id: str) -> KeptAnswer | None:
     """What a client's own decision_id was answered with, or None where it is new."""
-    row = connection.execute("SELECT question, answer FROM answers WHERE decision_id = ?", (decision_id,)).fetchone()
+    query = "SELECT question_sha256, answer FROM answers WHERE decision_id = ?"
+    row = connection.execute(query, (decision_id,)).fetchone()
     return None if row is None else KeptAnswer(*row)
 
 

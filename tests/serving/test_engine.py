@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -179,6 +181,20 @@ def test_every_name_that_the_brand_lacks_is_said_at_once_with_the_closest(engine
     assert pointers == ["/context/traits/skin_nead", "/context/traits/income", "/placement"]
     assert "Closest: 'chat_reply'" in str(refusal.value)
     assert "Closest: 'skin_need'" in str(refusal.value)
+
+
+def test_what_the_customer_wrote_is_nowhere_in_the_ledger(engine: Engine, workspace: Workspace) -> None:
+    said = {"inbound_text": "my very private words", "traits": {"income": 987654321}}
+    asked = a_request("c-private", decision_id="private-1", context=said, explain=True)
+    told = engine.decide(asked)
+    assert engine.decide(asked) == told
+    with pytest.raises(Conflict, match="another question"):
+        engine.decide(a_request("c-private", decision_id="private-1", context={"inbound_text": "others"}))
+    with closing(sqlite3.connect(workspace.database)) as connection:
+        written = "\n".join(connection.iterdump())
+    assert "private-1" in written
+    assert "private words" not in written
+    assert "987654321" not in written
 
 
 def test_an_outcome_of_an_unknown_decision_is_not_found(engine: Engine, workspace: Workspace) -> None:
