@@ -87,7 +87,8 @@ def write_outcomes(
     Args:
         connection: inside a transaction.
         rows: as reported.
-        attribution: how long after a decision an outcome that names only the customer is still its.
+        attribution: how long after a decision an outcome that names only the customer is still its, and how long one
+            that names the decision counts for it; a row is written either way.
         goals_of: the goal of each action, by id.
         default_goal: what a conversion reached that does not say; never the action's, which depends on the arm.
 
@@ -99,7 +100,7 @@ def write_outcomes(
     if unknown:
         raise UnknownDecisions(unknown)
     return [
-        _write_outcome(connection, row, joined, goals_of=goals_of, default_goal=default_goal)
+        _write_outcome(connection, row, joined, attribution=attribution, goals_of=goals_of, default_goal=default_goal)
         for row, joined in zip(rows, joins, strict=True)
     ]
 
@@ -120,6 +121,7 @@ def _write_outcome(
     row: OutcomeRow,
     joined: _Joined | None,
     *,
+    attribution: timedelta,
     goals_of: Mapping[str, str],
     default_goal: str,
 ) -> Recorded:
@@ -138,17 +140,31 @@ def _write_outcome(
         microseconds(row.occurred_at),
         microseconds(row.received_at),
     )
-    is_first = joined is not None and not _was_reported(connection, joined.decision_id, row.outcome, goal)
+    is_first = joined is not None and not _was_counted(connection, joined, row.outcome, goal, attribution)
     if connection.execute(_INSERT_OUTCOME, values).rowcount == 0:
         return _as_recorded_before(connection, row.outcome_id)
-    if joined is not None and is_first and joined.arm != HOLDOUT:
+    if joined is not None and is_first and joined.arm != HOLDOUT and _is_in_time(row, joined, attribution):
         _count(connection, joined, outcome=row.outcome, reached=goal == action_goal)
     return Recorded(row.outcome_id, "recorded", decision_id, joined_by)
 
 
-def _was_reported(connection: sqlite3.Connection, decision_id: str, outcome: str, goal: str | None) -> bool:
-    query = "SELECT 1 FROM outcomes WHERE decision_id = ? AND outcome = ? AND goal IS ? LIMIT 1"
-    return connection.execute(query, (decision_id, outcome, goal)).fetchone() is not None
+def _last_instant(joined: _Joined, attribution: timedelta) -> int:
+    return joined.decided_at + attribution // timedelta(microseconds=1)
+
+
+def _is_in_time(row: OutcomeRow, joined: _Joined, attribution: timedelta) -> bool:
+    return joined.decided_at <= microseconds(row.occurred_at) <= _last_instant(joined, attribution)
+
+
+def _was_counted(
+    connection: sqlite3.Connection, joined: _Joined, outcome: str, goal: str | None, attribution: timedelta
+) -> bool:
+    query = (
+        "SELECT 1 FROM outcomes WHERE decision_id = ? AND outcome = ? AND goal IS ? AND occurred_at BETWEEN ? AND ? "
+        "LIMIT 1"
+    )
+    within = (joined.decided_at, _last_instant(joined, attribution))
+    return connection.execute(query, (joined.decision_id, outcome, goal, *within)).fetchone() is not None
 
 
 def _as_recorded_before(connection: sqlite3.Connection, outcome_id: str) -> Recorded:

@@ -164,6 +164,18 @@ def test_a_conversion_that_names_no_goal_reached_the_same_one_in_every_arm(
     assert sum(n_converted for _, _, n_converted in counts(ledger, at=NOON + 2 * WEEK)) == 0
 
 
+@pytest.mark.parametrize("late", [WEEK + timedelta(seconds=1), timedelta(seconds=-1)])
+def test_a_conversion_outside_the_window_is_kept_and_moves_no_count(
+    ledger: Ledger, tmp_path: Path, late: timedelta
+) -> None:
+    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    report(ledger, an_outcome(at=NOON + late))
+    assert len(read_outcomes(tmp_path / "rapport.db")) == 1
+    assert counts(ledger, at=NOON + 2 * WEEK) == [("tip", 1.0, 0)]
+    report(ledger, an_outcome(outcome_id="o-2", at=NOON + WEEK))
+    assert counts(ledger, at=NOON + 2 * WEEK) == [("tip", 1.0, 1)]
+
+
 def test_a_message_that_failed_was_never_an_attempt(ledger: Ledger) -> None:
     ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
     report(ledger, an_outcome("failed"))
