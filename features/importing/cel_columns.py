@@ -23,7 +23,7 @@ _BATCH = 50_000
 def evaluate_distinct(
     connection: duckdb.DuckDBPyConnection, text: str, *, columns: Mapping[str, str], mapped: MappingFile
 ) -> tuple[list[str], pa.Table]:
-    """The columns that an expression names, and its result (as text, `_result`) for each distinct row of them.
+    """The columns that an expression names, and its result (as text, `__rapport_result`) for each distinct row of them.
 
     A row in which something that it needs is missing gives null.
 
@@ -47,9 +47,9 @@ def evaluate_distinct(
                 results.append(_text(expression.evaluate({name: _known(value) for name, value in row.items()})))
             except UnknownName:
                 results.append(None)
-        batches.append(pa.Table.from_batches([batch]).append_column("_result", pa.array(results, pa.string())))
+        batches.append(pa.Table.from_batches([batch]).append_column("__rapport_result", pa.array(results, pa.string())))
     if not batches:
-        return used, pa.Table.from_batches([], schema=reader.schema.append(pa.field("_result", pa.string())))
+        return used, pa.Table.from_batches([], schema=reader.schema.append(pa.field("__rapport_result", pa.string())))
     return used, pa.concat_tables(batches)
 
 

@@ -78,14 +78,14 @@ class Loading:
     def _choose_last(self) -> int:
         """Makes the view `chosen`: each event once, the last of those that share an id; gives how many were not."""
         keyed = "SELECT staged.*, known.customer_key FROM staged JOIN known USING (kind, customer_id)"
-        repeated = "SELECT event_id, max(_id) AS last_id FROM staged GROUP BY event_id HAVING count(*) > 1"
+        repeated = "SELECT event_id, max(__rapport_id) AS last_id FROM staged GROUP BY event_id HAVING count(*) > 1"
         self.connection.execute(f"CREATE TABLE repeated AS {repeated}")
         if number_of(self.connection, "SELECT count(*) FROM repeated") == 0:
             self.connection.execute(f"CREATE VIEW chosen AS {keyed}")
             return 0
         once = (
             f"SELECT keyed.* FROM ({keyed}) AS keyed LEFT JOIN repeated USING (event_id) "
-            "WHERE last_id IS NULL OR last_id = _id "
+            "WHERE last_id IS NULL OR last_id = __rapport_id "
             "QUALIFY last_id IS NULL OR row_number() OVER (PARTITION BY event_id ORDER BY record) = 1"
         )
         self.connection.execute(f"CREATE TABLE chosen AS {once}")

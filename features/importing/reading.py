@@ -1,8 +1,8 @@
 """A shop's files as one DuckDB table or view of rows; lines that are no rows are set aside with their reason.
 
 CSV and JSON columns arrive as text, so that a value that does not parse is one bad row and not a failed import; Parquet
-columns have their types. Each row has `_id` (unique, in the order of the files), `_unit` (the export that it is of),
-`_file` and `_row` (counted from 1).
+columns have their types. Each row has `__rapport_id` (unique, in the order of the files), `__rapport_unit` (the export
+that it is of), `__rapport_file` and `__rapport_row` (counted from 1): names that no shop's column has.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from features.importing.files import Export, as_pattern
 from features.importing.mapping import Read
 from features.lake import quoted
 
-OWN_COLUMNS = ("_id", "_unit", "_file", "_row")
+OWN_COLUMNS = ("__rapport_id", "__rapport_unit", "__rapport_file", "__rapport_row")
 MALFORMED = "malformed"
 
 _LONGEST_LINE = 32_000_000
@@ -40,7 +40,8 @@ class Reader:
     def prepare(self) -> None:
         """Makes the table of lines that are no rows."""
         self.connection.execute(
-            f"CREATE TABLE {MALFORMED} (_file VARCHAR, _row BIGINT, reason VARCHAR, detail VARCHAR, original VARCHAR)"
+            f"CREATE TABLE {MALFORMED} (__rapport_file VARCHAR, __rapport_row BIGINT, reason VARCHAR, detail VARCHAR, "
+            "original VARCHAR)"
         )
 
     def rows(self, exports: Sequence[Export], *, name: str, progress: Callable[[float], None]) -> None:
@@ -67,31 +68,32 @@ class Reader:
     def _parquet(self, exports: Sequence[Export], *, name: str) -> None:
         selects = []
         for unit, export in enumerate(exports):
+            own = f"* EXCLUDE (file_row_number), file_row_number + 1 AS __rapport_row, {unit} AS __rapport_unit"
             hive = (
                 "hive_partitioning = true, hive_types_autocast = false"
                 if export.is_folder
                 else "hive_partitioning = false"
             )
-            options = f"union_by_name = true, filename = '_file', file_row_number = true, {hive}"
+            options = f"union_by_name = true, filename = '__rapport_file', file_row_number = true, {hive}"
             scan = f"read_parquet({export.scan_list()}, {options})"
             selects.append(
-                f"SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS _row, {unit} AS _unit, "
-                f"({unit}::BIGINT << 52) + (file_index << 36) + file_row_number AS _id FROM "
-                f"(SELECT *, list_position({export.scan_list()}, _file)::BIGINT AS file_index FROM {scan})"
+                f"SELECT {own}, "
+                f"({unit}::BIGINT << 52) + (__rapport_index << 36) + file_row_number AS __rapport_id FROM "
+                f"(SELECT *, {_position(export)} AS __rapport_index FROM {scan})"
                 if len(export.files) > 1
-                else f"SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS _row, {unit} AS _unit, "
-                f"({unit}::BIGINT << 52) + file_row_number AS _id, 0::BIGINT AS file_index FROM {scan}"
+                else f"SELECT {own}, "
+                f"({unit}::BIGINT << 52) + file_row_number AS __rapport_id, 0::BIGINT AS __rapport_index FROM {scan}"
             )
         query = " UNION ALL BY NAME ".join(f"({select})" for select in selects)
         try:
-            self.connection.execute(f"CREATE VIEW {name} AS SELECT * EXCLUDE (file_index) FROM ({query})")
+            self.connection.execute(f"CREATE VIEW {name} AS SELECT * EXCLUDE (__rapport_index) FROM ({query})")
             self.connection.execute(f"SELECT * FROM {name} LIMIT 1").fetchall()
         except duckdb.Error as error:
             raise _unreadable(exports[0], error) from error
 
     def _text(self, export: Export, *, name: str, unit: int, is_first: bool) -> None:
         source = self._csv(export) if export.format == "csv" else self._json(export)
-        own = f"{quoted(export.files[0])} AS _file, {unit} AS _unit"
+        own = f"{quoted(export.files[0])} AS __rapport_file, {unit} AS __rapport_unit"
         try:
             self.connection.execute(f"CREATE OR REPLACE TABLE one_file AS SELECT *, {own} FROM {source}")
         except duckdb.Error as error:
@@ -100,20 +102,22 @@ class Reader:
             self._set_aside_rejects(export)
         else:
             self._set_aside_no_objects(export)
-        numbered = "SELECT *, rowid + 1 AS _row FROM one_file"
+        numbered = "SELECT *, rowid + 1 AS __rapport_row FROM one_file"
         if is_first:
-            self.connection.execute(f"CREATE TABLE {name} AS SELECT *, rowid AS _id FROM one_file LIMIT 0")
-            self.connection.execute(f"ALTER TABLE {name} ADD COLUMN _row BIGINT")
+            self.connection.execute(f"CREATE TABLE {name} AS SELECT *, rowid AS __rapport_id FROM one_file LIMIT 0")
+            self.connection.execute(f"ALTER TABLE {name} ADD COLUMN __rapport_row BIGINT")
         known = {column.lower() for column in columns_of(self.connection, name)}
         for column in columns_of(self.connection, "one_file"):
             if column.lower() not in known:
                 self.connection.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(column)} VARCHAR")
         start = self._start(name)
-        self.connection.execute(f"INSERT INTO {name} BY NAME SELECT *, _row - 1 + {start} AS _id FROM ({numbered})")
+        self.connection.execute(
+            f"INSERT INTO {name} BY NAME SELECT *, __rapport_row - 1 + {start} AS __rapport_id FROM ({numbered})"
+        )
         self.connection.execute("DROP TABLE one_file")
 
     def _start(self, name: str) -> int:
-        row = self.connection.execute(f"SELECT coalesce(max(_id), -1) + 1 FROM {name}").fetchone()
+        row = self.connection.execute(f"SELECT coalesce(max(__rapport_id), -1) + 1 FROM {name}").fetchone()
         return int(row[0]) if row else 0
 
     def _csv(self, export: Export) -> str:
@@ -219,6 +223,13 @@ def _unreadable(export: Export, error: duckdb.Error) -> CallersMistake:
         f"Asked to import '{export.path}' as {export.format}, but it cannot be read so: {said}. If it is something "
         "else, say so under 'read' in the mapping (format, delimiter, quote, encoding)."
     )
+
+
+def _position(export: Export) -> str:
+    """SQL of a row's file's place in its export: names as they are read, since patterns would not be found."""
+    names = "[" + ", ".join(quoted(file) for file in export.files) + "]"
+    lost = "error('a row comes from a file that was not asked for: ' || coalesce(__rapport_file, 'none'))"
+    return f"coalesce(list_position({names}, __rapport_file)::BIGINT, CAST({lost} AS BIGINT))"
 
 
 def number_of(connection: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -44,19 +44,20 @@ class RecordSql:
     def takes(self) -> str:
         """The condition on a row of `input` under which this record takes it."""
         whole, own = self.mapping.where or "true", self.record.where or "true"
-        return f"(_bad IS NULL AND coalesce(({whole}\n), false) AND coalesce(({own}\n), false))"
+        return f"(__rapport_bad IS NULL AND coalesce(({whole}\n), false) AND coalesce(({own}\n), false))"
 
     def stage(self) -> str:
-        """Creates the table of its lines: `_id`, `reason` (null for a good one) and the fields that differ by line."""
+        """Creates the table of its lines: `__rapport_id`, `reason` (null for a good one), the fields that differ."""
         where = f"WHERE {self.takes()}"
         fields = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in self._fields().items())
         occurrence = ""
-        source = f"SELECT _id, {fields} FROM input {where}"
+        source = f"SELECT __rapport_id, {fields} FROM input {where}"
         if self._needs_hash:
             hashed = ", ".join(f"coalesce(CAST({identifier(name)} AS VARCHAR), chr(1))" for name in self.source_columns)
-            occurrence = f"SELECT _id, md5(concat_ws(chr(31), {hashed})) AS _hash, _unit FROM source"
-            counted = f"SELECT _id, _hash, row_number() OVER (PARTITION BY _unit, _hash) AS _n FROM ({occurrence})"
-            source = f"SELECT * FROM ({source}) JOIN ({counted}) USING (_id)"
+            occurrence = f"SELECT __rapport_id, md5(concat_ws(chr(31), {hashed})) AS _hash, __rapport_unit FROM source"
+            nth = "row_number() OVER (PARTITION BY __rapport_unit, _hash) AS _n"
+            counted = f"SELECT __rapport_id, _hash, {nth} FROM ({occurrence})"
+            source = f"SELECT * FROM ({source}) JOIN ({counted}) USING (__rapport_id)"
         dropped = ", ".join(name for name in self._fields() if name in self._constants() or name in _REASON_ONLY)
         return f"CREATE TABLE {self.table} AS SELECT * EXCLUDE ({dropped}), {self._reason()} AS reason FROM ({source})"
 
@@ -72,10 +73,10 @@ class RecordSql:
         )
 
     def events(self, *, good: str) -> str:
-        """A query of its events: EVENT_SCHEMA's columns with customer_id and kind in place of customer_key, and `_id`.
+        """A query of its events: EVENT_SCHEMA's columns with customer_id and kind in place of customer_key, and the id.
 
         Args:
-            good: SQL condition on `_id` that holds for rows none of whose records was refused.
+            good: SQL condition on `__rapport_id` that holds for rows none of whose records was refused.
         """
         constants = "".join(f", {sql} AS {identifier(name)}" for name, sql in self._constants().items())
         lines = f"SELECT *{constants} FROM {self.table} WHERE reason IS NULL AND {good}"
@@ -222,7 +223,7 @@ class RecordSql:
         ]
         # min() picks the same value whatever the order of the lines: an import repeated yields the same event.
         merged = ", ".join(f"min({identifier(name)}) AS {identifier(name)}" for name in kept)
-        summed = "sum(total ORDER BY total) AS total, min(_id) AS _id"
+        summed = "sum(total ORDER BY total) AS total, min(__rapport_id) AS __rapport_id"
         summed += ", min(occurred_at) AS occurred_at, max(received_at) AS received_at"
         products = ""
         if self.record.product is not None:
@@ -291,7 +292,7 @@ class RecordSql:
             "received_at": "coalesce(received_at, occurred_at)",
             "backfilled": "received_at IS NULL",
         }
-        columns = [f"_id, customer_id, kind, {self.number} AS record"]
+        columns = [f"__rapport_id, customer_id, kind, {self.number} AS record"]
         for field in EVENT_SCHEMA.names:
             if field != "customer_key":
                 sql = always.get(field) or fields.get(field) or "NULL"

@@ -93,7 +93,9 @@ class Rows:
         Raises:
             InvalidFile: the mapping names columns that are not there, or SQL that does not fit them.
         """
-        self._join([name for name in columns_of(self._connection, "typed") if name not in (*OWN_COLUMNS, "_bad")])
+        self._join(
+            [name for name in columns_of(self._connection, "typed") if name not in (*OWN_COLUMNS, "__rapport_bad")]
+        )
         self._add_constants()
         columns = columns_of(self._connection, "joined")
         self._connection.execute("CREATE VIEW plain_input AS SELECT * FROM joined")
@@ -121,24 +123,25 @@ class Rows:
         kept = [name for name in columns_of(self._connection, "file_rows") if name not in OWN_COLUMNS]
         fields = ", ".join(f"{quoted(name)}, file_rows.{identifier(name)}" for name in kept)
         self._connection.execute(
-            "INSERT INTO malformed SELECT file_rows._file, file_rows._row, _bad, NULL, "
-            f"CAST(json_object({fields}) AS VARCHAR) FROM typed_file JOIN file_rows USING (_id) WHERE _bad IS NOT NULL"
+            "INSERT INTO malformed SELECT file_rows.__rapport_file, file_rows.__rapport_row, __rapport_bad, NULL, "
+            f"CAST(json_object({fields}) AS VARCHAR) FROM typed_file "
+            "JOIN file_rows USING (__rapport_id) WHERE __rapport_bad IS NOT NULL"
         )
 
     def _make(self, query: str) -> None:
         self._connection.execute(
-            f"CREATE VIEW file AS SELECT * EXCLUDE ({_OWN}, _bad) FROM typed_file WHERE _bad IS NULL"
+            f"CREATE VIEW file AS SELECT * EXCLUDE ({_OWN}, __rapport_bad) FROM typed_file WHERE __rapport_bad IS NULL"
         )
         try:
             self._connection.execute(f"CREATE TABLE made AS {query.strip().rstrip(';')}")
         except duckdb.Error as error:
             raise self._mapped.invalid([self._sql_fault(("query",), error)]) from error
-        own = "rowid AS _id, 0 AS _unit, NULL::VARCHAR AS _file, rowid + 1 AS _row"
+        own = "rowid AS __rapport_id, 0 AS __rapport_unit, NULL::VARCHAR AS __rapport_file, rowid + 1 AS __rapport_row"
         self._connection.execute(f"CREATE VIEW source AS SELECT *, {own} FROM made")
-        self._connection.execute("CREATE VIEW typed AS SELECT *, NULL::VARCHAR AS _bad FROM source")
+        self._connection.execute("CREATE VIEW typed AS SELECT *, NULL::VARCHAR AS __rapport_bad FROM source")
 
     def _typed(self, name: str, query: str, types: dict[str, ColumnType], at: tuple[str, ...]) -> None:
-        """Makes a view with columns of the types said; what does not parse is null, and named in `_bad`."""
+        """Makes a view with columns of the types said; what does not parse is null, and named in `__rapport_bad`."""
         found = columns_of(self._connection, query)
         columns = list(found)
         faults = [
@@ -164,7 +167,7 @@ class Rows:
             bad.append(f"WHEN {text} IS NOT NULL AND {cast} IS NULL THEN {quoted('unparsable_' + column)}")
         replace = f" REPLACE ({', '.join(casts)})" if casts else ""
         reason = f"CASE {' '.join(bad)} END" if bad else "NULL::VARCHAR"
-        own = f", {reason} AS _bad" if not at else ""
+        own = f", {reason} AS __rapport_bad" if not at else ""
         self._connection.execute(f"CREATE VIEW {name} AS SELECT *{replace}{own} FROM ({query})")
 
     def _join(self, columns: list[str]) -> None:
@@ -208,7 +211,7 @@ class Rows:
         self._connection.execute(f"CREATE VIEW joined AS SELECT *{constants} FROM with_tables")
 
     def _check_columns(self, columns: dict[str, str]) -> None:
-        names = [name for name in columns if name not in (*OWN_COLUMNS, "_bad")]
+        names = [name for name in columns if name not in (*OWN_COLUMNS, "__rapport_bad")]
         faults: list[Fault] = []
         needed: list[tuple[tuple[str | int, ...], str]] = []
         for location, value in values_of(self._mapping):
@@ -259,12 +262,12 @@ class Rows:
             self._connection.register(f"cel_arrow_{n}", result)
             self._connection.execute(f"CREATE TABLE cel_{n} AS SELECT * FROM cel_arrow_{n}")
             self._connection.unregister(f"cel_arrow_{n}")
-            names[text] = f"_cel_{n}"
+            names[text] = f"__rapport_cel_{n}"
             condition = " AND ".join(
                 f"plain_input.{identifier(name)} IS NOT DISTINCT FROM cel_{n}.{identifier(name)}" for name in used
             )
             joins.append(f"LEFT JOIN cel_{n} ON {condition or 'true'}")
-            added.append(f", cel_{n}._result AS {names[text]}")
+            added.append(f", cel_{n}.__rapport_result AS {names[text]}")
         self._connection.execute(
             f"CREATE VIEW input AS SELECT plain_input.*{''.join(added)} FROM plain_input {' '.join(joins)}"
         )
@@ -298,7 +301,7 @@ class Rows:
             )
 
     def _refuse_malformed_table(self, name: str) -> None:
-        row = self._connection.execute("SELECT _file, _row, reason FROM malformed LIMIT 1").fetchone()
+        row = self._connection.execute("SELECT __rapport_file, __rapport_row, reason FROM malformed LIMIT 1").fetchone()
         self._connection.execute("DROP TABLE malformed")
         if row is not None:
             raise CallersMistake(

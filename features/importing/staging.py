@@ -43,7 +43,7 @@ def stage(
             connection.execute(mixed)
     progress("mapping", len(records) / (len(records) + 1))
     n_bad = _gather_bad(connection, records)
-    good = "_id NOT IN (SELECT _id FROM bad)" if n_bad else "true"
+    good = "__rapport_id NOT IN (SELECT __rapport_id FROM bad)" if n_bad else "true"
     queries = []
     for record in records:
         # Groups are made once; what is made line by line is cheaper made again where it is read than kept.
@@ -69,14 +69,15 @@ def failing_rows(mapped: MappingFile) -> Iterator[None]:
 
 def _gather_bad(connection: duckdb.DuckDBPyConnection, records: Sequence[RecordSql]) -> int:
     """Makes the table `bad`: each row that is refused, once, by the first reason found."""
-    refused = ["SELECT _id, -1 AS record, _bad AS reason FROM input WHERE _bad IS NOT NULL"]
+    refused = ["SELECT __rapport_id, -1 AS record, __rapport_bad AS reason FROM input WHERE __rapport_bad IS NOT NULL"]
     refused += [
-        f"SELECT _id, {record.number}, reason FROM {record.table} WHERE reason IS NOT NULL" for record in records
+        f"SELECT __rapport_id, {record.number}, reason FROM {record.table} WHERE reason IS NOT NULL"
+        for record in records
     ]
     union = " UNION ALL ".join(refused)
     connection.execute(
-        "CREATE TABLE bad AS SELECT _id, min(record) AS record, arg_min(reason, record) AS reason "
-        f"FROM ({union}) GROUP BY _id"
+        "CREATE TABLE bad AS SELECT __rapport_id, min(record) AS record, arg_min(reason, record) AS reason "
+        f"FROM ({union}) GROUP BY __rapport_id"
     )
     return number_of(connection, "SELECT count(*) FROM bad")
 
@@ -107,7 +108,8 @@ def _refused_rows(rows: Rows) -> str:
     """Each refused row as it was; an answer in free text is not kept, since nobody could delete it here."""
     named = ", ".join(f"{quoted(name)}, source.{name_sql}" for name, name_sql in rows.source_identifiers())
     return (
-        "SELECT source._file AS file, source._row AS row_number, reason, NULL::VARCHAR AS detail, "
+        "SELECT source.__rapport_file AS file, source.__rapport_row AS row_number, reason, NULL::VARCHAR AS detail, "
         f"CASE WHEN NOT starts_with(reason, 'free_text_') THEN CAST(json_object({named}) AS VARCHAR) END AS original "
-        "FROM source JOIN bad USING (_id) UNION ALL SELECT _file, _row, reason, detail, original FROM malformed"
+        "FROM source JOIN bad USING (__rapport_id) "
+        "UNION ALL SELECT __rapport_file, __rapport_row, reason, detail, original FROM malformed"
     )

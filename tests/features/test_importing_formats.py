@@ -82,6 +82,24 @@ def test_a_name_with_a_globs_characters_means_itself(world: World) -> None:
     assert world.run(world.file("orders[1]*.csv", CSV)).n_new == 2
 
 
+def test_a_folder_with_a_globs_characters_keeps_its_parts(world: World) -> None:
+    for n, row in enumerate(ROWS):
+        as_parquet(world.folder / f"export [may] *?/part-{n}.parquet", [row])
+    report = world.run(world.folder / "export [may] *?")
+    assert (report.n_read, report.n_used, report.n_new) == (2, 2, 2)
+
+
+def test_columns_may_be_called_as_ours_might_be(world: World) -> None:
+    names = ("_id", "_unit", "_file", "_row", "_bad", "_cel_0", "_result", "_hash", "_n")
+    lines = "".join(json.dumps(row | dict.fromkeys(names, "their")) + "\n" for row in ROWS)
+    cel = "    campaign: {cel: \"_result + '/' + _id\"}\n"
+    keyless = ORDERS.replace("    key: order\n", "")
+    assert world.run(world.file("mongo.jsonl", lines), mapping=keyless + cel).n_new == 2
+    assert world.events("campaign") == [("their/their",)] * 2
+    part = as_parquet(world.folder / "mongo.parquet", [row | dict.fromkeys(names, "their") for row in ROWS])
+    assert world.run(part, mapping=keyless + cel).n_used == 2
+
+
 def test_quotes_byte_order_marks_and_other_languages_survive(world: World) -> None:
     rows = '\ufeffcustomer,at,order,total\n"Zoë ""Z"", ไทย",2024-01-01,"multi\nline",5\n'
     world.run(world.file("orders.csv", rows))
