@@ -190,7 +190,9 @@ def _fit(
     booster = _boost(learning, recipe=recipe, seed=seed, source=source)
     raw = np.asarray(booster.predict(calibrating.X.astype(np.float64), raw_score=True, num_threads=2), dtype=np.float64)
 
-    season = season_multiplier(source.n_orders, used_at=used_at, horizon_days=horizon_days, first=source.first)
+    season = season_multiplier(
+        source.n_orders, calibrate=split.calibrate, used_at=used_at, horizon_days=horizon_days, first=source.first
+    )
 
     def finish(finished: Recipe) -> Head:
         calibration = fit_calibration(raw, calibrating.y, kind=finished.calibration)

@@ -27,7 +27,9 @@ def a_shop(per_day: Callable[[float], float]) -> Callable[[Window], int]:
 
 
 def multiplier(per_day: Callable[[float], float], *, first: datetime = FIRST) -> float:
-    return season_multiplier(a_shop(per_day), used_at=NOW, horizon_days=91, first=first)
+    return season_multiplier(
+        a_shop(per_day), calibrate=NOW - timedelta(days=91), used_at=NOW, horizon_days=91, first=first
+    )
 
 
 def test_a_shop_without_season_is_as_busy_as_it_was() -> None:
@@ -43,6 +45,28 @@ def test_what_doubled_a_year_ago_is_expected_to_double() -> None:
         return 100.0 if 91 <= day % 364 < 182 else 50.0
 
     assert multiplier(per_day) == 100 / 50
+
+
+def test_thirty_days_are_compared_with_the_window_that_calibrated_not_with_the_days_before_today() -> None:
+    def per_day(day: float) -> float:  # five days of sale between the window that calibrated and today, each year
+        return 500.0 if day % 364 >= 86 and day % 364 < 91 else 50.0
+
+    assert thirty_days(per_day) == 1.0
+
+
+def test_thirty_days_know_what_a_year_ago_doubled_after_the_window_that_calibrated() -> None:
+    assert thirty_days(lambda day: 100.0 if 91 <= day % 364 < 182 else 50.0) == 100 / 50
+
+
+def test_thirty_days_of_a_shop_that_merely_grows_are_as_busy_as_they_were() -> None:
+    assert thirty_days(lambda day: 50.0 * 1.002**day) == pytest.approx(1.0, abs=0.005)
+
+
+def thirty_days(per_day: Callable[[float], float]) -> float:
+    """Thirty days are calibrated five whole weeks back: their window ends five days before now."""
+    return season_multiplier(
+        a_shop(per_day), calibrate=NOW - timedelta(days=35), used_at=NOW, horizon_days=30, first=FIRST
+    )
 
 
 def test_without_a_year_behind_it_nothing_is_expected() -> None:
