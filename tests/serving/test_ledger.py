@@ -223,7 +223,7 @@ def test_a_decision_counts_as_far_as_its_attribution_window_has_passed(ledger: L
 def test_folding_mature_days_together_changes_no_count(ledger: Ledger) -> None:
     rows = [DecisionRow(a_decision(f"d-{n}", at=NOON + timedelta(days=n)), None) for n in range(12)]
     ledger.write(partial(write_decisions, rows=rows))
-    report(ledger, an_outcome())
+    report(ledger, an_outcome(at=NOON + timedelta(days=2)))
     today = NOON + timedelta(days=12)
     ((_, before, _),) = counts(ledger, at=today)
     ledger.write(partial(fold_mature, at=today, window=WEEK))
