@@ -195,6 +195,8 @@ def _parsed_list(body: bytes) -> list[OutcomeReport]:
         items = json.loads(body)
     except ValueError as error:
         raise RequestRefused([WrongField("", f"is not JSON: {error}.")]) from None
+    except RecursionError:
+        raise RequestRefused([WrongField("", "is not JSON that is read here: it is nested too deeply.")]) from None
     if not 1 <= len(items) <= OUTCOMES_IN_ONE_REQUEST:
         rule = f"holds {len(items)} outcomes; one request takes 1 to {OUTCOMES_IN_ONE_REQUEST}."
         raise RequestRefused([WrongField("", rule)])

@@ -14,6 +14,7 @@ from features.schema import FeatureSchema
 from serving.refusals import WrongField, shown, unknown_name
 from serving.schemas import TraitValue
 
+LARGEST_NUMBER = 1e15  # far below what a float32, or the log of one, can hold
 _EPOCH_DAY = date(1970, 1, 1)
 
 
@@ -31,14 +32,16 @@ def trait_faults(traits: Mapping[str, TraitValue], brand: Brand) -> list[WrongFi
 
 def _broken_rule(value: TraitValue, trait: Trait) -> str | None:
     choices = ", ".join(trait.choices)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     rules: dict[str, tuple[bool, str]] = {
         "choice": (value in trait.choices, f"it must be one of: {choices}."),
         "choices": (
             isinstance(value, list) and set(value) <= set(trait.choices),
             f"it must be a list of these: {choices}.",
         ),
-        "number": (is_number, "it must be a number."),
+        "number": (
+            isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER,
+            f"it must be a number between -{LARGEST_NUMBER:g} and {LARGEST_NUMBER:g}.",
+        ),
         "boolean": (isinstance(value, bool), "it must be true or false."),
         "date": (_day(value) is not None, "it must be a date such as '1990-04-23'."),
         "text": (isinstance(value, str), "it must be a text."),

@@ -13,6 +13,7 @@ from features.workspace import Workspace
 
 Shop = tuple[str, Workspace]
 GOOD = {"customer_id": "c", "placement": "chat_reply", "channel": "web"}
+NUMBER = b', "context": {"traits": {"income": %s}}}'
 DECISIONS, OUTCOMES = "/v1/decisions", "/v1/outcomes"
 
 
@@ -65,6 +66,10 @@ def body(**changes: object) -> bytes:
         (DECISIONS, body(context={"inbound_text": "x" * 5_000}), 422, "at most 4096"),
         (DECISIONS, json.dumps(GOOD).replace("}", ', "context": {"traits": {"income": NaN}}}').encode(), 422, ""),
         (DECISIONS, json.dumps(GOOD).replace("}", ', "context": {"traits": {"income": 1e999}}}').encode(), 422, ""),
+        (DECISIONS, json.dumps(GOOD)[:-1].encode() + NUMBER % (b"9" * 400), 422, "a number between"),
+        (DECISIONS, json.dumps(GOOD)[:-1].encode() + NUMBER % b"1e300", 422, "a number between"),
+        (OUTCOMES, b"[" * 100_000, 422, "nested too deeply"),
+        (OUTCOMES, b"[" * 900 + b"]" * 900, 422, "/0"),
         (OUTCOMES, b"[]", 422, "holds 0 outcomes"),
         (OUTCOMES, b"[" + b",".join([b'{"customer_id":"c","outcome":"clicked"}'] * 1_001) + b"]", 422, "1 to 1000"),
         (OUTCOMES, b'[1, "a", null]', 422, "/0"),
@@ -82,7 +87,7 @@ def body(**changes: object) -> bytes:
         (OUTCOMES, b'{"outcome": "clicked"}', 422, "exactly one"),
         (OUTCOMES, b'{"decision_id": "nope", "outcome": "clicked"}', 404, "there is no decision 'nope'"),
     ],
-    ids=range(42),
+    ids=range(46),
 )
 def test_it_is_answered_with_a_problem_that_says_what_is_wrong(
     served_shop: Shop, path: str, payload: bytes, status: int, says: str
