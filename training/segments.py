@@ -1,8 +1,9 @@
 """Segments: discovered, named, and assigned by a calibrated LightGBM model that also works on declared traits alone.
 
 Groups are discovered on the snapshot of last week. The assigner learns from the week before, is calibrated on last
-week and judged on today's snapshot; then it is refitted to all three. A share of its rows has all behaviour hidden, as
-it is of a customer who has only answered a question, so that it never leans on behaviour alone.
+week and judged on today's snapshot, and that very booster is served: a temperature fits the scores of no other. A share
+of its rows has all behaviour hidden, as it is of a customer who has only answered a question, so that it never leans on
+behaviour alone.
 """
 
 from __future__ import annotations
@@ -100,10 +101,9 @@ def train_segments(
         _lesson(s, y, source, seed=seed + i) for i, (s, y) in enumerate(zip((before, last, today), labels, strict=True))
     ]
     columns = _columns_of(space, source)
-    early = _boost([lessons[0]], k=k, source=source, columns=columns, seed=seed)
-    temperature = _temperature(early.raw(lessons[1][0]), lessons[1][1])
-    judged = _judge(early, temperature, lessons, placed[2], space=space, source=source, previous=previous, seed=seed)
-    assigner = _boost(lessons, k=k, source=source, columns=columns, seed=seed)
+    assigner = _boost(lessons[0], k=k, source=source, columns=columns, seed=seed)
+    temperature = _temperature(assigner.raw(lessons[1][0]), lessons[1][1])
+    judged = _judge(assigner, temperature, lessons, placed[2], space=space, source=source, previous=previous, seed=seed)
 
     segments = describe_segments(space, found.centres, labels[1], last, source=source, brand=brand, previous=previous)
     description = {
@@ -199,10 +199,9 @@ def _columns_of(space: Space, source: Source) -> list[int]:
     return [i for i, name in enumerate(source.inputs) if name in used or name.startswith(DECLARED_PREFIX)]
 
 
-def _boost(lessons: Sequence[Lesson], *, k: int, source: Source, columns: Sequence[int], seed: int) -> _Assigner:
+def _boost(lesson: Lesson, *, k: int, source: Source, columns: Sequence[int], seed: int) -> _Assigner:
     names = [source.inputs[i] for i in columns]
-    X = np.vstack([lesson[0][:, columns] for lesson in lessons]).astype(np.float64)
-    y = np.concatenate([lesson[1] for lesson in lessons])
+    X, y = lesson[0][:, columns].astype(np.float64), lesson[1]
     categorical = [i for i, name in enumerate(names) if name in source.categories]
     data = lightgbm.Dataset(X, y, feature_name=names, categorical_feature=categorical, params={"verbose": -1})
     parameters = {
@@ -232,7 +231,7 @@ def _log_loss(probabilities: FloatArray, y: NDArray[np.intp]) -> float:
 
 
 def _judge(
-    early: _Assigner,
+    assigner: _Assigner,
     temperature: float,
     lessons: Sequence[Lesson],
     placed: FloatArray,
@@ -243,11 +242,11 @@ def _judge(
     seed: int,
 ) -> SegmentsJudged:
     X, y, masked = lessons[2]
-    probabilities = tempered_softmax(early.raw(X), temperature=temperature)
+    probabilities = tempered_softmax(assigner.raw(X), temperature=temperature)
     shares = np.bincount(lessons[1][1], minlength=probabilities.shape[1]) / len(lessons[1][1])
     right = probabilities.argmax(axis=1) == y
     today = source.snapshot(source.known_until)
-    assigned = tempered_softmax(early.raw(today.X), temperature=temperature).argmax(axis=1)
+    assigned = tempered_softmax(assigner.raw(today.X), temperature=temperature).argmax(axis=1)
     return SegmentsJudged(
         n=len(today.customer_keys),
         log_loss=_log_loss(probabilities, y),

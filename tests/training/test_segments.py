@@ -10,8 +10,9 @@ import pytest
 
 from features.brand import Brand
 from training.artifact import SEGMENTS, SegmentsModel, load_model, write_artifact
-from training.segment_discovery import align, discover
+from training.segment_discovery import align, discover, nearest
 from training.segment_names import language_of
+from training.segment_space import Space
 from training.segments import TrainedSegments, hide_behaviour, train_segments
 from training.split import TooLittleData
 
@@ -61,6 +62,18 @@ def test_keen_and_rare_customers_fall_into_different_segments(model: SegmentsMod
 def test_the_assigner_agrees_with_what_was_discovered(trained: TrainedSegments) -> None:
     assert trained.judged.accuracy > 0.85
     assert trained.judged.log_loss < trained.judged.log_loss_of_constant - 0.2
+
+
+def test_what_is_served_is_what_was_calibrated_and_judged(
+    trained: TrainedSegments, model: SegmentsModel, world: Any
+) -> None:
+    space = Space.from_list(trained.description["space"])
+    centres = np.array([segment["centre"] for segment in trained.description["segments"]])
+    today = world.snapshot(world.known_until).X
+    right = np.array([model.segment_ids.index(said) for said in model.assign(today)]) == nearest(
+        space.place(today, inputs=world.inputs), centres
+    )
+    assert right.mean() == pytest.approx(trained.judged.accuracy)
 
 
 def test_a_customer_who_only_declared_something_gets_a_segment_by_it(model: SegmentsModel, world: Any) -> None:
