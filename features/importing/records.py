@@ -30,6 +30,7 @@ class RecordSql:
     columns: Columns
     source_columns: tuple[str, ...]
     number: int
+    n_exports: int = 1
 
     @property
     def record(self) -> Record:
@@ -52,7 +53,7 @@ class RecordSql:
         fields = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in self._fields().items())
         occurrence = ""
         source = f"SELECT __rapport_id, {fields} FROM input {where}"
-        if self._needs_hash:
+        if self._needs_hash or self._may_overlap:
             hashed = ", ".join(f"coalesce(CAST({identifier(name)} AS VARCHAR), chr(1))" for name in self.source_columns)
             occurrence = f"SELECT __rapport_id, md5(concat_ws(chr(31), {hashed})) AS _hash, __rapport_unit FROM source"
             nth = "row_number() OVER (PARTITION BY __rapport_unit, _hash) AS _n"
@@ -91,6 +92,11 @@ class RecordSql:
     @property
     def _needs_hash(self) -> bool:
         return not self.record.keys and self.record.event_id is None
+
+    @property
+    def _may_overlap(self) -> bool:
+        """Whether a group's line may stand in two exports of one import."""
+        return bool(self.record.group_by) and self.n_exports > 1
 
     def _fields(self) -> dict[str, str]:
         record, columns = self.record, self.columns
@@ -223,6 +229,8 @@ class RecordSql:
         ]
         # min() picks the same value whatever the order of the lines: an import repeated yields the same event.
         merged = ", ".join(f"min({identifier(name)}) AS {identifier(name)}" for name in kept)
+        if self._may_overlap:  # the n-th such line of one export is the n-th of another
+            lines = f"SELECT * FROM ({lines}) QUALIFY row_number() OVER (PARTITION BY _key, _hash, _n) = 1"
         summed = "sum(total ORDER BY total) AS total, min(__rapport_id) AS __rapport_id"
         summed += ", min(occurred_at) AS occurred_at, max(received_at) AS received_at"
         products = ""

@@ -34,7 +34,9 @@ def stage(
     rows.read(exports, tables, progress=lambda share: progress("reading", share))
     columns = rows.shape()
     mapping = mapped.mapping
-    records = [RecordSql(mapping, brand, columns, tuple(rows.source_columns), n) for n in range(len(mapping.events))]
+    n_exports = len(exports) if mapping.query is None else 1  # what a query makes is of no file
+    source_columns = tuple(rows.source_columns)
+    records = [RecordSql(mapping, brand, columns, source_columns, n, n_exports) for n in range(len(mapping.events))]
     for n, record in enumerate(records):
         progress("mapping", n / (len(records) + 1))
         connection.execute(record.stage())

@@ -138,6 +138,17 @@ def test_the_order_of_lines_in_a_file_is_no_correction(world: World) -> None:
     assert (report.n_unchanged, report.n_corrected) == (1, 0)
 
 
+def test_lines_that_stand_in_two_files_of_one_import_count_once(world: World) -> None:
+    head = "customer,at,order,sku,quantity,price\n"
+    soap, oil = "ana,2024-01-01,7,soap,2,3.5\n", "ana,2024-01-01,7,oil,1,10\n"
+    january = world.file("january.csv", head + soap + soap + oil)
+    overlapping = world.file("overlapping.csv", head + oil + soap + "bo,2024-02-01,8,oil,1,10\n")
+    report = world.run(january, overlapping, mapping=LINES)
+    assert (report.n_used, report.n_new) == (6, 2)
+    assert world.events("order_id, total") == [("7", 2 * 2 * 3.5 + 10.0), ("8", 10.0)]
+    assert world.run(january, mapping=LINES).n_unchanged == 1
+
+
 def test_lines_of_one_order_with_two_customers_are_refused(world: World) -> None:
     rows = "customer,at,order,sku,quantity,price\nana,2024-01-01,7,a,1,1\nbo,2024-01-01,7,b,1,1\n"
     assert world.run(world.file("a.csv", rows), mapping=LINES).quarantined == {"several_customers_in_group": 2}
