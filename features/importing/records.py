@@ -287,9 +287,20 @@ class RecordSql:
     def _event_id(self) -> str:
         if self.record.event_id is not None:
             return "_verbatim"
+        told_apart = quoted(self._among_its_like())
         if self.record.keys:
-            return "event || ':' || _key"
-        return "event || ':' || left(_hash, 24) || CASE WHEN _n > 1 THEN ':' || _n ELSE '' END"
+            return f"event || ':' || _key || {told_apart}"
+        return f"event || ':' || left(_hash, 24) || CASE WHEN _n > 1 THEN ':' || _n ELSE '' END || {told_apart}"
+
+    def _among_its_like(self) -> str:
+        """What tells its events from those that other records make of the same row under the same name."""
+        mine = _names(self.record)
+        alike = [number for number, other in enumerate(self.mapping.events) if mine & _names(other)]
+        if len(alike) == 1:
+            return ""
+        outcome = _outcome(self.record)
+        before = [one for one in alike if one < self.number and _outcome(self.mapping.events[one]) == outcome]
+        return (f":{outcome}" if outcome else "") + (f":{len(before) + 1}" if before else "")
 
     def _standing(self, query: str, fields: dict[str, str]) -> str:
         """The event table's columns of a query, what `fields` does not name being null."""
@@ -306,3 +317,16 @@ class RecordSql:
                 sql = always.get(field) or fields.get(field) or "NULL"
                 columns.append(f"CAST({sql} AS {SQL_TYPES[field]}) AS {field}")
         return f"SELECT {', '.join(columns)} FROM ({query})"
+
+
+def _names(record: Record) -> set[object]:
+    """The event names that a record can give; a column whose values are taken as they are stands for itself."""
+    event = record.event
+    if event.value is not None:
+        return {event.value}
+    mapped = set((event.map or {}).values()) | ({event.otherwise} if event.otherwise is not None else set())
+    return mapped or {(event.column, event.sql, event.cel)}
+
+
+def _outcome(record: Record) -> str:
+    return str(record.outcome.value) if record.outcome is not None and record.outcome.value is not None else ""

@@ -98,6 +98,23 @@ def test_a_campaign_table_of_one_row_a_customer_becomes_arms_and_outcomes(tmp_pa
     }  # fmt: skip
 
 
+def test_two_campaigns_of_one_customer_stay_two_and_traits_are_known_before_the_send(tmp_path: Path) -> None:
+    world = a_shop(tmp_path, currency="USD")
+    spring = (MAPPINGS / "campaign_table.yaml").read_text()
+    autumn = spring.replace("spring_2024", "autumn_2024")
+    for march, september in (("03-19", "09-19"), ("03-20", "09-20"), ("04-03", "10-03")):
+        autumn = autumn.replace(f"2024-{march}", f"2024-{september}")
+    rows = "customer_id,income,treatment,visit,conversion,spend\nana,52000,mens_email,1,1,29.99\n"
+    for name, mapping in (("spring", spring), ("autumn", autumn)):
+        report = world.run(world.file(f"{name}.csv", rows), mapping=mapping)
+        assert (report.n_new, report.n_corrected, report.n_repeated) == (1 + 1 + 3, 0, 0)
+    sent = "min(occurred_at) FILTER (WHERE event = 'Message Sent')"
+    told = "min(occurred_at) FILTER (WHERE event = 'Question Answered')"
+    assert world.events(f"{told} < {sent}", order="1") == [(True,)]
+    outcomes = "count(DISTINCT campaign || outcome) FILTER (WHERE event = 'Outcome Measured')"
+    assert world.events(outcomes, order="1") == [(2 * 3,)]
+
+
 @pytest.mark.parametrize("path", sorted(MAPPINGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_mapping_of_the_docs_is_a_mapping(path: Path) -> None:
     Mapping.model_validate_json(json.dumps(yaml.safe_load(path.read_text(encoding="utf-8"))))
