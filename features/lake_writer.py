@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -22,7 +21,7 @@ import pyarrow.parquet as pq
 
 from features.contract import EVENT_SCHEMA
 from features.faults import CallersMistake
-from features.lake import N_BUCKETS, SQL_TYPES, Lake, instant_us, quoted
+from features.lake import N_BUCKETS, SQL_TYPES, Lake, quoted
 from features.lake_manifest import LakeFile, Manifest, sha256_of, sync_folder, write_manifest
 
 MEMORY_LIMIT = "3GB"
@@ -105,21 +104,26 @@ class LakeWriter:
             "PARTITION_BY (month_, bucket_), APPEND true)"
         )
 
-    def supersede(self, event_ids: pa.Table, *, at: datetime) -> None:
-        """Closes the standing versions of events (column `event_id`) at an instant; write their new versions too."""
+    def supersede(self, corrections: pa.Table) -> None:
+        """Closes the standing versions of events; write their new versions too.
+
+        Args:
+            corrections: `event_id` and `known_at`, when the new version became known (naive UTC, microseconds).
+        """
         with limited_connection(None, spill=self.staging / "spill") as connection:
-            connection.register("superseded", event_ids)
+            connection.register("corrections", corrections)
             self.lake.register_versions(connection)
-            condition = "superseded_at IS NULL AND event_id IN (SELECT event_id FROM superseded)"
+            condition = "superseded_at IS NULL AND event_id IN (SELECT event_id FROM corrections)"
             found = connection.execute(f"SELECT DISTINCT filename FROM event_versions WHERE {condition}").fetchall()
-            instant = f"make_timestamp({instant_us(at)})"
-            closed = f"CASE WHEN {condition} THEN {instant} ELSE superseded_at END AS superseded_at"
+            closed = "coalesce(superseded_at, known_at) AS superseded_at"
             names = {str(self.lake.root / file.path): file for file in self._manifest.files}
             for (filename,) in found:
                 file = names[filename]
                 scan = f"read_parquet({quoted(filename)}, hive_partitioning = false)"
                 rewritten = self._written(
-                    connection, f"SELECT * REPLACE ({closed}) FROM {scan}", folder=Path(file.path).parent
+                    connection,
+                    f"SELECT * REPLACE ({closed}) FROM {scan} LEFT JOIN corrections USING (event_id)",
+                    folder=Path(file.path).parent,
                 )
                 self._added += [rewritten] if rewritten is not None else []
                 self._retired.add(file.path)

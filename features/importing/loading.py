@@ -95,7 +95,9 @@ class Loading:
         """Makes the table `verdicts` of events that the lake knows; gives counts of new, unchanged and corrected."""
         n_chosen = number_of(self.connection, "SELECT count(*) FROM chosen")
         if not self.writer.lake.n_events():
-            self.connection.execute("CREATE TABLE verdicts (event_id VARCHAR, is_unchanged BOOLEAN)")
+            self.connection.execute(
+                "CREATE TABLE verdicts (event_id VARCHAR, is_unchanged BOOLEAN, received_at TIMESTAMP)"
+            )
             return {"new": n_chosen}
         ours, verdicts = (quoted(self.writer.staging / name) for name in ("ours.parquet", "verdicts.parquet"))
         self.connection.execute(
@@ -104,7 +106,7 @@ class Loading:
         with limited_connection(None, spill=self.writer.staging / "spill") as connection:
             self.writer.lake.register_versions(connection, name="versions")
             connection.execute(
-                f"COPY (SELECT event_id, {_CONTENT} = ours.content AS is_unchanged FROM versions "
+                f"COPY (SELECT event_id, {_CONTENT} = ours.content AS is_unchanged, received_at FROM versions "
                 f"JOIN read_parquet({ours}) AS ours USING (event_id) WHERE superseded_at IS NULL) "
                 f"TO {verdicts} (FORMAT parquet)"
             )
@@ -123,11 +125,16 @@ class Loading:
             self.writer.write_query(self.connection, new)
         if not n_corrected:
             return
-        changed = "SELECT event_id FROM verdicts WHERE NOT is_unchanged"
-        known_at = f"make_timestamp({instant_us(self.now)})"
-        self.writer.supersede(self.connection.execute(changed).to_arrow_table(), at=self.now)
+        # A new version became known when the mapping says it was received, if that can be; else now.
+        can_be = "NOT backfilled AND chosen.received_at > verdicts.received_at"
+        known_at = f"CASE WHEN {can_be} THEN chosen.received_at ELSE make_timestamp({instant_us(self.now)}) END"
+        self.connection.execute(
+            f"CREATE TABLE corrected AS SELECT event_id, {known_at} AS known_at FROM verdicts "
+            "JOIN chosen USING (event_id) WHERE NOT is_unchanged"
+        )
+        self.writer.supersede(self.connection.execute("SELECT * FROM corrected").to_arrow_table())
         self.writer.write_query(
             self.connection,
-            f"SELECT * REPLACE ({known_at} AS received_at, false AS backfilled) FROM chosen "
-            f"WHERE event_id IN ({changed})",
+            "SELECT chosen.* REPLACE (known_at AS received_at, false AS backfilled) FROM chosen "
+            "JOIN corrected USING (event_id)",
         )

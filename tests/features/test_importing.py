@@ -80,6 +80,20 @@ def test_a_correction_is_seen_from_when_it_became_known(world: World) -> None:
     assert world.events(**query) == [(10.0 + 25.0 + 30.0,)]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("loaded", "known_on"), [("2024-01-20", "2024-01-20"), ("2024-01-05", "2024-06-01")])
+def test_a_correction_counts_from_its_received_at_unless_that_cannot_be(
+    world: World, loaded: str, known_on: str
+) -> None:
+    mapping = "received_at: {column: loaded, zone: UTC}\n" + _orders()
+    row = "customer,at,order,total,loaded\nana,2024-01-01,1,{},{}\n"
+    world.run(world.file("first.csv", row.format(10, "2024-01-05")), mapping=mapping)
+    now = datetime(2024, 6, 1, tzinfo=UTC)
+    assert world.run(world.file("second.csv", row.format(12, loaded)), mapping=mapping, now=now).n_corrected == 1
+    known_at = datetime.fromisoformat(known_on).replace(tzinfo=UTC)
+    assert world.events("total", as_of=known_at) == [(10.0,)]
+    assert world.events("total", as_of=known_at + timedelta(microseconds=1)) == [(12.0,)]
+
+
 def test_a_correction_may_move_an_event_to_another_customer_and_month(world: World) -> None:
     world.run(world.file("orders.csv", THREE_ORDERS))
     moved = THREE_ORDERS.replace("bo,2024-01-02", "cy,2024-03-02")
@@ -104,6 +118,18 @@ def test_a_key_said_twice_in_one_import_counts_once_as_it_came_last(world: World
     assert (report.n_used, report.n_new, report.n_repeated) == (4, 3, 1)
     assert world.events("total")[2] == (33.0,)
     assert world.run(file).n_unchanged == 3
+
+
+@pytest.mark.parametrize("key", ["    key: order\n", ""])
+def test_several_records_of_one_event_on_a_row_are_several_events(world: World, key: str) -> None:
+    outcomes = "".join(
+        f"  - event: Outcome Measured\n{key}    outcome: {outcome}\n    value: total\n"
+        for outcome in ("{value: visit}", "{value: spend}", "{column: order}", "{sql: \"'other'\"}")
+    )
+    file = world.file("orders.csv", THREE_ORDERS)
+    report = world.run(file, mapping=_orders() + outcomes)
+    assert (report.n_used, report.n_new, report.n_repeated) == (3, 3 * (1 + 4), 0)
+    assert world.run(file, mapping=_orders() + outcomes).n_unchanged == 3 * (1 + 4)
 
 
 def test_without_a_key_true_duplicates_stay_and_a_repeat_adds_none(world: World) -> None:

@@ -74,7 +74,7 @@ def test_every_instant_sees_exactly_one_version_of_a_corrected_event(lake: Lake)
     write(lake, an_event("order", day=1, total=10.0))
     corrected_at = JANUARY + timedelta(days=5)
     with lake.writer() as writer:
-        writer.supersede(pa.table({"event_id": ["order"]}), at=corrected_at)
+        writer.supersede(pa.table({"event_id": ["order"], "known_at": [corrected_at.replace(tzinfo=None)]}))
         writer.write(pa.Table.from_pylist([an_event("order", day=1, known_day=5, total=12.0)], schema=EVENT_SCHEMA))
     totals = {}
     for moment in (corrected_at, corrected_at + timedelta(microseconds=1), None):
