@@ -1,7 +1,8 @@
-"""What stands before every request: an id for it, a limit of its body, and no stack trace to anybody."""
+"""What stands before every request: an id for it, limits of its body and its time, no stack trace to anybody."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -9,10 +10,11 @@ import secrets
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.problems import TOO_LARGE, problem, unexplained
+from serving.problems import TOO_LARGE, problem, too_late, unexplained
 
 REQUEST_ID = "request_id"
 _SANE_ID = re.compile(rb"^[A-Za-z0-9_.:-]{1,128}$")
+TIMED = "/v1/"  # pages take the time they take, and start to answer at once
 DRAINED_LIMITS = 20
 _CLOSE = {"connection": "close"}
 _log = logging.getLogger("rapport.serving")
@@ -24,11 +26,13 @@ class Guard:
     Args:
         app: what it guards.
         body_limit_bytes: a longer body is answered 413, also where it says no length.
+        timeout_seconds: where a /v1 route has not begun to answer by then, it is stopped and answered 504.
     """
 
-    def __init__(self, app: ASGIApp, *, body_limit_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, body_limit_bytes: int, timeout_seconds: float) -> None:
         self._app = app
         self._limit = body_limit_bytes
+        self._seconds = timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -38,6 +42,7 @@ class Guard:
         request_id, length = _headers(scope)
         scope.setdefault("state", {})[REQUEST_ID] = request_id
         has_started, received = False, 0
+        timer = asyncio.timeout(self._seconds if scope["path"].startswith(TIMED) else None)
 
         async def send_with_id(message: Message) -> None:
             nonlocal has_started
@@ -45,6 +50,11 @@ class Guard:
                 has_started = True
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
+
+        async def send_in_time(message: Message) -> None:
+            if message["type"] == "http.response.start" and not timer.expired():
+                timer.reschedule(None)
+            await send_with_id(message)
 
         async def receive_some() -> Message:
             nonlocal received
@@ -62,11 +72,17 @@ class Guard:
             await response(scope, receive, send_with_id)
             return
         try:
-            await self._app(scope, receive_some, send_with_id)
-        except Exception:
-            _log.exception("request %s failed", request_id)
+            async with timer:
+                await self._app(scope, receive_some, send_in_time)
+        except Exception as fault:
+            if isinstance(fault, TimeoutError) and timer.expired():
+                _log.warning("request %s had no answer within %s s", request_id, self._seconds)
+                response = too_late(request_id, seconds=self._seconds)
+            else:
+                _log.exception("request %s failed", request_id)
+                response = unexplained(request_id)
             if not has_started:
-                await unexplained(request_id)(scope, receive, send_with_id)
+                await response(scope, receive, send_with_id)
 
 
 async def _drain(message: Message, receive: Receive, *, at_most: int) -> None:

@@ -52,6 +52,17 @@ def unexplained(request_id: str) -> Response:
     )
 
 
+def too_late(request_id: str, *, seconds: float) -> Response:
+    """The response where there is no answer in time: whether something was written is not known."""
+    return problem(
+        504,
+        title="No answer in time.",
+        detail=f"There was no answer within {seconds:g} seconds. Send it again, with the same decision_id or "
+        "outcome_id: what was written the first time is then found and not written twice.",
+        request_id=request_id,
+    )
+
+
 def refused(refusal: RequestRefused, *, request_id: str) -> Response:
     """The response for a request that was refused."""
     return problem(

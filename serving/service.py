@@ -12,6 +12,7 @@ from features.workspace import find_workspace
 from serving.engine import Engine, clock_from
 from serving.guard import Guard
 from serving.http import build_app
+from serving.launching import SLACK_SECONDS
 from serving.settings import read_settings
 
 SWAGGER_FILES = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"
@@ -35,12 +36,12 @@ class Front:
         await answering(scope, receive, send)
 
 
-# traffic: BentoML's timeout timers are never cancelled, so objects live that long; 2 s without a first byte is a 504.
+# traffic: the Guard answers 504 itself, BentoML's own limit only stands behind it (see launching.SLACK_SECONDS).
 # tracing, metrics, access log: off; they cost more than a decision does.
 @bentoml.service(
     name="rapport",
     workers=2,
-    traffic={"timeout": 2},
+    traffic={"timeout": 2 + SLACK_SECONDS},
     metrics={"enabled": False},
     tracing={"excluded_urls": ".*"},
     logging={"access": {"enabled": False}},
@@ -50,7 +51,9 @@ class Rapport:
 
     def __init__(self) -> None:
         settings = read_settings()
-        application.state.guard = Guard(application, body_limit_bytes=settings.body_limit_bytes)
+        application.state.guard = Guard(
+            application, body_limit_bytes=settings.body_limit_bytes, timeout_seconds=settings.timeout_seconds
+        )
         self.engine = application.state.engine = Engine(
             find_workspace(settings.workspace), clock=clock_from(settings.clock)
         )

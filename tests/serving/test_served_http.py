@@ -164,6 +164,12 @@ def test_the_report_is_a_page(served_shop: Shop) -> None:
     assert "<html" in text
 
 
+def test_the_audience_of_a_segment_that_nobody_scored_is_a_problem(served_shop: Shop) -> None:
+    status, headers, told = call(f"{served_shop[0]}/report/audience/s99.csv")
+    assert (status, headers["content-type"]) == (404, PROBLEM)
+    assert "rapport score" in told["detail"]
+
+
 def test_a_new_champion_is_picked_up_by_every_worker_without_a_failed_request(served_shop: Shop) -> None:
     address, workspace = served_shop
     statuses: list[int] = []
