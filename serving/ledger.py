@@ -5,19 +5,19 @@ One committer thread a process takes everything that waits, as one transaction: 
 7.7 ms behind the lock, 18.7 without). Counts for the empirical-Bayes rates move in the same transactions, so that they
 are never behind the log that they summarise.
 
-LedgerConflict (CallersMistake)    a decision_id that was used for another question
+LedgerClosedError (RuntimeError)    work was given to a ledger that takes none any more
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +30,10 @@ Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Any]
 
 LARGEST_GROUP = 256
+
+
+class LedgerClosedError(RuntimeError):
+    """Work was given to a ledger that was closed, or its committer died before it said that it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +57,54 @@ class Ledger:
             connection = connect(database)
             connection.executescript(SCHEMA + STATISTICS_SCHEMA)
             connection.close()
-        self._failure: str | None = None
+        self._entrance = threading.Lock()  # nobody puts work behind the end
+        self._takes_work = True
         self._committer = threading.Thread(target=self._commit_for_ever, name="rapport-committer", daemon=True)
         self._committer.start()
 
     @property
     def is_alive(self) -> bool:
         """Whether the committer still takes work."""
-        return self._committer.is_alive()
+        return self._takes_work and self._committer.is_alive()
 
     def write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Does the work inside a group commit and gives its result once that is on disk."""
+        """Does the work inside a group commit and gives its result once that is on disk.
+
+        Raises:
+            LedgerClosedError: the ledger takes no work any more.
+        """
         future: Future[Result] = Future()
-        self._waiting.put(_Waiting(work, future, None))
+        self._put(_Waiting(work, future, None))
         return future.result()
 
     def write_soon(self, work: Callable[[sqlite3.Connection], Result]) -> asyncio.Future[Result]:
         """As `write`, awaited: for a caller inside an event loop."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        self._waiting.put(_Waiting(work, future, loop))
+        self._put(_Waiting(work, future, loop))
         return future
 
     def write_later(self, work: Work) -> None:
         """As `write`, for work that nobody waits for."""
-        self._waiting.put(_Waiting(work, Future(), None))
+        self._put(_Waiting(work, Future(), None))
 
     def close(self) -> None:
         """Commits what waits, then ends the committer."""
-        if self._committer.is_alive():
+        with self._entrance:
+            self._takes_work = False
             self._waiting.put(None)
-            self._committer.join()
+        self._committer.join()
         self._lock_file.close()
 
-    @contextmanager
+    def _put(self, waiting: _Waiting) -> None:
+        with self._entrance:
+            if not self._takes_work:
+                raise LedgerClosedError(
+                    "Asked to write to a ledger that takes no work: it was closed, or writing failed."
+                )
+            self._waiting.put(waiting)
+
+    @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         fcntl.flock(self._lock_file, fcntl.LOCK_EX)
         try:
@@ -95,13 +113,28 @@ class Ledger:
             fcntl.flock(self._lock_file, fcntl.LOCK_UN)
 
     def _commit_for_ever(self) -> None:
-        connection = connect(self._database)
-        connection.isolation_level = None
+        group: list[_Waiting] | None = None
         try:
-            while (group := self._next_group()) is not None:
-                self._commit(connection, group)
+            connection = connect(self._database)
+            connection.isolation_level = None
+            try:
+                while (group := self._next_group()) is not None:
+                    self._commit(connection, group)
+            finally:
+                connection.close()
         finally:
-            connection.close()
+            self._refuse_the_rest(group or [])
+
+    def _refuse_the_rest(self, in_hand: list[_Waiting]) -> None:
+        """Whoever still waits when the committer ends, in whatever way, is told so."""
+        with self._entrance:
+            self._takes_work = False
+        rest = [waiting for waiting in in_hand if not waiting.future.done()]
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if (waiting := self._waiting.get_nowait()) is not None:
+                    rest.append(waiting)
+        _tell(rest, [LedgerClosedError("The ledger ended before this was written.")] * len(rest))
 
     def _next_group(self) -> list[_Waiting] | None:
         """Everything that waits, at least one; None when it is time to end."""
@@ -153,7 +186,7 @@ def _tell(group: list[_Waiting], results: list[Any]) -> None:
         else:
             _settle(waiting.future, result)
     for loop, settled in for_loops.items():
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits there
             loop.call_soon_threadsafe(_settle_all, settled)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from experiments.assignment import Assignment
 from experiments.records import HOLDOUT, PERSONALISED, read_decisions, read_outcomes
 from features.brand import Placement, Policy
 from serving.decide import Availability, Decision, Scores, Situation, decide
-from serving.ledger import Ledger
+from serving.ledger import Ledger, LedgerClosedError
 from serving.ledger_rows import DecisionRow, KeptAnswer, fold_mature, read_counts, write_decision, write_decisions
 from serving.outcome_rows import OutcomeRow, Recorded, UnknownDecisions, write_outcomes
 from serving.values import EstimatedRate, Valuation
@@ -79,6 +80,50 @@ def test_a_decision_is_on_disk_when_writing_it_returns(ledger: Ledger, tmp_path:
     assert (row["decision_id"], row["action_id"], row["action_probability"]) == ("d-1", "tip", 1.0)
     assert (row["segment"], row["stage"], row["locale_used"]) == ("s1", "awareness", "en")
     assert row["decided_at"] == NOON
+
+
+def test_a_closed_ledger_refuses_work_instead_of_waiting_for_ever(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "rapport.db")
+    ledger.close()
+    assert not ledger.is_alive
+    with pytest.raises(LedgerClosedError, match="takes no work"):
+        ledger.write(lambda _: None)
+
+
+class Fatal(BaseException):
+    """Ends the committer, as nothing that we know of does."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_when_the_committer_dies_whoever_waits_is_told(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "rapport.db")
+
+    def die(_: sqlite3.Connection) -> None:
+        raise Fatal
+
+    with pytest.raises(LedgerClosedError):
+        ledger.write(die)
+    with pytest.raises(LedgerClosedError):
+        ledger.write(lambda _: None)
+    ledger.close()
+
+
+def test_a_caller_whose_event_loop_is_gone_does_not_end_the_committer(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "rapport.db")
+    started, release = threading.Event(), threading.Event()
+
+    def hold(_: sqlite3.Connection) -> None:
+        started.set()
+        release.wait()
+
+    async def leave() -> None:
+        ledger.write_soon(hold)
+        await asyncio.to_thread(started.wait)
+
+    asyncio.run(leave())
+    release.set()
+    assert ledger.write(lambda _: "written") == "written"
+    ledger.close()
 
 
 def test_many_threads_are_all_written_once(ledger: Ledger, tmp_path: Path) -> None:
