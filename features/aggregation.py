@@ -151,7 +151,13 @@ def _register_own(connection: duckdb.DuckDBPyConnection, views: Sequence[OwnView
     for view in views:
         connection.execute(f"DROP TABLE IF EXISTS own_{view.name}")
         parameters = {"as_of": as_of.astimezone(UTC).replace(tzinfo=None)}
-        _execute(connection, f"CREATE TEMP TABLE own_{view.name} AS {view.sql}", parameters)
+        try:
+            _execute(connection, f"CREATE TEMP TABLE own_{view.name} AS {view.sql}", parameters)
+        except duckdb.Error as error:
+            raise CallersMistake(
+                f"Asked for features as of {as_of}, but features/{view.name}.sql fails on the events: "
+                f"{str(error).strip().splitlines()[0]}. Write it so that it gives null there, with TRY_CAST or TRY(…)."
+            ) from error
         doubles = connection.execute(
             f"SELECT customer_key FROM own_{view.name} GROUP BY customer_key HAVING count(*) > 1 LIMIT 1"
         ).fetchone()
