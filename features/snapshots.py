@@ -138,7 +138,16 @@ def _made_from(workspace: Workspace, *, brand: Brand, schema: FeatureSchema) -> 
 def _is_current(workspace: Workspace, as_of: datetime, made_from: dict[str, object]) -> bool:
     path = snapshot_path(workspace, as_of)
     beside = path.with_name(MADE_FROM)
-    return path.is_file() and beside.is_file() and json.loads(beside.read_text("utf-8")) == made_from
+    return path.is_file() and _said(beside) == made_from
+
+
+def _said(beside: Path) -> dict[str, object]:
+    """What a snapshot was made from; nothing where nobody can read it."""
+    try:
+        said = json.loads(beside.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _write(workspace: Workspace, as_of: datetime, *, table: pa.Table, made_from: dict[str, object]) -> None:
@@ -150,13 +159,15 @@ def _write(workspace: Workspace, as_of: datetime, *, table: pa.Table, made_from:
     partial = path.with_name(f".{FILE}.{os.getpid()}")
     pq.write_table(table, partial, compression="zstd", compression_level=1, use_dictionary=False)
     partial.replace(path)
-    beside.write_text(json.dumps(made_from), "utf-8")
+    written = beside.with_name(f".{MADE_FROM}.{os.getpid()}")
+    written.write_text(json.dumps(made_from), "utf-8")
+    written.replace(beside)
 
 
 def _sweep(workspace: Workspace, *, schema_version: str) -> None:
     """Removes snapshots of another schema: one folder holds files of the same columns only."""
     for beside in snapshots_folder(workspace).glob(f"as_of=*/{MADE_FROM}"):
-        if json.loads(beside.read_text("utf-8")).get("schema") != schema_version:
+        if _said(beside).get("schema") != schema_version:
             shutil.rmtree(beside.parent, ignore_errors=True)
 
 

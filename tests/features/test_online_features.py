@@ -162,6 +162,17 @@ def test_a_log_inside_a_transaction_stands_or_falls_with_it(shop: Workspace, an_
     connection.close()
 
 
+def test_a_snapshot_whose_origin_nobody_can_read_is_made_anew(
+    a_workspace: Callable[..., Workspace], an_event: Callable[..., Any], noon: Any
+) -> None:
+    workspace = a_workspace([an_event(1, "Page Viewed")])
+    path = build_snapshot(workspace, noon)
+    (path.parent / "made_from.json").write_text('{"schema": "cut o', "utf-8")
+    written = path.stat().st_mtime_ns
+    assert build_snapshot(workspace, noon).stat().st_mtime_ns != written
+    assert sorted(file.name for file in path.parent.iterdir()) == ["made_from.json", "snapshot.parquet"]
+
+
 def test_a_snapshot_is_made_anew_when_the_lake_has_changed(
     a_workspace: Callable[..., Workspace],
     an_order: Callable[..., Any],
