@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -45,6 +45,10 @@ BANNED_FUNCTIONS = frozenset(
         query_table read_text read_blob txid_current current_setting current_user
         """,
     )
+)
+# Functions that SQL calls without parentheses; any other bare name is a column.
+BARE_FUNCTIONS = frozenset(
+    ("current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "current_user")
 )
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
 RULE = "A brand's own view is one SELECT over 'events' with customer_key and numeric columns."
@@ -135,12 +139,16 @@ def _node_faults(node: dict[str, Any], names: set[str]) -> Iterator[Fault]:
         yield Fault(
             node["function_name"], "this depends on something other than the events.", "Name the instant as $as_of."
         )
-    elif node.get("class") == "COLUMN_REF" and node["column_names"][-1].lower() in BANNED_FUNCTIONS:
+    elif node.get("class") == "COLUMN_REF" and _is_bare_function(node["column_names"]):
         yield Fault(
-            node["column_names"][-1], "this depends on something other than the events.", "Name the instant as $as_of."
+            node["column_names"][0], "this depends on something other than the events.", "Name the instant as $as_of."
         )
     elif node.get("class") == "PARAMETER" and node.get("identifier") != "as_of":
         yield Fault(f"${node.get('identifier')}", "this parameter is not known.", "The only parameter is $as_of.")
+
+
+def _is_bare_function(names: Sequence[str]) -> bool:
+    return len(names) == 1 and names[0].lower() in BARE_FUNCTIONS
 
 
 def _nodes(tree: object) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,8 @@ from typing import Any
 
 import duckdb
 
+from features.own_sql import BARE_FUNCTIONS
+
 TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series"})
 BANNED = frozenset(
     {
@@ -63,10 +65,11 @@ def _word(node: dict[str, Any]) -> str | None:
     if node.get("class") == "FUNCTION":
         name = node["function_name"].lower()
     elif node.get("class") == "COLUMN_REF" and len(node["column_names"]) == 1:
-        name = node["column_names"][0].lower()
+        bare = node["column_names"][0].lower()
+        name = bare if bare in BARE_FUNCTIONS else ""
     elif node.get("class") == "PARAMETER":
         return f"has a parameter, ${node.get('identifier')}."
-    return f"uses '{name}', which depends on more than the rows." if name in BANNED else None
+    return f"uses '{name}', which depends on more than the rows." if name in BANNED | BARE_FUNCTIONS else None
 
 
 def _source(node: dict[str, Any], tables: frozenset[str] | set[str]) -> str | None:

@@ -38,6 +38,9 @@ def world(tmp_path: Path) -> World:
         "1); COPY (SELECT 1) TO '/tmp/owned' --",
         "now()",
         "current_timestamp",
+        "current_date",
+        "localtime",
+        "uuid()",
         "random()",
         "current_setting('temp_directory')",
         "row_number() OVER ()",
@@ -52,7 +55,14 @@ def test_an_expression_is_one_expression_over_its_row(sql: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sql", ["total * 2", "CASE WHEN a = 'x;--' THEN 1 END", "list_transform(a, x -> x + 1)", "a -- why"]
+    "sql",
+    [
+        "total * 2",
+        "CASE WHEN a = 'x;--' THEN 1 END",
+        "list_transform(a, x -> x + 1)",
+        "a -- why",
+        "uuid || query || today",
+    ],
 )
 def test_plain_expressions_are_let_through(sql: str) -> None:
     assert expression_problems(sql) == []

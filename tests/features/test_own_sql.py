@@ -91,3 +91,21 @@ def test_more_than_one_row_a_customer_is_refused(
     brand = load_brand(workspace)
     with pytest.raises(CallersMistake, match="more than one row"):
         list(aggregate(Sources(Lake(workspace.lake)), [noon], brand=brand, schema=feature_schema(brand, workspace)))
+
+
+def test_sql_that_fails_on_the_events_names_its_file(
+    with_sql: Callable[..., Workspace], an_event: Callable[..., Any], noon: Any
+) -> None:
+    sql = "SELECT customer_key, max(CAST(event AS INTEGER)) AS n FROM events GROUP BY 1"
+    workspace = with_sql(sql, events=[an_event(1, "Page Viewed")])
+    brand = load_brand(workspace)
+    with pytest.raises(CallersMistake, match=r"features/mine\.sql fails .*TRY_CAST"):
+        list(aggregate(Sources(Lake(workspace.lake)), [noon], brand=brand, schema=feature_schema(brand, workspace)))
+
+
+def test_a_column_may_be_called_like_a_function(with_sql: Callable[..., Workspace]) -> None:
+    sql = (
+        "WITH named AS (SELECT customer_key, total AS query, value AS today, value AS uuid FROM events) "
+        "SELECT customer_key, sum(query) AS a, sum(named.today) AS b, sum(uuid) AS c FROM named GROUP BY 1"
+    )
+    assert own_views(with_sql(sql))[0].columns == ("a", "b", "c")
