@@ -14,6 +14,8 @@ from features.faults import CallersMistake
 from features.workspace import find_workspace
 
 if TYPE_CHECKING:
+    from features.schema import FeatureSchema
+    from features.workspace import Workspace
     from training.learning import Round
 
 WorkspaceOption = Annotated[Path | None, typer.Option(help="The brand's folder; default ./workspace.")]
@@ -116,7 +118,7 @@ def promote(
     from training.promotion import promote as make_champion
 
     name = model.replace("-", "_")
-    changed = make_champion(place.artifacts, name, version, force=force)
+    changed = make_champion(place.artifacts, name, version, schema=_schema(place), force=force)
     if changed:
         _crown(place.root, name, version)
     typer.echo(f"{name} {version} is the champion" + (" now." if changed else " already."))
@@ -131,7 +133,7 @@ def rollback(
     from training.promotion import rollback as bring_back
 
     name = model.replace("-", "_")
-    version = bring_back(place.artifacts, name)
+    version = bring_back(place.artifacts, name, schema=_schema(place))
     _crown(place.root, name, version)
     typer.echo(f"{name} {version} is the champion again.")
 
@@ -208,6 +210,13 @@ def _show(one: Round) -> None:
     for check in one.gate.checks if one.gate and not one.unchanged else ():
         mark = "[green]PASS[/green]" if check.passed else "[red]FAIL[/red]"
         console.print(f"  {mark} {check.question}: {check.answer}.", highlight=False)
+
+
+def _schema(place: Workspace) -> FeatureSchema:
+    from features.brand import load_brand
+    from features.schema import feature_schema
+
+    return feature_schema(load_brand(place), place)
 
 
 def _judged(description: dict[str, Any]) -> dict[str, dict[str, float]]:

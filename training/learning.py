@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from training.artifact import (
 )
 from training.dataset import WorkspaceSource
 from training.evaluation import log_losses
-from training.next_purchase import Trained, train_next_purchase
+from training.next_purchase import Judged, Trained, train_next_purchase
 from training.plots import plots_of_next_purchase, plots_of_segments
 from training.promotion import (
     MARGIN_OF_SEPARATION,
@@ -101,8 +102,8 @@ def _segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> R
     trained = train_segments(source, brand=source.brand, previous=previous, seed=seed)
     version = write_artifact(artifacts, trained.description, trained.boosters)
     gate = _gate_of_segments(trained, champion["version"] if champion else None)
-    promoted, unchanged = _settle(source, SEGMENTS, version, gate)
-    if not unchanged:
+
+    def record() -> None:
         registry.record(
             SEGMENTS,
             version,
@@ -111,19 +112,22 @@ def _segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> R
             figures=plots_of_segments(trained.booster, trained.description["segments"]),
             tags=_tags(trained.description),
         )
-    if promoted:
-        registry.crown(SEGMENTS, version)
+
+    promoted, unchanged = _settle(source, registry, gate, name=SEGMENTS, version=version, record=record)
     return Round(SEGMENTS, version, promoted, unchanged, None if unchanged else gate, trained.judged.as_dict())
 
 
 def _next_purchase_round(source: WorkspaceSource, registry: Registry, seed: int) -> Round:
     artifacts = source.workspace.artifacts
-    trained = train_next_purchase(source, horizons_days=source.brand.horizons_days, seed=seed)
+    champion = _next_purchase_champion(source)
+    learned = train_next_purchase(source, horizons_days=source.brand.horizons_days, seed=seed)
+    served = champion.horizons_days if isinstance(champion, NextPurchaseModel) else ()
+    trained = without_hopeless(learned, served=served)
     version = write_artifact(artifacts, trained.description, trained.boosters)
-    gate = _gate_of_next_purchase(trained, source)
-    promoted, unchanged = _settle(source, NEXT_PURCHASE, version, gate)
+    gate = _gate_of_next_purchase(trained, source, champion)
     judged = {f"{head['horizon_days']}d": head["judged"] for head in trained.description["heads"]}
-    if not unchanged:
+
+    def record() -> None:
         registry.record(
             NEXT_PURCHASE,
             version,
@@ -132,8 +136,8 @@ def _next_purchase_round(source: WorkspaceSource, registry: Registry, seed: int)
             figures=plots_of_next_purchase(trained.heads, trained.judged),
             tags=_tags(trained.description),
         )
-    if promoted:
-        registry.crown(NEXT_PURCHASE, version)
+
+    promoted, unchanged = _settle(source, registry, gate, name=NEXT_PURCHASE, version=version, record=record)
     return Round(
         NEXT_PURCHASE,
         version,
@@ -145,13 +149,25 @@ def _next_purchase_round(source: WorkspaceSource, registry: Registry, seed: int)
     )
 
 
-def _settle(source: WorkspaceSource, name: str, version: str, gate: Gate) -> tuple[bool, bool]:
-    """Promotes what passed; whether it did, and whether it was the champion all along."""
+def _settle(
+    source: WorkspaceSource,
+    registry: Registry,
+    gate: Gate,
+    *,
+    name: str,
+    version: str,
+    record: Callable[[], None],
+) -> tuple[bool, bool]:
+    """Promotes what passed, once it is on record; whether it did, and whether it was the champion all along."""
     artifacts = source.workspace.artifacts
     if read_champions(artifacts).get(name, {}).get("version") == version:
         return False, True
     record_gate(artifacts, name, version, gate)
-    return gate.passed and promote(artifacts, name, version, reason="the gate passed"), False
+    record()
+    promoted = gate.passed and promote(artifacts, name, version, schema=source.schema, reason="the gate passed")
+    if promoted:
+        registry.crown(name, version)
+    return promoted, False
 
 
 def _gate_of_segments(trained: TrainedSegments, champion: str | None) -> Gate:
@@ -174,30 +190,67 @@ def _gate_of_segments(trained: TrainedSegments, champion: str | None) -> Gate:
     return Gate(tuple(checks), champion)
 
 
-def _gate_of_next_purchase(trained: Trained, source: WorkspaceSource) -> Gate:
-    checks = [
-        better_by_margin(
-            f"{one.horizon_days} days: better than saying {one.constant:.1%} of everybody",
-            loss=one.quality().log_loss,
-            other=one.loss_of_constant(),
-        )
-        for one in trained.judged
-    ]
-    champion = read_champions(source.workspace.artifacts).get(NEXT_PURCHASE, {}).get("version")
-    if champion is not None:
-        checks.append(_against_champion(trained, source))
-    return Gate(tuple(checks), champion)
+Champion = NextPurchaseModel | ArtifactRefused | None  # refused: it does not fit the features of today
 
 
-def _against_champion(trained: Trained, source: WorkspaceSource) -> Check:
-    """On every horizon's newest window that the champion did not know either, together."""
-    question = "better than the champion"
+def _next_purchase_champion(source: WorkspaceSource) -> Champion:
     try:
         champion = load_champion(source.workspace.artifacts, NEXT_PURCHASE, source.schema)
-    except ArtifactRefused:
+    except ArtifactRefused as refused:
+        return refused
+    return champion if isinstance(champion, NextPurchaseModel) else None
+
+
+def without_hopeless(trained: Trained, *, served: Collection[int]) -> Trained:
+    """Leaves out horizons that are no better than the known rate, so that they do not keep back the others.
+
+    Args:
+        trained: every horizon that could be learned.
+        served: the champion's horizons; they stay, and the gate fails: a challenger takes no horizon away. Where none
+            would be left, all stay, for the gate to say so.
+    """
+    checks = {one.horizon_days: (one, _against_constant(one)) for one in trained.judged}
+    hopeless = {
+        horizon: f"A {horizon}-day model was learned, but judged as of {one.as_of:%Y-%m-%d} it is not "
+        f"{check.question.partition(': ')[2]} ({check.answer}). It is left out: try again with more customers."
+        for horizon, (one, check) in checks.items()
+        if not check.passed and horizon not in served
+    }
+    if not hopeless or len(hopeless) == len(trained.heads):
+        return trained
+    refused = dict(sorted((trained.refused | hopeless).items()))
+    heads = [head for head in trained.description["heads"] if head["horizon_days"] not in hopeless]
+    return Trained(
+        trained.description | {"heads": heads, "refused": {str(horizon): why for horizon, why in refused.items()}},
+        [head for head in trained.heads if head.horizon_days not in hopeless],
+        [one for one in trained.judged if one.horizon_days not in hopeless],
+        refused,
+    )
+
+
+def _against_constant(one: Judged) -> Check:
+    return better_by_margin(
+        f"{one.horizon_days} days: better than saying {one.constant:.1%} of everybody",
+        loss=one.quality().log_loss,
+        other=one.loss_of_constant(),
+    )
+
+
+def _gate_of_next_purchase(trained: Trained, source: WorkspaceSource, champion: Champion) -> Gate:
+    checks = [_against_constant(one) for one in trained.judged]
+    version = read_champions(source.workspace.artifacts).get(NEXT_PURCHASE, {}).get("version")
+    if champion is not None:
+        checks.append(_against_champion(trained, source, champion))
+    return Gate(tuple(checks), version)
+
+
+def _against_champion(
+    trained: Trained, source: WorkspaceSource, champion: NextPurchaseModel | ArtifactRefused
+) -> Check:
+    """On every horizon's newest window that the champion did not know either, together."""
+    question = "better than the champion"
+    if isinstance(champion, ArtifactRefused):
         return Check(question, True, "the champion does not fit the features of today, so it cannot be served")
-    if not isinstance(champion, NextPurchaseModel):
-        return Check(question, True, "there is no champion")
     made_at = datetime.fromisoformat(champion.description["as_of"])
     ours, theirs = [], []
     for one in trained.judged:

@@ -18,14 +18,16 @@ from features.faults import CallersMistake, closest_name
 from training.artifact import (
     MODEL_FILE,
     MODELS,
+    ServedInputs,
     canonical_json,
+    load_model,
     read_champions,
-    read_description,
     sha256_of,
     write_champions,
 )
 
 MARGIN = 0.002  # of log-loss, in nats a customer: less is noise on windows of this size
+RELATIVE_MARGIN = 0.02  # of the other's loss: where few order, all that there is to know is less than the margin above
 MARGIN_OF_SEPARATION = 0.01
 LOG_FILE = "promotions.jsonl"
 GATE_FILE = "gate.json"
@@ -58,10 +60,13 @@ class Gate:
         return {"passed": self.passed, "champion": self.champion, "checks": checks}
 
 
-def better_by_margin(question: str, *, loss: float, other: float, margin: float = MARGIN) -> Check:
-    """Whether a mean loss is below another by more than the margin."""
+def better_by_margin(question: str, *, loss: float, other: float, margin: float | None = None) -> Check:
+    """Whether a mean loss is below another by more than the margin; None for the smaller of the gate's two."""
+    needed = min(MARGIN, RELATIVE_MARGIN * other) if margin is None else margin
     gain = other - loss
-    return Check(question, gain > margin, f"{loss:.4f} against {other:.4f}: better by {gain:+.4f}, needed is {margin}")
+    return Check(
+        question, gain > needed, f"{loss:.4f} against {other:.4f}: better by {gain:+.4f}, needed is {needed:.4f}"
+    )
 
 
 def not_yet(question: str, *, free_on: datetime) -> Check:
@@ -93,18 +98,28 @@ def versions(artifacts: Path, name: str) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if (path / MODEL_FILE).is_file())
 
 
-def promote(artifacts: Path, name: str, version: str, *, force: bool = False, reason: str = "promote") -> bool:
+def promote(
+    artifacts: Path,
+    name: str,
+    version: str,
+    *,
+    schema: ServedInputs,
+    force: bool = False,
+    reason: str = "promote",
+) -> bool:
     """Makes a version the champion; False where it already was.
 
     Args:
         artifacts: the workspace's folder of artefacts.
         name: of the model.
         version: to serve from now on.
+        schema: the features of today, which it must fit, forced or not: else nothing could be served.
         force: although the gate did not pass; the log says so.
         reason: for the log.
 
     Raises:
         CallersMistake: there is no such version, or the gate has not passed it against the champion of today.
+        ArtifactRefused: a file of it is damaged, or it does not fit the schema.
     """
     require_version(artifacts, name, version)
     champion = read_champions(artifacts).get(name, {}).get("version")
@@ -117,15 +132,16 @@ def promote(artifacts: Path, name: str, version: str, *, force: bool = False, re
             f"Asked to promote {name} {version}, but {refusal}. A challenger beats the constant and the champion on a "
             f"window that neither knew: train anew, or say 'rapport models promote {name} {version} --force'."
         )
-    _replace(artifacts, name, version, reason=reason, forced=bool(refusal), previous=champion)
+    _replace(artifacts, name, version, schema=schema, reason=reason, forced=bool(refusal), previous=champion)
     return True
 
 
-def rollback(artifacts: Path, name: str) -> str:
+def rollback(artifacts: Path, name: str, *, schema: ServedInputs) -> str:
     """Makes the champion before this one the champion again, and gives its version.
 
     Raises:
         CallersMistake: there was none.
+        ArtifactRefused: a file of it is damaged, or it does not fit the schema.
     """
     require_model(name)
     champion = read_champions(artifacts).get(name, {}).get("version")
@@ -136,7 +152,8 @@ def rollback(artifacts: Path, name: str) -> str:
             f"Promote one of 'rapport models list' instead."
         )
     require_version(artifacts, name, before)
-    _replace(artifacts, name, before, reason="rollback", forced=False, previous=_before(artifacts, name, before))
+    previous = _before(artifacts, name, before)
+    _replace(artifacts, name, before, schema=schema, reason="rollback", forced=False, previous=previous)
     return str(before)
 
 
@@ -172,9 +189,19 @@ def _refusal(gate: Mapping[str, Any] | None, champion: str | None) -> str | None
     return None
 
 
-def _replace(artifacts: Path, name: str, version: str, *, reason: str, forced: bool, previous: str | None) -> None:
+def _replace(
+    artifacts: Path,
+    name: str,
+    version: str,
+    *,
+    schema: ServedInputs,
+    reason: str,
+    forced: bool,
+    previous: str | None,
+) -> None:
+    """Changes nothing before the version has been loaded as serving will load it."""
     digest = sha256_of((artifacts / name / version / MODEL_FILE).read_bytes())
-    read_description(artifacts, name, version, sha256=digest)
+    load_model(artifacts, name, version, schema=schema, sha256=digest)
     line = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": name,

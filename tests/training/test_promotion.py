@@ -2,20 +2,49 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import lightgbm
+import numpy as np
 import pytest
 
 from features.faults import CallersMistake
-from training.artifact import SEGMENTS, read_champions, write_artifact
-from training.promotion import Check, Gate, better_by_margin, not_yet, promote, record_gate, rollback, versions
+from training import promotion
+from training.artifact import SEGMENTS, ArtifactDamaged, ArtifactMismatch, read_champions, write_artifact
+from training.promotion import Check, Gate, better_by_margin, not_yet, record_gate, versions
 
 PASSED = (Check("is it better?", True, "yes"),)
 FAILED = (Check("is it better?", False, "no"),)
 
 
-def a_version(artifacts: Path, day: str, *, checks: tuple[Check, ...] = PASSED, champion: str | None = None) -> str:
-    version = write_artifact(artifacts, {"name": SEGMENTS, "as_of": day}, ["tree"])
+SERVED: Any = SimpleNamespace(model_inputs=("n_orders",), categories={}, version="now")
+promote, rollback = partial(promotion.promote, schema=SERVED), partial(promotion.rollback, schema=SERVED)
+
+
+@cache
+def a_booster() -> str:
+    parameters = {"objective": "multiclass", "num_class": 2, "verbose": -1, "num_threads": 1, "min_data_in_leaf": 1}
+    data = lightgbm.Dataset(np.array([[0.0], [1.0]] * 10), np.array([0, 1] * 10))
+    return str(lightgbm.train(parameters, data, num_boost_round=1).model_to_string())
+
+
+def a_version(
+    artifacts: Path,
+    day: str,
+    *,
+    checks: tuple[Check, ...] = PASSED,
+    champion: str | None = None,
+    needs: str = "n_orders",
+) -> str:
+    segments = [{"id": one, "names": {}, "descriptions": {}} for one in ("s1", "s2")]
+    description = {
+        "name": SEGMENTS, "as_of": day, "inputs": [needs], "categories": {}, "schema_version": "then",
+        "temperature": 1.0, "segments": segments,
+    }  # fmt: skip
+    version = write_artifact(artifacts, description, [a_booster()])
     record_gate(artifacts, SEGMENTS, version, Gate(checks, champion))
     return version
 
@@ -28,6 +57,13 @@ def test_a_loss_below_the_other_by_the_margin_passes_and_by_less_does_not() -> N
     assert better_by_margin("?", loss=0.50, other=0.51, margin=0.005).passed
     assert not better_by_margin("?", loss=0.50, other=0.504, margin=0.005).passed
     assert not better_by_margin("?", loss=0.51, other=0.50, margin=0.005).passed
+
+
+def test_where_few_order_a_fiftieth_of_the_loss_is_margin_enough() -> None:
+    rare = 0.0098  # what saying 0.1% of everybody loses: two thousandths would be a fifth of it
+    assert better_by_margin("?", loss=rare * 0.97, other=rare).passed
+    assert not better_by_margin("?", loss=rare * 0.99, other=rare).passed
+    assert not better_by_margin("?", loss=0.4985, other=0.5).passed
 
 
 def test_a_gate_without_a_check_passes_nothing() -> None:
@@ -81,6 +117,35 @@ def test_rolling_back_twice_goes_further_back(tmp_path: Path) -> None:
     assert the_champion(tmp_path) == chain[0]
     with pytest.raises(CallersMistake, match="no champion came before"):
         rollback(tmp_path, SEGMENTS)
+
+
+def test_a_version_with_a_damaged_booster_is_not_promoted_by_force_either(tmp_path: Path) -> None:
+    first, damaged = a_version(tmp_path, "2024-01-01"), a_version(tmp_path, "2024-02-01")
+    promote(tmp_path, SEGMENTS, first)
+    (tmp_path / SEGMENTS / damaged / "booster0.txt").write_text("another tree")
+    log = (tmp_path / "promotions.jsonl").read_text()
+    with pytest.raises(ArtifactDamaged, match=r"booster0\.txt"):
+        promote(tmp_path, SEGMENTS, damaged, force=True)
+    assert the_champion(tmp_path) == first
+    assert (tmp_path / "promotions.jsonl").read_text() == log
+
+
+def test_a_version_that_does_not_fit_the_features_of_today_is_not_promoted(tmp_path: Path) -> None:
+    version = a_version(tmp_path, "2024-01-01", needs="n_order")
+    with pytest.raises(ArtifactMismatch, match="Closest: 'n_orders'"):
+        promote(tmp_path, SEGMENTS, version)
+    assert read_champions(tmp_path) == {}
+
+
+def test_rolling_back_to_a_damaged_version_is_refused(tmp_path: Path) -> None:
+    first = a_version(tmp_path, "2024-01-01")
+    second = a_version(tmp_path, "2024-02-01", champion=first)
+    promote(tmp_path, SEGMENTS, first)
+    promote(tmp_path, SEGMENTS, second)
+    (tmp_path / SEGMENTS / first / "booster0.txt").unlink()
+    with pytest.raises(ArtifactDamaged):
+        rollback(tmp_path, SEGMENTS)
+    assert the_champion(tmp_path) == second
 
 
 def test_versions_are_listed_by_day(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.csv
@@ -194,3 +195,19 @@ def test_mlflow_holds_the_run_with_its_plots_and_windows(trained: Path, champion
     assert "windows_judge_30d" in run.data.params
     assert "@2026-10-01" in run.data.tags["fingerprint"]
     assert not list((trained / "state").rglob("*.pkl"))
+
+
+def test_what_cannot_be_recorded_is_not_promoted(tmp_path: Path) -> None:
+    from training.learning import _settle
+    from training.promotion import Check, Gate
+
+    def record() -> None:
+        raise OSError("no space left on device")
+
+    (tmp_path / "segments" / "20260101-aa").mkdir(parents=True)
+    source: Any = SimpleNamespace(workspace=SimpleNamespace(artifacts=tmp_path), schema=None)
+    registry: Any = None
+    gate = Gate((Check("is it better?", True, "yes"),), None)
+    with pytest.raises(OSError, match="no space"):
+        _settle(source, registry, gate, name="segments", version="20260101-aa", record=record)
+    assert read_champions(tmp_path) == {}
