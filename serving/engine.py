@@ -42,7 +42,7 @@ from serving.ledger_rows import (
     write_decision,
     write_decisions,
 )
-from serving.models import ModelDoor
+from serving.models import ModelDoor, ServedModels
 from serving.outcome_rows import Recorded
 from serving.outcomes import recording
 from serving.questions import refuse_wrong_decision
@@ -205,6 +205,7 @@ class Engine:
         for request in requests:
             refuse_wrong_decision(request, self.brand)
         self.models.refresh()
+        models = self.models.served
         self._rates.forget()
         keys = self.ledger.write(partial(_keys_for, customer_ids=[request.customer_id for request in requests]))
         decided: list[Decision] = []
@@ -213,7 +214,7 @@ class Engine:
             batch_keys = [keys[request.customer_id] for request in batch]
             rows = [
                 DecisionRow(one.decision, one.message.locale if one.message else None)
-                for one in self._composed(batch, batch_keys, self.online.read_many(batch_keys))
+                for one in self._composed(batch, batch_keys, self.online.read_many(batch_keys), models=models)
             ]
             self.ledger.write(partial(write_decisions, rows=rows))
             decided += [row.decision for row in rows]
@@ -222,8 +223,8 @@ class Engine:
     def _decided(
         self, request: DecisionRequest, *, customer_key: int, state: CustomerState | Missing
     ) -> tuple[DecisionRow, dict[str, Any]]:
-        models = self.models.served
-        (one,) = self._composed([request], [customer_key], [state])
+        models = self.models.served  # once: a swap in between would name another model's segment
+        (one,) = self._composed([request], [customer_key], [state], models=models)
         told = answer(one, request=request, models=models, shelf=self.shelf)
         kept = None
         if request.decision_id is not None:
@@ -231,9 +232,14 @@ class Engine:
         return DecisionRow(one.decision, one.message.locale if one.message else None, kept), told
 
     def _composed(
-        self, requests: Sequence[DecisionRequest], keys: Sequence[int], states: Sequence[CustomerState | Missing]
+        self,
+        requests: Sequence[DecisionRequest],
+        keys: Sequence[int],
+        states: Sequence[CustomerState | Missing],
+        *,
+        models: ServedModels,
     ) -> list[Decided]:
-        at, models = self._clock(), self.models.served
+        at = self._clock()
         if at.date() != self._folded_on:
             self._folded_on = at.date()
             self.ledger.write_later(partial(fold_mature, at=at, window=self._window))

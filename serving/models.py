@@ -78,7 +78,10 @@ class ModelDoor:
 
         def look() -> None:
             while not self._stop.wait(every_seconds):
-                self.refresh()
+                try:
+                    self.refresh()
+                except OSError as fault:  # a disk that is away for a while; what is served stays
+                    _log.warning("champion.json could not be looked at: %s", fault)
 
         self._watcher = threading.Thread(target=look, name="rapport-model-watcher", daemon=True)
         self._watcher.start()
