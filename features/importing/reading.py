@@ -7,12 +7,12 @@ that it is of), `__rapport_file` and `__rapport_row` (counted from 1): names tha
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import duckdb
+import pyarrow as pa
 
 from features.faults import CallersMistake
 from features.importing.files import Export, as_pattern
@@ -60,10 +60,15 @@ class Reader:
                 "Import them one format at a time."
             )
         files = [(unit, export, file) for unit, export in enumerate(exports) for file in export.files]
+        is_first = True
         for done, (unit, export, path) in enumerate(files):
             progress(done / len(files))
             single = Export(export.path, (path,), export.format, export.is_folder)
-            self._text(single, name=name, unit=unit, is_first=done == 0)
+            is_first = not self._text(single, name=name, unit=unit, is_first=is_first) and is_first
+        if is_first:
+            raise CallersMistake(
+                f"Asked to import '{exports[0].path}', but it holds no JSON object: one a line is expected."
+            )
 
     def _parquet(self, exports: Sequence[Export], *, name: str) -> None:
         selects = []
@@ -91,8 +96,12 @@ class Reader:
         except duckdb.Error as error:
             raise _unreadable(exports[0], error) from error
 
-    def _text(self, export: Export, *, name: str, unit: int, is_first: bool) -> None:
+    def _text(self, export: Export, *, name: str, unit: int, is_first: bool) -> bool:
+        """Adds one file's rows; gives whether it has columns: a part without a line has none, and is passed over."""
         source = self._csv(export) if export.format == "csv" else self._json(export)
+        if source is None:
+            self._set_aside_no_objects(export)
+            return False
         own = f"{quoted(export.files[0])} AS __rapport_file, {unit} AS __rapport_unit"
         try:
             self.connection.execute(f"CREATE OR REPLACE TABLE one_file AS SELECT *, {own} FROM {source}")
@@ -115,6 +124,7 @@ class Reader:
             f"INSERT INTO {name} BY NAME SELECT *, __rapport_row - 1 + {start} AS __rapport_id FROM ({numbered})"
         )
         self.connection.execute("DROP TABLE one_file")
+        return True
 
     def _start(self, name: str) -> int:
         row = self.connection.execute(f"SELECT coalesce(max(__rapport_id), -1) + 1 FROM {name}").fetchone()
@@ -148,7 +158,7 @@ class Reader:
         )
         self.connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
 
-    def _json(self, export: Export) -> str:
+    def _json(self, export: Export) -> str | None:
         path = export.files[0]
         if _is_array(export):
             options = f"format = 'array', maximum_object_size = {_LONGEST_LINE}"
@@ -176,9 +186,7 @@ class Reader:
             ).fetchall()
         ]
         if not keys:
-            raise CallersMistake(
-                f"Asked to import '{export.path}', but it holds no JSON object: one a line is expected."
-            )
+            return None
         shape = "{" + ", ".join(_json_text(key) + ': "VARCHAR"' for key in keys) + "}"
         return f"(SELECT unnest(json_transform(line, {quoted(shape)})) FROM json_lines WHERE is_object)"
 
@@ -207,14 +215,12 @@ def _json_text(text: str) -> str:
 
 def _is_array(export: Export) -> bool:
     path = export.files[0]
-    if path.suffix == ".zst":
-        return False
-    with path.open("rb") as raw:
-        file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
-        try:
-            return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
-        except (OSError, EOFError) as error:
-            raise CallersMistake(f"Asked to import '{export.path}', but it cannot be read: {error}.") from error
+    compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix.lower())
+    try:
+        with pa.input_stream(str(path), compression=compression) as file:
+            return bool(file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[")
+    except (OSError, EOFError) as error:
+        raise CallersMistake(f"Asked to import '{export.path}', but it cannot be read: {error}.") from error
 
 
 def _unreadable(export: Export, error: duckdb.Error) -> CallersMistake:

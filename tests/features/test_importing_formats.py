@@ -34,11 +34,24 @@ def as_parquet(path: Path, rows: list[dict[str, object]]) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["o.csv", "o.csv.gz", "o.csv.zst", "o.jsonl", "o.jsonl.gz", "o.ndjson.zst", "o.json", "o.tsv", "o.parquet"]
+    "name",
+    [
+        "o.csv",
+        "o.csv.gz",
+        "o.csv.zst",
+        "o.jsonl",
+        "o.jsonl.gz",
+        "o.ndjson.zst",
+        "o.json",
+        "o.json.gz",
+        "o.json.zst",
+        "o.tsv",
+        "o.parquet",
+    ],
 )
 def test_every_format_gives_the_same_events(world: World, name: str) -> None:
     content = JSON_LINES if "json" in name else CSV.replace(",", "\t") if "tsv" in name else CSV
-    if name == "o.json":
+    if ".json" in name and ".jsonl" not in name:
         content = json.dumps(ROWS)
     path = world.folder / name
     if name.endswith(".gz"):
@@ -120,6 +133,16 @@ def test_json_lines_that_are_no_objects_are_refused_and_blank_ones_are_nothing(w
     assert report.n_read == 4
     assert report.quarantined == {"malformed_json": 2}
     assert sorted(str(row[2]) for row in world.quarantine()) == ["[1, 2]", "{broken"]
+
+
+def test_a_part_without_lines_is_passed_over_and_a_folder_of_none_but_such_is_told(world: World) -> None:
+    for name, content in (("0", ""), ("1", JSON_LINES), ("2", "\n"), ("3", "{broken\n")):
+        world.file(f"export/part-{name}.jsonl", content)
+    report = world.run(world.folder / "export")
+    assert (report.n_read, report.n_new, report.quarantined) == (3, 2, {"malformed_json": 1})
+    world.file("none/part-0.jsonl", "")
+    with pytest.raises(CallersMistake, match="no JSON object"):
+        world.run(world.folder / "none")
 
 
 def test_nested_json_is_reached_by_sql_and_products_by_name(world: World) -> None:
