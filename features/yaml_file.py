@@ -130,8 +130,12 @@ def _scalar(node: yaml.ScalarNode) -> object:
     return int(text) if _INTEGER.fullmatch(text) else float(text)
 
 
-def read_yaml(path: Path) -> YamlFile:
+def read_yaml(path: Path, *, remedy: str = "It is written by 'rapport init'.") -> YamlFile:
     """The file's data, lines and faults of form (a key written twice, an alias inside itself).
+
+    Args:
+        path: of the file.
+        remedy: what to do where it is not there.
 
     Raises:
         CallersMistake: the file cannot be read.
@@ -144,9 +148,7 @@ def read_yaml(path: Path) -> YamlFile:
             path, [Fault("the file", f"byte {error.start} is not UTF-8.", "Save it as UTF-8.")]
         ) from error
     except OSError as error:
-        raise CallersMistake(
-            f"Asked to read '{path}', but {error.strerror}. It is written by 'rapport init'."
-        ) from error
+        raise CallersMistake(f"Asked to read '{path}', but {error.strerror}. {remedy}") from error
     try:
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:

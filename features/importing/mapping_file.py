@@ -43,7 +43,7 @@ def load_mapping(path: Path, brand: Brand) -> MappingFile:
         InvalidFile: every fault of the file.
         CallersMistake: the file cannot be read.
     """
-    file = read_yaml(path)
+    file = read_yaml(path, remedy=f"'rapport mapping suggest FILE --out {path}' drafts one from a file to be imported.")
     mapping, faults = validate(file, Mapping)
     faults = [*file.faults, *faults]
     if mapping is not None:

@@ -19,7 +19,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     role: tuple(names.split())
     for role, names in {
         "customer": "customerid userid customerkey clientid memberid buyerid personid customerno customernumber "
-        "customer person user member customeremail email visitorid",
+        "customer person user member visitorid customeremail email",
         "time": "occurredat timestamp eventtime eventtimestamp invoicedate orderdate orderedat purchasedate createdat "
         "datetime date time eventdate senttimestamp sentat transactiondate becamememberon ts",
         "order_id": "orderid invoiceno invoice invoiceid ordernumber orderno transactionid receiptid basketid",
@@ -82,7 +82,8 @@ class _Seen:
             found = next((plain[name] for name in names if name in plain), None)
             if found is not None and found not in self.roles.values():
                 self.roles[role] = found
-        if "customer" not in self.roles and "id" in plain:
+        said = self.roles.get("customer")
+        if "id" in plain and (said is None or "email" in said.lower()):  # people change their address, not their id
             self.roles["customer"] = plain["id"]
 
     def others(self) -> list[str]:

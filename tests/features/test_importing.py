@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from features.faults import CallersMistake, InvalidFile
+from features.importing.mapping_file import load_mapping
+from features.importing.suggest import suggest_mapping
 from tests.features.import_world import World, a_world
 
 THREE_ORDERS = (
@@ -435,6 +437,20 @@ events:
     told = str(raised.value)
     for part in ("line 2: time.zone", "'Europe/London'", "window", "Closest: 'income'", "free text", "column and sql"):
         assert part in told
+
+
+def test_a_mapping_that_is_not_there_says_how_one_is_drafted(world: World) -> None:
+    with pytest.raises(CallersMistake, match=r"rapport mapping suggest FILE --out .*no\.yaml"):
+        load_mapping(world.folder / "no.yaml", world.brand)
+
+
+@pytest.mark.parametrize(
+    ("columns", "customer"),
+    [("email,customer_id", "customer_id"), ("Email,id", "id"), ("email,visitor_id", "visitor_id"), ("email", "email")],
+)
+def test_a_draft_takes_an_id_before_an_address(world: World, columns: str, customer: str) -> None:
+    file = world.file("people.csv", f"{columns},income,created_at\n")
+    assert f"\ncustomer: {customer}\n" in "\n" + suggest_mapping([str(file)], world.brand)
 
 
 def test_columns_that_are_not_there_are_told_with_the_closest(world: World) -> None:
