@@ -14,8 +14,8 @@ from serving.scoring import FEATURES_STALE, NO_MODEL, UNKNOWN_CUSTOMER
 from serving.shelf import Shelf
 
 FALLBACKS_IN_WORDS = {
-    UNKNOWN_CUSTOMER: "We hold nothing on this customer yet, so no model could say how they are likely to act.",
-    "features_not_materialized": "Features were never materialised, so no model was asked.",
+    UNKNOWN_CUSTOMER: "The online store holds no features of this customer (new, or imported and not yet "
+    "materialised), so no model could say how they are likely to act.",
     "schema_changed": "What we hold of this customer is of another feature schema, so no model was asked.",
     FEATURES_STALE: "What we hold of this customer is older than the brand allows, so no model was asked.",
     NO_MODEL: "A model is missing: the values rest on counts and on the catalogue's expected rates.",

@@ -87,6 +87,7 @@ def an_order(customer_key: int, n: int, *, days_ago: float) -> dict[str, object]
 def test_an_unknown_customer_gets_a_useful_decision_that_explores(engine: Engine, workspace: Workspace) -> None:
     told = engine.decide(a_request(personalised(engine), explain=True))
     assert told["fallback_reason"] == "unknown_customer"
+    assert any("new, or imported and not yet materialised" in reason for reason in told["reasons"])
     assert told["message"]["body"]
     assert sum(ranked["probability"] for ranked in told["ranking"]) == pytest.approx(1.0)
     assert min(ranked["probability"] for ranked in told["ranking"]) > 0
