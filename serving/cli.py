@@ -20,7 +20,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Default 3000.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default 2.")] = None,
     clock: Annotated[
-        str | None, typer.Option(help="Stand at this instant and go on from there: serves an old export as of its end.")
+        str | None, typer.Option(help="Stand at this instant (UTC where it names no zone) and go on from there.")
     ] = None,
 ) -> None:
     """Serves decisions over HTTP until Ctrl-C or SIGTERM."""
@@ -47,7 +47,9 @@ def decide(
     ] = None,
     intent: Annotated[str | None, typer.Option(help="What the customer wants, as your bot understood it.")] = None,
     session_open: Annotated[bool, typer.Option(help="A chat session is open: free-form messages are allowed.")] = False,
-    clock: Annotated[str | None, typer.Option(help="Decide as of this instant instead of now.")] = None,
+    clock: Annotated[
+        str | None, typer.Option(help="Decide as of this instant instead of now; UTC where it names no zone.")
+    ] = None,
     explain: Annotated[bool, typer.Option(help="Say also what the values rest on.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, as the API answers.")] = False,
 ) -> None:

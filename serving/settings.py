@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from features.faults import CallersMistake, closest_name
 
 PREFIX = "RAPPORT_"
+
+
+def _in_utc(instant: datetime) -> datetime:
+    """An instant without a zone is taken as UTC, as with --as-of elsewhere."""
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
 class Settings(BaseSettings):
@@ -27,7 +33,7 @@ class Settings(BaseSettings):
     model_check_seconds: Annotated[float, Field(gt=0)] = 1.0
     timeout_seconds: Annotated[int, Field(ge=1)] = 2
     graceful_seconds: Annotated[int, Field(ge=1)] = 10
-    clock: AwareDatetime | None = None
+    clock: Annotated[datetime, AfterValidator(_in_utc)] | None = None
 
 
 def read_settings(**arguments: object) -> Settings:

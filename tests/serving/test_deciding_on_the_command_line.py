@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from typer.testing import CliRunner
@@ -60,6 +61,11 @@ def test_an_argument_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("RAPPORT_PORT", "3001")
     assert read_settings(port=3002).port == 3002
     assert read_settings(port=None).port == 3001
+
+
+@pytest.mark.parametrize("text", ["2024-06-01", "2024-06-01T00:00:00", "2024-06-01T05:30:00+05:30"])
+def test_a_clock_without_a_zone_stands_in_utc(text: str) -> None:
+    assert read_settings(clock=text).clock == datetime(2024, 6, 1, tzinfo=UTC)
 
 
 def test_a_port_that_cannot_be_is_refused() -> None:
