@@ -21,7 +21,9 @@ import pandas as pd
 from experiments.holdout_customers import (
     DECISION_COLUMNS,
     OUTCOME_COLUMNS,
+    ChangedRate,
     HoldoutQuestion,
+    changed_rate,
     first_decisions,
     with_outcomes,
 )
@@ -85,6 +87,7 @@ class HoldoutAnalysis:
     next_window_closes_at: datetime | None
     last_window_closes_at: datetime | None
     warnings: tuple[str, ...]
+    changed_rate: ChangedRate | None = None
     method: str = FIXED_HORIZON
 
 
@@ -165,6 +168,7 @@ def analyse_holdout(decisions: pd.DataFrame, outcomes: pd.DataFrame, *, question
     conversion = _uplift(samples, "converted", reason)
     value_reason = reason or _why_no_value(question)
     revenue, margin = _uplift(samples, "revenue", value_reason), _uplift(samples, "margin", value_reason)
+    changed = changed_rate(closed)
     open_until = table.loc[~table["is_closed"], "first_decided_at"] + question.window
     return HoldoutAnalysis(
         question=question,
@@ -177,7 +181,8 @@ def analyse_holdout(decisions: pd.DataFrame, outcomes: pd.DataFrame, *, question
         margin_earned=_earned(margin.absolute, len(samples[PERSONALISED])),
         next_window_closes_at=open_until.min().to_pydatetime() if len(open_until) else None,
         last_window_closes_at=open_until.max().to_pydatetime() if len(open_until) else None,
-        warnings=_warnings(table, ratio, n_mixed),
+        warnings=_warnings(table, ratio, n_mixed, changed),
+        changed_rate=changed,
     )
 
 
@@ -267,7 +272,9 @@ def _earned(margin: Estimate | NotEstimable, n_personalised: int) -> Estimate | 
     return margin.times(n_personalised) if isinstance(margin, Estimate) else margin
 
 
-def _warnings(table: pd.DataFrame, ratio: SampleRatio | None, n_mixed: int) -> tuple[str, ...]:
+def _warnings(
+    table: pd.DataFrame, ratio: SampleRatio | None, n_mixed: int, changed: ChangedRate | None
+) -> tuple[str, ...]:
     warnings = []
     if ratio is not None and not ratio.is_healthy:
         warnings.append(_mismatch(ratio))
@@ -276,6 +283,8 @@ def _warnings(table: pd.DataFrame, ratio: SampleRatio | None, n_mixed: int) -> t
             f"{n_mixed} customers were decided for in both arms; each counts in the arm of their first decision. "
             f"The brand's name or holdout_rate has changed, or customers were merged."
         )
+    if changed is not None:
+        warnings.append(changed.warning)
     return tuple(warnings)
 
 

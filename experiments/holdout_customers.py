@@ -40,6 +40,41 @@ class HoldoutQuestion:
         return timedelta(days=self.window_days)
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedRate:
+    """More than one holdout rate among the customers counted: pooled, an arm's mix of times differs from the other's.
+
+    Attributes:
+        rates: P(held out), rising.
+        since: the instant from which the newest rate alone holds; ask for decisions since then.
+    """
+
+    rates: tuple[float, ...]
+    since: datetime
+
+    @property
+    def warning(self) -> str:
+        """What to do about it."""
+        rates = ", ".join(f"{rate:.3g}" for rate in self.rates)
+        return (
+            f"Customers were held out at different rates ({rates}), so one arm holds more of an earlier time than the "
+            f"other and a difference can be that of the times. Ask for --since {self.since:%Y-%m-%dT%H:%M:%S}, from "
+            f"when on the newest rate alone holds."
+        )
+
+
+def changed_rate(customers: pd.DataFrame) -> ChangedRate | None:
+    """Whether these customers, one row each, were drawn at different rates; None where at one."""
+    in_order = customers.sort_values("first_decided_at", kind="stable")
+    rates = in_order["holdout_probability"].to_numpy(dtype=np.float64).round(6)
+    distinct = np.unique(rates)
+    if len(distinct) < 2:
+        return None
+    newest = int(np.flatnonzero(rates != rates[-1])[-1]) + 1
+    since = in_order["first_decided_at"].iloc[newest].ceil("s").to_pydatetime()
+    return ChangedRate(tuple(distinct.tolist()), since)
+
+
 def first_decisions(decisions: pd.DataFrame, question: HoldoutQuestion) -> tuple[pd.DataFrame, int]:
     """One row a customer: arm and instant of the first decision; and how many were seen in both arms."""
     keep = (decisions["decided_at"] < question.as_of) & decisions["arm"].isin((PERSONALISED, HOLDOUT))

@@ -111,7 +111,7 @@ def wilson_interval(n_positive: int, n: int) -> tuple[float, float]:
 
 def difference_of_means(treatment: Sample, control: Sample) -> Estimate | NotEstimable:
     """Treatment's mean minus control's, recovered from each arm's log-scale interval (Zou and Donner 2008, eq. 6)."""
-    if (reason := _too_few_converted(treatment, control)) is not None:
+    if (reason := _too_few_with_value(treatment, control)) is not None:
         return reason
     growth_t, growth_c = math.exp(_log_half_of_mean(treatment)), math.exp(_log_half_of_mean(control))
     difference = treatment.mean - control.mean
@@ -132,7 +132,7 @@ def relative_difference_of_rates(treatment: Sample, control: Sample) -> Estimate
 
 def relative_difference_of_means(treatment: Sample, control: Sample) -> Estimate | NotEstimable:
     """(Treatment's mean - control's) / control's, on the log scale, with the t quantile of each arm's orders."""
-    if (reason := _too_few_converted(treatment, control)) is not None:
+    if (reason := _too_few_with_value(treatment, control)) is not None:
         return reason
     half = math.hypot(_log_half_of_mean(treatment), _log_half_of_mean(control))
     return _ratio_less_one(treatment, control, half=half)
@@ -155,12 +155,20 @@ def _log_half_of_mean(sample: Sample) -> float:
 
 
 def _too_few_converted(treatment: Sample, control: Sample) -> NotEstimable | None:
+    return _too_few(treatment, control, counted="reached the goal", code="too_few_converted")
+
+
+def _too_few_with_value(treatment: Sample, control: Sample) -> NotEstimable | None:
+    return _too_few(treatment, control, counted="reached the goal with a value", code="too_few_with_value")
+
+
+def _too_few(treatment: Sample, control: Sample, *, counted: str, code: str) -> NotEstimable | None:
     for arm, sample in (("personalised", treatment), ("holdout", control)):
         if sample.n_positive < MIN_CONVERTED:
             return NotEstimable(
-                f"{sample.n_positive} {arm} customers reached the goal within their window; at least {MIN_CONVERTED} "
+                f"{sample.n_positive} {arm} customers {counted} within their window; at least {MIN_CONVERTED} "
                 f"in each arm are needed.",
-                "too_few_converted",
+                code,
                 {"arm": arm, "n": sample.n_positive, "needed": MIN_CONVERTED},
             )
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from urllib.parse import quote
@@ -157,6 +157,10 @@ class Page:
         if "goal" in facts:
             facts["goal"] = self.goal_name()
         return self.words(key, **(facts | {"days": window_days}))
+
+    def rates(self, rates: Sequence[float]) -> str:
+        """Several shares of customers."""
+        return ", ".join(self.words.percent(rate) for rate in rates)
 
     def verdict(self, difference: Estimate) -> str:
         """What the interval of the difference says, as a sentence."""

@@ -196,6 +196,20 @@ def test_customers_seen_in_both_arms_count_in_their_first_and_are_warned_about()
     assert "20 customers were decided for in both arms" in analysis.warnings[0]
 
 
+def test_a_changed_holdout_rate_is_warned_about_with_the_instant_it_changed() -> None:
+    later = dict.fromkeys([*range(201, 401), *range(-100, -50)], 2 * DAY)
+    decisions, outcomes = a_ledger(decided_after=later)
+    early = decisions["decided_at"] < NOON + DAY
+    rate = early.map({True: 0.2, False: 0.25})
+    decisions["arm_probability"] = rate.where(decisions["arm"] == HOLDOUT, 1 - rate)
+    analysis = analyse_holdout(decisions, outcomes, question=a_question())
+    assert "different rates (0.2, 0.25)" in analysis.warnings[0]
+    assert "--since 2026-03-03T12:00:00" in analysis.warnings[0]
+    since = analyse_holdout(decisions, outcomes, question=a_question(since=NOON + 2 * DAY))
+    assert since.warnings == ()
+    assert since.changed_rate is None
+
+
 def test_the_analysis_is_valid_json_for_programs() -> None:
     for ledger in (a_ledger(orders=orders_of(80, 10)), a_ledger(n_personalised=0, n_holdout=0)):
         text = json.dumps(as_dictionary(analyse_holdout(*ledger, question=a_question())), allow_nan=False)

@@ -76,13 +76,21 @@ def test_with_many_orders_the_interval_of_a_mean_is_nearly_welchs() -> None:
     assert (estimate.high - estimate.low) / 2 == pytest.approx(half, rel=0.01)
 
 
-@pytest.mark.parametrize("metric", [difference_of_means, relative_difference_of_means, relative_difference_of_rates])
-def test_too_few_orders_in_the_holdout_are_a_reason_not_a_number(metric: object) -> None:
+@pytest.mark.parametrize(
+    ("metric", "code", "counted"),
+    [
+        (relative_difference_of_rates, "too_few_converted", "reached the goal within"),
+        (difference_of_means, "too_few_with_value", "reached the goal with a value within"),
+        (relative_difference_of_means, "too_few_with_value", "reached the goal with a value within"),
+    ],
+)
+def test_too_few_orders_in_the_holdout_are_a_reason_not_a_number(metric: object, code: str, counted: str) -> None:
     answer = metric(a_rate(30, 100), a_rate(MIN_CONVERTED - 1, 100))  # type: ignore[operator]
     assert isinstance(answer, NotEstimable)
-    assert answer.code == "too_few_converted"
+    assert answer.code == code
     assert answer.facts["arm"] == "holdout"
-    assert str(MIN_CONVERTED) in answer.reason
+    assert f"{MIN_CONVERTED - 1} holdout customers {counted}" in answer.reason
+    assert f"at least {MIN_CONVERTED}" in answer.reason
 
 
 def test_times_a_negative_factor_keeps_the_ends_in_order() -> None:

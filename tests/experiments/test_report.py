@@ -204,6 +204,24 @@ def test_a_sample_ratio_mismatch_is_shouted_and_shows_no_number(report_world: Re
     assert " points" not in text[: text.index("Segments", 200)]
 
 
+@pytest.mark.parametrize(
+    ("locale", "said"),
+    [
+        ("en", "held out at different rates (20%, 25%)"),
+        ("hi", "अलग-अलग दरों (20%, 25%)"),
+        ("th", "สัดส่วนกลุ่มควบคุมเคยเปลี่ยน (20%, 25%)"),
+    ],
+)
+def test_a_changed_holdout_rate_is_said_beside_the_result(report_world: ReportWorld, locale: str, said: str) -> None:
+    report_world.decide(range(1, 301), at=NOON, orders=lambda key: 900.0 if key % 3 == 0 else None)
+    report_world.decide(
+        range(301, 601), at=NOON + timedelta(days=2), rate=0.25, held_out=lambda key: key % 4 == 0,
+        orders=lambda key: 900.0 if key % 3 == 0 else None,
+    )  # fmt: skip
+    html = report_html(report_world.workspace, as_of=NOON + timedelta(days=30), locale=locale)
+    assert said in re.sub(r"[\u200e\u00a0]", " ", text_of(html))
+
+
 def test_names_from_the_data_cannot_become_markup(report_world: ReportWorld) -> None:
     report_world.score_day(AFTER, NOW, names={"s1": {"en": "<script>alert(1)</script>"}})
     html = report_html(report_world.workspace)
