@@ -14,7 +14,8 @@ from rich.table import Table
 
 from features.faults import CallersMistake
 from features.workspace import Workspace
-from serving.engine import Engine, clock_from
+from serving.clocks import clock_from
+from serving.engine import Engine
 from serving.problems import wrong_fields
 from serving.refusals import RequestRefused
 from serving.schemas import DecisionRequest

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import random
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -30,45 +29,25 @@ from features.schema import FeatureSchema, feature_schema
 from features.variables import feature_variables, variables_of
 from features.workspace import Workspace
 from serving.answers import answer
+from serving.clocks import Clock, utc_now
 from serving.compose import Composer, Decided, Inputs
 from serving.contact import unsubscribed_channels
 from serving.decide import Decision
 from serving.ledger import Ledger
-from serving.ledger_rows import (
-    DecisionRow,
-    KeptAnswer,
-    fold_mature,
-    kept_answer,
-    write_decision,
-    write_decisions,
-)
+from serving.ledger_rows import DecisionRow, fold_mature, kept_answer, write_decision, write_decisions
 from serving.models import ModelDoor, ServedModels
 from serving.outcome_rows import Recorded
 from serving.outcomes import recording
 from serving.questions import refuse_wrong_decision
 from serving.rates import RatesReader
-from serving.refusals import Conflict, WrongField
+from serving.retries import as_before, kept_for_retries
 from serving.schemas import DecisionRequest, OutcomeReport
 from serving.scoring import Customer, score_customers
 from serving.shelf import Shelf
 from serving.values import prior_rates
 
-Clock = Callable[[], datetime]
 WRITTEN_TOGETHER = 5_000
 KEYS_KEPT = 100_000  # every commit empties SQLite's page cache of the readers: a look-up costs as much as a model
-
-
-def utc_now() -> datetime:
-    """The wall clock, UTC."""
-    return datetime.now(UTC)
-
-
-def clock_from(start: datetime | None) -> Clock:
-    """The wall clock, or one that stands at `start` now and goes on: to serve an old export as of its end."""
-    if start is None:
-        return utc_now
-    ahead = start - utc_now()
-    return lambda: utc_now() + ahead
 
 
 def new_ulid(at: datetime) -> str:
@@ -180,7 +159,7 @@ class Engine:
             key = self.ledger.write(partial(_new_key, customer_id=request.customer_id))
         row, told = self._decided(request, customer_key=key, state=self.online.read_current(key))
         conflict = self.ledger.write(partial(write_decision, row=row))
-        return told if conflict is None else _as_before(request, conflict)
+        return told if conflict is None else as_before(request, conflict)
 
     async def decide_soon(self, request: DecisionRequest) -> dict[str, Any]:
         """As `decide`, for an event loop: other requests go on while this one's group commit is written."""
@@ -194,7 +173,7 @@ class Engine:
             state = await asyncio.to_thread(self.online.read_current, key)  # recomputing takes milliseconds
         row, told = self._decided(request, customer_key=key, state=state)
         conflict = await self.ledger.write_soon(partial(write_decision, row=row))
-        return told if conflict is None else _as_before(request, conflict)
+        return told if conflict is None else as_before(request, conflict)
 
     def decide_many(self, requests: Sequence[DecisionRequest]) -> list[Decision]:
         """One decision a request, in their order, all at this instant and by the rates as they stand before them.
@@ -226,10 +205,8 @@ class Engine:
         models = self.models.served  # once: a swap in between would name another model's segment
         (one,) = self._composed([request], [customer_key], [state], models=models)
         told = answer(one, request=request, models=models, shelf=self.shelf)
-        kept = None
-        if request.decision_id is not None:
-            kept = KeptAnswer(_fingerprint(request), json.dumps(told, ensure_ascii=False, allow_nan=False))
-        return DecisionRow(one.decision, one.message.locale if one.message else None, kept), told
+        locale_used = one.message.locale if one.message else None
+        return DecisionRow(one.decision, locale_used, kept_for_retries(request, told)), told
 
     def _composed(
         self,
@@ -276,7 +253,7 @@ class Engine:
         if request.decision_id is None:
             return None
         kept = kept_answer(self.reader, request.decision_id)
-        return None if kept is None else _as_before(request, kept)
+        return None if kept is None else as_before(request, kept)
 
     # -- outcomes -----------------------------------------------------------------------------------------------
 
@@ -315,23 +292,6 @@ def _new_key(connection: sqlite3.Connection, *, customer_id: str) -> int:
 
 def _keys_for(connection: sqlite3.Connection, *, customer_ids: Sequence[str]) -> dict[str, int]:
     return {name: int(key) for name, key in IdentityTable(connection).keys_for(customer_ids).items()}
-
-
-def _fingerprint(request: DecisionRequest) -> str:
-    """Tells a retry from another question without keeping what the customer wrote."""
-    return _sha256(json.dumps(request.model_dump(mode="json"), sort_keys=True).encode())
-
-
-def _as_before(request: DecisionRequest, kept: KeptAnswer) -> dict[str, Any]:
-    """The answer that this decision_id got before; a Conflict where the question was another."""
-    if kept.question_sha256 != _fingerprint(request):
-        rule = (
-            f"'{request.decision_id}' was already used for another question. Repeat that question exactly to get its "
-            "answer again, or send a new decision_id (or none: then we make one)."
-        )
-        raise Conflict([WrongField("/decision_id", rule)])
-    told: dict[str, Any] = json.loads(kept.answer)
-    return told
 
 
 def _sha256(content: bytes) -> str:

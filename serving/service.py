@@ -9,7 +9,8 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.workspace import find_workspace
-from serving.engine import Engine, clock_from
+from serving.clocks import clock_from
+from serving.engine import Engine
 from serving.guard import Guard
 from serving.http import build_app
 from serving.launching import SLACK_SECONDS
