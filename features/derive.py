@@ -87,9 +87,9 @@ def derive(vector: Floats, instants: Instants, as_of_us: int | Instants, schema:
     inputs[:, n_numeric : (end := n_numeric + n_instants)] = ages
     inputs[:, end : (end := end + n_traits)] = np.exp2(-ages.take(plan.trait_ages, axis=1) / plan.half_lives)
     if n_dates := len(plan.dates):
-        years = (as_of / DAY_US - vector.take(plan.dates, axis=1).astype(np.float64)) / YEAR_DAYS
-        inputs[:, end : end + 2 * n_dates : 2] = years
-        inputs[:, end + 1 : end + 2 * n_dates : 2] = (1.0 - years % 1.0) % 1.0 * YEAR_DAYS
+        dates = vector.take(plan.dates, axis=1).astype(np.float64)
+        inputs[:, end : end + 2 * n_dates : 2] = (as_of / DAY_US - dates) / YEAR_DAYS
+        inputs[:, end + 1 : end + 2 * n_dates : 2] = _days_to_anniversary(dates, as_of // DAY_US)
     _ratios(vector, ages, plan, out=inputs[:, end + 2 * n_dates :])
     return inputs
 
@@ -99,6 +99,28 @@ def _ages_days(instants: Instants, as_of: Instants) -> npt.NDArray[np.float64]:
     np.maximum(elapsed, 0.0, out=elapsed)  # a clock that runs ahead by seconds is not the future
     np.putmask(elapsed, instants == MISSING_INSTANT, np.nan)
     return elapsed
+
+
+def _days_to_anniversary(dates: npt.NDArray[np.float64], today: Instants) -> npt.NDArray[np.float64]:
+    """Whole days from today (UTC) to the next anniversary of each date, 0 on the day itself."""
+    known = np.isfinite(dates)
+    days = np.where(known, dates, 0.0).astype(np.int64)
+    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    into_month = days - _first_day(months)
+    this_year = today.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) * 12 + months % 12
+    this, following = _day_of(this_year, into_month), _day_of(this_year + 12, into_month)
+    left = np.where(this >= today, this, following) - today
+    return np.where(known, left, np.nan)
+
+
+def _day_of(months: Instants, into_month: Instants) -> Instants:
+    """That day of a month, or its last: who was born on 29 February has the 28th in common years."""
+    day: Instants = np.minimum(_first_day(months) + into_month, _first_day(months + 1) - 1)
+    return day
+
+
+def _first_day(months: Instants) -> Instants:
+    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
 
 
 def _ratios(vector: Floats, ages: npt.NDArray[np.float64], plan: _Plan, *, out: Floats) -> None:

@@ -113,3 +113,29 @@ def test_stages_of_a_batch_are_those_of_its_customers(schema: FeatureSchema, sta
 )
 def test_stages(schema: FeatureSchema, starter: tuple[Workspace, Brand], values: Any, stage: str) -> None:
     assert stage_of(*a_row(schema, **values), AS_OF_US, schema, funnel=starter[1].funnel).tolist() == [stage]
+
+
+@pytest.mark.parametrize(
+    ("born", "today", "left"),
+    [
+        ("1990-06-01", "2024-06-01T00:00:00", 0),
+        ("1990-06-01", "2024-06-01T23:59:59", 0),
+        ("1990-06-01", "2024-06-02T00:00:00", 364),
+        ("1990-06-02", "2024-06-01T12:00:00", 1),
+        ("1990-01-01", "2024-12-31T12:00:00", 1),
+        ("1992-02-29", "2023-02-28T12:00:00", 0),
+        ("1992-02-29", "2024-02-28T12:00:00", 1),
+        ("1992-02-29", "2024-02-29T12:00:00", 0),
+        ("1965-12-31", "2024-12-30T12:00:00", 1),
+    ],
+)
+def test_an_anniversary_is_nought_days_away_on_its_day(schema: FeatureSchema, born: str, today: str, left: int) -> None:
+    name = schema.dates[0]
+    days = (datetime.fromisoformat(born) - datetime(1970, 1, 1)).days  # noqa: DTZ001 - a date
+    as_of_us = int(datetime.fromisoformat(today).replace(tzinfo=UTC).timestamp()) * 1_000_000
+    inputs = derive(*a_row(schema, **{f"trait_{name}": days}), as_of_us, schema)
+    assert inputs[0, schema.model_inputs.index(f"trait_{name}_days_to_anniversary")] == left
+
+
+def test_of_a_date_that_nobody_told_there_is_no_anniversary(schema: FeatureSchema) -> None:
+    assert np.isnan(derived(schema)[f"trait_{schema.dates[0]}_days_to_anniversary"])
