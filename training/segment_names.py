@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from features.brand import Brand
@@ -117,6 +118,31 @@ def name_segments(
         names = {loc: _name(key, loc, brand=brand, categories=categories) + suffix for loc in brand.locales}
         named.append((names, {loc: _describe(group, loc, brand=brand, categories=categories) for loc in brand.locales}))
     return named
+
+
+def keep_names(
+    named: Sequence[Mapping[str, str]], *, kept: Sequence[Mapping[str, str]], locales: Sequence[str]
+) -> list[dict[str, str]]:
+    """Each segment's kept name in a locale, or else its new one, numbered where another segment has that name.
+
+    Args:
+        named: new names of each segment, by locale.
+        kept: the names of each segment that is still the same, by locale; empty for a new one.
+        locales: of the brand.
+    """
+    chosen: list[dict[str, str]] = [{} for _ in named]
+    for locale in locales:
+        taken = {names[locale] for names in kept if locale in names}
+        for names, new, old in zip(chosen, named, kept, strict=True):
+            names[locale] = old.get(locale) or next(name for name in _numbered(new[locale]) if name not in taken)
+            taken.add(names[locale])
+    return chosen
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    for number in itertools.count(2):
+        yield f"{name} {number}"
 
 
 def language_of(locale: str) -> str:

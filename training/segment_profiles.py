@@ -12,7 +12,7 @@ from features.brand import Brand
 from training.calibration import FloatArray
 from training.dataset import Snapshot, Source
 from training.segment_discovery import align
-from training.segment_names import Distinction, name_segments
+from training.segment_names import Distinction, keep_names, name_segments
 from training.segment_space import Space
 
 
@@ -42,13 +42,14 @@ def describe_segments(
     mapped = _previous_centres(previous, space=space)
     ids, continued = align(centres, previous=mapped, previous_ids=list(old))
     named = name_segments(profiles, brand=brand, categories=source.categories)
+    kept = [old[before]["names"] if before is not None else {} for before in continued]
+    names = keep_names([new for new, _ in named], kept=kept, locales=list(brand.locales))
     segments = []
-    for i, (identity, (names, descriptions)) in enumerate(zip(ids, named, strict=True)):
-        kept = old[identity]["names"] if continued[i] is not None else {}
+    for i, (identity, (_, descriptions)) in enumerate(zip(ids, named, strict=True)):
         segments.append(
             {
                 "id": identity,
-                "names": {locale: kept.get(locale, name) for locale, name in names.items()},
+                "names": names[i],
                 "descriptions": descriptions,
                 "centre": centres[i].tolist(),
                 "share": round(float(np.mean(labels == i)), 6),

@@ -11,7 +11,7 @@ import pytest
 from features.brand import Brand
 from training.artifact import SEGMENTS, SegmentsModel, load_model, write_artifact
 from training.segment_discovery import align, discover, nearest
-from training.segment_names import language_of
+from training.segment_names import keep_names, language_of
 from training.segment_space import Space
 from training.segments import TrainedSegments, hide_behaviour, train_segments
 from training.split import TooLittleData
@@ -121,6 +121,16 @@ def test_a_later_version_keeps_ids_and_names_of_segments_that_are_still_the_same
     kept = set(old) & set(new)
     assert kept
     assert all(old[name] == new[name] for name in kept)
+
+
+def test_a_new_segment_does_not_take_the_name_that_another_kept() -> None:
+    named = [{"en": "Regulars", "th": "ประจำ"}, {"en": "Regulars", "th": "ใหม่"}, {"en": "Quiet", "th": "เงียบ"}]
+    kept: list[dict[str, str]] = [{}, {"en": "Quiet"}, {"en": "Regulars", "th": "ประจำ"}]
+    assert keep_names(named, kept=kept, locales=["en", "th"]) == [
+        {"en": "Regulars 2", "th": "ประจำ 2"},
+        {"en": "Quiet", "th": "ใหม่"},
+        {"en": "Regulars", "th": "ประจำ"},
+    ]
 
 
 def test_the_same_seed_and_data_give_the_same_bytes_also_beside_a_champion(
