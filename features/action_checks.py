@@ -17,6 +17,11 @@ from features.variable_names import VariableType
 from features.yaml_file import Location, YamlFile
 
 _LITERALS = re.compile(r"'([^'\\]*)'|\"([^\"\\]*)\"")
+# What is shown as a picture: pictographs and flags, and the older signs that are emoji by themselves.
+_EMOJI = re.compile(
+    "[\U0001f000-\U0001faff\u231a\u231b\u23e9-\u23fa\u2600-\u26ff\u2705\u270a-\u270d\u2728\u274c\u274e\u2753-\u2757\u2763\u2764"
+    "\u2795-\u2797\u27b0\u27bf\u2b1b\u2b1c\u2b50\u2b55\ufe0f\u20e3]"
+)
 _MAX_RENDERINGS = 200  # a locale and channel of one action
 
 _SAMPLES: dict[VariableType, tuple[object, ...]] = {
@@ -70,7 +75,7 @@ def text_faults(
     file: YamlFile, at: Location, action: Action, *, brand: Brand, variables: Mapping[str, VariableType]
 ) -> Iterator[Fault]:
     """The faults of an action's texts: their form, then what they become on samples of every slot."""
-    faults = list(_template_faults(file, at, action))
+    faults = list(_template_faults(file, at, action)) + list(_emoji_faults(file, at, brand))
     yield from faults
     if not faults:
         yield from _rendering_faults(file, at, action, brand=brand, variables=variables)
@@ -89,9 +94,19 @@ def _template_faults(file: YamlFile, at: Location, action: Action) -> Iterator[F
             closest = closest_name(named[0], environment().filters) if named else None
             yield file.fault(location, f"is not a template: {str(error.message).rstrip('.')}.", "", closest)
             continue
-        for name in sorted(meta.find_undeclared_variables(tree) - set(slots)):
-            rule = f"The action's slots are: {', '.join(slots) or 'none'}."
+        for name in sorted(meta.find_undeclared_variables(tree) - {*slots, "voice"}):
+            rule = f"The action's slots are: {', '.join(slots) or 'none'}; 'voice' is there always."
             yield file.fault(location, f"takes '{name}', which is not a slot.", rule, closest_name(name, slots))
+
+
+def _emoji_faults(file: YamlFile, at: Location, brand: Brand) -> Iterator[Fault]:
+    """An emoji in a locale whose voice has none."""
+    for part in ("renderings", "templates"):
+        for locale in (name for name, voice in brand.locales.items() if not voice.emoji):
+            for location, text in _texts(file, (*at, part, locale)):
+                if found := _EMOJI.search(text):
+                    rule = f"brand.yaml says 'emoji: false' for {locale}."
+                    yield file.fault(location, f"holds the emoji '{found[0]}'.", rule)
 
 
 def _texts(file: YamlFile, at: Location) -> list[tuple[Location, str]]:

@@ -72,14 +72,12 @@ class Funnel(_Part):
 
     consideration_days: Annotated[int, Field(gt=0)] = 90
     loyalty_orders: Annotated[int, Field(ge=2)] = 2
-    lapsed_days: Annotated[int, Field(gt=0)] = 365
 
 
 class Rewards(_Part):
     """What a reached goal is worth, for values in the brand's currency."""
 
     margin_rate: Rate = 0.4
-    reward_scale: Annotated[float, Field(gt=0)] = 100.0
     attribution_days: Annotated[int, Field(ge=1, le=90)] = 7
     organic_rate: Rate = 0.0
     prior_strength: Annotated[float, Field(gt=0)] = 50.0

@@ -18,7 +18,7 @@ from jinja2 import StrictUndefined, Template, TemplateError, pass_context
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from features.brand import Brand, Channel
+from features.brand import Brand, Channel, Voice
 from features.catalogue import Action, Rendering
 from features.expressions import has_value
 from features.formatting import Style
@@ -101,7 +101,7 @@ def render(
     used = next((each for each in offered if not needs_template or each in action.templates), None)
     if used is None:
         return NotRenderable(OUTSIDE_SESSION_WINDOW if needs_template else f"no_rendering: {locale}")
-    values: dict[str, object] = {}
+    values: dict[str, object] = {"voice": _voice(brand, used)}
     for name, slot in action.slots.items():
         value = slots.get(name)
         value = value if has_value(value) else slot.default
@@ -162,6 +162,17 @@ def _style(brand: Brand, asked: str | None, used: str) -> Style:
     voice = brand.locales.get(used)
     calendar = voice.calendar if voice is not None else "gregorian"
     return Style(formatting_locale(asked, used, brand), brand.currency, brand.time_zone, calendar)
+
+
+def _voice(brand: Brand, used: str) -> dict[str, object]:
+    """How the brand speaks in the message's locale, as every text may name it."""
+    voice = brand.locales.get(used) or Voice(name=brand.name)
+    return {
+        "name": voice.name,
+        "formality": voice.formality,
+        "particles": voice.particles,
+        "emoji": voice.emoji,
+    }
 
 
 @pass_context

@@ -248,3 +248,13 @@ def test_a_slot_default_that_is_too_long_for_a_channel_is_found(workspace: Works
     text, _ = replaced(ACTION + THIRD, "{expression: skin_need}", "{expression: intent, default: " + "x" * 1100 + "}")
     text = text.replace("{{ need | label('skin_need') }}", "{{ need }}")
     assert any("1024 at most" in fault.problem for fault in faults_of(workspace, text))
+
+
+def test_an_emoji_where_the_voice_has_none_is_a_fault(workspace: Workspace) -> None:
+    text, line = replaced(ACTION + THIRD, "suggested_replies: [Show me]", "suggested_replies: [Show 🎁]")
+    workspace.catalogue_file.write_text(text, encoding="utf-8")
+    load_catalogue(workspace, load_brand(workspace))
+    brand = workspace.brand_file.read_text("utf-8").replace("emoji: true", "emoji: false")
+    workspace.brand_file.write_text(brand, encoding="utf-8")
+    (fault,) = faults_of(workspace, text)
+    assert (fault.line, "🎁" in fault.problem, "emoji: false" in fault.rule) == (line, True, True)

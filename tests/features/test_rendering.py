@@ -125,6 +125,12 @@ def test_dates_are_in_the_brands_time_zone_and_the_voices_calendar() -> None:
     ]
 
 
+def test_every_text_may_name_the_voice_of_its_locale() -> None:
+    body = "{{ voice.name }}, {{ voice.formality }}{% if voice.emoji %} ❤{% endif %}{{ voice.particles | join }}"
+    action = an_action({locale: {"body": body} for locale in ("en", "th")})
+    assert [said(action, locale).body for locale in ("en", "th")] == ["Tiny, friendly ❤", "ไทนี่, friendly ❤"]
+
+
 def test_a_choice_is_called_by_its_label() -> None:
     action = an_action({locale: {"body": "{{ x | label('need') }}"} for locale in ("en", "hi")}, **NAMED)
     assert (said(action, "en", x="dry").body, said(action, "hi", x="dry").body) == ("dryness", "रूखापन")
