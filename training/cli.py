@@ -96,13 +96,13 @@ def list_models(workspace: WorkspaceOption = None, as_json: JsonOption = False) 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("model", "as of", "served", "gate", "log-loss on the judging window")
-    table.add_column("version", no_wrap=True)
+    table = Table()  # a version begins with the day of its as_of; the whole fits 80 columns
+    for heading in ("model", "version", "served", "gate", "log-loss judged"):
+        table.add_column(heading, no_wrap=True)
     for row in rows:
         gate = {True: "passed", False: "not passed", None: "—"}[row["gate"]]
-        losses = ", ".join(f"{name} {of['log_loss']:.4f}" for name, of in row["judged"].items())
-        served = "champion" if row["champion"] else ""
-        table.add_row(row["model"], row["as_of"][:10], served, gate, losses, row["version"])
+        losses = "\n".join(f"{name} {of['log_loss']:.4f}" for name, of in row["judged"].items())
+        table.add_row(row["model"], row["version"], "yes" if row["champion"] else "", gate, losses)
     Console().print(table)
 
 

@@ -219,7 +219,9 @@ def _train_horizon(source: Source, horizon_days: int, *, seed: int) -> tuple[Hea
     try:
         early = fit_head(source, horizon_days=horizon_days, used_at=judge_at, seed=seed)
     except TooLittleData as reason:
-        raise TooLittleData(f"{reason} Another {horizon_days} days then show whether it is any good.") from reason
+        judged_on = f": train on {reason.ready + (source.known_until - judge_at):%Y-%m-%d}" if reason.ready else ""
+        message = f"{reason} Another {horizon_days} days then show whether it is any good{judged_on}."
+        raise TooLittleData(message) from reason
     rows = rows_of(source, [judge_at], horizon_days=horizon_days)
     _require_both(rows, early.split)
     known = rows_of(source, [early.split.calibrate], horizon_days=horizon_days)

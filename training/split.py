@@ -17,7 +17,16 @@ WEEK = 7
 
 
 class TooLittleData(CallersMistake):
-    """There is not enough to learn from yet; the message says what is needed and when there will be enough."""
+    """There is not enough to learn from yet; the message says what is needed and when there will be enough.
+
+    Args:
+        message: for people.
+        ready: when there will be enough, where that is known.
+    """
+
+    def __init__(self, message: str, *, ready: datetime | None = None) -> None:
+        super().__init__(message)
+        self.ready = ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,8 @@ def split_for(
         raise TooLittleData(
             f"Asked for a {horizon_days}-day model as of {used_at:%Y-%m-%d}, but events begin on {first:%Y-%m-%d}. "
             f"It needs {3 * reach.days} days of history: one horizon behind the training cutoff, one to learn from and "
-            f"a later one to calibrate on. That is there on {used_at + missing:%Y-%m-%d}."
+            f"a later one to calibrate on. That is there on {used_at + missing:%Y-%m-%d}.",
+            ready=used_at + missing,
         )
     return Split(horizon_days=horizon_days, train=train, calibrate=calibrate, used_at=used_at)
 

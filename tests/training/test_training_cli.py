@@ -89,7 +89,19 @@ def test_training_again_on_the_same_data_changes_nothing(
 
 def test_what_there_is_too_little_data_for_is_said(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rounds = said(capsys, "train", "next-purchase", "--json", "--workspace", str(trained))
-    assert any("90-day model" in reason and "That is there on" in reason for reason in rounds[0]["refused"])
+    assert any("90-day model" in reason and "any good: train on 2027-" in reason for reason in rounds[0]["refused"])
+
+
+def test_the_list_of_models_fits_eighty_columns(
+    trained: Path, champions: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    capsys.readouterr()
+    run_verb("models", "list", "--workspace", str(trained))
+    shown = capsys.readouterr().out
+    assert champions["next_purchase"]["version"] in shown
+    assert "next_purchase" in shown
+    assert "…" not in shown
 
 
 def test_a_later_model_of_one_day_is_no_champion_until_a_window_that_neither_knew(
