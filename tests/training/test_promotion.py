@@ -39,7 +39,7 @@ def a_version(
     champion: str | None = None,
     needs: str = "n_orders",
 ) -> str:
-    segments = [{"id": one, "names": {}, "descriptions": {}} for one in ("s1", "s2")]
+    segments: list[dict[str, object]] = [{"id": one, "names": {}, "descriptions": {}} for one in ("s1", "s2")]
     description = {
         "name": SEGMENTS, "as_of": day, "inputs": [needs], "categories": {}, "schema_version": "then",
         "temperature": 1.0, "segments": segments,
