@@ -10,6 +10,8 @@ import pytest
 from features.aggregation import Sources, aggregate
 from features.brand import load_brand
 from features.faults import CallersMistake, InvalidFile
+from features.feature_checks import check_features
+from features.history import open_workspace
 from features.lake import Lake
 from features.own_sql import own_views
 from features.schema import feature_schema
@@ -109,3 +111,18 @@ def test_a_column_may_be_called_like_a_function(with_sql: Callable[..., Workspac
         "SELECT customer_key, sum(query) AS a, sum(named.today) AS b, sum(uuid) AS c FROM named GROUP BY 1"
     )
     assert own_views(with_sql(sql))[0].columns == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("sql", "status"),
+    [
+        ("SELECT customer_key, count(*) AS n FROM events GROUP BY customer_key", "PASS"),
+        ("SELECT customer_key, sum(count(*)) OVER () AS n FROM events GROUP BY customer_key", "FAIL"),
+    ],
+)
+def test_a_view_that_counts_others_fails_its_check(
+    with_sql: Callable[..., Workspace], an_event: Callable[..., Any], noon: Any, sql: str, status: str
+) -> None:
+    events = [an_event(key, "Page Viewed", days_ago=days) for key in range(1, 40) for days in (1, 40)]
+    opened = open_workspace(with_sql(sql, events=events).root)
+    assert check_features(opened, "mine", as_of=noon)[-1].status == status
