@@ -42,15 +42,19 @@ def import_files(
 ) -> None:
     """Import a shop's export. The same import twice changes nothing; a corrected export replaces by key."""
     from rich.console import Console
+    from rich.markup import escape
 
     from features.brand import load_brand
-    from features.importing.mapping_file import load_mapping
+    from features.importing.mapping_file import doubtful_events, load_mapping
     from features.importing.run import Import, run_import
 
     found = find_workspace(workspace)
     brand = load_brand(found)
-    asked = Import(found, brand, load_mapping(mapping, brand), tuple(files), tuple(_table(one) for one in table or ()))
+    mapped = load_mapping(mapping, brand)
+    asked = Import(found, brand, mapped, tuple(files), tuple(_table(one) for one in table or ()))
     errors = Console(stderr=True)
+    for warning in doubtful_events(mapped, brand):
+        errors.print(f"[yellow]Warning:[/yellow] {escape(f'{mapping}: {warning}')}", highlight=False, soft_wrap=True)
     with _shown(errors) as progress:
         report = run_import(asked, progress=progress)
     if as_json:

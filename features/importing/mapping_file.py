@@ -9,12 +9,21 @@ from pathlib import Path
 from zoneinfo import available_timezones
 
 from features.brand import Brand
+from features.contract import IDENTIFY
 from features.faults import Fault, InvalidFile, closest_name
 from features.importing.mapping import Mapping, Record, TimeSpec, ValueSpec
 from features.importing.safe_sql import expression_problems, query_problems
 from features.validation import validate
 from features.yaml_file import Location, YamlFile, read_yaml
 
+SEGMENT_EVENTS = (
+    *("Products Searched", "Product List Viewed", "Product List Filtered", "Product Clicked", "Product Viewed"),
+    *("Product Added", "Product Removed", "Product Shared", "Product Reviewed", "Cart Viewed", "Cart Shared"),
+    *("Promotion Viewed", "Promotion Clicked", "Product Added to Wishlist", "Product Removed from Wishlist"),
+    *("Checkout Started", "Checkout Step Viewed", "Checkout Step Completed", "Payment Info Entered"),
+    *("Order Updated", "Order Completed", "Order Refunded", "Order Cancelled", "Page Viewed", "Signed Up"),
+    *("Coupon Entered", "Coupon Applied", "Coupon Denied", "Coupon Removed", "Ad Viewed", "Ad Clicked"),
+)
 _EXPRESSION = "An expression is SQL over one row's columns; it reads no file, no clock and nothing random."
 _QUERY = "A query is one SELECT over 'file' and the mapping's tables; it reads nothing else."
 
@@ -136,6 +145,21 @@ class _Check:
         if given is not None and given.value is not None and given.value != self.brand.currency:
             rule = f"Orders are in the brand's currency, {self.brand.currency}: convert them, or correct brand.yaml."
             yield self.file.fault(("currency",), f"has the value '{given.value}'.", rule)
+
+
+def doubtful_events(mapped: MappingFile, brand: Brand) -> list[str]:
+    """A warning for each event name of the mapping that nobody knows, but that is close to one that is known."""
+    known = {*brand.events.model_dump().values(), *(goal.event for goal in brand.goals.values()), *SEGMENT_EVENTS}
+    warnings = []
+    for n, record in enumerate(mapped.mapping.events):
+        said = [record.event.value, record.event.otherwise, *(record.event.map or {}).values()]
+        for name in dict.fromkeys(str(one) for one in said if one is not None):
+            close = closest_name(name, known)
+            if name != IDENTIFY and name not in known and close is not None:
+                rule = "It is imported as it is; what the brand counts is under 'events' and 'goals' in brand.yaml."
+                fault = mapped.file.fault(("events", n, "event"), f"'{name}' is no event that is known.", rule, close)
+                warnings.append(str(fault))
+    return warnings
 
 
 def values_of(mapping: Mapping) -> Iterator[tuple[Location, ValueSpec]]:

@@ -324,7 +324,9 @@ def _names(record: Record) -> set[object]:
     event = record.event
     if event.value is not None:
         return {event.value}
-    mapped = set((event.map or {}).values()) | ({event.otherwise} if event.otherwise is not None else set())
+    mapped: set[object] = set((event.map or {}).values())
+    if event.otherwise is not None:
+        mapped.add(event.otherwise)
     return mapped or {(event.column, event.sql, event.cel)}
 
 

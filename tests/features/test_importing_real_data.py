@@ -132,6 +132,25 @@ def test_the_command_imports_and_prints_figures_that_add_up(tmp_path: Path) -> N
     assert (figures["n_read"], figures["n_used"], figures["n_quarantined"], figures["n_new"]) == (2, 1, 1, 0)
 
 
+def test_the_command_warns_of_an_event_name_that_is_almost_known(tmp_path: Path) -> None:
+    world = a_world(tmp_path)
+    orders = world.file("orders.csv", "customer,at,order,total\nana,2024-01-01,1,10\n")
+    for name, warned in (("Order Complete", True), ("Order Updated", False), ("Bottle Returned", False)):
+        mapping = world.file("orders.yaml", ORDERS.replace("Order Completed", name))
+        arguments = [
+            "import",
+            str(orders),
+            "--mapping",
+            str(mapping),
+            "--workspace",
+            str(world.workspace.root),
+            "--json",
+        ]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        assert ("Closest: 'Order Completed'" in result.stderr) is warned
+
+
 def test_the_command_drafts_a_mapping_that_imports(tmp_path: Path) -> None:
     world = a_world(tmp_path)
     rows = (
