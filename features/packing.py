@@ -44,7 +44,7 @@ class CustomerState:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why there is no state to decide on: unknown_customer, features_not_materialized or schema_changed."""
+    """Why there is no state to decide on: unknown_customer or schema_changed."""
 
     reason: str
 
