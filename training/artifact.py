@@ -207,13 +207,21 @@ def write_artifact(artifacts: Path, description: Mapping[str, Any], boosters: Se
     try:
         draft.chmod(0o755)
         for name, content in texts.items():
-            (draft / name).write_bytes(content)
-        (draft / MODEL_FILE).write_bytes(canonical_json(body | {"version": version}))
+            _write_durably(draft / name, content)
+        _write_durably(draft / MODEL_FILE, canonical_json(body | {"version": version}))
         draft.rename(folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return version
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    """On disk before it returns: champion.json may soon name this file."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load_model(
