@@ -289,10 +289,7 @@ def write_champions(artifacts: Path, champions: Mapping[str, Mapping[str, str]])
     """Replaces champion.json in one step, so that a reader sees the old or the new, never half of one."""
     artifacts.mkdir(parents=True, exist_ok=True)
     draft = artifacts / f".{CHAMPION_FILE}.{os.getpid()}"
-    with draft.open("wb") as file:
-        file.write(canonical_json(dict(champions)))
-        file.flush()
-        os.fsync(file.fileno())
+    _write_durably(draft, canonical_json(dict(champions)))
     draft.replace(artifacts / CHAMPION_FILE)
 
 
