@@ -9,15 +9,26 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
 PERSONALISED = "personalised"
 HOLDOUT = "holdout"
 
-DELIVERY_OUTCOMES = ("sent", "delivered", "read", "failed")
-RESPONSE_OUTCOMES = ("opened", "clicked", "replied", "refused", "redeemed", "converted", "unsubscribed")
-OUTCOMES = DELIVERY_OUTCOMES + RESPONSE_OUTCOMES
+Outcome = Literal[
+    "sent",
+    "delivered",
+    "read",
+    "failed",
+    "opened",
+    "clicked",
+    "replied",
+    "refused",
+    "redeemed",
+    "converted",
+    "unsubscribed",
+]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (

@@ -7,9 +7,8 @@ randomly, so that it can neither leak the future nor reach the disk.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -20,6 +19,7 @@ import duckdb
 
 from features.contract import EVENT_SCHEMA
 from features.faults import Fault, InvalidFile
+from features.sql_tree import TABLE_FUNCTIONS, banned_word, nodes, syntax_tree
 from features.workspace import Workspace
 
 NUMERIC_TYPES: tuple[str, ...] = (
@@ -34,22 +34,6 @@ NUMERIC_TYPES: tuple[str, ...] = (
     "UINTEGER",
 )
 NUMERIC_TYPES += ("UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
-TABLE_FUNCTIONS = ("unnest", "range", "generate_series")
-BANNED_FUNCTIONS = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        now today get_current_timestamp get_current_time current_timestamp current_date current_time
-        localtime localtimestamp current_localtime current_localtimestamp transaction_timestamp
-        random setseed uuid gen_random_uuid uuidv4 uuidv7 getenv getvariable nextval currval query
-        query_table read_text read_blob txid_current current_setting current_user
-        """,
-    )
-)
-# Functions that SQL calls without parentheses; any other bare name is a column.
-BARE_FUNCTIONS = frozenset(
-    ("current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "current_user")
-)
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
 RULE = "A brand's own view is one SELECT over 'events' with customer_key and numeric columns."
 
@@ -110,16 +94,15 @@ def _name_faults(name: str) -> Iterator[Fault]:
 
 
 def _syntax_faults(sql: str) -> Iterator[Fault]:
-    with duckdb.connect() as connection:
-        tree = json.loads(connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()[0])  # type: ignore[index]
-    if tree["error"]:
-        yield Fault("SQL", str(tree.get("error_message", "this does not parse")), RULE)
+    tree = syntax_tree(sql)
+    if isinstance(tree, str):
+        yield Fault("SQL", f"{tree}.", RULE)
         return
     if len(tree["statements"]) != 1:
         yield Fault("SQL", f"this holds {len(tree['statements'])} statements.", RULE)
         return
-    names = {entry["key"] for node in _nodes(tree) for entry in node.get("cte_map", {}).get("map", [])}
-    for node in _nodes(tree):
+    names = {entry["key"] for node in nodes(tree) for entry in node.get("cte_map", {}).get("map", [])}
+    for node in nodes(tree):
         yield from _node_faults(node, names)
 
 
@@ -135,30 +118,10 @@ def _node_faults(node: dict[str, Any], names: set[str]) -> Iterator[Fault]:
         yield Fault(node["function"]["function_name"], "this function may not be called here.", RULE)
     elif kind in ("SHOW_REF", "PIVOT", "COLUMN_DATA", "DELIM_GET"):
         yield Fault(str(kind), "this kind of table may not be read.", RULE)
-    elif node.get("class") == "FUNCTION" and node["function_name"].lower() in BANNED_FUNCTIONS:
-        yield Fault(
-            node["function_name"], "this depends on something other than the events.", "Name the instant as $as_of."
-        )
-    elif node.get("class") == "COLUMN_REF" and _is_bare_function(node["column_names"]):
-        yield Fault(
-            node["column_names"][0], "this depends on something other than the events.", "Name the instant as $as_of."
-        )
+    elif word := banned_word(node):
+        yield Fault(word, "this depends on something other than the events.", "Name the instant as $as_of.")
     elif node.get("class") == "PARAMETER" and node.get("identifier") != "as_of":
         yield Fault(f"${node.get('identifier')}", "this parameter is not known.", "The only parameter is $as_of.")
-
-
-def _is_bare_function(names: Sequence[str]) -> bool:
-    return len(names) == 1 and names[0].lower() in BARE_FUNCTIONS
-
-
-def _nodes(tree: object) -> Iterator[dict[str, Any]]:
-    if isinstance(tree, dict):
-        yield tree
-        for value in tree.values():
-            yield from _nodes(value)
-    elif isinstance(tree, list):
-        for value in tree:
-            yield from _nodes(value)
 
 
 def _columns(sql: str) -> tuple[tuple[str, ...], list[Fault]]:

@@ -58,7 +58,8 @@ def _held(engine: Engine, state: CustomerState, at: datetime) -> dict[str, Any]:
     }
     return {
         "declared": {
-            name: {"value": value} | _declared_at(instants.get(f"trait_{name}_at"), at)
+            name: {"value": value, "kind": engine.brand.traits[name].kind}
+            | _declared_at(instants.get(f"trait_{name}_at"), at)
             for name, value in state.declared.items()
         },
         "consents": list(state.consents),

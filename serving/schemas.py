@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
+from experiments.records import Outcome
 from features.brand import Locale
 
 CUSTOMER_ID_LENGTH = 256
@@ -65,19 +66,7 @@ class OutcomeReport(_Asked):
     customer_id: Identifier | None = Field(
         None, description="Else the customer: it joins their newest decision within the brand's attribution window."
     )
-    outcome: Literal[
-        "sent",
-        "delivered",
-        "read",
-        "failed",
-        "opened",
-        "clicked",
-        "replied",
-        "refused",
-        "redeemed",
-        "converted",
-        "unsubscribed",
-    ]
+    outcome: Outcome
     goal: ShortName | None = Field(
         None, description="Of a conversion: a goal of brand.yaml; where it is left out, the first one, in every arm."
     )

@@ -13,7 +13,6 @@ from experiments.simulator.kinds import FESTIVE_PULL, KINDS
 
 REGIONS = ("IN", "TH", "GB")
 REGION_SHARES = (0.62, 0.26, 0.12)
-UTC_OFFSET_HOURS = np.array([5.5, 7.0, 0.0])
 TIME_ZONES = ("Asia/Kolkata", "Asia/Bangkok", "Europe/London")
 
 RUN_UP_DAYS = 21

@@ -100,11 +100,6 @@ class _Seen:
         row = self.connection.execute(share).fetchone()
         return float(row[0]) if row and row[0] is not None else 0.0
 
-    def n_distinct(self, *columns: str) -> int:
-        named = ", ".join(map(identifier, columns))
-        row = self.connection.execute(f"SELECT count(*) FROM (SELECT DISTINCT {named} FROM sample)").fetchone()
-        return int(row[0]) if row else 0
-
     def n_rows(self) -> int:
         row = self.connection.execute("SELECT count(*) FROM sample").fetchone()
         return int(row[0]) if row else 0

@@ -13,7 +13,6 @@ from features.database import connect
 from features.identity import IdentityTable
 from serving.demo.stage import Stage
 
-HEADERS = {"content-type": "application/json"}
 _NEEDS = {"en-IN": "dryness", "hi-IN": "dullness", "th-TH": "acne"}
 _CHANNELS = {"en-IN": "web", "hi-IN": "whatsapp", "th-TH": "line"}
 

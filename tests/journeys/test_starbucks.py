@@ -46,7 +46,7 @@ def test_declared_traits_and_orders_decide_what_is_said(shop: Shop) -> None:
             "/v1/decisions",
             json={"customer_id": "nobody yet", "placement": "chat_reply", "channel": "whatsapp", "locale": "hi-IN"},
         ).json()
-    assert known["declared"]["age"]["value"] == 75
+    assert (known["declared"]["age"]["value"], known["declared"]["age"]["kind"]) == (75, "fact")
     assert member["fallback_reason"] is None
     assert member["segment"]["id"]
     assert 0.0 < member["purchase_propensity"]["7d"] < 1.0
