@@ -14,7 +14,7 @@ from pathlib import Path
 
 from features.faults import CallersMistake
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,10 +33,15 @@ class LakeFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Live files, and those that the last commit retired: readers of the manifest before may still hold them."""
+    """Live files, and those that the last commit retired: readers of the manifest before may still hold them.
+
+    `log_through` is the log_seq up to which the event log is in these files: it moves with them or not at all, so that
+    no event is lost and none is there twice, whenever an export is killed.
+    """
 
     files: tuple[LakeFile, ...] = ()
     retired: tuple[str, ...] = ()
+    log_through: int = 0
 
     def fingerprint(self) -> str:
         """Sha256 over the live files' own sha256: the same for the same data, whatever the files are called."""
@@ -61,7 +66,7 @@ def read_manifest(path: Path) -> Manifest:
     if not isinstance(written, dict) or written.get("format") != FORMAT:
         raise CallersMistake(f"Asked for the lake's manifest {path}, but it is not of format {FORMAT}. {_REMEDY}")
     files = tuple(LakeFile(**entry) for entry in written["files"])
-    return Manifest(files, tuple(written["retired"]))
+    return Manifest(files, tuple(written["retired"]), written["log_through"])
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -70,6 +75,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
         "format": FORMAT,
         "files": [asdict(f) for f in sorted(manifest.files)],
         "retired": sorted(manifest.retired),
+        "log_through": manifest.log_through,
     }
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as file:

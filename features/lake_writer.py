@@ -160,7 +160,8 @@ class LakeWriter:
         kept = tuple(file for file in self._manifest.files if file.path not in self._retired)
         for folder in {(self.lake.root / file.path).parent for file in self._added}:
             sync_folder(folder)
-        write_manifest(self.lake.manifest_path, Manifest(kept + tuple(self._added), tuple(self._retired)))
+        manifest = Manifest(kept + tuple(self._added), tuple(self._retired), self._manifest.log_through)
+        write_manifest(self.lake.manifest_path, manifest)
         self._manifest, self._added, self._retired = self.lake.manifest(), [], set()
 
     def _next_part(self) -> Path:
