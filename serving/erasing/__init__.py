@@ -1,0 +1,1 @@
+"""A person's right to have everything, and to have nothing left: export and erasure at the edge."""

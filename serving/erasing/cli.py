@@ -1,0 +1,52 @@
+"""The verb `customer`: what a person may ask of a brand, on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.workspace import find_workspace
+
+customer = typer.Typer(no_args_is_help=True, help="Gives a customer everything that is kept of them, or removes it.")
+
+WorkspaceOption = Annotated[
+    Path | None, typer.Option("--workspace", help="The brand's folder; default $RAPPORT_WORKSPACE, else ./workspace.")
+]
+CustomerArgument = Annotated[str, typer.Argument(help="Your own id of the customer, or a device's anonymous id.")]
+
+
+@customer.command()
+def erase(
+    customer_id: CustomerArgument,
+    workspace: WorkspaceOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The receipt as one JSON object.")] = False,
+) -> None:
+    """Removes everything of one person and shows the receipt; killed midway, the same command goes on."""
+    import json
+
+    from serving.erasing.asked import erase_customer
+    from serving.erasing.words import told_receipt
+
+    receipt = erase_customer(find_workspace(workspace), customer_id)
+    typer.echo(json.dumps(receipt, ensure_ascii=False, indent=2) if as_json else told_receipt(receipt))
+
+
+@customer.command()
+def export(
+    customer_id: CustomerArgument,
+    workspace: WorkspaceOption = None,
+    to: Annotated[Path | None, typer.Option(help="A file to write; default: standard output.")] = None,
+) -> None:
+    """Writes everything that is kept of one person as one JSON object."""
+    import json
+
+    from serving.erasing.asked import export_customer
+
+    text = json.dumps(export_customer(find_workspace(workspace), customer_id), ensure_ascii=False, indent=2)
+    if to is None:
+        typer.echo(text)
+    else:
+        to.write_text(text + "\n", "utf-8")
+        typer.echo(f"Everything that is kept of '{customer_id}' is in {to}.")
