@@ -84,9 +84,7 @@ def main() -> None:
 @contextmanager
 def served(service: str, variables: Mapping[str, str]) -> Iterator[int]:
     """Two workers of a service on a free port; gone, and the port with them, when the block ends."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port = int(listening.getsockname()[1])
+    port = free_port()
     quiet = {"BENTOML_DO_NOT_TRACK": "true", "PYTHONWARNINGS": "ignore"}
     process = subprocess.Popen(
         [sys.executable, "-m", "bentoml", "serve", service, "--host", "127.0.0.1", "--port", str(port), *GRACEFUL],
@@ -96,7 +94,7 @@ def served(service: str, variables: Mapping[str, str]) -> Iterator[int]:
     )
     try:
         until = time.monotonic() + STARTS_WITHIN_SECONDS
-        while not _is_ready(port):
+        while not is_ready(port):
             if process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{service} did not become ready.")
             time.sleep(0.2)
@@ -106,7 +104,15 @@ def served(service: str, variables: Mapping[str, str]) -> Iterator[int]:
         process.wait(timeout=30)
 
 
-def _is_ready(port: int) -> bool:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def is_ready(port: int) -> bool:
+    """Whether /readyz answers."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
             return True

@@ -34,13 +34,7 @@ SEGMENT, BOUGHT = "_segment", "_bought"  # the labels among the lessons of the n
 def make_world(folder: Path, *, n_customers: int) -> tuple[Workspace, Path]:
     """A workspace with features and models of ours, and beside it a folder with the same for the naive pipeline."""
     workspace, naive = Workspace(folder / "shop"), folder / "naive"
-    generate(workspace, n_events=40 * n_customers, n_customers=n_customers)
-    text = workspace.brand_file.read_text(encoding="utf-8")
-    workspace.brand_file.write_text(text.replace("features_days: 7 ", "features_days: 99999 "), encoding="utf-8")
-    connection = connect(workspace.database)
-    IdentityTable(connection).keys_for([f"c-{n}" for n in range(1, n_customers + 1)])
-    connection.close()
-    materialize(workspace, END)
+    fill_workspace(workspace, n_events=40 * n_customers, n_customers=n_customers)
     brand = load_brand(workspace)
     schema = feature_schema(brand, workspace)
     frame = open_workspace(workspace.root).snapshot_frame(END)
@@ -52,6 +46,17 @@ def make_world(folder: Path, *, n_customers: int) -> tuple[Workspace, Path]:
     _ours(workspace, schema, X, segment, bought)
     _naive(workspace, naive, schema, segment, bought)
     return workspace, naive
+
+
+def fill_workspace(workspace: Workspace, *, n_events: int, n_customers: int) -> None:
+    """A year of events of customers c-1 … c-n, and everybody's row in the online store; no models."""
+    generate(workspace, n_events=n_events, n_customers=n_customers)
+    text = workspace.brand_file.read_text(encoding="utf-8")
+    workspace.brand_file.write_text(text.replace("features_days: 7 ", "features_days: 99999 "), encoding="utf-8")
+    connection = connect(workspace.database)
+    IdentityTable(connection).keys_for([f"c-{n}" for n in range(1, n_customers + 1)])
+    connection.close()
+    materialize(workspace, END)
 
 
 def _ours(workspace: Workspace, schema: FeatureSchema, X: np.ndarray, segment: np.ndarray, bought: np.ndarray) -> None:

@@ -92,7 +92,8 @@ def generate(workspace: Workspace, *, n_events: int, n_customers: int) -> None:
         )
         SELECT 'e' || n AS event_id, customer_key, event, occurred_at, occurred_at AS received_at, true AS backfilled,
                NULL AS superseded_at, order_id, total, 'INR' AS currency, products, trait, answer, channel, campaign,
-               action_id, NULL AS arm, NULL AS action_probability, NULL AS outcome, NULL AS value, NULL AS window_days,
+               NULL AS source, NULL AS conversation_id, NULL AS step, action_id, NULL AS arm,
+               NULL AS action_probability, NULL AS outcome, NULL AS value, NULL AS window_days,
                NULL AS properties
         FROM filled
     """

@@ -52,7 +52,7 @@ class _Connection(asyncio.Protocol):
             self._expected = end + 4 + length
         if len(self._received) >= self._expected:
             self._seconds.append(time.perf_counter() - self._sent_at)
-            if not self._received.startswith(b"HTTP/1.1 200"):
+            if not self._received.startswith(b"HTTP/1.1 20"):
                 self._failed.append(self._received[:2_000])
             self._send()
 
