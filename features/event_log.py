@@ -1,7 +1,8 @@
 """The event log: events as they arrive, durable and in order, until they are exported to the lake.
 
-`event_id` is unique for ever: that constraint is the idempotency. `log_seq` grows with every new event; an online row
-says which one it covers, so that a decision knows whether it is behind.
+An event_id counts once, for ever: `message_ids` keeps a fingerprint of each, and that constraint is the idempotency,
+so that rows whose events are in the lake can be pruned. `log_seq` grows with every new event; an online row says which
+one it covers, so that a decision knows whether it is behind.
 """
 
 from __future__ import annotations
@@ -10,30 +11,58 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from hashlib import blake2b
+from itertools import islice
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from features.contract import EVENT_SCHEMA
+from features.database import create_tables, transaction
 from features.lake import instant_us
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS event_log (
     log_seq      INTEGER PRIMARY KEY AUTOINCREMENT,
-    event_id     TEXT NOT NULL UNIQUE,
+    event_id     TEXT NOT NULL,         -- unique by message_ids
     customer_key INTEGER NOT NULL,
     occurred_at  INTEGER NOT NULL,      -- microseconds since the epoch, UTC
     received_at  INTEGER NOT NULL,
     payload      TEXT NOT NULL          -- JSON: the other columns of the lake's event table
 ) STRICT;
 CREATE INDEX IF NOT EXISTS event_log_of_customer ON event_log (customer_key, log_seq);
+CREATE TABLE IF NOT EXISTS message_ids (
+    id BLOB PRIMARY KEY                 -- blake2b, 128 bits, of the event_id
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS log_state (
+    name  TEXT PRIMARY KEY,             -- pruned_through | materialized_through
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 """
+_TABLES = ("event_log", "message_ids", "log_state")
+
+PRUNED_THROUGH = "pruned_through"
+MATERIALIZED_THROUGH = "materialized_through"
 
 Event = Mapping[str, Any]
 LOG_SCHEMA = EVENT_SCHEMA.append(pa.field("log_seq", pa.int64(), nullable=False))
 _OWN_COLUMNS = ("event_id", "customer_key", "occurred_at", "received_at", "superseded_at")
 _PAYLOAD = tuple(name for name in EVENT_SCHEMA.names if name not in _OWN_COLUMNS)
 _IN_ONE_QUERY = 500  # below every SQLite's limit of variables
+_PRUNED_AT_ONCE = 20_000  # rows a transaction: a writer that waits behind it waits for milliseconds
+
+
+class LogRow(NamedTuple):
+    """One event as the log keeps it; instants are microseconds since the epoch, UTC.
+
+    `payload` is a JSON object with the other columns of EVENT_SCHEMA that are not null.
+    """
+
+    event_id: str
+    customer_key: int
+    occurred_at_us: int
+    received_at_us: int
+    payload: str
 
 
 class EventLog:
@@ -41,8 +70,9 @@ class EventLog:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE type='table' AND name='event_log'").fetchone():
-            connection.executescript(SCHEMA)
+        tables = f"SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN {_TABLES}"
+        if connection.execute(tables).fetchone()[0] < len(_TABLES):
+            _create(connection)
 
     def append(self, events: Iterable[Event]) -> list[int | None]:
         """Writes events; durable when it returns, unless it is called inside somebody's transaction.
@@ -54,37 +84,51 @@ class EventLog:
         Returns:
             The log_seq of each event, None for one whose event_id is there already.
         """
-        rows = [_as_row(event) for event in events]
-        is_ours = not self._connection.in_transaction
-        if is_ours:
-            self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            written = [self._insert(row) for row in rows]
-        except BaseException:
-            if is_ours:
-                self._connection.rollback()
-            raise
-        if is_ours:
-            self._connection.commit()
+        return self.append_rows([_as_row(event) for event in events])
+
+    def append_rows(self, rows: Sequence[LogRow]) -> list[int | None]:
+        """As `append`, for rows that are ready."""
+        if not rows:
+            return []
+        with transaction(self._connection):
+            places = self._new_places(rows)
+            last = self.newest()
+            written: list[int | None] = [None] * len(rows)
+            for log_seq, place in enumerate(places, start=last + 1):
+                written[place] = log_seq
+            self._connection.executemany(
+                "INSERT INTO event_log VALUES (?, ?, ?, ?, ?, ?)", ((written[place], *rows[place]) for place in places)
+            )
         return written
 
-    def since(self, log_seq: int) -> pa.Table:
-        """Events after that sequence number, with the columns of LOG_SCHEMA, in order."""
-        return self._read("log_seq > ?", [log_seq])
+    def since(self, log_seq: int, *, through: int | None = None) -> pa.Table:
+        """Events after that sequence number, up to `through`, with the columns of LOG_SCHEMA, in order."""
+        if through is None:
+            return self._read("log_seq > ?", [log_seq])
+        return self._read("log_seq > ? AND log_seq <= ?", [log_seq, through])
 
-    def of_customers(self, customers: Sequence[int]) -> pa.Table:
-        """All events of these customers, with the columns of LOG_SCHEMA, in order."""
+    def of_customers(self, customers: Sequence[int], *, after: int = 0) -> pa.Table:
+        """All events of these customers after a sequence number, with the columns of LOG_SCHEMA, in order."""
         tables = [
-            self._read(f"customer_key IN ({', '.join('?' * len(batch))})", batch)
-            for start in range(0, len(customers), _IN_ONE_QUERY)
-            if (batch := [int(key) for key in customers[start : start + _IN_ONE_QUERY]])
+            self._read(f"customer_key IN ({', '.join('?' * len(batch))}) AND log_seq > ?", [*batch, after])
+            for batch in _batches(customers)
         ]
-        return pa.concat_tables(tables) if tables else LOG_SCHEMA.empty_table()
+        if len(tables) > 1:
+            return pa.concat_tables(tables).sort_by("log_seq")
+        return tables[0] if tables else LOG_SCHEMA.empty_table()
 
-    def newest_of(self, customer_key: int) -> int:
-        """The highest log_seq of a customer; 0 where the log holds nothing of theirs."""
-        query = "SELECT coalesce(max(log_seq), 0) FROM event_log WHERE customer_key = ?"
-        return int(self._connection.execute(query, (int(customer_key),)).fetchone()[0])
+    def newest_of(self, keys: int | Sequence[int]) -> int:
+        """The highest log_seq of a customer, or of all of their keys; 0 where the log holds nothing of theirs."""
+        query = "SELECT max(log_seq) FROM event_log WHERE customer_key = ?"
+        newest = 0
+        for key in (keys,) if isinstance(keys, int) else keys:
+            newest = max(newest, self._connection.execute(query, (int(key),)).fetchone()[0] or 0)
+        return newest
+
+    def newest(self) -> int:
+        """The highest log_seq ever given; 0 before the first event."""
+        row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event_log'").fetchone()
+        return 0 if row is None else int(row[0])
 
     def newest_before(self, as_of: datetime) -> dict[int, int]:
         """For every customer in the log, the highest log_seq received before that instant."""
@@ -96,13 +140,57 @@ class EventLog:
         query = "SELECT DISTINCT customer_key FROM event_log WHERE received_at >= ?1 OR occurred_at >= ?1"
         return [row[0] for row in self._connection.execute(query, (instant_us(as_of),))]
 
-    def _insert(self, row: tuple[object, ...]) -> int | None:
-        query = (
-            "INSERT INTO event_log (event_id, customer_key, occurred_at, received_at, payload) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (event_id) DO NOTHING RETURNING log_seq"
-        )
-        written = self._connection.execute(query, row).fetchone()
-        return None if written is None else int(written[0])
+    def state(self, name: str) -> int:
+        """How far something has come in the log: `pruned_through`, `materialized_through`; 0 before it began."""
+        row = self._connection.execute("SELECT value FROM log_state WHERE name = ?", (name,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def set_state(self, name: str, value: int) -> None:
+        """Keeps how far something has come; durable when it returns, or with the caller's transaction."""
+        with transaction(self._connection):
+            self._connection.execute(
+                "INSERT INTO log_state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (name, value),
+            )
+
+    def prune(self, through: int, *, older_than_us: int) -> int:
+        """Removes rows from the front of the log, whose events are elsewhere; their ids stay taken, for ever.
+
+        Args:
+            through: the highest log_seq that may go.
+            older_than_us: only events that arrived before this instant, microseconds since the epoch; the first that
+                did not ends it, so that what is gone is always everything up to `pruned_through`.
+
+        Returns:
+            How many rows were removed, in transactions that are short enough for writers to come between.
+        """
+        query = "SELECT coalesce(min(log_seq), ? + 1) FROM event_log WHERE log_seq <= ? AND received_at >= ?"
+        stop = int(self._connection.execute(query, (through, through, older_than_us)).fetchone()[0]) - 1
+        removed, start = 0, self.state(PRUNED_THROUGH)
+        while start < stop:
+            end = min(start + _PRUNED_AT_ONCE, stop)
+            with transaction(self._connection):
+                gone = self._connection.execute(
+                    "DELETE FROM event_log WHERE log_seq > ? AND log_seq <= ?", (start, end)
+                )
+                self.set_state(PRUNED_THROUGH, max(end, self.state(PRUNED_THROUGH)))
+            removed, start = removed + gone.rowcount, end
+        return removed
+
+    def forget(self, customer_keys: Sequence[int]) -> int:
+        """Removes every row of these customers; gives how many. An event of theirs sent again stays a duplicate."""
+        with transaction(self._connection):
+            return sum(
+                self._connection.execute("DELETE FROM event_log WHERE customer_key = ?", (int(key),)).rowcount
+                for key in customer_keys
+            )
+
+    def _new_places(self, rows: Sequence[LogRow]) -> list[int]:
+        """Takes the ids of these rows for ever; gives the places, rising, of those that nobody had taken."""
+        insert = "INSERT INTO message_ids VALUES (?) ON CONFLICT DO NOTHING"
+        execute = self._connection.execute
+        in_order = sorted((message_id(row.event_id), place) for place, row in enumerate(rows))  # neighbours share pages
+        return sorted(place for id_, place in in_order if execute(insert, (id_,)).rowcount)
 
     def _read(self, condition: str, values: Sequence[int]) -> pa.Table:
         query = (
@@ -112,10 +200,31 @@ class EventLog:
         return _as_table(self._connection.execute(query, tuple(values)).fetchall())
 
 
-def _as_row(event: Event) -> tuple[object, ...]:
+def message_id(event_id: str) -> bytes:
+    """The fingerprint by which an event_id is known for ever: 128 bits, never twice by chance."""
+    return blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    """Makes what is missing; a log of before `message_ids` keeps its rows, whose ids are taken from then on."""
+    with transaction(connection):
+        is_new = not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'message_ids'").fetchone()
+        create_tables(connection, SCHEMA)
+        if is_new:
+            ids = sorted(message_id(row[0]) for row in connection.execute("SELECT event_id FROM event_log"))
+            connection.executemany("INSERT INTO message_ids VALUES (?)", ((one,) for one in ids))
+
+
+def _batches(keys: Sequence[int]) -> Iterable[list[int]]:
+    distinct = iter(dict.fromkeys(map(int, keys)))
+    while batch := list(islice(distinct, _IN_ONE_QUERY)):
+        yield batch
+
+
+def _as_row(event: Event) -> LogRow:
     received_at = event.get("received_at") or datetime.now(UTC)
     payload = {name: event[name] for name in _PAYLOAD if event.get(name) is not None}
-    return (
+    return LogRow(
         event["event_id"],
         int(event["customer_key"]),
         instant_us(event["occurred_at"]),
