@@ -1,0 +1,56 @@
+"""What a key may do, and which scope a request needs. What no rule names needs `admin`."""
+
+from __future__ import annotations
+
+from typing import Literal, cast, get_args
+
+from features.faults import CallersMistake, closest_name
+
+Scope = Literal["ingest", "decide", "read", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+_INGEST = frozenset(
+    f"/v1/{call}" for call in ("identify", "track", "page", "screen", "group", "alias", "batch", "b", "import")
+)
+_DECIDE = frozenset(("/v1/decisions", "/v1/outcomes"))
+_OPEN = frozenset(("/", "/livez", "/readyz", "/docs", "/openapi.json"))
+_OPEN_FOLDER = "/docs/assets/"
+_READ_FOLDERS = ("/v1/", "/report/")
+
+
+def needed_scope(method: str, path: str) -> Scope | None:
+    """The scope that this request needs; None where anybody may ask."""
+    if method in ("GET", "HEAD"):
+        if path in _OPEN or path.startswith(_OPEN_FOLDER):
+            return None
+        return "read" if path.startswith(_READ_FOLDERS) or path == "/report" else "admin"
+    if method == "POST":
+        if path in _DECIDE:
+            return "decide"
+        if path in _INGEST:
+            return "ingest"
+    return "admin"
+
+
+def may(scopes: frozenset[Scope], needed: Scope) -> bool:
+    """Whether a key with these scopes may do what needs that one; `admin` may do everything."""
+    return needed in scopes or "admin" in scopes
+
+
+def read_scopes(said: str) -> frozenset[Scope]:
+    """The scopes of a list such as `ingest,decide`.
+
+    Raises:
+        CallersMistake: it names none, or one that there is not.
+    """
+    names = [name.strip() for name in said.split(",") if name.strip()]
+    for name in names:
+        if name not in SCOPES:
+            closest = closest_name(name, SCOPES)
+            hint = f" Closest: '{closest}'." if closest else ""
+            raise CallersMistake(
+                f"Asked for a key with the scope '{name}', which there is not.{hint} There are: {', '.join(SCOPES)}."
+            )
+    if not names:
+        raise CallersMistake(f"Asked for a key that may do nothing. Name scopes, of: {', '.join(SCOPES)}.")
+    return frozenset(cast("list[Scope]", names))
