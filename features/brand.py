@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -118,6 +119,49 @@ class Freshness(_Part):
     features_days: Annotated[float, Field(gt=0)] = 7.0
 
 
+class Trigger(_Part):
+    """The event that a moment waits after: of brand.yaml by its name there, or any other as it comes."""
+
+    event: Name | None = None  # a name of `events` or of a goal
+    event_name: Annotated[str, Field(min_length=1)] | None = None
+
+
+Span = Annotated[float, Field(ge=0, le=3_650)]
+
+
+class Moment(_Part):
+    """When to speak to somebody: so long after an event, if a condition then holds."""
+
+    after: Trigger
+    wait_minutes: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    wait_hours: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    wait_days: Span = 0.0
+    when: str = "true"
+    at_most_every_days: Annotated[float, Field(gt=0, le=3_650)] = 1.0
+    expires_after_hours: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    expires_after_days: Span = 0.0
+    placement: Name | None = None  # where its decision is to be asked for
+
+    @property
+    def wait(self) -> timedelta:
+        """From the event to the instant at which the condition is looked at."""
+        return timedelta(days=self.wait_days, hours=self.wait_hours, minutes=self.wait_minutes)
+
+    @property
+    def expires_after(self) -> timedelta:
+        """For how long after that instant it may still be said."""
+        said = timedelta(days=self.expires_after_days, hours=self.expires_after_hours)
+        return said or DEFAULT_EXPIRY
+
+    @property
+    def at_most_every(self) -> timedelta:
+        """How far apart two of the same kind lie at least, for one customer."""
+        return timedelta(days=self.at_most_every_days)
+
+
+DEFAULT_EXPIRY = timedelta(days=7)
+
+
 class Brand(_Part):
     """One brand: who speaks, to whom, for what, where, and within which limits."""
 
@@ -138,6 +182,16 @@ class Brand(_Part):
     placements: Annotated[dict[Name, Placement], Field(min_length=1)]
     policy: Policy = Policy()
     freshness: Freshness = Freshness()
+    moments: dict[Name, Moment] = {}
+
+    def event_of(self, trigger: Trigger) -> str:
+        """What the trigger's event is called in the log."""
+        if trigger.event_name is not None:
+            return trigger.event_name
+        name = trigger.event or ""
+        if name in EventNames.model_fields:
+            return str(getattr(self.events, name))
+        return self.goals[name].event
 
 
 def load_brand(workspace: Workspace) -> Brand:

@@ -14,7 +14,7 @@ from babel.core import Locale as BabelLocale
 from babel.core import UnknownLocaleError, get_global
 from babel.numbers import list_currencies
 
-from features.brand import Brand
+from features.brand import Brand, EventNames
 from features.faults import Fault, closest_name
 from features.validation import shown, validate
 from features.variable_names import RESERVED_NAMES
@@ -40,6 +40,7 @@ def brand_faults(file: YamlFile) -> Iterator[Fault]:
     yield from _trait_faults(file)
     yield from _placement_faults(file)
     yield from _horizon_faults(file)
+    yield from _moment_faults(file)
 
 
 def unknown_name(file: YamlFile, location: Location, *, known: Iterable[str], what: str) -> Iterator[Fault]:
@@ -164,3 +165,25 @@ def _horizon_faults(file: YamlFile) -> Iterator[Fault]:
     if any(days < 1 for days in horizons) or sorted(set(horizons)) != horizons:
         rule = "They are whole days of at least 1, each once, the shortest first."
         yield file.fault(("horizons_days",), f"has the value '{horizons}'.", rule)
+
+
+_WAITS = ("wait_minutes", "wait_hours", "wait_days")
+
+
+def _moment_faults(file: YamlFile) -> Iterator[Fault]:
+    triggers = list(dict.fromkeys([*EventNames.model_fields, *keys_at(file, ("goals",))]))
+    placements = keys_at(file, ("placements",))
+    for name in keys_at(file, ("moments",)):
+        at: Location = ("moments", name)
+        yield from unknown_name(file, (*at, "after", "event"), known=triggers, what="What it can come after")
+        said = keys_at(file, (*at, "after"))
+        if isinstance(file.value_at((*at, "after")), dict) and len({"event", "event_name"} & set(said)) != 1:
+            rule = "It names one event: `event`, by a name of `events` or `goals`, or `event_name`, as it comes."
+            yield file.fault((*at, "after"), f"holds {', '.join(said) or 'nothing'}.", rule)
+        if isinstance(file.value_at(at), dict) and not set(_WAITS) & set(keys_at(file, at)):
+            yield file.fault(at, "does not say how long it waits.", f"It needs one of: {', '.join(_WAITS)}.")
+        yield from unknown_name(file, (*at, "placement"), known=placements, what="The brand's placements")
+        placement = file.value_at((*at, "placement"))
+        if isinstance(placement, str) and file.value_at(("placements", placement, "initiated_by")) == "customer":
+            rule = "A moment is the brand speaking first: a placement with `initiated_by: brand`."
+            yield file.fault((*at, "placement"), f"names '{placement}', where the customer speaks first.", rule)

@@ -13,7 +13,8 @@ from features.catalogue import Catalogue
 from features.catalogue_checks import read_catalogue, read_catalogue_alone
 from features.checks import CheckResult, CheckStatus, worst_status
 from features.faults import CallersMistake, Fault, InvalidFile
-from features.variables import feature_variables
+from features.moments.rules import condition_faults
+from features.variables import feature_variables, moment_variables
 from features.workspace import Workspace
 
 
@@ -62,6 +63,10 @@ def check_workspace(workspace: Workspace) -> CheckReport:
         sql_is_right = result.status == "PASS"
         results.append(result)
         faults += of_sql
+        if brand.moments and sql_is_right:
+            result, found = _moments_result(brand, workspace)
+            results.append(result)
+            faults += [(workspace.brand_file, fault) for fault in found]
 
     catalogue, found = _catalogue_or_faults(workspace, brand if sql_is_right else None)
     faults += [(workspace.catalogue_file, fault) for fault in found]
@@ -117,6 +122,16 @@ def _sql_result(brand: Brand, workspace: Workspace) -> tuple[CheckResult, list[t
         return CheckResult(name, "FAIL", meaning, error.path.name), told
     files = sorted(path.name for path in workspace.sql_folder.glob("*.sql"))
     return CheckResult(name, "PASS", "Each gives numbers, one row a customer.", ", ".join(files) or "none"), []
+
+
+def _moments_result(brand: Brand, workspace: Workspace) -> tuple[CheckResult, list[Fault]]:
+    name = "the brand's moments can come"
+    variables = moment_variables(brand, feature_variables(brand, workspace))
+    if found := list(condition_faults(workspace, brand, variables)):
+        meaning = "Nothing is served before their conditions, below, are mended."
+        return CheckResult(name, "FAIL", meaning, _n(found, "fault")), found
+    meaning = "Their conditions run on typed samples; each comes once for a trigger."
+    return CheckResult(name, "PASS", meaning, ", ".join(brand.moments)), []
 
 
 def _catalogue_result(catalogue: Catalogue | None, faults: list[Fault], *, was_compared: bool) -> CheckResult:

@@ -28,4 +28,24 @@ CONTEXT_VARIABLES: dict[str, VariableType] = {
     "is_known": VariableType.FLAG,
 }
 
-RESERVED_NAMES = frozenset(CONTEXT_VARIABLES) | {"true", "false", "null", "in", "size", "int", "double", "string"}
+# What a moment's condition knows beside the customer: of the event that it waited after.
+MOMENT_VARIABLES: dict[str, VariableType] = {
+    "trigger_at": VariableType.INSTANT,
+    "hours_since_trigger": VariableType.NUMBER,
+    "days_since_trigger": VariableType.NUMBER,
+    "ordered_since_trigger": VariableType.FLAG,
+}
+
+# What is known only while a decision is being asked for.
+OF_A_REQUEST = frozenset({"channel", "placement", "intent", "inbound_text"})
+
+RESERVED_NAMES = frozenset((*CONTEXT_VARIABLES, *MOMENT_VARIABLES)) | {
+    "true",
+    "false",
+    "null",
+    "in",
+    "size",
+    "int",
+    "double",
+    "string",
+}

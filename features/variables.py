@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from features.brand import Brand, Trait
 from features.faults import Fault, InvalidFile
-from features.variable_names import CONTEXT_VARIABLES, VariableType
+from features.variable_names import CONTEXT_VARIABLES, MOMENT_VARIABLES, OF_A_REQUEST, VariableType
 from features.workspace import Workspace
 
 _TRAIT_TYPES: dict[str, VariableType] = {
@@ -31,6 +31,12 @@ def variables_of(brand: Brand, brand_features: Mapping[str, VariableType] | None
     return {**(brand_features or {}), **CONTEXT_VARIABLES, **propensities, **traits}
 
 
+def moment_variables(brand: Brand, brand_features: Mapping[str, VariableType] | None = None) -> dict[str, VariableType]:
+    """The names that a moment's condition may use: no request stands behind it, but an event does."""
+    of_customer = {name: kind for name, kind in variables_of(brand, brand_features).items() if name not in OF_A_REQUEST}
+    return {**of_customer, **MOMENT_VARIABLES}
+
+
 def trait_type(trait: Trait) -> VariableType:
     """What an expression sees of a trait."""
     return _TRAIT_TYPES[trait.type]
@@ -45,7 +51,7 @@ def feature_variables(brand: Brand, workspace: Workspace) -> dict[str, VariableT
     from features.schema import feature_schema
 
     schema = feature_schema(brand, workspace)
-    taken = {*variables_of(brand)}
+    taken = {*variables_of(brand), *MOMENT_VARIABLES}
     for view in schema.own:
         clashes = [
             Fault(column, "this name is already an expression's variable.", "Rename the column with AS.")
