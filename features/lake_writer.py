@@ -120,13 +120,14 @@ class LakeWriter:
             for (filename,) in found:
                 file = names[filename]
                 scan = f"read_parquet({quoted(filename)}, hive_partitioning = false)"
-                rewritten = self._written(
-                    connection,
-                    f"SELECT * REPLACE ({closed}) FROM {scan} LEFT JOIN corrections USING (event_id)",
-                    folder=Path(file.path).parent,
-                )
-                self._added += [rewritten] if rewritten is not None else []
-                self._retired.add(file.path)
+                query = f"SELECT * REPLACE ({closed}) FROM {scan} LEFT JOIN corrections USING (event_id)"
+                self.replace_file(connection, file, query)
+
+    def replace_file(self, connection: duckdb.DuckDBPyConnection, file: LakeFile, query: str) -> None:
+        """Writes a live file anew as the rows of a query, over a `limited_connection`; gone where it gives none."""
+        written = self._written(connection, query, folder=Path(file.path).parent)
+        self._added += [written] if written is not None else []
+        self._retired.add(file.path)
 
     def commit(self, *, progress: Callable[[float], None] = lambda share: None) -> None:
         """Puts what was gathered into the lake. Nothing gathered: nothing changes, not even the manifest."""
