@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from features.faults import CallersMistake
+from features.lake_changes import Step
 
 FORMAT = 2
 
@@ -36,12 +37,17 @@ class Manifest:
     """Live files, and those that the last commit retired: readers of the manifest before may still hold them.
 
     `log_through` is the log_seq up to which the event log is in these files: it moves with them or not at all, so that
-    no event is lost and none is there twice, whenever an export is killed.
+    no event is lost and none is there twice, whenever an export is killed. `commit` counts the commits since the lake
+    of this `origin` began; `imported` and `logged` say what each added to the past (`features.lake_changes`).
     """
 
     files: tuple[LakeFile, ...] = ()
     retired: tuple[str, ...] = ()
     log_through: int = 0
+    origin: str = ""
+    commit: int = 0
+    imported: tuple[Step, ...] = ()
+    logged: tuple[Step, ...] = ()
 
     def fingerprint(self) -> str:
         """Sha256 over the live files' own sha256: the same for the same data, whatever the files are called."""
@@ -66,7 +72,16 @@ def read_manifest(path: Path) -> Manifest:
     if not isinstance(written, dict) or written.get("format") != FORMAT:
         raise CallersMistake(f"Asked for the lake's manifest {path}, but it is not of format {FORMAT}. {_REMEDY}")
     files = tuple(LakeFile(**entry) for entry in written["files"])
-    return Manifest(files, tuple(written["retired"]), written["log_through"])
+    imported, logged = (tuple(Step(*step) for step in written.get(name, [])) for name in ("imported", "logged"))
+    return Manifest(
+        files=files,
+        retired=tuple(written["retired"]),
+        log_through=written["log_through"],
+        origin=written.get("origin", ""),
+        commit=written.get("commit", 0),
+        imported=imported,
+        logged=logged,
+    )
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -76,6 +91,10 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
         "files": [asdict(f) for f in sorted(manifest.files)],
         "retired": sorted(manifest.retired),
         "log_through": manifest.log_through,
+        "origin": manifest.origin,
+        "commit": manifest.commit,
+        "imported": [[step.at, step.since_us] for step in manifest.imported],
+        "logged": [[step.at, step.since_us] for step in manifest.logged],
     }
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as file:

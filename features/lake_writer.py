@@ -10,25 +10,29 @@ import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from features.compaction import worth_taking_in
 from features.contract import EVENT_SCHEMA
 from features.faults import CallersMistake
 from features.lake import N_BUCKETS, SQL_TYPES, Lake, quoted
-from features.lake_manifest import LakeFile, Manifest, sha256_of, sync_folder, write_manifest
+from features.lake_changes import LogStretch, Step, climbed
+from features.lake_manifest import LakeFile, sha256_of, sync_folder, write_manifest
+from features.lake_rows import as_events
 
 MEMORY_LIMIT = "3GB"
 THREADS = 2
 
 _COLUMNS = ", ".join(f"{name}::{SQL_TYPES[name]} AS {name}" for name in EVENT_SCHEMA.names)
-_REQUIRED = tuple(field.name for field in EVENT_SCHEMA if not field.nullable)
 
 
 @contextmanager
@@ -79,7 +83,24 @@ class LakeWriter:
         self._manifest = lake.manifest()
         self._added: list[LakeFile] = []
         self._retired: set[str] = set()
+        self._since_us: list[int] = []
+        self._stretch: LogStretch | None = None
         self._n_parts = 0
+        self.n_exported = 0
+        self.n_left_out = 0
+
+    @property
+    def log_through(self) -> int:
+        """The log_seq up to which the event log is in the lake already."""
+        return self._manifest.log_through
+
+    def export(self, stretch: LogStretch, batches: Iterable[pa.RecordBatch]) -> None:
+        """Adds a stretch of the event log, whose events may be in the lake already: those are left out.
+
+        The rows, how far the log is in the lake and what that changed become so by the same commit.
+        """
+        self.write(batches)
+        self._stretch = stretch
 
     def write(self, rows: pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]) -> None:
         """Adds rows of EVENT_SCHEMA (columns may be in any order; nullable ones may be left out).
@@ -93,7 +114,7 @@ class LakeWriter:
             batches = [rows] if isinstance(rows, pa.RecordBatch) else rows
         with pq.ParquetWriter(self._next_part(), EVENT_SCHEMA, compression="snappy") as part:
             for batch in batches:
-                part.write_batch(_as_events(batch))
+                part.write_batch(as_events(batch))
 
     def write_query(self, connection: duckdb.DuckDBPyConnection, query: str) -> None:
         """Adds the rows of a query that yields EVENT_SCHEMA's columns, over a `limited_connection`."""
@@ -113,6 +134,7 @@ class LakeWriter:
         with limited_connection(None, spill=self.staging / "spill") as connection:
             connection.register("corrections", corrections)
             self.lake.register_versions(connection)
+            self._know_since(pc.min(corrections["known_at"].cast(pa.int64())).as_py())
             condition = "superseded_at IS NULL AND event_id IN (SELECT event_id FROM corrections)"
             found = connection.execute(f"SELECT DISTINCT filename FROM event_versions WHERE {condition}").fetchall()
             closed = "coalesce(superseded_at, known_at) AS superseded_at"
@@ -133,37 +155,79 @@ class LakeWriter:
         """Puts what was gathered into the lake. Nothing gathered: nothing changes, not even the manifest."""
         with limited_connection(None, spill=self.staging / "spill") as connection:
             if self._n_parts:
-                parts = quoted(self._rows / "*.parquet")
-                self.write_query(connection, f"SELECT * FROM read_parquet({parts}, hive_partitioning = false)")
+                parts = f"read_parquet({quoted(self._rows / '*.parquet')}, hive_partitioning = false)"
+                known = self._known_already(connection, parts) if self._stretch is not None else ""
+                self.write_query(connection, f"SELECT * FROM {parts} {known}")
                 self._n_parts = 0
             self._put_in_order(connection, progress)
-        if self._added or self._retired:
+        if self._added or self._retired or self._stretch is not None:
             self._replace_manifest()
+
+    def _known_already(self, connection: duckdb.DuckDBPyConnection, parts: str) -> str:
+        """The condition that leaves out what the lake holds: an import may have brought what the log brings too."""
+        self.lake.register_versions(connection)
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE known_already AS SELECT DISTINCT event_id FROM event_versions "
+            f"SEMI JOIN (SELECT event_id FROM {parts}) USING (event_id)"
+        )
+        counts = connection.execute(
+            f"SELECT (SELECT count(*) FROM {parts}), (SELECT count(*) FROM known_already)"
+        ).fetchone()
+        n_rows, self.n_left_out = counts or (0, 0)
+        self.n_exported = n_rows - self.n_left_out
+        return "WHERE event_id NOT IN (SELECT event_id FROM known_already)"
+
+    def _know_since(self, at_us: int | None) -> None:
+        self._since_us += [at_us] if at_us is not None else []
 
     def _put_in_order(self, connection: duckdb.DuckDBPyConnection, progress: Callable[[float], None]) -> None:
         partitions = sorted(self._partitions.glob("month_=*/bucket_=*"))
 
-        def put(partition: Path) -> LakeFile | None:
+        def put(partition: Path) -> tuple[LakeFile | None, int | None, Sequence[LakeFile]]:
             month, bucket = (part.partition("=")[2] for part in partition.parts[-2:])
             folder = Path("events") / f"month={month[:-2]}-{month[-2:]}" / f"bucket={int(bucket):02d}"
-            scan = f"read_parquet({quoted(partition / '*.parquet')}, hive_partitioning = false)"
+            parts = sorted(partition.glob("*.parquet"))
+            taken = worth_taking_in(sum(pq.read_metadata(part).num_rows for part in parts), self._live_in(folder))
+            listed = ", ".join(quoted(path) for path in (*parts, *(self.lake.root / file.path for file in taken)))
             with connection.cursor() as cursor:
-                file = self._written(cursor, f"SELECT * FROM {scan}", folder=folder)
+                file = self._written(
+                    cursor, f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)", folder=folder
+                )
+                since_us = _known_since(cursor, partition)
             shutil.rmtree(partition)
-            return file
+            return file, since_us, taken
 
         with ThreadPoolExecutor(THREADS) as pool:
-            for done, file in enumerate(pool.map(put, partitions), start=1):
+            for done, (file, since_us, taken) in enumerate(pool.map(put, partitions), start=1):
                 self._added += [file] if file is not None else []
+                self._retired |= {old.path for old in taken}
+                self._know_since(since_us)
                 progress(done / len(partitions))
 
+    def _live_in(self, folder: Path) -> list[LakeFile]:
+        return [
+            file for file in self._manifest.files if file.path not in self._retired and Path(file.path).parent == folder
+        ]
+
     def _replace_manifest(self) -> None:
-        kept = tuple(file for file in self._manifest.files if file.path not in self._retired)
+        before, stretch = self._manifest, self._stretch
         for folder in {(self.lake.root / file.path).parent for file in self._added}:
             sync_folder(folder)
-        manifest = Manifest(kept + tuple(self._added), tuple(self._retired), self._manifest.log_through)
+        manifest = replace(
+            before,
+            files=tuple(file for file in before.files if file.path not in self._retired) + tuple(self._added),
+            retired=tuple(self._retired) if self._added or self._retired else before.retired,
+            commit=before.commit + 1,
+            origin=before.origin or uuid.uuid4().hex,
+        )
+        if stretch is not None:
+            manifest = replace(manifest, log_through=stretch.through, logged=climbed(before.logged, stretch.steps))
+        elif self._since_us:
+            step = Step(manifest.commit, min(self._since_us))
+            manifest = replace(manifest, imported=climbed(before.imported, [step]))
         write_manifest(self.lake.manifest_path, manifest)
         self._manifest, self._added, self._retired = self.lake.manifest(), [], set()
+        self._since_us, self._stretch = [], None
 
     def _next_part(self) -> Path:
         self._n_parts += 1
@@ -199,31 +263,13 @@ class LakeWriter:
         )
 
 
-def _as_events(batch: pa.RecordBatch) -> pa.RecordBatch:
-    unknown = sorted(set(batch.schema.names) - set(EVENT_SCHEMA.names))
-    missing = sorted(set(_REQUIRED) - set(batch.schema.names))
-    if unknown or missing:
-        raise CallersMistake(
-            f"Asked to write events, but columns {unknown or 'none'} are unknown and {missing or 'none'} missing. "
-            "The columns are those of features.contract.EVENT_SCHEMA."
-        )
-    arrays = []
-    for field in EVENT_SCHEMA:
-        if field.name not in batch.schema.names:
-            arrays.append(pa.nulls(batch.num_rows, field.type))
-            continue
-        column = batch.column(field.name)
-        if not field.nullable and column.null_count:
-            raise CallersMistake(
-                f"Asked to write events, but {column.null_count} have no {field.name}; each needs one."
-            )
-        try:
-            arrays.append(column.cast(field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise CallersMistake(
-                f"Asked to write events with {field.name} as {column.type}, but it is {field.type}: {error}"
-            ) from error
-    return pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)
+def _known_since(connection: duckdb.DuckDBPyConnection, partition: Path) -> int | None:
+    """The earliest instant (microseconds) since which any of the new rows was known."""
+    row = connection.execute(
+        "SELECT epoch_us(min(greatest(occurred_at, received_at))) "
+        f"FROM read_parquet({quoted(partition / '*.parquet')}, hive_partitioning = false)"
+    ).fetchone()
+    return row[0] if row else None
 
 
 @contextmanager
