@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,11 +21,12 @@ from starlette.routing import Route
 from features.faults import closest_name
 from serving.engine import Engine
 from serving.guard import REQUEST_ID
-from serving.problems import TOO_LARGE, problem, refused, unexplained, wrong_fields
+from serving.problems import TOO_LARGE, not_now, problem, refused, unexplained, wrong_fields
 from serving.profile import customer_view, decision_view
 from serving.refusals import NotFound, RequestRefused, WrongField
 from serving.reports import add_report_routes
 from serving.schemas import OUTCOMES_IN_ONE_REQUEST, DecisionRequest, OutcomeReport
+from serving.unavailable import Unavailable, unavailability
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -61,6 +63,8 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     _put_first(app, "/v1/decisions", "/v1/outcomes")
     app.add_exception_handler(RequestRefused, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    for kind in (Unavailable, sqlite3.Error, OSError):
+        app.add_exception_handler(kind, _on_trouble)
     app.add_exception_handler(Exception, _on_fault)
     return app
 
@@ -138,6 +142,8 @@ def _add_knowledge(app: FastAPI) -> None:
         engine: Engine | None = getattr(request.app.state, "engine", None)
         if engine is None or not engine.ledger.is_alive:
             raise HTTPException(503, "Not ready: the ledger takes no writes.")
+        if (trouble := engine.ledger.trouble) is not None:
+            raise trouble
         served = engine.models.served
         return _json({"status": "ready", "models": served.versions, "refused_models": list(served.refusals)})
 
@@ -236,6 +242,13 @@ async def _on_http_exception(request: Request, exception: Exception) -> Response
         request_id=_request_id(request),
         headers=exception.headers,
     )
+
+
+async def _on_trouble(request: Request, fault: Exception) -> Response:
+    trouble = unavailability(fault)
+    if trouble is None:
+        raise fault
+    return not_now(trouble, request_id=_request_id(request))
 
 
 async def _on_fault(request: Request, fault: Exception) -> Response:

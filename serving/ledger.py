@@ -5,7 +5,12 @@ One committer thread a process takes everything that waits, as one transaction: 
 7.7 ms behind the lock, 18.7 without). Counts for the empirical-Bayes rates move in the same transactions, so that they
 are never behind the log that they summarise.
 
-LedgerClosedError (RuntimeError)    work was given to a ledger that takes none any more
+Where the disk or the database takes no write (full, locked, read-only), whoever waits is told so at once and together,
+and the committer tries by itself until it does. What nobody waits for any more, because its request was answered that
+it came too late, is not written later behind the caller's back.
+
+Unavailable (RuntimeError)              it cannot be written just now
+└── LedgerClosedError                   work was given to a ledger that takes none any more
 """
 
 from __future__ import annotations
@@ -13,36 +18,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from experiments.records import SCHEMA
 from features.database import connect
+from serving.handing_over import Waiting, Work, tell
 from serving.ledger_rows import STATISTICS_SCHEMA
+from serving.unavailable import Unavailable, unavailability
 
 Result = TypeVar("Result")
-Work = Callable[[sqlite3.Connection], Any]
 
 LARGEST_GROUP = 256
+PATIENCE_SECONDS = 0.8
+"""How long one group waits for a lock of another program: less than a request may take to be answered (2 s)."""
+_ATTEMPT_MS = 100  # behind the flock, which the other processes' committers wait for meanwhile
+_TRY_AGAIN_SECONDS = 1.0
+_log = logging.getLogger("rapport.serving")
 
 
-class LedgerClosedError(RuntimeError):
+class LedgerClosedError(Unavailable):
     """Work was given to a ledger that was closed, or its committer died before it said that it was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """One piece of work and whom to tell, from which event loop."""
-
-    work: Work
-    future: Future[Any] | asyncio.Future[Any]
-    loop: asyncio.AbstractEventLoop | None
 
 
 class Ledger:
@@ -52,11 +55,14 @@ class Ledger:
         database.parent.mkdir(parents=True, exist_ok=True)
         self._database = database
         self._lock_file = database.with_suffix(".lock").open("ab")
-        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         with self._alone():
             connection = connect(database)
             connection.executescript(SCHEMA + STATISTICS_SCHEMA)
             connection.close()
+        self._connection: sqlite3.Connection | None = None  # the committer's
+        self._trouble: Unavailable | None = None
+        self._in_trouble_since = 0.0
         self._entrance = threading.Lock()  # nobody puts work behind the end
         self._takes_work = True
         self._committer = threading.Thread(target=self._commit_for_ever, name="rapport-committer", daemon=True)
@@ -67,26 +73,31 @@ class Ledger:
         """Whether the committer still takes work."""
         return self._takes_work and self._committer.is_alive()
 
+    @property
+    def trouble(self) -> Unavailable | None:
+        """Why nothing can be written just now; None where it can, as far as is known."""
+        return self._trouble
+
     def write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Does the work inside a group commit and gives its result once that is on disk.
 
         Raises:
-            LedgerClosedError: the ledger takes no work any more.
+            Unavailable: it cannot be written just now, or the ledger takes no work any more (LedgerClosedError).
         """
         future: Future[Result] = Future()
-        self._put(_Waiting(work, future, None))
+        self._put(Waiting(work, future, None))
         return future.result()
 
     def write_soon(self, work: Callable[[sqlite3.Connection], Result]) -> asyncio.Future[Result]:
-        """As `write`, awaited: for a caller inside an event loop."""
+        """As `write`, awaited: for a caller inside an event loop. Cancelled before its turn, it is not written."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        self._put(_Waiting(work, future, loop))
+        self._put(Waiting(work, future, loop))
         return future
 
     def write_later(self, work: Work) -> None:
         """As `write`, for work that nobody waits for."""
-        self._put(_Waiting(work, Future(), None))
+        self._put(Waiting(work, Future(), None))
 
     def close(self) -> None:
         """Commits what waits, then ends the committer."""
@@ -96,7 +107,7 @@ class Ledger:
         self._committer.join()
         self._lock_file.close()
 
-    def _put(self, waiting: _Waiting) -> None:
+    def _put(self, waiting: Waiting) -> None:
         with self._entrance:
             if not self._takes_work:
                 raise LedgerClosedError(
@@ -104,28 +115,18 @@ class Ledger:
                 )
             self._waiting.put(waiting)
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+    # -- the committer's thread ---------------------------------------------------------------------------------
 
     def _commit_for_ever(self) -> None:
-        group: list[_Waiting] | None = None
+        group: list[Waiting] | None = None
         try:
-            connection = connect(self._database)
-            connection.isolation_level = None
-            try:
-                while (group := self._next_group()) is not None:
-                    self._commit(connection, group)
-            finally:
-                connection.close()
+            while (group := self._next_group()) is not None:
+                self._commit(group)
         finally:
+            self._let_go()
             self._refuse_the_rest(group or [])
 
-    def _refuse_the_rest(self, in_hand: list[_Waiting]) -> None:
+    def _refuse_the_rest(self, in_hand: list[Waiting]) -> None:
         """Whoever still waits when the committer ends, in whatever way, is told so."""
         with self._entrance:
             self._takes_work = False
@@ -134,11 +135,14 @@ class Ledger:
             while True:
                 if (waiting := self._waiting.get_nowait()) is not None:
                     rest.append(waiting)
-        _tell(rest, [LedgerClosedError("The ledger ended before this was written.")] * len(rest))
+        tell(rest, [LedgerClosedError("The ledger ended before this was written.")] * len(rest))
 
-    def _next_group(self) -> list[_Waiting] | None:
-        """Everything that waits, at least one; None when it is time to end."""
-        first = self._waiting.get()
+    def _next_group(self) -> list[Waiting] | None:
+        """Everything that waits; none where it is time to try whether the trouble is over; None at the end."""
+        try:
+            first = self._waiting.get(timeout=_TRY_AGAIN_SECONDS if self._trouble else None)
+        except queue.Empty:
+            return []
         if first is None:
             return None
         group = [first]
@@ -153,51 +157,110 @@ class Ledger:
             group.append(following)
         return group
 
-    def _commit(self, connection: sqlite3.Connection, group: list[_Waiting]) -> None:
-        try:
-            results = self._transact(connection, group)
-        except Exception as fault:
-            if len(group) == 1:
-                _tell(group, [fault])
-                return
-            for waiting in group:  # one bad piece of work must not take the others with it
-                self._commit(connection, [waiting])
+    def _commit(self, group: list[Waiting]) -> None:
+        group = [waiting for waiting in group if not waiting.future.cancelled()]
+        if not group and not self._trouble:
             return
-        _tell(group, results)
-
-    def _transact(self, connection: sqlite3.Connection, group: list[_Waiting]) -> list[Any]:
-        with self._alone():
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                results = [waiting.work(connection) for waiting in group]
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-        return results
-
-
-def _tell(group: list[_Waiting], results: list[Any]) -> None:
-    """Hands every result over; those for an event loop together, since waking one is a system call."""
-    for_loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-    for waiting, result in zip(group, results, strict=True):
-        if waiting.loop is not None and isinstance(waiting.future, asyncio.Future):
-            for_loops.setdefault(waiting.loop, []).append((waiting.future, result))
+        try:
+            results = self._written(group)
+        except Exception as fault:
+            trouble = unavailability(fault)
+            if trouble is not None:
+                self._enter(trouble, fault)
+            tell(group, [trouble or fault] * len(group))
         else:
-            _settle(waiting.future, result)
-    for loop, settled in for_loops.items():
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits there
-            loop.call_soon_threadsafe(_settle_all, settled)
+            self._leave_trouble()
+            tell(group, results)
+
+    def _written(self, group: list[Waiting]) -> list[Any]:
+        """All results of one transaction; where a piece of work fails, its fault is its result."""
+        try:
+            with self._transaction() as connection:
+                if self._trouble:
+                    _write_something(connection)
+                return [waiting.work(connection) for waiting in group]
+        except Exception as fault:
+            if unavailability(fault) is not None or len(group) == 1:
+                raise
+        with self._transaction() as connection:  # one bad piece of work must not take the others with it
+            return [_apart(connection, waiting.work) for waiting in group]
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction behind the flock; what is committed when it ends is on disk."""
+        until = time.monotonic() + (0.0 if self._trouble else PATIENCE_SECONDS)
+        while True:
+            with self._alone():
+                try:
+                    connection = self._opened()
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as fault:
+                    if not _is_busy(fault) or time.monotonic() > until:
+                        raise
+                    continue  # lets the other processes' committers have their turn
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    connection.rollback()  # does nothing where SQLite has ended a failed transaction itself
+                    raise
+                return
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = connect(self._database)
+            connection.isolation_level = None
+            connection.execute(f"PRAGMA busy_timeout = {_ATTEMPT_MS}")
+            self._connection = connection
+        return self._connection
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _enter(self, trouble: Unavailable, fault: Exception) -> None:
+        self._let_go()  # a descriptor that was opened before the trouble may not outlive it
+        if self._trouble is None:
+            self._in_trouble_since = time.monotonic()
+            _log.error("the ledger takes no writes: %s (%s)", trouble, fault)
+        self._trouble = trouble
+
+    def _leave_trouble(self) -> None:
+        if self._trouble is not None:
+            self._trouble = None
+            _log.warning("the ledger takes writes again, after %.1f s", time.monotonic() - self._in_trouble_since)
 
 
-def _settle_all(settled: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, result in settled:
-        if not future.done():  # a caller who went away
-            _settle(future, result)
+def _is_busy(fault: sqlite3.Error) -> bool:
+    return getattr(fault, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def _settle(future: Future[Any] | asyncio.Future[Any], result: object) -> None:
-    if isinstance(result, Exception):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
+def _write_something(connection: sqlite3.Connection) -> None:
+    """Writes one page that stays what it is: a transaction that writes nothing finds no disk full."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {version}")
+
+
+def _apart(connection: sqlite3.Connection, work: Work) -> Any:
+    """The result of one piece of work inside a transaction, or its fault, which then left nothing behind."""
+    connection.execute("SAVEPOINT piece")
+    try:
+        result = work(connection)
+    except Exception as fault:
+        if unavailability(fault) is not None or not connection.in_transaction:
+            raise
+        connection.execute("ROLLBACK TO piece")
+        connection.execute("RELEASE piece")
+        return fault
+    connection.execute("RELEASE piece")
+    return result

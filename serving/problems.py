@@ -14,8 +14,10 @@ from starlette.responses import Response
 
 from features.faults import closest_name
 from serving.refusals import RequestRefused, WrongField, shown
+from serving.unavailable import Unavailable
 
 TOO_LARGE = "The body is too large."
+NOT_NOW = "Not available just now."
 PROBLEM_JSON = "application/problem+json"
 
 _RULES = {
@@ -57,9 +59,21 @@ def too_late(request_id: str, *, seconds: float) -> Response:
     return problem(
         504,
         title="No answer in time.",
-        detail=f"There was no answer within {seconds:g} seconds. Send it again, with the same decision_id or "
-        "outcome_id: what was written the first time is then found and not written twice.",
+        detail=f"There was no answer within {seconds:g} seconds. Send it again, with the same decision_id, "
+        "outcome_id or messageId: what was written the first time is then found and not written twice.",
         request_id=request_id,
+    )
+
+
+def not_now(trouble: Unavailable, *, request_id: str) -> Response:
+    """The response where the disk or the database takes no write; nothing of the request was acknowledged."""
+    return problem(
+        503,
+        title=NOT_NOW,
+        detail=f"It could not be written: {trouble}. Send it again after what Retry-After says, with the same "
+        "decision_id, outcome_id or messageId: nothing is then lost or written twice.",
+        request_id=request_id,
+        headers={"retry-after": str(trouble.retry_after_seconds)},
     )
 
 
