@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PROJECT = "rapport"
 DECISION_VIEW = "decision_vector"
+CELL = "row"
+"""The one feature of the packed view: see features.packing."""
 _INSTANT = "instant"
 _TEXTS = ("text", "JSON")
 
@@ -75,8 +77,7 @@ def feast_objects(brand: Brand, *, workspace: Workspace, schema: FeatureSchema |
         )
         for name in dict.fromkeys(column.view for column in stored)
     ]
-    packed_fields = [Field(name="vector", dtype=Bytes), Field(name="state", dtype=Bytes)]
-    packed = view(DECISION_VIEW, packed_fields, vectors_path(workspace), online=True)
+    packed = view(DECISION_VIEW, [Field(name=CELL, dtype=Bytes)], vectors_path(workspace), online=True)
     service = FeatureService(name=decision_service(schema), features=[packed])
     return [customer, *readable, packed, service]
 
@@ -126,7 +127,7 @@ def _prepare(workspace: Workspace) -> None:
 def _apply(store: FeatureStore, *, workspace: Workspace, brand: Brand, schema: FeatureSchema) -> None:
     """Applies the brand's objects where the registry was made for another schema, and removes what is no more."""
     marker = workspace.state / "feast_applied"
-    wanted = f"{schema.version} {workspace.root}"
+    wanted = f"{schema.version} {CELL} {workspace.root}"
     if marker.is_file() and marker.read_text("utf-8") == wanted:
         return
     objects = feast_objects(brand, workspace=workspace, schema=schema)

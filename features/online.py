@@ -2,47 +2,65 @@
 
 One packed cell a customer in Feast's online store. Everyone's row is written by `materialize`; the rows of customers
 with newer events are recomputed from all of their history by the same SQL, never patched.
+
+Invariant: a row says which log_seq it covers and whose keys are in it. Stores do not compare what they are given, so a
+late writer may put an older row over a newer one: whoever reads it sees that it is behind, and recomputes it.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from features.brand import Brand, load_brand
 from features.database import connect
-from features.definitions import DECISION_VIEW, decision_service, open_store, quiet, vectors_path
-from features.event_log import EventLog
+from features.definitions import open_store
+from features.event_log import PRUNED_THROUGH, EventLog
+from features.identity import IdentityTable
+from features.merges import Merge
+from features.online_rows import OnlineRows, Row
 from features.packing import EPOCH, CustomerState, Missing, pack, unpack
 from features.schema import FeatureSchema, feature_schema
-from features.snapshots import build_snapshot, check_as_of, rows_of
+from features.snapshots import check_as_of, rows_of
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-REFRESHED_AT_ONCE = 500
+RECOMPUTED_AT_ONCE = 100
+UNKNOWN_CUSTOMER = "unknown_customer"
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """Rows made anew: what they say, and their cells, which are not in the store yet."""
+
+    states: dict[int, CustomerState | Missing]  # by the key that stands for the person
+    rows: tuple[Row, ...]
 
 
 class OnlineFeatures:
-    """The online rows of one workspace. One a process; reads are safe from several threads."""
+    """The online rows of one workspace. One a process; safe from several threads."""
 
     def __init__(self, workspace: Workspace, *, brand: Brand, schema: FeatureSchema, store: FeatureStore) -> None:
         self.workspace = workspace
         self.brand = brand
         self.schema = schema
-        self._store = store
-        self._service = store.get_feature_service(decision_service(schema))
+        self.store = store
+        self.rows = OnlineRows(store)
         self._connection: sqlite3.Connection = connect(workspace.database)
         self.log = EventLog(self._connection)
-        self._lock = threading.Lock()
+        self.identity = IdentityTable(self._connection)
+        self._lock = threading.Lock()  # of the connection
+        self._unwritten: dict[int, CustomerState] = {}
 
     @classmethod
     def open(cls, workspace: Workspace, brand: Brand | None = None) -> OnlineFeatures:
@@ -61,88 +79,131 @@ class OnlineFeatures:
 
     def read_many(self, customer_keys: Sequence[int]) -> list[CustomerState | Missing]:
         """The newest rows of customers, in the order of their keys."""
-        if not customer_keys:
-            return []
-        rows = [{"customer_key": int(key)} for key in customer_keys]
-        with self._lock:
-            answer = self._store.get_online_features(features=self._service, entity_rows=rows).proto
-        names = list(answer.metadata.feature_names.val)
-        vectors = answer.results[names.index("vector")].values
-        states = answer.results[names.index("state")].values
-        return [self._state(vector.bytes_val, state.bytes_val) for vector, state in zip(vectors, states, strict=True)]
+        cells = self.rows.read(customer_keys)
+        return [
+            self._unwritten.get(key) or (unpack(cell, schema=self.schema) if cell else Missing(UNKNOWN_CUSTOMER))
+            for key, cell in zip(customer_keys, cells, strict=True)
+        ]
 
-    def read_current(self, customer_key: int) -> CustomerState | Missing:
-        """The row of one customer with every event of the log in it: recomputed first where it is behind."""
-        state = self.read(customer_key)
-        with self._lock:
-            newest = self.log.newest_of(customer_key)
-        covered = state.log_seq if isinstance(state, CustomerState) else 0
-        if newest <= covered:
-            return state
-        self.refresh([customer_key])
-        return self.read(customer_key)
-
-    def refresh(self, customers: Sequence[int], *, now: datetime | None = None) -> int:
-        """Recomputes the rows of customers from lake and log, and writes them; gives how many rows were written.
+    def read_current(self, keys: int | Sequence[int], at: datetime | None = None) -> CustomerState | Missing:
+        """The row of one person with every event of the log in it: recomputed first, and written, where it is behind.
 
         Args:
-            customers: their keys.
-            now: the instant to stand at; the present, or just after the newest event received, where it is None.
+            keys: every key of the person, the one that stands for them first; or any one of them.
+            at: the instant to stand at when recomputing; the present where it is None.
         """
-        written = 0
-        for start in range(0, len(customers), REFRESHED_AT_ONCE):
-            written += self._refresh(customers[start : start + REFRESHED_AT_ONCE], now=now)
-        return written
-
-    def _refresh(self, customers: Sequence[int], *, now: datetime | None) -> int:
+        if isinstance(keys, int):
+            with self._lock:
+                keys = self.identity.keys_of(keys)
+        state = self.read(keys[0])
         with self._lock:
-            log = self.log.of_customers(customers)
-        as_of = check_as_of(now) if now is not None else _present(log)
-        table = rows_of(self.workspace, customers, as_of=as_of, brand=self.brand, schema=self.schema, log=log)
-        pairs = zip(log["customer_key"].to_pylist(), log["log_seq"].to_pylist(), strict=True)
-        self._write(pack(table, self.schema, log_seqs=dict(pairs)))
-        return int(table.num_rows)
+            is_behind = self.is_behind(state, keys, self.log)
+        if not is_behind:
+            return state
+        made = self.recompute([tuple(keys)], at=at)
+        self.write(made)
+        return made.states[keys[0]]
 
-    def _write(self, packed: pa.Table) -> None:
-        if not packed.num_rows:
-            return
-        frame = packed.to_pandas()
-        with self._lock, quiet():
-            self._store.write_to_online_store(DECISION_VIEW, frame)
+    def is_behind(self, state: CustomerState | Missing, keys: Sequence[int], log: EventLog) -> bool:
+        """Whether the log holds an event of this person that their row does not, or the row is of other keys.
+
+        Args:
+            state: as it was read.
+            keys: every key of the person, the one that stands for them first.
+            log: over a connection that is the caller's alone.
+        """
+        newest = log.newest_of(keys)
+        if isinstance(state, Missing):
+            return newest > 0
+        # What was pruned is not there to be compared: a row of before that instant may lack it.
+        return newest > state.log_seq or state.joined != tuple(keys[1:]) or (state.log_seq < log.state(PRUNED_THROUGH))
+
+    def those_behind(self, customers: Sequence[int]) -> list[tuple[int, ...]]:
+        """The people of these keys, any of theirs, whose rows lack something: every key of each."""
+        with self._lock:
+            people = list(dict.fromkeys(self.identity.keys_of(key) for key in customers))
+        states = self.read_many([keys[0] for keys in people])
+        with self._lock:
+            return [keys for keys, state in zip(people, states, strict=True) if self.is_behind(state, keys, self.log)]
+
+    def recompute(self, people: Sequence[Sequence[int]], *, at: datetime | None = None) -> Recomputed:
+        """The rows of people from all of their history, lake and log; `write` puts them into the store.
+
+        Until they are written, this process reads them from memory.
+
+        Args:
+            people: the keys of each, the one that stands for them first.
+            at: the instant to stand at, never before what was received already; the present where it is None.
+        """
+        every = [int(key) for keys in people for key in keys]
+        log_seq, log, merges = self._known(every)
+        as_of = _instant(check_as_of(at) if at is not None else datetime.now(UTC), log, merges)
+        table = rows_of(self.workspace, every, as_of=as_of, brand=self.brand, schema=self.schema, log=log)
+        firsts = pa.array([keys[0] for keys in people], pa.int64())
+        table = table.filter(pc.is_in(table["customer_key"], firsts))
+        joined = {int(keys[0]): tuple(keys[1:]) for keys in people if len(keys) > 1}
+        cells = pack(table, self.schema, log_seq=log_seq, joined=joined)
+        rows = tuple((key, cell, as_of) for key, cell in zip(table["customer_key"].to_pylist(), cells, strict=True))
+        states: dict[int, CustomerState | Missing] = {int(keys[0]): Missing(UNKNOWN_CUSTOMER) for keys in people}
+        states |= {key: unpack(cell, schema=self.schema) for key, cell, _ in rows}
+        self._unwritten |= {key: state for key, state in states.items() if isinstance(state, CustomerState)}
+        return Recomputed(states, rows)
+
+    def write(self, made: Recomputed) -> int:
+        """Puts recomputed rows into the store; gives how many."""
+        try:
+            return self.rows.write(made.rows)
+        finally:
+            for key, state in made.states.items():
+                if self._unwritten.get(key) is state:  # else a newer one waits to be written
+                    self._unwritten.pop(key, None)
+
+    def refresh(self, customers: Sequence[int], *, now: datetime | None = None) -> int:
+        """Recomputes the rows of customers, and writes them; gives how many rows were written.
+
+        Args:
+            customers: their keys, any of a person's.
+            now: the instant to stand at; the present where it is None.
+        """
+        with self._lock:
+            people = list(dict.fromkeys(self.identity.keys_of(key) for key in customers))
+        written = 0
+        for start in range(0, len(people), RECOMPUTED_AT_ONCE):
+            written += self.write(self.recompute(people[start : start + RECOMPUTED_AT_ONCE], at=now))
+        return written
 
     def materialize(self, as_of: datetime) -> int:
         """Fills the online store with everyone's row as of an instant, then with what has happened since.
 
         Returns:
-            How many customers have a row.
+            How many customers had a row as of that instant.
         """
-        table = pq.read_table(build_snapshot(self.workspace, as_of))
-        with self._lock:
-            log_seqs = self.log.newest_before(as_of)
-        packed = pack(table, self.schema, log_seqs=log_seqs)
-        path = vectors_path(self.workspace)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        pq.write_table(packed, partial, compression="zstd")
-        partial.replace(path)
-        if packed.num_rows:
-            with self._lock, quiet():
-                self._store.materialize(
-                    start_date=as_of - timedelta(seconds=1),
-                    end_date=as_of + timedelta(seconds=1),
-                    feature_views=[DECISION_VIEW],
-                )
-        with self._lock:
-            behind = self.log.customers_since(as_of)
-        self.refresh(behind)
-        return int(packed.num_rows)
+        from features.materializing import fill
 
-    def _state(self, vector: bytes, state: bytes) -> CustomerState | Missing:
-        return unpack(vector, state, schema=self.schema) if state else Missing("unknown_customer")
+        return fill(self, as_of)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The database as of one instant, for as long as the block lasts; other threads wait."""
+        with self._lock:
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._connection.rollback()
+                raise
+
+    def _known(self, keys: Sequence[int]) -> tuple[int, pa.Table, list[Merge]]:
+        """How far the log goes, these customers' events in it, and who was merged: all of one instant."""
+        mine = set(keys)
+        with self.transaction():
+            merges = [merge for merge in self.identity.merges() if merge.from_key in mine]
+            return self.log.newest(), self.log.of_customers(keys), merges
 
 
 def materialize(workspace: Workspace, as_of: datetime | None = None, *, brand: Brand | None = None) -> int:
-    """Fills the online store of a workspace as of an instant (None: now); gives how many customers it holds."""
+    """Fills the online store of a workspace as of an instant (None: now); gives how many customers had a row then."""
     online = OnlineFeatures.open(workspace, brand)
     try:
         return online.materialize(check_as_of(as_of) if as_of is not None else datetime.now(UTC))
@@ -150,10 +211,8 @@ def materialize(workspace: Workspace, as_of: datetime | None = None, *, brand: B
         online.close()
 
 
-def _present(log: pa.Table) -> datetime:
-    """Now, or just after the newest event that was received, should a clock run behind."""
-    now = datetime.now(UTC)
-    if not log.num_rows:
-        return now
-    newest: Any = max(log["received_at"].cast(pa.int64()).to_pylist())
+def _instant(now: datetime, log: pa.Table, merges: Sequence[Merge]) -> datetime:
+    """Now, or just after the newest thing that is known, should a clock run behind."""
+    received: list[Any] = log["received_at"].cast(pa.int64()).to_pylist()
+    newest = max([*received, *(merge.merged_at_us for merge in merges)], default=0)
     return max(now, EPOCH + timedelta(microseconds=newest + 1))

@@ -1,25 +1,30 @@
-"""A customer's row in two packed cells, as the online store holds it, and back.
+"""A customer's row as one packed cell, as the online store holds it, and back.
 
-`vector` is little-endian float32 in the schema's order, NaN = missing. `state` is JSON: what is not a number, when
-things happened (µs since the epoch), which log_seq the row covers, and of which schema it is.
+The cell is: the schema's version (16 bytes), as_of and log_seq (int64), the instants (int64 µs since the epoch), the
+vector (float32, NaN = missing), all little-endian and in the schema's order; then JSON: what is not a number.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.columns import TEXTS
 from features.derive import MISSING_INSTANT, Floats, Instants
 from features.schema import FeatureSchema
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-CATEGORIES = ("top_category", "last_campaign", "last_action_id", "last_channel")
+_OWN_FIELDS = ("locale", "time_zone")
+CATEGORIES = tuple(column.name for column in TEXTS if column.unit == "text" and column.name not in _OWN_FIELDS)
+DOCUMENTS = {"declared": b"{}", "consents": b"[]", "category_shares": b"{}"}  # JSON already, and what stands for none
+_HEAD = struct.Struct("<16sqq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +38,9 @@ class CustomerState:
     locale: str | None
     time_zone: str | None
     as_of: datetime
-    log_seq: int
+    log_seq: int  # every event of this customer up to it is in the row
     categories: dict[str, object]
+    joined: tuple[int, ...] = ()  # keys of others whose events are in the row since they were joined
 
     @property
     def as_of_us(self) -> int:
@@ -44,9 +50,25 @@ class CustomerState:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why there is no state to decide on: unknown_customer or schema_changed."""
+    """Why there is no state to decide on: unknown_customer, schema_changed or not_recomputed."""
 
     reason: str
+
+
+class _Said(msgspec.Struct):
+    """The JSON at the end of a cell."""
+
+    declared: dict[str, object]
+    consents: tuple[str, ...]
+    category_shares: dict[str, object]
+    categories: dict[str, object] = {}
+    locale: str | None = None
+    time_zone: str | None = None
+    joined: tuple[int, ...] = ()
+
+
+_DECODER = msgspec.json.Decoder(_Said)
+_ENCODER = msgspec.json.Encoder()
 
 
 def matrices(table: pa.Table, schema: FeatureSchema) -> tuple[Floats, Instants]:
@@ -60,70 +82,81 @@ def matrices(table: pa.Table, schema: FeatureSchema) -> tuple[Floats, Instants]:
     return vector, instants
 
 
-def pack(table: pa.Table, schema: FeatureSchema, *, log_seqs: Mapping[int, int]) -> pa.Table:
-    """The packed cells of a snapshot's rows.
+def pack(
+    table: pa.Table, schema: FeatureSchema, *, log_seq: int, joined: Mapping[int, Sequence[int]] | None = None
+) -> list[bytes]:
+    """The cells of a snapshot's rows, in their order.
 
     Args:
         table: rows as `features.aggregation.aggregate` gives them.
         schema: of these rows.
-        log_seqs: the highest log_seq that each customer's row covers; 0 where it does not say.
-
-    Returns:
-        customer_key, event_timestamp, created_timestamp, vector, state; one row a row.
+        log_seq: every event of the log up to it is in the rows.
+        joined: by customer_key, the other keys whose events are in that row.
     """
     vector, instants = matrices(table, schema)
-    width = vector.shape[1] * 4
-    vectors = vector.astype("<f4", copy=False).tobytes()
-    return pa.table(
-        {
-            "customer_key": table["customer_key"],
-            "event_timestamp": table["event_timestamp"],
-            "created_timestamp": table["event_timestamp"],
-            "vector": pa.array([vectors[at : at + width] for at in range(0, len(vectors), width)], pa.binary()),
-            "state": pa.array(_states(table, instants, schema=schema, log_seqs=log_seqs), pa.binary()),
-        }
-    )
+    heads = np.empty((table.num_rows, 2), dtype="<i8")
+    heads[:, 0] = table["event_timestamp"].cast(pa.int64()).to_numpy()
+    heads[:, 1] = log_seq
+    parts = (heads, instants.astype("<i8", copy=False), vector.astype("<f4", copy=False))
+    numbers = np.hstack([_as_bytes(part) for part in parts])
+    width, every, version = numbers.shape[1], numbers.tobytes(), _version(schema)
+    said = _said(table, joined or {})
+    return [version + every[row * width : (row + 1) * width] + text for row, text in enumerate(said)]
 
 
-def _states(table: pa.Table, instants: Instants, *, schema: FeatureSchema, log_seqs: Mapping[int, int]) -> list[bytes]:
+def _as_bytes(numbers: np.ndarray) -> np.ndarray:
+    rows, columns = numbers.shape
+    return np.ascontiguousarray(numbers).view(np.uint8).reshape(rows, columns * numbers.itemsize)
+
+
+def _said(table: pa.Table, joined: Mapping[int, Sequence[int]]) -> list[bytes]:
     keys = table["customer_key"].to_pylist()
-    as_ofs = table["event_timestamp"].cast(pa.int64()).to_pylist()
-    texts = {name: table[name].to_pylist() for name in (*CATEGORIES, "locale", "time_zone")}
-    documents = {name: table[name].to_pylist() for name in ("declared", "consents", "category_shares")}
-    states: list[bytes] = []
-    for row, (key, as_of, moments) in enumerate(zip(keys, as_ofs, instants.tolist(), strict=True)):
-        said = {
-            "schema": schema.version,
-            "as_of": as_of,
-            "log_seq": log_seqs.get(key, 0),
-            "locale": texts["locale"][row],
-            "time_zone": texts["time_zone"][row],
-            "instants": {name: at for name, at in zip(schema.instants, moments, strict=True) if at != MISSING_INSTANT},
-            "categories": {name: texts[name][row] for name in CATEGORIES if texts[name][row] is not None},
+    own = [table[name].to_pylist() for name in _OWN_FIELDS]
+    categories = [table[name].to_pylist() for name in CATEGORIES]
+    documents = [table[name].to_pylist() for name in DOCUMENTS]
+    names = [f'"{name}":'.encode() for name in DOCUMENTS]
+    empties = tuple(DOCUMENTS.values())
+    said: list[bytes] = []
+    for row, key in enumerate(keys):
+        rest: dict[str, object] = {
+            name: values[row] for name, values in zip(_OWN_FIELDS, own, strict=True) if values[row] is not None
         }
-        ready = {name: documents[name][row] or empty for name, empty in _EMPTY.items()}  # JSON already
-        rest = ",".join(f'"{name}":{text}' for name, text in ready.items())
-        states.append(f"{json.dumps(said, ensure_ascii=False)[:-1]},{rest}}}".encode())
-    return states
+        rest["categories"] = {
+            name: values[row] for name, values in zip(CATEGORIES, categories, strict=True) if values[row] is not None
+        }
+        if joined and key in joined:
+            rest["joined"] = joined[key]
+        ready = b",".join(
+            name + (values[row].encode() if values[row] else empty)
+            for name, values, empty in zip(names, documents, empties, strict=True)
+        )
+        said.append(b"{" + ready + b"," + _ENCODER.encode(rest)[1:])
+    return said
 
 
-_EMPTY = {"declared": "{}", "consents": "[]", "category_shares": "{}"}
+def _version(schema: FeatureSchema) -> bytes:
+    return schema.version.encode().ljust(16, b"\0")
 
 
-def unpack(vector: bytes, state: bytes, *, schema: FeatureSchema) -> CustomerState | Missing:
+def unpack(cell: bytes, *, schema: FeatureSchema) -> CustomerState | Missing:
     """What was packed; Missing where it was packed under another schema."""
-    said = json.loads(state)
-    if said["schema"] != schema.version:
+    version, as_of, log_seq = _HEAD.unpack_from(cell)
+    if version != _version(schema):
         return Missing("schema_changed")
-    moments = said["instants"]
+    n_instants, n_numbers = len(schema.instants), len(schema.numeric)
+    vector_at = _HEAD.size + 8 * n_instants
+    said = _DECODER.decode(memoryview(cell)[vector_at + 4 * n_numbers :])
+    said.categories["category_shares"] = said.category_shares
     return CustomerState(
-        vector=np.frombuffer(vector, dtype="<f4"),
-        instants=np.array([moments.get(name, MISSING_INSTANT) for name in schema.instants], dtype=np.int64),
-        declared=said["declared"],
-        consents=tuple(said["consents"]),
-        locale=said["locale"],
-        time_zone=said["time_zone"],
-        as_of=EPOCH + timedelta(microseconds=said["as_of"]),
-        log_seq=said["log_seq"],
-        categories=said["categories"] | {"category_shares": said["category_shares"]},
+        vector=np.frombuffer(cell, dtype="<f4", count=n_numbers, offset=vector_at),
+        instants=np.frombuffer(cell, dtype="<i8", count=n_instants, offset=_HEAD.size),
+        declared=said.declared,
+        consents=said.consents,
+        locale=said.locale,
+        time_zone=said.time_zone,
+        as_of=EPOCH + timedelta(microseconds=as_of),
+        log_seq=log_seq,
+        categories={name: said.categories.get(name) for name in CATEGORIES if name in said.categories}
+        | {"category_shares": said.category_shares},
+        joined=said.joined,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from features.catalogue import NOTHING
+from features.refresher import NOT_RECOMPUTED
 from features.rendering import RenderedMessage
 from serving.compose import Decided
 from serving.decide import FALLBACK_POLICY, NOTHING_ELIGIBLE, Decision
@@ -17,6 +18,8 @@ FALLBACKS_IN_WORDS = {
     UNKNOWN_CUSTOMER: "The online store holds no features of this customer (new, or imported and not yet "
     "materialised), so no model could say how they are likely to act.",
     "schema_changed": "What we hold of this customer is of another feature schema, so no model was asked.",
+    NOT_RECOMPUTED: "There are newer events of this customer than what we hold takes in, and it could not be made anew "
+    "(the server's log says why), so no model was asked.",
     FEATURES_STALE: "What we hold of this customer is older than the brand allows, so no model was asked.",
     NO_MODEL: "A model is missing: the values rest on counts and on the catalogue's expected rates.",
     NOTHING_ELIGIBLE: "No action may be offered here and now, so the placement's fallback answers.",

@@ -7,7 +7,6 @@ the ledger's committer.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import random
 import sqlite3
@@ -25,6 +24,7 @@ from features.event_log import EventLog
 from features.identity import IdentityTable
 from features.online import OnlineFeatures
 from features.packing import CustomerState, Missing
+from features.refresher import Refresher
 from features.schema import FeatureSchema, feature_schema
 from features.variables import feature_variables, variables_of
 from features.workspace import Workspace
@@ -85,6 +85,7 @@ class Engine:
         self._keys: dict[str, int] = {}
         self._log = EventLog(self.reader)
         self.online = OnlineFeatures.open(workspace, self.brand)
+        self.refresher = Refresher(self.online, clock=clock)
         self.models = ModelDoor(workspace.artifacts, self.schema)
         variables = variables_of(self.brand, feature_variables(self.brand, workspace))
         self.shelf = Shelf(self.brand, self.catalogue, variables=variables)
@@ -116,6 +117,7 @@ class Engine:
         """Commits what waits and lets go of every file."""
         self.models.close()
         self.ledger.close()
+        self.refresher.close()
         self.online.close()
         self.reader.close()
 
@@ -157,7 +159,8 @@ class Engine:
         key = self.key_of(request.customer_id)
         if key is None:
             key = self.ledger.write(partial(_new_key, customer_id=request.customer_id))
-        row, told = self._decided(request, customer_key=key, state=self.online.read_current(key))
+        state = self.online.read_current(key, at=self._clock())
+        row, told = self._decided(request, customer_key=key, state=state)
         conflict = self.ledger.write(partial(write_decision, row=row))
         return told if conflict is None else as_before(request, conflict)
 
@@ -168,9 +171,9 @@ class Engine:
         key = self.key_of(request.customer_id)
         if key is None:
             key = await self.ledger.write_soon(partial(_new_key, customer_id=request.customer_id))
-        state = self.online.read(key)
-        if self._log.newest_of(key) > (state.log_seq if isinstance(state, CustomerState) else 0):
-            state = await asyncio.to_thread(self.online.read_current, key)  # recomputing takes milliseconds
+        state, keys = self.online.read(key), self._identity.keys_of(key)
+        if self.online.is_behind(state, keys, self._log):
+            state = await self.refresher.current_soon(keys)  # recomputing takes milliseconds
         row, told = self._decided(request, customer_key=key, state=state)
         conflict = await self.ledger.write_soon(partial(write_decision, row=row))
         return told if conflict is None else as_before(request, conflict)

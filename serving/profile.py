@@ -21,7 +21,8 @@ def customer_view(engine: Engine, customer_id: str) -> dict[str, Any] | None:
     key = engine.key_of(customer_id)
     if key is None:
         return None
-    state, at = engine.online.read_current(key), engine.now()
+    at = engine.now()
+    state = engine.online.read_current(key, at)
     (scored,) = score_customers(
         [Customer(key, state)], models=engine.models.served, schema=engine.schema, brand=engine.brand, at=at
     )

@@ -198,7 +198,7 @@ def test_feast_joins_as_of_and_loses_no_row(shop: Workspace, online: OnlineFeatu
     entities = pd.DataFrame({"customer_key": random.integers(1, N_CUSTOMERS + 3, size=60), "event_timestamp": asked})
     entities.loc[:2, "event_timestamp"] = instants  # exactly at a snapshot
     entities["event_timestamp"] = entities["event_timestamp"].dt.as_unit("us")
-    joined = opened.feast_frame(entities, store=online._store)
+    joined = opened.feast_frame(entities, store=online.store)
     snapshots = pd.concat([pq.read_table(path).to_pandas() for path in paths])
     snapshots = snapshots[[column for column in snapshots.columns if column != "created_timestamp"]]
     snapshots["event_timestamp"] = snapshots["event_timestamp"].dt.tz_localize("UTC").dt.as_unit("us")
