@@ -19,6 +19,9 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Default 127.0.0.1: this machine only.")] = None,
     port: Annotated[int | None, typer.Option(help="Default 3000.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default 2.")] = None,
+    keys: Annotated[
+        str | None, typer.Option(help="'required' asks this machine for a key too; default 'auto': only others.")
+    ] = None,
     clock: Annotated[
         str | None, typer.Option(help="Stand at this instant (UTC where it names no zone) and go on from there.")
     ] = None,
@@ -26,11 +29,15 @@ def serve(
     """Serves decisions over HTTP until Ctrl-C or SIGTERM."""
     import os
 
-    from serving.launching import command, environment
+    from serving.launching import command, environment, has_keys
     from serving.settings import read_settings
 
-    settings = read_settings(workspace=workspace, host=host, port=port, workers=workers, clock=clock)
+    settings = read_settings(workspace=workspace, host=host, port=port, workers=workers, keys=keys, clock=clock)
     found = find_workspace(settings.workspace)
+    if settings.needs_keys and not has_keys(found):
+        typer.echo(
+            "There are no API keys yet: every request is refused until 'rapport keys create' made one.", err=True
+        )
     arguments = command(settings)
     # Replaces this process, so that a signal reaches the server itself.
     os.execve(arguments[0], arguments, environment(settings, found, os.environ))

@@ -1,4 +1,4 @@
-"""What stands before every request: an id for it, limits of its body and its time, no stack trace to anybody."""
+"""What stands before every request: an id, its key, limits of its body and its time, no stack trace to anybody."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import secrets
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.problems import TOO_LARGE, problem, too_late, unexplained
+from serving.keys.gate import Gate
+from serving.problems import TOO_LARGE, problem, too_late, turned_away, unexplained
 
 REQUEST_ID = "request_id"
 _SANE_ID = re.compile(rb"^[A-Za-z0-9_.:-]{1,128}$")
@@ -27,10 +28,14 @@ class Guard:
         app: what it guards.
         body_limit_bytes: a longer body is answered 413, also where it says no length.
         timeout_seconds: where a /v1 route has not begun to answer by then, it is stopped and answered 504.
+        gate: judges by the headers alone, before any byte of the body is read; without one everybody may ask.
     """
 
-    def __init__(self, app: ASGIApp, *, body_limit_bytes: int, timeout_seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, body_limit_bytes: int, timeout_seconds: float, gate: Gate | None = None
+    ) -> None:
         self._app = app
+        self._gate = gate
         self._limit = body_limit_bytes
         self._seconds = timeout_seconds
 
@@ -65,6 +70,9 @@ class Guard:
                 raise HTTPException(413, too_large, headers=_CLOSE)  # the app's handler makes it a problem
             return message
 
+        if self._gate is not None and (refusal := self._gate.judge(scope)) is not None:
+            await turned_away(refusal, request_id=request_id)(scope, receive, send_with_id)
+            return
         too_large = f"A request may hold {self._limit} bytes. Send less, or in several requests."
         if length > self._limit:
             await _drain({"more_body": True}, receive, at_most=DRAINED_LIMITS * self._limit)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
+from features.database import connect
 from features.workspace import WORKSPACE_VARIABLE, Workspace
+from serving.keys.table import KeyTable
 from serving.settings import PREFIX, Settings
 
 SERVICE = "serving.service:Rapport"
@@ -33,6 +36,15 @@ def command(settings: Settings, *, service: str = SERVICE) -> list[str]:
         "--timeout-graceful-shutdown",
         str(settings.graceful_seconds),
     ]
+
+
+def has_keys(workspace: Workspace) -> bool:
+    """Whether any key of the workspace opens anything now."""
+    connection = connect(workspace.database)
+    try:
+        return any(key.state(datetime.now(UTC)) == "active" for key in KeyTable(connection).all())
+    finally:
+        connection.close()
 
 
 def environment(settings: Settings, workspace: Workspace, inherited: Mapping[str, str]) -> dict[str, str]:

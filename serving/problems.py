@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from features.faults import closest_name
+from serving.keys.gate import Refused
 from serving.refusals import RequestRefused, WrongField, shown
 from serving.unavailable import Unavailable
 
@@ -81,6 +82,17 @@ def refused(refusal: RequestRefused, *, request_id: str) -> Response:
     """The response for a request that was refused."""
     return problem(
         refusal.status, title=refusal.title, detail=str(refusal), request_id=request_id, faults=refusal.faults
+    )
+
+
+def turned_away(refusal: Refused, *, request_id: str) -> Response:
+    """The response for a request that the gate does not let through."""
+    return problem(
+        refusal.status,
+        title=refusal.title,
+        detail=refusal.detail,
+        request_id=request_id,
+        headers=refusal.headers,
     )
 
 

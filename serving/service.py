@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import gc
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from features.database import connect
 from features.workspace import find_workspace
 from serving.clocks import clock_from
 from serving.engine import Engine
 from serving.guard import Guard
 from serving.http import build_app
+from serving.keys.gate import Gate
+from serving.keys.rates import SharedRates
+from serving.keys.table import note_use
 from serving.launching import SLACK_SECONDS
 from serving.settings import read_settings
 
@@ -52,11 +58,19 @@ class Rapport:
 
     def __init__(self) -> None:
         settings = read_settings()
-        application.state.guard = Guard(
-            application, body_limit_bytes=settings.body_limit_bytes, timeout_seconds=settings.timeout_seconds
+        workspace = find_workspace(settings.workspace)
+        self.engine = application.state.engine = Engine(workspace, clock=clock_from(settings.clock))
+        self.gate = Gate(
+            connect(workspace.database),
+            rates=SharedRates(workspace.state / "rates"),
+            required=settings.needs_keys,
+            note_use=self._note_use,
         )
-        self.engine = application.state.engine = Engine(
-            find_workspace(settings.workspace), clock=clock_from(settings.clock)
+        application.state.guard = Guard(
+            application,
+            body_limit_bytes=settings.body_limit_bytes,
+            timeout_seconds=settings.timeout_seconds,
+            gate=self.gate,
         )
         self.engine.warm_up()
         self.engine.models.watch(every_seconds=settings.model_check_seconds)
@@ -68,6 +82,10 @@ class Rapport:
     def close(self) -> None:
         """Commits what waits."""
         self.engine.close()
+        self.gate.close()
+
+    def _note_use(self, key_id: str, at: datetime) -> None:
+        self.engine.ledger.write_later(partial(note_use, key_id=key_id, at=at))
 
 
 Rapport.add_asgi_middleware(Front)  # type: ignore[attr-defined]  # the decorator makes it a Service

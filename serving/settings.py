@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from features.faults import CallersMistake, closest_name
+from serving.keys.loopback import is_loopback
 
 PREFIX = "RAPPORT_"
 
@@ -33,7 +34,13 @@ class Settings(BaseSettings):
     model_check_seconds: Annotated[float, Field(gt=0)] = 1.0
     timeout_seconds: Annotated[int, Field(ge=1)] = 2
     graceful_seconds: Annotated[int, Field(ge=1)] = 10
+    keys: Literal["auto", "required"] = "auto"
     clock: Annotated[datetime, AfterValidator(_in_utc)] | None = None
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether every request has to present a key: others than this machine may ask, or it was told so."""
+        return self.keys == "required" or not is_loopback(self.host)
 
 
 def read_settings(**arguments: object) -> Settings:

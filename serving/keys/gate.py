@@ -7,7 +7,6 @@ at most once a second, so that a new key works and a revoked one is refused ever
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import logging
 import math
 import sqlite3
@@ -15,10 +14,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from starlette.types import Scope as Request
 
+from serving.keys.loopback import is_from_here
 from serving.keys.rates import SharedRates
 from serving.keys.scopes import may, needed_scope
 from serving.keys.table import ApiKey, KeyTable
@@ -122,31 +121,6 @@ class Gate:
         if now - self._noted.get(key.key_id, -math.inf) >= USE_NOTED_SECONDS:
             self._noted[key.key_id] = now
             self._note_use(key.key_id, at)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what is bound to that host can be reached from this machine only."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_from_here(request: Mapping[str, Any]) -> bool:
-    """Whether a request reached the server on its loopback address, whatever address the server was told to take."""
-    server = request.get("server")
-    return server is None or server[1] is None or _is_loopback_kept(server[0])
-
-
-_KNOWN_HOSTS: dict[str, bool] = {}
-
-
-def _is_loopback_kept(host: str) -> bool:
-    if host not in _KNOWN_HOSTS:
-        if len(_KNOWN_HOSTS) > 1_000:
-            _KNOWN_HOSTS.clear()
-        _KNOWN_HOSTS[host] = is_loopback(host)
-    return _KNOWN_HOSTS[host]
 
 
 def _holder(keys: Mapping[str, ApiKey], token: str) -> ApiKey | None:
