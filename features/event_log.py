@@ -91,15 +91,32 @@ class EventLog:
         if not rows:
             return []
         with transaction(self._connection):
-            places = self._new_places(rows)
-            last = self.newest()
-            written: list[int | None] = [None] * len(rows)
-            for log_seq, place in enumerate(places, start=last + 1):
-                written[place] = log_seq
+            is_new = self.claim([row.event_id for row in rows])
+            log_seqs = iter(self.append_claimed([row for row, first in zip(rows, is_new, strict=True) if first]))
+        return [next(log_seqs) if first else None for first in is_new]
+
+    def claim(self, event_ids: Sequence[str]) -> list[bool]:
+        """Takes these ids for ever; says of each whether nobody had: only then may its event do anything.
+
+        Inside the transaction in which `append_claimed` writes what they stand for.
+        """
+        insert = "INSERT INTO message_ids VALUES (?) ON CONFLICT DO NOTHING"
+        execute = self._connection.execute
+        is_new = [False] * len(event_ids)
+        with transaction(self._connection):  # in the order of the fingerprints: neighbours share pages
+            for id_, place in sorted((message_id(event_id), place) for place, event_id in enumerate(event_ids)):
+                is_new[place] = execute(insert, (id_,)).rowcount == 1
+        return is_new
+
+    def append_claimed(self, rows: Sequence[LogRow]) -> list[int]:
+        """Writes rows whose ids were claimed in this transaction; gives their log_seqs."""
+        with transaction(self._connection):
+            log_seqs = range((last := self.newest()) + 1, last + len(rows) + 1)
             self._connection.executemany(
-                "INSERT INTO event_log VALUES (?, ?, ?, ?, ?, ?)", ((written[place], *rows[place]) for place in places)
+                "INSERT INTO event_log VALUES (?, ?, ?, ?, ?, ?)",
+                ((log_seq, *row) for log_seq, row in zip(log_seqs, rows, strict=True)),
             )
-        return written
+        return list(log_seqs)
 
     def since(self, log_seq: int, *, through: int | None = None) -> pa.Table:
         """Events after that sequence number, up to `through`, with the columns of LOG_SCHEMA, in order."""
@@ -184,13 +201,6 @@ class EventLog:
                 self._connection.execute("DELETE FROM event_log WHERE customer_key = ?", (int(key),)).rowcount
                 for key in customer_keys
             )
-
-    def _new_places(self, rows: Sequence[LogRow]) -> list[int]:
-        """Takes the ids of these rows for ever; gives the places, rising, of those that nobody had taken."""
-        insert = "INSERT INTO message_ids VALUES (?) ON CONFLICT DO NOTHING"
-        execute = self._connection.execute
-        in_order = sorted((message_id(row.event_id), place) for place, row in enumerate(rows))  # neighbours share pages
-        return sorted(place for id_, place in in_order if execute(insert, (id_,)).rowcount)
 
     def _read(self, condition: str, values: Sequence[int]) -> pa.Table:
         query = (
