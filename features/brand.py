@@ -40,6 +40,7 @@ class Trait(_Part):
     labels: dict[Name, dict[Locale, str]] = {}
     purpose: Name = "personalisation"
     half_life_days: Annotated[float, Field(gt=0)] = 365.0
+    contradicted_by: str | None = None  # CEL: true where what the customer does says otherwise
 
 
 class Goal(_Part):

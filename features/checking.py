@@ -12,6 +12,7 @@ from features.brand_checks import in_order, read_brand
 from features.catalogue import Catalogue
 from features.catalogue_checks import read_catalogue, read_catalogue_alone
 from features.checks import CheckResult, CheckStatus, worst_status
+from features.contradictions import contradiction_faults
 from features.faults import CallersMistake, Fault, InvalidFile
 from features.moments.rules import condition_faults
 from features.variables import feature_variables, moment_variables
@@ -65,6 +66,10 @@ def check_workspace(workspace: Workspace) -> CheckReport:
         faults += of_sql
         if brand.moments and sql_is_right:
             result, found = _moments_result(brand, workspace)
+            results.append(result)
+            faults += [(workspace.brand_file, fault) for fault in found]
+        if sql_is_right and any(trait.contradicted_by for trait in brand.traits.values()):
+            result, found = _contradictions_result(brand, workspace)
             results.append(result)
             faults += [(workspace.brand_file, fault) for fault in found]
 
@@ -132,6 +137,15 @@ def _moments_result(brand: Brand, workspace: Workspace) -> tuple[CheckResult, li
         return CheckResult(name, "FAIL", meaning, _n(found, "fault")), found
     meaning = "Their conditions run on typed samples; each comes once for a trigger."
     return CheckResult(name, "PASS", meaning, ", ".join(brand.moments)), []
+
+
+def _contradictions_result(brand: Brand, workspace: Workspace) -> tuple[CheckResult, list[Fault]]:
+    name = "what customers say can be held against what they do"
+    if found := list(contradiction_faults(workspace, brand)):
+        meaning = "Nobody's traits can be told before these expressions, below, are mended."
+        return CheckResult(name, "FAIL", meaning, _n(found, "fault")), found
+    said = [name for name, trait in brand.traits.items() if trait.contradicted_by]
+    return CheckResult(name, "PASS", "Each contradicted_by runs on typed samples.", ", ".join(said)), []
 
 
 def _catalogue_result(catalogue: Catalogue | None, faults: list[Fault], *, was_compared: bool) -> CheckResult:
