@@ -87,10 +87,22 @@ class Lake:
         rows = f"SELECT {columns} FROM {self._scan(files)} WHERE {_condition(as_of_us, customers)}"
         connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {rows}')
 
-    def register_versions(self, connection: duckdb.DuckDBPyConnection, *, name: str = "event_versions") -> None:
-        """Creates (or replaces) a temporary view of all versions of all events, `superseded_at` and file included."""
-        scan = self._scan(self.manifest().files, filename=True)
-        connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT * FROM {scan}')
+    def register_versions(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        customers: Sequence[int] | None = None,
+        name: str = "event_versions",
+    ) -> None:
+        """Creates (or replaces) a temporary view of all versions of events, `superseded_at` and file included.
+
+        `customers`: only the events written under these keys; None: everyone's.
+        """
+        files = [file for file in self.manifest().files if _may_hold(file, as_of_us=None, customers=customers)]
+        whose = "true" if customers is None else _of_customers(customers)
+        connection.execute(
+            f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT * FROM {self._scan(files, filename=True)} WHERE {whose}'
+        )
 
     def writer(self) -> AbstractContextManager[LakeWriter]:
         """A context in which rows are gathered; they appear in the lake, all at once, when it is left without an error.
@@ -165,6 +177,10 @@ def _condition(as_of_us: int | None, customers: Sequence[int] | None) -> str:
             f"(superseded_at IS NULL OR superseded_at >= {as_of})",
         ]
     if customers is not None:
-        keys = ", ".join(str(int(key)) for key in customers)
-        conditions.append(f"customer_key IN ({keys})" if keys else "false")
+        conditions.append(_of_customers(customers))
     return " AND ".join(conditions)
+
+
+def _of_customers(customers: Sequence[int]) -> str:
+    keys = ", ".join(str(int(key)) for key in customers)
+    return f"customer_key IN ({keys})" if keys else "false"

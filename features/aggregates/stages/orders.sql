@@ -12,6 +12,7 @@ WITH found AS (
             list_sum(list_transform(products, lambda line: coalesce(line.quantity, 1) * line.price))
         ) AS amount,
         products,
+        period,
         visible_from,
         visible_until,
         count(*) OVER (PARTITION BY customer_key, coalesce(order_id, event_id)) AS n_versions
@@ -31,7 +32,7 @@ seen AS (
 SELECT
     customer_key,
     occurred_at,
-    period_of(occurred_at) AS period,
+    period,
     CAST(timezone($time_zone, timezone('UTC', occurred_at)) AS DATE) AS day,
     hour(timezone($time_zone, timezone('UTC', occurred_at))) AS hour,
     units(amount) AS amount,

@@ -1,7 +1,7 @@
 -- What each customer did, in each period between two edges of windows: all later counts are sums of these.
 SELECT
     customer_key,
-    period_of(occurred_at) AS period,
+    period,
     visible_from,
     visible_until,
     CAST(count(*) FILTER (WHERE event NOT IN ($message_sent, $outcome_measured)) AS INTEGER) AS n_events,

@@ -1,0 +1,62 @@
+"""Whose events a key's are, instant by instant, now that customers have been joined.
+
+Events keep the key under which they were written. A join counts from the instant at which it was known: as of a later
+instant the events of `from_key` are those of `into_key`, as of an earlier one there are two customers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from features.merges import Merge
+
+
+class Owned(NamedTuple):
+    """For which of the instants, counted from 1, a key's events are another customer's: first_i <= i < until_i."""
+
+    from_key: int
+    owner: int
+    first_i: int
+    until_i: int
+
+
+def owned(merges: Iterable[Merge], as_ofs_us: Sequence[int]) -> list[Owned]:
+    """Every stretch of instants in which the events of a key belong to somebody, for the keys that were ever merged.
+
+    Args:
+        merges: in any order; a key is merged away at most once.
+        as_ofs_us: the instants, ascending, in microseconds since the epoch.
+
+    Returns:
+        For every `from_key` stretches that cover all instants; those before its merge say that it owns itself.
+    """
+    into = {merge.from_key: merge for merge in merges}
+    return [stretch for key in into for stretch in _stretches(key, into, as_ofs_us)]
+
+
+def owners_at(merges: Iterable[Merge], as_of_us: int) -> dict[int, int]:
+    """The keys whose events are another customer's as of an instant, and whose they are."""
+    stretches = owned(merges, [as_of_us])
+    return {stretch.from_key: stretch.owner for stretch in stretches if stretch.owner != stretch.from_key}
+
+
+def keys_behind(customers: Iterable[int], owners: dict[int, int]) -> list[int]:
+    """The keys under which the events of these customers were written; none of a customer who is part of another."""
+    wanted = {int(key) for key in customers}
+    return sorted((wanted - owners.keys()) | {key for key, owner in owners.items() if owner in wanted})
+
+
+def _stretches(key: int, into: dict[int, Merge], as_ofs_us: Sequence[int]) -> Iterator[Owned]:
+    """Follows the chain of joins: each link counts once it, and all before it, were known."""
+    owner, first_i, known_at = key, 1, 0
+    while owner in into:
+        link = into[owner]
+        known_at = max(known_at, link.merged_at_us)
+        until_i = bisect_right(as_ofs_us, known_at) + 1
+        if until_i > first_i:
+            yield Owned(key, owner, first_i, until_i)
+        owner, first_i = link.into_key, until_i
+    if first_i <= len(as_ofs_us):
+        yield Owned(key, owner, first_i, len(as_ofs_us) + 1)
