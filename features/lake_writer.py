@@ -226,6 +226,8 @@ class LakeWriter:
             step = Step(manifest.commit, min(self._since_us))
             manifest = replace(manifest, imported=climbed(before.imported, [step]))
         write_manifest(self.lake.manifest_path, manifest)
+        for path in set(before.retired) - set(manifest.retired):  # spared for one commit's readers, no longer
+            (self.lake.root / path).unlink(missing_ok=True)
         self._manifest, self._added, self._retired = self.lake.manifest(), [], set()
         self._since_us, self._stretch = [], None
 

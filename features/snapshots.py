@@ -1,7 +1,8 @@
 """Snapshots: the features of everyone as of one instant, as Parquet, one row a customer.
 
 They lie in `lake/snapshots/as_of=…/snapshot.parquet`, with `event_timestamp` = as_of in microseconds. What a snapshot
-was made from (lake, log, SQL, schema) is written beside it: one made from something else is made anew when asked for.
+was made from is written beside it (`features.snapshot_origin`): one that would come out otherwise now is made anew when
+it is asked for.
 """
 
 from __future__ import annotations
@@ -16,22 +17,33 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.aggregation import Sources, aggregate, sql_fingerprint
+from features.aggregation import Sources, aggregate
 from features.brand import Brand, load_brand
-from features.database import connect
-from features.event_log import LOG_SCHEMA, EventLog
 from features.faults import CallersMistake
 from features.lake import Lake, instant_us
 from features.schema import FeatureSchema, feature_schema
+from features.snapshot_origin import (
+    FILE,
+    MADE_FROM,
+    Standing,
+    event_log_table,
+    said_of,
+    snapshots_folder,
+    standing,
+    stored_snapshots,
+)
 from features.workspace import Workspace
 
-FILE = "snapshot.parquet"
-MADE_FROM = "made_from.json"
-
-
-def snapshots_folder(workspace: Workspace) -> Path:
-    """Where all snapshots of a workspace lie."""
-    return workspace.lake / "snapshots"
+__all__ = [
+    "build_snapshot",
+    "build_snapshots",
+    "check_as_of",
+    "event_log_table",
+    "rows_of",
+    "snapshot_path",
+    "snapshots_folder",
+    "weekly",
+]
 
 
 def snapshot_path(workspace: Workspace, as_of: datetime) -> Path:
@@ -72,11 +84,12 @@ def build_snapshots(
     """
     brand = brand or load_brand(workspace)
     schema = feature_schema(brand, workspace)
-    made_from = _made_from(workspace, brand=brand, schema=schema)
+    stands = standing(workspace, brand=brand, schema=schema)
     _sweep(workspace, schema_version=schema.version)
-    missing = sorted({as_of for as_of in as_ofs if instant_us(as_of) and not _is_current(workspace, as_of, made_from)})
-    for as_of, table in zip(missing, _tables(workspace, missing, brand=brand, schema=schema), strict=True):
-        _write(workspace, as_of, table=table, made_from=made_from)
+    missing = sorted({as_of for as_of in as_ofs if instant_us(as_of) and not _is_current(workspace, as_of, stands)})
+    tables = _tables(workspace, missing, stands=stands, brand=brand, schema=schema)
+    for as_of, table in zip(missing, tables, strict=True):
+        write_snapshot(workspace, as_of, table=table, stands=stands)
         if on_progress is not None:
             on_progress(as_of)
     return [snapshot_path(workspace, as_of) for as_of in as_ofs]
@@ -101,56 +114,23 @@ def rows_of(
 
 
 def _tables(
-    workspace: Workspace, as_ofs: Sequence[datetime], *, brand: Brand, schema: FeatureSchema
+    workspace: Workspace, as_ofs: Sequence[datetime], *, stands: Standing, brand: Brand, schema: FeatureSchema
 ) -> Iterable[pa.Table]:
     if not as_ofs:
         return []
     spill = workspace.lake / "spill"
-    return aggregate(
-        Sources(Lake(workspace.lake), log=event_log_table(workspace)), as_ofs, brand=brand, schema=schema, spill=spill
-    )
+    return aggregate(Sources(Lake(workspace.lake), log=stands.log), as_ofs, brand=brand, schema=schema, spill=spill)
 
 
-def event_log_table(workspace: Workspace) -> pa.Table:
-    """Everything in the workspace's event log, with the columns of LOG_SCHEMA."""
-    if not workspace.database.is_file():
-        return LOG_SCHEMA.empty_table()
-    connection = connect(workspace.database)
-    try:
-        return EventLog(connection).since(0)
-    finally:
-        connection.close()
-
-
-def _made_from(workspace: Workspace, *, brand: Brand, schema: FeatureSchema) -> dict[str, object]:
-    log = event_log_table(workspace)
-    return {
-        "schema": schema.version,
-        "lake": Lake(workspace.lake).fingerprint(),
-        "log_seq": log["log_seq"][-1].as_py() if log.num_rows else 0,
-        "sql": sql_fingerprint(),
-        "time_zone": brand.time_zone,
-        "events": brand.events.model_dump(),
-        "traits": {name: [trait.type, list(trait.choices), trait.purpose] for name, trait in brand.traits.items()},
-    }
-
-
-def _is_current(workspace: Workspace, as_of: datetime, made_from: dict[str, object]) -> bool:
+def _is_current(workspace: Workspace, as_of: datetime, stands: Standing) -> bool:
     path = snapshot_path(workspace, as_of)
-    beside = path.with_name(MADE_FROM)
-    return path.is_file() and _said(beside) == made_from
+    if not path.is_file() or not stands.is_current(said_of(path), as_of):
+        return False
+    os.utime(path.with_name(MADE_FROM))  # asked for: features.snapshot_keeping keeps it
+    return True
 
 
-def _said(beside: Path) -> dict[str, object]:
-    """What a snapshot was made from; nothing where nobody can read it."""
-    try:
-        said = json.loads(beside.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def _write(workspace: Workspace, as_of: datetime, *, table: pa.Table, made_from: dict[str, object]) -> None:
+def write_snapshot(workspace: Workspace, as_of: datetime, *, table: pa.Table, stands: Standing) -> None:
     """Replaces a snapshot; it is current only once its Parquet file is whole."""
     path = snapshot_path(workspace, as_of)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,15 +140,15 @@ def _write(workspace: Workspace, as_of: datetime, *, table: pa.Table, made_from:
     pq.write_table(table, partial, compression="zstd", compression_level=1, use_dictionary=False)
     partial.replace(path)
     written = beside.with_name(f".{MADE_FROM}.{os.getpid()}")
-    written.write_text(json.dumps(made_from), "utf-8")
+    written.write_text(json.dumps(stands.made_from(as_of)), "utf-8")
     written.replace(beside)
 
 
 def _sweep(workspace: Workspace, *, schema_version: str) -> None:
     """Removes snapshots of another schema: one folder holds files of the same columns only."""
-    for beside in snapshots_folder(workspace).glob(f"as_of=*/{MADE_FROM}"):
-        if _said(beside).get("schema") != schema_version:
-            shutil.rmtree(beside.parent, ignore_errors=True)
+    for path in stored_snapshots(workspace):
+        if said_of(path).get("schema") != schema_version:
+            shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def check_as_of(as_of: datetime) -> datetime:

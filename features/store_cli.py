@@ -1,4 +1,4 @@
-"""`rapport features`: build snapshots, fill the online store, show one customer, check one feature."""
+"""`rapport features`: sync the log, build snapshots, fill the online store, show a customer, check a feature."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from features.checks import CheckResult
 
 features = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="What is known of customers: build, materialize, show, check."
+    no_args_is_help=True,
+    add_completion=False,
+    help="What is known of customers: sync, build, materialize, show, check.",
 )
 
 WorkspaceOption = Annotated[Path | None, typer.Option("--workspace", help="The brand's folder.", show_default=False)]
@@ -24,6 +26,31 @@ AsOfOption = Annotated[
     str | None, typer.Option("--as-of", help="Date or instant, UTC where it names no zone. Default: now.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="For a program to read.")]
+
+
+@features.command()
+def sync(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Bring the event log into the lake: each event once, small files taken in, the log pruned."""
+    from rich.console import Console
+
+    from features.sync import sync as export
+
+    found = find_workspace(workspace)
+    with Console(stderr=True).status("Exporting the event log …") as status:
+        n_read = 0
+
+        def tell(n_rows: int) -> None:
+            nonlocal n_read
+            n_read += n_rows
+            status.update(f"Exporting the event log: {n_read:,} events read …")
+
+        done = export(found, on_rows=tell)
+    if as_json:
+        typer.echo(json.dumps(done.as_dict()))
+        return
+    left_out = f"; {done.n_left_out:,} were there already, from an import" if done.n_left_out else ""
+    pruned = f" {done.n_pruned:,} rows left the log." if done.n_pruned else ""
+    typer.echo(f"{done.n_events:,} events came into the lake, now {done.n_files:,} files{left_out}.{pruned}")
 
 
 @features.command()
