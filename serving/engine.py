@@ -38,6 +38,7 @@ from serving.ledger_rows import DecisionRow, fold_mature, kept_answer, write_dec
 from serving.models import ModelDoor, ServedModels
 from serving.outcome_rows import Recorded
 from serving.outcomes import recording
+from serving.people import People
 from serving.questions import refuse_wrong_decision
 from serving.rates import RatesReader
 from serving.retries import as_before, kept_for_retries
@@ -47,7 +48,6 @@ from serving.shelf import Shelf
 from serving.values import prior_rates
 
 WRITTEN_TOGETHER = 5_000
-KEYS_KEPT = 100_000  # every commit empties SQLite's page cache of the readers: a look-up costs as much as a model
 
 
 def new_ulid(at: datetime) -> str:
@@ -81,8 +81,7 @@ class Engine:
         self._draw = draw or random.SystemRandom().random
         self.ledger = Ledger(workspace.database)
         self.reader = connect(workspace.database)
-        self._identity = IdentityTable(self.reader)
-        self._keys: dict[str, int] = {}
+        self.people = People(self.reader)
         self._log = EventLog(self.reader)
         self.online = OnlineFeatures.open(workspace, self.brand)
         self.refresher = Refresher(self.online, clock=clock)
@@ -132,17 +131,13 @@ class Engine:
         return self._clock()
 
     def key_of(self, customer_id: str) -> int | None:
-        """The key of a customer, or None where nobody has heard of them; a key is never given twice, so it is kept."""
-        key = self._keys.get(customer_id)
-        if key is None and (key := self._identity.key(customer_id)) is not None:
-            if len(self._keys) >= KEYS_KEPT:
-                self._keys.clear()
-            self._keys[customer_id] = key
-        return key
+        """The key that stands for a customer, or None where nobody has heard of them."""
+        keys = self.people.keys(customer_id)
+        return None if keys is None else keys[0]
 
     def id_of(self, customer_key: int) -> str | None:
         """The outside id of a customer."""
-        return self._identity.id_of(customer_key)
+        return self.people.id_of(customer_key)
 
     # -- decisions ----------------------------------------------------------------------------------------------
 
@@ -156,11 +151,11 @@ class Engine:
         self.models.refresh()
         if (again := self._answered_before(request)) is not None:
             return again
-        key = self.key_of(request.customer_id)
-        if key is None:
-            key = self.ledger.write(partial(_new_key, customer_id=request.customer_id))
-        state = self.online.read_current(key, at=self._clock())
-        row, told = self._decided(request, customer_key=key, state=state)
+        keys = self.people.keys(request.customer_id)
+        if keys is None:
+            keys = (self.ledger.write(partial(_new_key, customer_id=request.customer_id)),)
+        state = self.online.read_current(keys, at=self._clock())
+        row, told = self._decided(request, customer_key=keys[0], state=state)
         conflict = self.ledger.write(partial(write_decision, row=row))
         return told if conflict is None else as_before(request, conflict)
 
@@ -168,13 +163,13 @@ class Engine:
         """As `decide`, for an event loop: other requests go on while this one's group commit is written."""
         if (again := self._answered_before(request)) is not None:
             return again
-        key = self.key_of(request.customer_id)
-        if key is None:
-            key = await self.ledger.write_soon(partial(_new_key, customer_id=request.customer_id))
-        state, keys = self.online.read(key), self._identity.keys_of(key)
+        keys = self.people.keys(request.customer_id)
+        if keys is None:
+            keys = (await self.ledger.write_soon(partial(_new_key, customer_id=request.customer_id)),)
+        state = self.online.read(keys[0])
         if self.online.is_behind(state, keys, self._log):
             state = await self.refresher.current_soon(keys)  # recomputing takes milliseconds
-        row, told = self._decided(request, customer_key=key, state=state)
+        row, told = self._decided(request, customer_key=keys[0], state=state)
         conflict = await self.ledger.write_soon(partial(write_decision, row=row))
         return told if conflict is None else as_before(request, conflict)
 

@@ -1,0 +1,43 @@
+"""Which keys a customer's id stands for, looked up once: a key is never given twice, and joins are counted."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from features.identity import IdentityTable
+
+KEPT = 100_000  # every commit empties SQLite's page cache of the readers: a look-up costs as much as a model
+
+Keys = tuple[int, ...]  # of one person: the one that stands for them first, then those that were joined into it
+
+
+class People:
+    """Ids of customers and the keys of the person behind each; of one thread, over its own connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._identity = IdentityTable(connection)
+        self._kept: dict[str, Keys] = {}
+        self._version = self._identity.version()
+
+    def keys(self, customer_id: str) -> Keys | None:
+        """Every key of the customer of that id, the shop's own or else a device's; None where nobody has it."""
+        if (version := self._identity.version()) != self._version:
+            self._kept.clear()
+            self._version = version
+        if (kept := self._kept.get(customer_id)) is not None:
+            return kept
+        if (key := self._identity.key(customer_id)) is None:
+            device = self._identity.key(customer_id, "anonymous")  # not kept: the shop may give that id to somebody
+            return None if device is None else self._identity.keys_of(device)
+        if len(self._kept) >= KEPT:
+            self._kept.clear()
+        keys = self._kept[customer_id] = self._identity.keys_of(key)
+        return keys
+
+    def keys_of(self, customer_key: int) -> Keys:
+        """Every key of the person of that key."""
+        return self._identity.keys_of(customer_key)
+
+    def id_of(self, customer_key: int) -> str | None:
+        """The outside id of a key."""
+        return self._identity.id_of(customer_key)
