@@ -21,6 +21,8 @@ from starlette.routing import Route
 from features.faults import closest_name
 from serving.engine import Engine
 from serving.guard import REQUEST_ID
+from serving.ingest.http import add_ingest_routes
+from serving.moments import add_moment_routes
 from serving.problems import TOO_LARGE, not_now, problem, refused, unexplained, wrong_fields
 from serving.profile import customer_view, decision_view
 from serving.refusals import NotFound, RequestRefused, WrongField
@@ -58,7 +60,9 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     _add_decisions(app)
     _add_outcomes(app)
     _add_knowledge(app)
+    add_moment_routes(app)
     add_report_routes(app)
+    add_ingest_routes(app)
     _add_pages(app, swagger_files)
     _put_first(app, "/v1/decisions", "/v1/outcomes")
     app.add_exception_handler(RequestRefused, _on_refusal)

@@ -1,0 +1,119 @@
+"""The routes that take live events: Segment's HTTP API, answered once everything is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from features.event_schema import event_schema
+from features.lake import instant_us
+from serving.engine import Engine
+from serving.ingest.instants import Limits
+from serving.ingest.judging import Arrival, Judge, Judged, Letter, Taken
+from serving.ingest.reading import JSON, Calls, inflated, many_calls, one_call
+from serving.ingest.verdicts import DUPLICATE, Verdict, answer
+from serving.ingest.work import write_calls
+
+CALLS = ("identify", "track", "page", "screen", "alias", "group")
+BATCHES = ("batch", "import", "b")
+DESCRIBED = {
+    "identify": "Who somebody is, and what they declared.",
+    "track": "What somebody did.",
+    "page": "Somebody looked at a page.",
+    "screen": "Somebody looked at a screen of an app.",
+    "alias": "Two ids are one person.",
+    "batch": "Up to 2,500 of these calls.",
+}
+_ACCEPTED = 202
+
+
+class Ingest:
+    """Takes the calls of one engine's brand.
+
+    Args:
+        engine: whose ledger writes them, whose clock says when they arrived.
+        limits: how far from their arrival events may have happened.
+    """
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self.engine = engine
+        self._judge = Judge(engine.brand, limits).judge
+
+    async def take(self, calls: Calls, *, kind: str | None = None) -> list[Verdict]:
+        """A verdict for each call, in their order; when it returns, what was taken is on disk."""
+        arrived_us = instant_us(self.engine.now())
+        arrival = Arrival(arrived_us, arrived_us, calls.sent_us, kind, calls.context)
+        judged = [self._judge(raw, arrival) for raw in calls.raws]
+        taken = [one for one in judged if type(one) is Taken]
+        letters = [one for one in judged if type(one) is Letter]
+        if taken or letters:
+            written = await self.engine.ledger.write_soon(partial(write_calls, taken=taken, letters=letters))
+            for call, log_seq in zip(taken, written.log_seqs, strict=True):
+                if log_seq is None:
+                    call.verdict = Verdict(call.message_id, DUPLICATE)
+            self.engine.refresher.touched(written.customer_keys)
+        return [_verdict(one) for one in judged]
+
+
+def add_ingest_routes(app: FastAPI) -> None:
+    """Adds them: plain routes, which FastAPI describes; its own cost 70 µs more a request."""
+    routes = [_route(app, f"/v1/{kind}", one_call, kind) for kind in CALLS]
+    routes += [_route(app, f"/v1/{name}", many_calls, None, "batch") for name in BATCHES]
+    app.router.routes[:0] = routes
+
+
+def _route(
+    app: FastAPI, path: str, read: Callable[[bytes], Calls], kind: str | None, described: str | None = None
+) -> Route:
+    async def take(request: Request) -> Response:
+        """Writes everything durably, then answers with a verdict for each event."""
+        calls = read(await _body(request))
+        verdicts = await _ingest(request).take(calls, kind=kind)
+        return Response(answer(verdicts), status_code=_ACCEPTED, media_type=JSON)
+
+    name = described or kind or ""
+    if path == f"/v1/{name}" and name in DESCRIBED:
+        app.add_api_route(
+            path,
+            take,
+            methods=["POST"],
+            name=name,
+            summary=DESCRIBED[name],
+            status_code=_ACCEPTED,
+            openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": _schema(name)}}}},
+        )
+    return Route(path, take, methods=["POST"])
+
+
+def _schema(name: str) -> dict[str, Any]:
+    event = event_schema()
+    if name == "batch":
+        return {"type": "object", "required": ["batch"], "properties": {"batch": {"type": "array", "items": event}}}
+    return next((one for one in event["oneOf"] if one["title"] == name), event)
+
+
+async def _body(request: Request) -> bytes:
+    """The body, said to be JSON: a page of another site can post text to this machine, but not this type."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise HTTPException(415, f"Send JSON, with the header 'Content-Type: {JSON}'.")
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    return inflated(await request.body(), encoding=encoding)
+
+
+def _ingest(request: Request) -> Ingest:
+    """Of the engine that serves now; made with it."""
+    state = request.app.state
+    found: Ingest | None = getattr(state, "ingest", None)
+    if found is None or found.engine is not state.engine:
+        found = state.ingest = Ingest(state.engine, getattr(state, "ingest_limits", Limits()))
+    return found
+
+
+def _verdict(judged: Judged) -> Verdict:
+    return judged if type(judged) is Verdict else judged.verdict  # type: ignore[union-attr]

@@ -1,0 +1,52 @@
+"""Dead letters in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from serving.ingest.dead_letters import DeadLetter
+
+SHOWN = 20
+
+
+def told_letter(letter: DeadLetter) -> dict[str, Any]:
+    """One dead letter as an object for a program."""
+    return {
+        "number": letter.number,
+        "received_at": datetime.fromtimestamp(letter.received_at_us / 1e6, UTC).isoformat(),
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "type": letter.type,
+        "message_id": letter.message_id,
+        "user_id": letter.user_id,
+        "anonymous_id": letter.anonymous_id,
+        "body": letter.body.decode("utf-8", "replace"),
+    }
+
+
+def told_letters(letters: list[dict[str, Any]]) -> str:
+    """A list of them for people."""
+    if not letters:
+        return "There are no dead letters: every event was taken."
+    lines = [
+        f"{letter['number']:>6}  {letter['received_at'][:19]}  {letter['reason']:<24}  {_whose(letter):<24}  "
+        f"{letter['detail']}"
+        for letter in letters
+    ]
+    return "\n".join([f"{'number':>6}  {'received (UTC)':<19}  {'reason':<24}  {'of':<24}  what is wrong", *lines])
+
+
+def told_replay(found: dict[str, Any]) -> str:
+    """What came of a replay, for people."""
+    lines = [f"{found['accepted']:,} taken, {found['duplicates']:,} were there already."]
+    still = found["still_dead"]
+    if still:
+        lines.append(f"{len(still):,} still cannot be taken:")
+        lines += [f"{one['number']:>6}  {one['reason']:<24}  {one['detail']}" for one in still[:SHOWN]]
+        lines += [f"        and {len(still) - SHOWN:,} more" for _ in still[SHOWN : SHOWN + 1]]
+    return "\n".join(lines)
+
+
+def _whose(letter: dict[str, Any]) -> str:
+    return str(letter["user_id"] or letter["anonymous_id"] or "nobody known")[:24]

@@ -1,0 +1,100 @@
+"""What the verb `dead-letters` does: reads the table, and sends its calls through again."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+from features.brand import load_brand
+from features.database import connect
+from features.faults import CallersMistake
+from features.workspace import Workspace
+from serving.ingest.dead_letters import DeadLetter, DeadLetters
+from serving.ingest.instants import Limits
+from serving.ingest.judging import Arrival, Judge, Judged, Letter, Taken
+from serving.ingest.told import told_letter
+from serving.ingest.work import write_calls
+from serving.ledger import Ledger
+
+AT_ONCE = 500
+_FOR_EVER_US = 2**62
+
+
+def letters_of(workspace: Workspace, *, reason: str | None, limit: int) -> list[dict[str, Any]]:
+    """The newest dead letters, each as an object for a program."""
+    with closing(connect(workspace.database)) as connection:
+        return [told_letter(letter) for letter in DeadLetters(connection).newest(reason=reason, limit=limit)]
+
+
+def replay_letters(
+    workspace: Workspace, *, numbers: Sequence[int] | None, reason: str | None, any_time: bool
+) -> dict[str, Any]:
+    """Sends dead letters through again, by the brand.yaml of now.
+
+    What is taken leaves the list in the transaction that writes it, so that a crash loses nothing and repeats nothing.
+    It counts as known from now on, and happened when it happened: its clock was corrected when it first arrived.
+
+    Args:
+        workspace: whose.
+        numbers: only these.
+        reason: only those with this reason.
+        any_time: also what happened longer ago than live events may have.
+
+    Raises:
+        CallersMistake: there is no dead letter of such a number.
+    """
+    limits = Limits(past_us=_FOR_EVER_US) if any_time else Limits()
+    judge = Judge(load_brand(workspace), limits)
+    with closing(connect(workspace.database)) as connection:
+        there = DeadLetters(connection).numbers(reason=reason)
+    if numbers is not None:
+        if missing := sorted(set(numbers) - set(there)):
+            raise CallersMistake(
+                f"Asked to replay dead letter {missing[0]}, but there is none of that number"
+                f"{f' with the reason {reason!r}' if reason else ''}. 'rapport dead-letters list' shows them all."
+            )
+        there = sorted(set(numbers))
+    told: dict[str, Any] = {"accepted": 0, "duplicates": 0, "still_dead": []}
+    ledger = Ledger(workspace.database)
+    try:
+        for start in range(0, len(there), AT_ONCE):
+            _add(told, ledger.write(partial(_replay, numbers=there[start : start + AT_ONCE], judge=judge)))
+    finally:
+        ledger.close()
+    return told
+
+
+def _replay(connection: sqlite3.Connection, *, numbers: Sequence[int], judge: Judge) -> dict[str, Any]:
+    letters = DeadLetters(connection)
+    found = [letter for number in numbers if (letter := letters.of(number)) is not None]
+    now_us = time.time_ns() // 1_000
+    judged = [(letter, _judged_again(judge, letter, now_us=now_us)) for letter in found]
+    taken = [(letter, one) for letter, one in judged if isinstance(one, Taken)]
+    written = write_calls(connection, taken=[one for _, one in taken], letters=())
+    letters.remove([letter.number for letter, _ in taken])
+    still = [(letter, one.verdict) for letter, one in judged if isinstance(one, Letter)]
+    for letter, verdict in still:
+        letters.say_again(letter.number, reason=str(verdict.reason), detail=str(verdict.detail))
+    n_new = sum(log_seq is not None for log_seq in written.log_seqs)
+    return {
+        "accepted": n_new,
+        "duplicates": len(taken) - n_new,
+        "still_dead": [
+            {"number": letter.number, "reason": verdict.reason, "detail": verdict.detail} for letter, verdict in still
+        ],
+    }
+
+
+def _judged_again(judge: Judge, letter: DeadLetter, *, now_us: int) -> Judged:
+    """Judged by the rules of now; known from now on, by a clock that was corrected when it first arrived."""
+    arrival = Arrival(now_us, letter.received_at_us, letter.sent_at_us, letter.type, message_id=letter.message_id)
+    return judge.judge(letter.body, arrival)
+
+
+def _add(told: dict[str, Any], more: dict[str, Any]) -> None:
+    for name, value in more.items():
+        told[name] += value

@@ -1,0 +1,55 @@
+"""What became of each event of a request."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Status = Literal["accepted", "duplicate", "dead_lettered", "rejected"]
+
+DUPLICATE: Status = "duplicate"
+MADE_HERE = "message_id_made"
+TRAITS_IGNORED = "traits_ignored"
+TOO_LARGE = "too_large"
+NOT_KEPT = "not_kept"
+
+
+class Verdict(msgspec.Struct, omit_defaults=True, gc=False):
+    """What became of one event.
+
+    Attributes:
+        messageId: the event's own, or the one that was made here.
+        status: accepted: it is on disk. duplicate: it was before. dead_lettered: it is on disk among those that could
+            not be taken. rejected: it is nowhere.
+        reason: a word for a program; also where something of an accepted event was left out.
+        detail: the same for people.
+    """
+
+    messageId: str  # noqa: N815  # Segment's name
+    status: Status
+    reason: str | None = None
+    detail: str | None = None
+
+
+class Answer(msgspec.Struct):
+    """The body of a 202."""
+
+    accepted: int
+    duplicates: int
+    dead_lettered: int
+    rejected: int
+    events: list[Verdict]
+
+
+encode = msgspec.json.Encoder().encode
+
+
+def answer(verdicts: list[Verdict]) -> bytes:
+    """The body of a 202, with the verdicts in the order of the events."""
+    counts = {"accepted": 0, "duplicate": 0, "dead_lettered": 0, "rejected": 0}
+    for verdict in verdicts:
+        counts[verdict.status] += 1
+    return encode(
+        Answer(counts["accepted"], counts["duplicate"], counts["dead_lettered"], counts["rejected"], verdicts)
+    )
