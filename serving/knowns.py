@@ -33,6 +33,15 @@ class Knowns:
             locale: in which they will be spoken to.
             context: what the caller said.
         """
+        return self.of_customer(names, scored, locale=locale) | {
+            "channel": place.channel_name,
+            "placement": place.name,
+            "intent": context.intent,
+            "inbound_text": context.inbound_text,
+        }
+
+    def of_customer(self, names: Iterable[str], scored: ScoredCustomer, *, locale: str) -> dict[str, object]:
+        """The values of those names that hold of the customer wherever they are."""
         state = scored.customer.state
         declared = dict(state.declared) if isinstance(state, CustomerState) else {}
         declared.update(scored.customer.told)
@@ -54,10 +63,6 @@ class Knowns:
             "stage": scores.stage,
             "purchase_propensity": scores.purchase_propensity,
             "locale": locale,
-            "channel": place.channel_name,
-            "placement": place.name,
-            "intent": context.intent,
-            "inbound_text": context.inbound_text,
             "is_known": isinstance(state, CustomerState),
         }
         values.update(situation)

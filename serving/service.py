@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from features.database import connect
 from features.workspace import find_workspace
 from serving.clocks import clock_from
+from serving.due_moments import MomentWatch
 from serving.engine import Engine
 from serving.guard import Guard
 from serving.http import build_app
@@ -74,6 +75,8 @@ class Rapport:
         )
         self.engine.warm_up()
         self.engine.models.watch(every_seconds=settings.model_check_seconds)
+        self.moments = MomentWatch(self.engine)
+        self.moments.start()
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 1_000)
@@ -81,6 +84,7 @@ class Rapport:
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         """Commits what waits."""
+        self.moments.close()
         self.engine.close()
         self.gate.close()
 

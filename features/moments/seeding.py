@@ -26,7 +26,7 @@ from features.merges import survivors
 from features.moments.following import follow
 from features.moments.rules import MomentRule, moment_rules
 from features.moments.table import Trigger, arm, create
-from features.snapshots import FILE, snapshots_folder
+from features.snapshots import snapshot_path
 from features.workspace import Workspace
 
 # The instant of a snapshot that says when an event last happened, by its name in brand.yaml's `events`.
@@ -88,7 +88,8 @@ def seed(workspace: Workspace, *, now: datetime | None = None) -> Seeded:
 
 def newest_snapshot(workspace: Workspace) -> Path | None:
     """The Parquet file of the newest snapshot; None where there is none."""
-    return max(snapshots_folder(workspace).glob(f"as_of=*/{FILE}"), default=None, key=lambda path: path.parent.name)
+    one = snapshot_path(workspace, _EPOCH)  # its instant is in its folder's name, so that names sort as instants do
+    return max(one.parent.parent.glob(f"as_of=*/{one.name}"), default=None, key=lambda path: path.parent.name)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS moments (
     trigger_at   INTEGER NOT NULL,
     due_at       INTEGER NOT NULL,
     fired_at     INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,      -- after which it is not worth saying any more
     condition    TEXT NOT NULL,         -- the expression that held
     placement    TEXT
 ) STRICT;
@@ -100,6 +101,7 @@ class Fired(NamedTuple):
     trigger_at: int
     due_at: int
     fired_at: int
+    expires_at: int
     condition: str
     placement: str | None
 
@@ -174,8 +176,9 @@ def put_off(connection: sqlite3.Connection, due: DueRow, *, until: int, reason: 
 def fire(connection: sqlite3.Connection, due: DueRow, rule: MomentRule, *, fired_at: int) -> int:
     """Writes a moment; gives its moment_seq."""
     written = connection.execute(
-        "INSERT INTO moments (moment, customer_key, event, trigger_at, due_at, fired_at, condition, placement) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO moments "
+        "(moment, customer_key, event, trigger_at, due_at, fired_at, expires_at, condition, placement) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             due.moment,
             due.customer_key,
@@ -183,6 +186,7 @@ def fire(connection: sqlite3.Connection, due: DueRow, rule: MomentRule, *, fired
             due.trigger_at,
             due.due_at,
             fired_at,
+            due.expires_at,
             rule.when.text,
             rule.placement,
         ),
@@ -201,8 +205,8 @@ def fired_since(connection: sqlite3.Connection, since: int, *, limit: int, momen
     """Moments after that moment_seq, in order."""
     only, arguments = ("", ()) if moment is None else ("moment = ? AND ", (moment,))
     query = (
-        "SELECT moment_seq, moment, customer_key, event, trigger_at, due_at, fired_at, condition, placement "
-        f"FROM moments WHERE {only}moment_seq > ? ORDER BY moment_seq LIMIT ?"
+        "SELECT moment_seq, moment, customer_key, event, trigger_at, due_at, fired_at, expires_at, condition, "
+        f"placement FROM moments WHERE {only}moment_seq > ? ORDER BY moment_seq LIMIT ?"
     )
     return [Fired(*row) for row in connection.execute(query, (*arguments, since, limit))]
 

@@ -1,0 +1,434 @@
+"""From an event in the log to a moment that a consumer reads: each comes once, by the state at that instant."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.event_log import EventLog
+from features.identity import IdentityTable
+from features.moments import table
+from features.workspace import Workspace
+from serving import due_moments
+from serving.due_moments import MomentEvaluator, MomentWatch, Round
+from serving.engine import Engine
+from serving.moments import moments_view
+from serving.refusals import RequestRefused
+from tests.serving.conftest import starter
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BRAND = """
+moments:
+  abandoned_cart:
+    after: {event: add_to_cart}
+    wait_hours: 3
+    when: "!ordered_since_trigger"
+    at_most_every_days: 2
+    expires_after_days: 2
+    placement: weekly_message
+  thanks:
+    after: {event: order}
+    wait_days: 1
+    when: "n_orders >= 1.0 && hours_since_trigger >= 24.0"
+    at_most_every_days: 1
+    expires_after_days: 1
+  quiz_left:
+    after: {event_name: Quiz Left}
+    wait_minutes: 30
+    when: "skin_need == 'acne'"
+    expires_after_hours: 2
+"""
+_numbers = itertools.count()
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class World:
+    """One engine with a clock that a test moves, its evaluator, and events that name only what matters."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self.engine, self.clock = engine, clock
+        self.evaluator = MomentEvaluator(engine)
+        self._ids = itertools.count()
+
+    def customer(self) -> int:
+        name = f"c-{next(_numbers)}"
+        return int(self.engine.ledger.write(lambda connection: IdentityTable(connection).key_or_new(name)))
+
+    def happened(self, key: int, event: str, *, late_by: timedelta = timedelta(0), **columns: object) -> None:
+        row = {
+            "event_id": f"e-{next(_numbers)}",
+            "customer_key": key,
+            "event": event,
+            "occurred_at": self.clock.now - late_by,
+            "received_at": self.clock.now,
+        }
+        self.engine.ledger.write(lambda connection: EventLog(connection).append([row | columns]))
+
+    def put_in_cart(self, key: int, **changes: Any) -> None:
+        self.happened(key, "Product Added", **changes)
+
+    def ordered(self, key: int, **changes: Any) -> None:
+        self.happened(key, "Order Completed", order_id=f"o-{next(_numbers)}", total=100.0, **changes)
+
+    def later(self, **span: float) -> Round:
+        self.clock.now += timedelta(**span)
+        return self.evaluator.look()
+
+    def moments_of(self, *keys: int) -> list[str]:
+        rows = self.engine.reader.execute("SELECT customer_key, moment FROM moments ORDER BY moment_seq").fetchall()
+        return [moment for key, moment in rows if key in keys]
+
+    def waits_of(self, key: int) -> dict[str, tuple[str, str | None]]:
+        rows = self.engine.reader.execute(
+            "SELECT moment, status, reason FROM moments_due WHERE customer_key = ?", (key,)
+        )
+        return {moment: (status, reason) for moment, status, reason in rows}
+
+    def told(self, **asked: Any) -> dict[str, Any]:
+        return moments_view(self.engine.workspace, **{"since": 0, "limit": 1000, "moment": None} | asked)
+
+
+def with_these_moments(workspace: Workspace, moments: str = BRAND) -> Workspace:
+    text = workspace.brand_file.read_text("utf-8")
+    before, after = text.split("\nmoments:\n")[0], text[text.index("\npolicy: ") :]
+    workspace.brand_file.write_text(before + moments + after, "utf-8")
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    workspace = with_these_moments(starter(tmp_path_factory.mktemp("moments") / "shop"))
+    clock = Clock()
+    with Engine(workspace, clock=clock) as engine:
+        world = World(engine, clock)
+        yield world
+        world.evaluator.close()
+
+
+def test_a_cart_that_was_left_comes_after_its_wait_and_not_before(world: World) -> None:
+    key = world.customer()
+    world.put_in_cart(key)
+    world.later(hours=2.9)
+    assert world.moments_of(key) == []
+    world.later(hours=0.2)
+    world.later(hours=1)
+    assert world.moments_of(key) == ["abandoned_cart"]
+
+
+def test_who_ordered_meanwhile_is_left_alone_and_the_reason_is_kept(world: World) -> None:
+    key = world.customer()
+    world.put_in_cart(key)
+    world.later(hours=1)
+    world.ordered(key)
+    world.later(hours=2.5)
+    assert world.moments_of(key) == []
+    assert world.waits_of(key)["abandoned_cart"] == ("closed", "when")
+
+
+def test_a_newer_trigger_starts_the_wait_again(world: World) -> None:
+    key = world.customer()
+    world.put_in_cart(key)
+    world.later(hours=2)
+    world.put_in_cart(key)
+    world.later(hours=2)
+    assert world.moments_of(key) == []
+    world.later(hours=1.1)
+    assert world.moments_of(key) == ["abandoned_cart"]
+
+
+def test_an_older_event_that_arrives_late_does_not_bring_it_again(world: World) -> None:
+    key = world.customer()
+    world.put_in_cart(key)
+    world.later(hours=4)
+    world.put_in_cart(key, late_by=timedelta(hours=30))
+    world.later(hours=100)
+    assert world.moments_of(key) == ["abandoned_cart"]
+
+
+def test_it_comes_at_most_once_in_its_days_and_again_after_them(world: World) -> None:
+    key = world.customer()
+    world.put_in_cart(key)
+    world.later(hours=4)
+    world.put_in_cart(key)
+    world.later(hours=4)
+    assert world.waits_of(key)["abandoned_cart"] == ("closed", "too_soon")
+    world.clock.now += timedelta(days=2)
+    world.put_in_cart(key)
+    world.later(hours=4)
+    assert world.moments_of(key) == ["abandoned_cart"] * 2
+
+
+def test_what_could_not_be_said_in_time_is_not_said_late(world: World) -> None:
+    key = world.customer()
+    world.put_in_cart(key)
+    world.evaluator.follow()
+    world.later(days=3)
+    assert world.moments_of(key) == []
+    assert world.waits_of(key)["abandoned_cart"] == ("closed", "expired")
+    stale = world.customer()
+    world.put_in_cart(stale, late_by=timedelta(days=3))
+    world.later(hours=0)
+    assert world.waits_of(stale) == {}
+
+
+def test_a_condition_on_what_nobody_knows_closes_it_as_unknown(world: World) -> None:
+    silent, told = world.customer(), world.customer()
+    world.happened(told, "Question Answered", trait="skin_need", answer="acne")
+    for key in (silent, told):
+        world.happened(key, "Quiz Left")
+    world.later(hours=1)
+    assert world.waits_of(silent)["quiz_left"] == ("closed", "when_unknown: 'skin_need' is not known.")
+    assert world.moments_of(told) == ["quiz_left"]
+
+
+def test_joined_customers_wait_as_one_and_it_comes_once_for_both(world: World) -> None:
+    def join(connection: sqlite3.Connection) -> tuple[int, int]:
+        identity = IdentityTable(connection)
+        user, device = identity.key_or_new("joined-u"), identity.key_or_new("joined-a", "anonymous")
+        return int(user), int(device)
+
+    user, device = world.engine.ledger.write(join)
+    world.put_in_cart(device)
+    world.evaluator.follow()
+    world.clock.now += timedelta(hours=1)
+    world.put_in_cart(user)
+    world.evaluator.follow()
+    at_us = int(world.clock.now.timestamp() * 1e6)
+    world.engine.ledger.write(
+        lambda connection: IdentityTable(connection).join(user_id="joined-u", anonymous_id="joined-a", at_us=at_us)
+    )
+    world.later(hours=2.5)
+    assert world.moments_of(user, device) == []  # the device's wait is over, the person's is not
+    world.later(hours=1)
+    assert world.moments_of(user, device) == ["abandoned_cart"]
+    assert world.waits_of(device) == {}
+
+
+def test_a_moment_of_before_the_join_counts_for_both_and_goes_by_the_id_that_stands(world: World) -> None:
+    def keys(connection: sqlite3.Connection) -> tuple[int, int]:
+        identity = IdentityTable(connection)
+        return int(identity.key_or_new("later-u")), int(identity.key_or_new("later-a", "anonymous"))
+
+    user, device = world.engine.ledger.write(keys)
+    world.put_in_cart(device)
+    world.later(hours=4)
+    assert world.moments_of(device) == ["abandoned_cart"]
+    at_us = int(world.clock.now.timestamp() * 1e6)
+    world.engine.ledger.write(
+        lambda connection: IdentityTable(connection).join(user_id="later-u", anonymous_id="later-a", at_us=at_us)
+    )
+    world.put_in_cart(user)
+    world.later(hours=4)
+    assert world.waits_of(user)["abandoned_cart"] == ("closed", "too_soon")
+    assert [one["moment"] for one in world.told()["moments"] if one["customer_id"] == "later-u"] == ["abandoned_cart"]
+
+
+def test_an_order_between_the_look_and_the_writing_is_seen(world: World) -> None:
+    key = world.customer()
+    world.put_in_cart(key)
+    world.later(hours=2)
+    judge = world.evaluator._judge
+
+    def judge_then_order(due: Any, at: datetime) -> Any:
+        verdicts = judge(due, at)
+        if any(row.customer_key == key for row in due):
+            world.evaluator._judge = judge  # type: ignore[method-assign]
+            world.ordered(key)
+        return verdicts
+
+    world.evaluator._judge = judge_then_order  # type: ignore[method-assign]
+    world.later(hours=1.5)
+    assert world.waits_of(key)["abandoned_cart"] == ("open", None)
+    world.later(seconds=1)
+    assert world.moments_of(key) == []
+    assert world.waits_of(key)["abandoned_cart"] == ("closed", "when")
+
+
+def test_whoever_was_erased_is_in_no_answer_and_the_cursor_goes_on(world: World) -> None:
+    key, other = world.customer(), world.customer()
+    for one in (key, other):
+        world.put_in_cart(one)
+    before = world.told()["next"]
+    world.later(hours=4)
+    assert world.moments_of(key, other) == ["abandoned_cart"] * 2
+    world.engine.ledger.write(lambda connection: IdentityTable(connection).forget([key]))
+    told = world.told(since=before)
+    assert [one["customer_id"] for one in told["moments"]] == [world.engine.id_of(other)]
+    assert world.engine.ledger.write(lambda connection: table.forget(connection, [key])) > 0
+    assert world.moments_of(key) == []
+    newest = world.told()["next"]
+    world.put_in_cart(last := world.customer())
+    world.later(hours=4)
+    assert world.moments_of(last) == ["abandoned_cart"]
+    assert world.told(since=newest)["next"] > newest
+
+
+def test_the_answer_says_what_when_and_why(world: World) -> None:
+    key = world.customer()
+    at = world.clock.now
+    world.put_in_cart(key)
+    world.later(hours=3.5)
+    told = world.told(moment="abandoned_cart")["moments"][-1]
+    assert told | {"moment_seq": 0} == {
+        "moment_seq": 0,
+        "moment": "abandoned_cart",
+        "customer_id": world.engine.id_of(key),
+        "placement": "weekly_message",
+        "due_at": (at + timedelta(hours=3)).isoformat(),
+        "fired_at": (at + timedelta(hours=3.5)).isoformat(),
+        "expires_at": (at + timedelta(hours=3, days=2)).isoformat(),
+        "why": {"event": "Product Added", "event_at": at.isoformat(), "when": "!ordered_since_trigger"},
+    }
+
+
+@given(limits=st.lists(st.integers(1, 4), min_size=1, max_size=5))
+@settings(max_examples=20, deadline=None)
+def test_a_consumer_who_follows_the_cursor_gets_each_moment_once_in_order(world: World, limits: list[int]) -> None:
+    if not world.told()["moments"]:
+        for key in [world.customer() for _ in range(5)]:
+            world.put_in_cart(key)
+        world.later(hours=4)
+    every = [one["moment_seq"] for one in world.told()["moments"]]
+    seen, since = [], 0
+    for limit in itertools.cycle(limits):
+        told = world.told(since=since, limit=limit)
+        if not told["moments"] and not told["is_more"]:
+            break
+        seen += [one["moment_seq"] for one in told["moments"]]
+        since = told["next"]
+    assert seen == every == sorted(set(every))
+
+
+def test_a_cursor_of_another_database_is_refused(world: World) -> None:
+    with pytest.raises(RequestRefused, match="a cursor of another database"):
+        world.told(since=10**9)
+
+
+def test_a_changed_wait_holds_for_what_waits_already_and_a_moment_taken_out_is_closed(tmp_path: Path) -> None:
+    workspace, clock = with_these_moments(starter(tmp_path / "shop")), Clock()
+    with Engine(workspace, clock=clock) as engine:
+        world = World(engine, clock)
+        key = world.customer()
+        world.put_in_cart(key)
+        world.ordered(key, late_by=timedelta(minutes=1))
+        world.later(hours=0)
+        world.evaluator.close()
+    shorter = BRAND.replace("wait_hours: 3", "wait_hours: 1").replace("  thanks:", "  thank_you:")
+    text = workspace.brand_file.read_text("utf-8").replace(BRAND, shorter)
+    workspace.brand_file.write_text(text, "utf-8")
+    with Engine(workspace, clock=clock) as engine:
+        world = World(engine, clock)
+        world.later(hours=1)
+        assert world.moments_of(key) == ["abandoned_cart"]
+        world.later(hours=24)
+        assert world.waits_of(key)["thanks"] == ("closed", "not_in_brand")
+        world.evaluator.close()
+
+
+_KILLED = """
+import os, sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from features.workspace import Workspace
+from serving import due_moments
+from serving.engine import Engine
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+due_moments.LOOKED_AT_ONCE = 3
+with Engine(Workspace(Path(sys.argv[1])), clock=lambda: START + timedelta(hours=4)) as engine:
+    evaluator = due_moments.MomentEvaluator(engine)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for _ in range(100):
+        evaluator.look()
+        print("looked", flush=True)
+"""
+
+
+class Another:
+    """Another process that looks too, a few at a time, until it is killed."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", _KILLED, str(workspace.root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.hear("ready")
+
+    def hear(self, word: str) -> None:
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == f"{word}\n"
+
+    def go(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def kill(self) -> None:
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+
+
+def test_killed_while_looking_beside_another_each_moment_comes_once(tmp_path: Path) -> None:
+    workspace, clock = with_these_moments(starter(tmp_path / "shop")), Clock()
+    with Engine(workspace, clock=clock) as engine:
+        world = World(engine, clock)
+        people = [world.customer() for _ in range(20)]
+        for key in people:
+            world.put_in_cart(key)
+        others = [Another(workspace) for _ in range(2)]
+        for other in others:
+            other.go()
+        others[0].hear("looked")
+        for other in others:
+            other.kill()
+        clock.now += timedelta(hours=4)
+        while world.evaluator.look().is_more:
+            continue
+        fired = [row[0] for row in engine.reader.execute("SELECT customer_key FROM moments")]
+        assert sorted(fired) == people
+        world.evaluator.close()
+
+
+def test_the_thread_looks_by_itself_and_only_one_process_at_a_time(world: World) -> None:
+    key = world.customer()
+    world.put_in_cart(key)
+    world.clock.now += timedelta(hours=4)
+    watch = MomentWatch(world.engine, every_seconds=0.02)
+    with due_moments._alone(world.engine) as is_ours:
+        assert is_ours
+        watch.start()
+        with due_moments._alone(world.engine) as again:
+            assert not again
+        watch._stop.wait(0.2)
+        assert world.moments_of(key) == []
+    for _ in range(200):
+        if world.moments_of(key):
+            break
+        watch._stop.wait(0.05)
+    watch.close()
+    assert world.moments_of(key) == ["abandoned_cart"]
