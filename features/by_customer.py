@@ -1,0 +1,304 @@
+"""The lake by customer: every event of one customer in a moment, however many events there are of everyone.
+
+`lake/by_customer/` holds a memory-mapped Arrow file a bucket, with all versions of its events sorted by customer, and
+an index of where each customer's begin. `by_customer.json`, replaced atomically, says of which lake they are. Where it
+is missing, or the lake has moved on, the lake's own files are read instead: slow, right.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from features.contract import EVENT_SCHEMA
+from features.lake import N_BUCKETS, Lake, bucket_of, quoted
+from features.lake_manifest import LakeFile, Manifest, sync_folder
+from features.workspace import Workspace
+
+FORMAT = 1
+META = "by_customer.json"
+BATCH_ROWS = 65_536
+_COLUMNS = ", ".join(EVENT_SCHEMA.names)
+_Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One bucket's file, and where its record batches and customers begin."""
+
+    made_from: str  # fingerprint of the lake's files of this bucket
+    name: str  # of the Arrow file; the index has the same name with .npy
+    batch_starts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Of which lake the files are."""
+
+    lake: str  # its fingerprint
+    log_through: int  # the log_seq up to which the event log is in them
+    buckets: dict[int, Bucket]
+
+
+def by_customer_folder(workspace: Workspace) -> Path:
+    """Where the files lie."""
+    return workspace.lake / "by_customer"
+
+
+def ensure_by_customer(workspace: Workspace) -> int:
+    """Brings the files up to the lake as it is now; gives how many buckets had to be written."""
+    folder = by_customer_folder(workspace)
+    folder.mkdir(parents=True, exist_ok=True)
+    lake = Lake(workspace.lake)
+    with _alone(folder):
+        while True:
+            manifest, before = lake.manifest(), _read_meta(folder)
+            try:
+                return _bring_up(folder, manifest, before, lake=lake)
+            except duckdb.IOException:
+                if lake.manifest() == manifest:
+                    raise
+                # Another commit retired files while they were read: once more, from the new ones.
+
+
+class ByCustomer:
+    """Events by customer, of the lake as it is at each call. Safe from several threads."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.lake = Lake(workspace.lake)
+        self._folder = by_customer_folder(workspace)
+        self._lock = threading.Lock()
+        self._stamps: tuple[_Stamp | None, _Stamp | None] | None = None
+        self._manifest_log_through = 0
+        self._meta: Meta | None = None  # None: missing, or of another lake
+        self._open: dict[int, _OpenBucket] = {}
+
+    @classmethod
+    def open(cls, workspace: Workspace) -> ByCustomer:
+        """Opens the files; whether they are there and current is looked at again at every call."""
+        return cls(workspace)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the files are of the lake as it is now."""
+        with self._lock:
+            return self._current() is not None
+
+    @property
+    def log_through(self) -> int:
+        """The log_seq up to which `events` gives what the event log holds; what comes after is in the log."""
+        with self._lock:
+            meta = self._current()
+            return self._manifest_log_through if meta is None else meta.log_through
+
+    def events(self, keys: Sequence[int]) -> pa.Table:
+        """All versions of all events written under these keys, with the columns of EVENT_SCHEMA.
+
+        A key of nobody has none. The rows of one key are together, by occurred_at.
+        """
+        with self._lock:
+            for _ in range(3):
+                if self._current() is None:
+                    break
+                try:
+                    return pa.Table.from_batches(self._slices(keys), EVENT_SCHEMA)
+                except FileNotFoundError:  # replaced between its meta and its file
+                    self._stamps = None
+        return _from_lake(self.lake, keys)
+
+    def _slices(self, keys: Sequence[int]) -> list[pa.RecordBatch]:
+        wanted = dict.fromkeys(int(key) for key in keys)
+        return [batch for key in wanted for batch in self._bucket(bucket_of(key)).slices(key)]
+
+    def _bucket(self, bucket: int) -> _OpenBucket:
+        if bucket not in self._open:
+            found = self._meta.buckets.get(bucket) if self._meta is not None else None
+            self._open[bucket] = _OpenBucket(self._folder, found)
+        return self._open[bucket]
+
+    def _current(self) -> Meta | None:
+        """The meta where it is of the lake's files; looks at the disk only if one of the two has been replaced."""
+        stamps = (_stamp(self.lake.manifest_path), _stamp(self._folder / META))
+        if stamps != self._stamps:
+            meta, manifest = _read_meta(self._folder), self.lake.manifest()
+            is_of_it = meta is not None and meta.lake == manifest.fingerprint()
+            self._manifest_log_through = manifest.log_through
+            self._meta, self._open = (meta if is_of_it else None), {}
+            self._stamps = stamps
+        return self._meta
+
+
+class _OpenBucket:
+    """One bucket's file, mapped into memory: nothing is copied until somebody looks at it."""
+
+    def __init__(self, folder: Path, bucket: Bucket | None) -> None:
+        self._batches: dict[int, pa.RecordBatch] = {}
+        if bucket is None:
+            self._keys = self._starts = np.empty(0, dtype=np.int64)
+            return
+        self._reader = pa.ipc.open_file(pa.memory_map(str(folder / f"{bucket.name}.arrow")))
+        self._batch_starts = bucket.batch_starts
+        self._keys, self._starts = np.load(folder / f"{bucket.name}.npy", mmap_mode="r")
+
+    def slices(self, key: int) -> Iterator[pa.RecordBatch]:
+        """The rows of one customer, from the batches that hold them."""
+        at = int(np.searchsorted(self._keys, key))
+        if at == len(self._keys) or self._keys[at] != key:
+            return
+        start, end = int(self._starts[at]), int(self._starts[at + 1])
+        batch = int(np.searchsorted(self._batch_starts, start, side="right")) - 1
+        while start < end:
+            rows = self._batch(batch)
+            first = start - self._batch_starts[batch]
+            n_rows = min(end - start, rows.num_rows - first)
+            yield rows.slice(first, n_rows)
+            start, batch = start + n_rows, batch + 1
+
+    def _batch(self, index: int) -> pa.RecordBatch:
+        if index not in self._batches:
+            self._batches[index] = self._reader.get_batch(index)
+        return self._batches[index]
+
+
+def _bring_up(folder: Path, manifest: Manifest, before: Meta | None, *, lake: Lake) -> int:
+    known = before.buckets if before is not None else {}
+    buckets: dict[int, Bucket] = {}
+    n_written = 0
+    for number in range(N_BUCKETS):
+        files = [file for file in manifest.files if file.bucket == number]
+        if not files:
+            continue
+        made_from = Manifest(tuple(files)).fingerprint()
+        if number in known and known[number].made_from == made_from:
+            buckets[number] = known[number]
+        else:
+            buckets[number] = _write_bucket(folder, number, files, lake=lake, made_from=made_from)
+            n_written += 1
+    after = Meta(manifest.fingerprint(), manifest.log_through, buckets)
+    if after != before:
+        _write_meta(folder, after)
+    _sweep(folder, after)
+    return n_written
+
+
+def _write_bucket(folder: Path, number: int, files: Sequence[LakeFile], *, lake: Lake, made_from: str) -> Bucket:
+    name = f"{number:02d}-{uuid.uuid4().hex}"
+    starts: list[int] = []
+    keys: list[np.ndarray] = []
+    n_rows = 0
+    path = str(folder / f"{name}.arrow")
+    with _connection(folder) as connection, pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, EVENT_SCHEMA) as out:
+        for batch in _sorted(connection, files, lake=lake):
+            starts.append(n_rows)
+            keys.append(batch.column("customer_key").to_numpy())
+            n_rows += batch.num_rows
+            out.write_batch(batch)
+    distinct, firsts = np.unique(np.concatenate(keys), return_index=True)
+    index = np.vstack([np.append(distinct, np.iinfo(np.int64).max), np.append(firsts, n_rows)]).astype(np.int64)
+    with (folder / f"{name}.npy").open("wb") as file:
+        np.save(file, index)
+    for suffix in ("arrow", "npy"):
+        _sync(folder / f"{name}.{suffix}")
+    return Bucket(made_from, name, tuple(starts))
+
+
+def _sorted(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[LakeFile], *, lake: Lake
+) -> Iterator[pa.RecordBatch]:
+    paths = ", ".join(quoted(lake.root / file.path) for file in files)
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM read_parquet([{paths}], hive_partitioning = false) "
+        "ORDER BY customer_key, occurred_at, event_id, received_at"
+    ).to_arrow_reader(BATCH_ROWS)
+    return (pa.RecordBatch.from_arrays(batch.columns, schema=EVENT_SCHEMA) for batch in rows if batch.num_rows)
+
+
+def _from_lake(lake: Lake, keys: Sequence[int]) -> pa.Table:
+    if not len(keys):
+        return EVENT_SCHEMA.empty_table()
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        lake.register_versions(connection, customers=keys, name="versions")
+        table = connection.execute(
+            f"SELECT {_COLUMNS} FROM versions ORDER BY customer_key, occurred_at, event_id, received_at"
+        ).to_arrow_table()
+    return pa.Table.from_arrays(table.columns, schema=EVENT_SCHEMA)
+
+
+@contextmanager
+def _connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    from features.lake_writer import limited_connection
+
+    connection = limited_connection(None, spill=folder / "spill")
+    try:
+        connection.execute("SET preserve_insertion_order = true")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _read_meta(folder: Path) -> Meta | None:
+    """What the files are of; None where nobody can read it: they are made anew then."""
+    try:
+        said = json.loads((folder / META).read_text("utf-8"))
+        if said["format"] != FORMAT:
+            return None
+        buckets = {
+            int(number): Bucket(one["made_from"], one["name"], tuple(one["batch_starts"]))
+            for number, one in said["buckets"].items()
+        }
+        return Meta(said["lake"], said["log_through"], buckets)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_meta(folder: Path, meta: Meta) -> None:
+    partial = folder / f".{META}.{os.getpid()}"
+    buckets = {str(number): asdict(bucket) for number, bucket in meta.buckets.items()}
+    said = {"format": FORMAT, "lake": meta.lake, "log_through": meta.log_through, "buckets": buckets}
+    partial.write_text(json.dumps(said), "utf-8")
+    _sync(partial)
+    partial.replace(folder / META)
+    sync_folder(folder)
+
+
+def _sweep(folder: Path, meta: Meta) -> None:
+    """Removes what the meta does not name: who has an older file mapped keeps it until it is let go."""
+    kept = {f"{bucket.name}.{suffix}" for bucket in meta.buckets.values() for suffix in ("arrow", "npy")}
+    for path in [*folder.glob("*.arrow"), *folder.glob("*.npy")]:
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        said = path.stat()
+    except FileNotFoundError:
+        return None
+    return said.st_ino, said.st_mtime_ns, said.st_size
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
