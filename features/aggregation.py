@@ -92,6 +92,24 @@ def aggregate(
             yield _rows(connection, i=i, as_of=as_of, as_ofs=as_ofs, schema=schema, brand=brand)
 
 
+def aggregate_own(
+    sources: Sources, as_of: datetime, *, schema: FeatureSchema, spill: Path | None = None
+) -> list[pa.Table]:
+    """The columns of the brand's own views alone, as of one instant: one table a view, with customer_key."""
+    with duckdb.connect(config=_config(sources, spill)) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        _register(connection, sources, [as_of])
+        _lock(connection, sources.lake)
+        _register_own(connection, schema.own, i=1, as_of=as_of)
+        return [
+            connection.execute(
+                f"SELECT customer_key, {', '.join(f'CAST({name} AS FLOAT) AS {name}' for name in view.columns)} "
+                f"FROM own_{view.name}"
+            ).to_arrow_table()
+            for view in schema.own
+        ]
+
+
 def with_windows(rows: pa.Table, bands: pa.Table, schema: FeatureSchema) -> pa.Table:
     """Rows with the columns of windows, in the order of the schema."""
     columns = dict(zip(rows.column_names, rows.columns, strict=True))

@@ -57,6 +57,9 @@ def sync(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None
 def build(
     as_of: AsOfOption = None,
     history_weeks: Annotated[int, typer.Option(min=1, help="Weekly snapshots, the last one at --as-of.")] = 1,
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="From the snapshot before it: only customers touched since.")
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -70,7 +73,7 @@ def build(
     instants = weekly(_instant(as_of), weeks=history_weeks)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Building snapshots", total=len(instants))
-        paths = build_snapshots(found, instants, on_progress=lambda _: progress.advance(task))
+        paths = build_snapshots(found, instants, incremental=incremental, on_progress=lambda _: progress.advance(task))
     if as_json:
         rows = [{"as_of": at.isoformat(), "path": str(path)} for at, path in zip(instants, paths, strict=True)]
         typer.echo(json.dumps(rows))
