@@ -28,6 +28,7 @@ from serving.profile import customer_view, decision_view
 from serving.refusals import NotFound, RequestRefused, WrongField
 from serving.reports import add_report_routes
 from serving.schemas import OUTCOMES_IN_ONE_REQUEST, DecisionRequest, OutcomeReport
+from serving.traits import add_trait_routes
 from serving.unavailable import Unavailable, unavailability
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -59,6 +60,7 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     app = FastAPI(title="Rapport", version="1", docs_url=None, redoc_url=None, openapi_url=None)
     _add_decisions(app)
     _add_outcomes(app)
+    add_trait_routes(app)
     _add_knowledge(app)
     add_moment_routes(app)
     add_report_routes(app)
