@@ -133,6 +133,8 @@ class IdentityTable:
         with transaction(self._connection):
             users = self._known(list(dict.fromkeys(user for user, _ in pairs if user is not None)), "user")
             devices = self._known(list(dict.fromkeys(device for _, device in pairs if device is not None)), "anonymous")
+            self._add_lone(pairs, users, "user", at_us=at_us)
+            self._add_lone([(device, user) for user, device in pairs], devices, "anonymous", at_us=at_us)
             return [self._joined(user, device, users=users, devices=devices, at_us=at_us) for user, device in pairs]
 
     def alias(self, *, previous_id: str, user_id: str, at_us: int) -> Joined:
@@ -235,6 +237,15 @@ class IdentityTable:
         if one not in known:
             known[one] = self._new_key(one, kind, at_us)
         return Joined(known[one])
+
+    def _add_lone(
+        self, pairs: Sequence[tuple[str | None, str | None]], known: dict[str, CustomerKey], kind: Kind, *, at_us: int
+    ) -> None:
+        """Keys for the new ids that no call of these names together with another id, all at once."""
+        paired = {one for one, other in pairs if other is not None}
+        lone = dict.fromkeys(one for one, other in pairs if one is not None and other is None)
+        if new := [one for one in lone if one not in known and one not in paired]:
+            known |= self.keys_for(new, kind, first_seen_at=dict.fromkeys(new, at_us))
 
     def _merge(self, from_key: CustomerKey, into_key: CustomerKey, *, at_us: int, why: str) -> Joined:
         self._connection.execute(
