@@ -69,6 +69,7 @@ class Signed(msgspec.Struct):
 read_call = msgspec.json.Decoder(Call).decode
 read_batch = msgspec.json.Decoder(Batch).decode
 read_signed = msgspec.json.Decoder(Signed).decode
+LARGEST = 10**18  # of a number that stands for an id
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -80,10 +81,12 @@ def signed_of(raw: bytes | msgspec.Raw) -> Signed:
         return Signed()
 
 
-def text_of(value: object, *, at_most: int = 256) -> str | None:
+def text_of(value: object, at_most: int = 256) -> str | None:
     """A text or number as text; None where it is empty, something else, or longer than that."""
     if type(value) is str:
         return value if 0 < len(value) <= at_most else None
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value)[:at_most] if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if type(value) is int:
+        return str(value) if -LARGEST <= value <= LARGEST else None
+    if type(value) is float:
+        return str(int(value)) if value.is_integer() and abs(value) <= LARGEST else str(value)
+    return None

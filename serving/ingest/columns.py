@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from collections.abc import Callable
 from typing import Any
 
 from features.brand import Brand
@@ -47,15 +47,11 @@ class ColumnsOf:
         columns: Columns = {}
         rest: dict[str, Any] = {}
         for name, value in properties.items():
-            if name in TEXTS:
-                found: Any = text_of(value)
-            elif name in NUMBERS:
-                found = number_of(value)
-            elif name == "products":
-                found = _products(value)
-            else:
+            read = _READERS.get(name)
+            if read is None:
                 rest[name] = value
                 continue
+            found = read(value)
             if found is not None:
                 columns[name] = found
             elif value is not None:
@@ -109,14 +105,14 @@ class ColumnsOf:
 
 def number_of(value: object) -> float | int | None:
     """A number, or a text that is one; None where it is neither, or larger than any feature can hold."""
-    if isinstance(value, str):
+    if type(value) is str:
         try:
             value = float(value)
         except ValueError:
             return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if isfinite(value) and abs(value) <= LARGEST_NUMBER else None
+    if type(value) is float or type(value) is int:
+        return value if -LARGEST_NUMBER <= value <= LARGEST_NUMBER else None  # NaN and the infinite are not
+    return None
 
 
 def _products(value: object) -> list[dict[str, Any]] | None:
@@ -128,12 +124,14 @@ def _products(value: object) -> list[dict[str, Any]] | None:
 def _product(given: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name in _PRODUCT_TEXTS:
-        if (text := text_of(given.get(name))) is not None:
+        value = given.get(name)
+        if value is not None and (text := text_of(value)) is not None:
             made[name] = text
     if "product_id" not in made and (sku := text_of(given.get("sku"))) is not None:
         made["product_id"] = sku
     for name in ("quantity", "price"):
-        if (number := number_of(given.get(name))) is not None:
+        value = given.get(name)
+        if value is not None and (number := number_of(value)) is not None:
             made[name] = number
     return made
 
@@ -158,3 +156,10 @@ def _check_measured(columns: Columns, rest: dict[str, Any], needed: frozenset[st
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+_READERS: dict[str, Callable[[object], Any]] = {
+    **dict.fromkeys(TEXTS, text_of),
+    **dict.fromkeys(NUMBERS, number_of),
+    "products": _products,
+}

@@ -128,7 +128,8 @@ class Judge:
             columns = {"event": ALIAS}
         else:
             raise WrongEventError("unknown_type", f"type is {kind!r:.80}; there are: {', '.join(TYPES)}")
-        user_id, anonymous_id = text_of(call.userId), text_of(call.anonymousId)
+        user_id = text_of(call.userId) if call.userId is not None else None
+        anonymous_id = text_of(call.anonymousId) if call.anonymousId is not None else None
         previous_id = text_of(call.previousId) if kind == ALIAS else None
         if kind == ALIAS and (user_id is None or previous_id is None):
             raise WrongEventError("no_id", "an alias needs previousId and userId, texts of 1 to 256 characters")
@@ -169,11 +170,12 @@ class Judge:
             )
         if event == self._answered:
             return self._answer(call, event)
-        return self._event(event, call, {}), ()
+        return self._event(event, call), ()
 
-    def _event(self, event: str, call: Call, named: dict[str, str | None]) -> dict[str, Any]:
+    def _event(self, event: str, call: Call, named: dict[str, str | None] | None = None) -> dict[str, Any]:
         found, rest = self._columns.take(event, call.properties or {})
-        rest.update({name: value for name, value in named.items() if value is not None})
+        if named:
+            rest |= {name: value for name, value in named.items() if value is not None}
         columns = {"event": event, **found}
         if call.context is not None or event in self._visits:
             self._add_touch(columns, rest, call.context, is_visit=event in self._visits)
@@ -199,7 +201,7 @@ class Judge:
         call.properties = {name: value for name, value in given.items() if name != "answer"}
         if call.context is not None and (locale := text_of(call.context.locale)) is not None:
             call.properties.setdefault("locale_shown", locale)
-        columns = self._event(event, call, {})
+        columns = self._event(event, call)
         if answer is not None:
             columns["answer"] = answer
         return columns, texts
@@ -210,7 +212,7 @@ def _letter(raw: bytes | msgspec.Raw, arrival: Arrival, wrong: WrongEventError) 
     message_id = arrival.message_id or text_of(signed.messageId) or _new_id()
     return Letter(
         message_id,
-        arrival.kind or text_of(signed.type, at_most=40),
+        arrival.kind or text_of(signed.type, 40),
         text_of(signed.userId),
         text_of(signed.anonymousId),
         arrival.arrived_us,

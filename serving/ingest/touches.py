@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -25,6 +26,7 @@ CLICK_IDS = {
     "sccid": "snapchat / cpc",
     "yclid": "yandex / cpc",
 }
+_CAMPAIGN = ("source", "medium", "name", "term", "content")
 SEARCH_ENGINES = ("google", "bing", "duckduckgo", "yahoo", "baidu", "yandex", "naver", "ecosia")
 _MARKS = ("utm_", "clid", "braid", "li_fat_id", "msclkid")
 
@@ -55,9 +57,18 @@ def touch_of(context: Context | None, *, is_visit: bool) -> Touch | None:
         return Touch(UNKNOWN) if is_visit else None
     page = context.page if type(context.page) is dict else None
     campaign = context.campaign if type(context.campaign) is dict else None
-    if campaign is None and page is None and context.referrer is context.referral is context.ref is None:
-        return Touch(UNKNOWN) if is_visit else None
+    if page is None and context.referrer is None and context.referral is None and context.ref is None:
+        if campaign is None:
+            return Touch(UNKNOWN) if is_visit else None
+        said = tuple(map(campaign.get, _CAMPAIGN))  # most calls: the same few campaigns again and again
+        if all(one is None or type(one) is str for one in said):
+            return _of_campaign(said, is_visit)
     return _found(context, page or {}, campaign or {}, is_visit=is_visit)
+
+
+@lru_cache(maxsize=4_096)
+def _of_campaign(said: tuple[str | None, ...], is_visit: bool) -> Touch | None:
+    return _found(Context(), {}, dict(zip(_CAMPAIGN, said, strict=True)), is_visit=is_visit)
 
 
 def _found(context: Context, page: dict[str, Any], campaign: dict[str, Any], *, is_visit: bool) -> Touch | None:
