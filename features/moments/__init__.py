@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from features.moments.seeding import Seeded
     from features.workspace import Workspace
 
-__all__ = ["seed"]
+__all__ = ["catch_up", "seed"]
 
 
 def seed(workspace: Workspace, *, now: datetime | None = None) -> Seeded:
@@ -22,3 +22,10 @@ def seed(workspace: Workspace, *, now: datetime | None = None) -> Seeded:
     from features.moments import seeding
 
     return seeding.seed(workspace, now=now)
+
+
+def catch_up(workspace: Workspace, *, now: datetime | None = None) -> int:
+    """Arms the moments of everything that the log holds, before rows of it are pruned; gives how many waits began."""
+    from features.moments import seeding
+
+    return seeding.catch_up(workspace, now=now)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from features.brand import Brand, load_brand
 from features.database import connect, transaction
 from features.event_log import EventLog
 from features.identity import IdentityTable
+from features.lake import instant_us
 from features.merges import survivors
 from features.moments.following import follow
 from features.moments.rules import MomentRule, moment_rules
@@ -70,20 +71,25 @@ def seed(workspace: Workspace, *, now: datetime | None = None) -> Seeded:
     """
     brand = load_brand(workspace)
     rules = moment_rules(workspace, brand)
-    now_us = (now or datetime.now(UTC)) - _EPOCH
     instants = _instants(brand, rules)
-    with closing(connect(workspace.database)) as connection:
-        connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout = {_WRITERS_MAY_TAKE_MS}")
-        IdentityTable(connection), EventLog(connection)
-        create(connection)
-        n_armed = _follow_all(connection, rules, now=now_us // _US)
-        path = newest_snapshot(workspace)
+    path, now_us = newest_snapshot(workspace), instant_us(now or datetime.now(UTC))
+    with _open(workspace) as connection:
+        n_armed = _follow_all(connection, rules, now=now_us)
         if path is not None and instants:
-            triggers = _triggers(path, rules, instants, now=now_us // _US)
-            n_armed += _arm_all(connection, triggers, rules, now=now_us // _US)
+            n_armed += _arm_all(connection, _triggers(path, rules, instants, now=now_us), rules, now=now_us)
     missing = tuple(name for name in rules if name not in instants)
     return Seeded(None if path is None else _as_of(path), n_armed, missing)
+
+
+def catch_up(workspace: Workspace, *, now: datetime | None = None) -> int:
+    """Arms what the log says, up to its end: before rows of it are pruned. Gives how many waits began.
+
+    Raises:
+        InvalidFile: brand.yaml is wrong.
+    """
+    rules = moment_rules(workspace, load_brand(workspace))
+    with _open(workspace) as connection:
+        return _follow_all(connection, rules, now=instant_us(now or datetime.now(UTC)))
 
 
 def newest_snapshot(workspace: Workspace) -> Path | None:
@@ -93,7 +99,17 @@ def newest_snapshot(workspace: Workspace) -> Path | None:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_US = timedelta(microseconds=1)
+
+
+@contextmanager
+def _open(workspace: Workspace) -> Iterator[sqlite3.Connection]:
+    with closing(connect(workspace.database)) as connection:
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout = {_WRITERS_MAY_TAKE_MS}")
+        IdentityTable(connection)
+        EventLog(connection)
+        create(connection)
+        yield connection
 
 
 def _as_of(snapshot: Path) -> datetime:
