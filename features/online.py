@@ -18,18 +18,19 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from features.aggregation import Sources, aggregate
 from features.brand import Brand, load_brand
 from features.database import connect
 from features.definitions import open_store
 from features.event_log import PRUNED_THROUGH, EventLog
 from features.identity import IdentityTable
+from features.lake import Lake
 from features.merges import Merge
 from features.online_rows import OnlineRows, Row
 from features.packing import EPOCH, CustomerState, Missing, pack, unpack
 from features.schema import FeatureSchema, feature_schema
-from features.snapshots import check_as_of, rows_of
+from features.snapshots import check_as_of
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -138,9 +139,9 @@ class OnlineFeatures:
         every = [int(key) for keys in people for key in keys]
         log_seq, log, merges = self._known(every)
         as_of = _instant(check_as_of(at) if at is not None else datetime.now(UTC), log, merges)
-        table = rows_of(self.workspace, every, as_of=as_of, brand=self.brand, schema=self.schema, log=log)
-        firsts = pa.array([keys[0] for keys in people], pa.int64())
-        table = table.filter(pc.is_in(table["customer_key"], firsts))
+        firsts = tuple(int(keys[0]) for keys in people)
+        sources = Sources(Lake(self.workspace.lake), log=log, customers=firsts, merges=tuple(merges))
+        table = next(iter(aggregate(sources, [as_of], brand=self.brand, schema=self.schema)))
         joined = {int(keys[0]): tuple(keys[1:]) for keys in people if len(keys) > 1}
         cells = pack(table, self.schema, log_seq=log_seq, joined=joined)
         rows = tuple((key, cell, as_of) for key, cell in zip(table["customer_key"].to_pylist(), cells, strict=True))
