@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from datetime import datetime
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.database import connect
-from features.workspace import find_workspace
+from features.workspace import Workspace, find_workspace
 from serving.clocks import clock_from
 from serving.due_moments import MomentWatch
 from serving.engine import Engine
@@ -21,7 +21,8 @@ from serving.keys.gate import Gate
 from serving.keys.rates import SharedRates
 from serving.keys.table import note_use
 from serving.launching import SLACK_SECONDS
-from serving.settings import read_settings
+from serving.opening import open_when_possible
+from serving.settings import Settings, read_settings
 
 SWAGGER_FILES = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"
 
@@ -58,38 +59,47 @@ class Rapport:
     """One worker: one engine."""
 
     def __init__(self) -> None:
+        self._closing: list[Callable[[], None]] = []
         settings = read_settings()
         workspace = find_workspace(settings.workspace)
-        self.engine = application.state.engine = Engine(workspace, clock=clock_from(settings.clock))
-        self.gate = Gate(
+        open_when_possible(workspace.database, partial(self._opened, settings, workspace), answer_with=_answer_with)
+
+    def _opened(self, settings: Settings, workspace: Workspace) -> ASGIApp:
+        """Everything that answers; the newest part is closed first."""
+        engine = Engine(workspace, clock=clock_from(settings.clock))
+        self._closing.append(engine.close)
+        gate = Gate(
             connect(workspace.database),
             rates=SharedRates(workspace.state / "rates"),
             required=settings.needs_keys,
-            note_use=self._note_use,
+            note_use=lambda key_id, at: engine.ledger.write_later(partial(note_use, key_id=key_id, at=at)),
         )
-        application.state.guard = Guard(
-            application,
-            body_limit_bytes=settings.body_limit_bytes,
-            timeout_seconds=settings.timeout_seconds,
-            gate=self.gate,
-        )
-        self.engine.warm_up()
-        self.engine.models.watch(every_seconds=settings.model_check_seconds)
-        self.moments = MomentWatch(self.engine)
-        self.moments.start()
+        self._closing.append(gate.close)
+        engine.warm_up()
+        engine.models.watch(every_seconds=settings.model_check_seconds)
+        moments = MomentWatch(engine)
+        moments.start()
+        self._closing.append(moments.close)
+        application.state.engine = engine
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 1_000)
+        return Guard(
+            application,
+            body_limit_bytes=settings.body_limit_bytes,
+            timeout_seconds=settings.timeout_seconds,
+            gate=gate,
+        )
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         """Commits what waits."""
-        self.moments.close()
-        self.engine.close()
-        self.gate.close()
+        while self._closing:
+            self._closing.pop()()
 
-    def _note_use(self, key_id: str, at: datetime) -> None:
-        self.engine.ledger.write_later(partial(note_use, key_id=key_id, at=at))
+
+def _answer_with(app: ASGIApp) -> None:
+    application.state.guard = app
 
 
 Rapport.add_asgi_middleware(Front)  # type: ignore[attr-defined]  # the decorator makes it a Service

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from features.faults import CallersMistake, closest_name
+from serving.ingest.instants import DAY_US, SECOND_US, Limits
 from serving.keys.loopback import is_loopback
 
 PREFIX = "RAPPORT_"
@@ -30,17 +31,24 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 3000
     workers: Annotated[int, Field(ge=1, le=64)] = 2
-    body_limit_bytes: Annotated[int, Field(ge=1_024)] = 512_000
+    body_limit_bytes: Annotated[int, Field(ge=1_024)] = 560_000  # a full batch of Segment's clients
     model_check_seconds: Annotated[float, Field(gt=0)] = 1.0
     timeout_seconds: Annotated[int, Field(ge=1)] = 2
     graceful_seconds: Annotated[int, Field(ge=1)] = 10
     keys: Literal["auto", "required"] = "auto"
+    ingest_past_days: Annotated[float, Field(gt=0, le=36_500)] = 730.0
+    ingest_future_seconds: Annotated[float, Field(ge=0, le=86_400)] = 3_600.0
     clock: Annotated[datetime, AfterValidator(_in_utc)] | None = None
 
     @property
     def needs_keys(self) -> bool:
         """Whether every request has to present a key: others than this machine may ask, or it was told so."""
         return self.keys == "required" or not is_loopback(self.host)
+
+    @property
+    def ingest_limits(self) -> Limits:
+        """How far from its arrival a live event may have happened."""
+        return Limits(int(self.ingest_past_days * DAY_US), int(self.ingest_future_seconds * SECOND_US))
 
 
 def read_settings(**arguments: object) -> Settings:

@@ -14,11 +14,11 @@ from features.database import connect
 from features.faults import CallersMistake
 from features.workspace import Workspace
 from serving.ingest.dead_letters import DeadLetter, DeadLetters
-from serving.ingest.instants import Limits
 from serving.ingest.judging import Arrival, Judge, Judged, Letter, Taken
 from serving.ingest.told import told_letter
 from serving.ingest.work import write_calls
 from serving.ledger import Ledger
+from serving.settings import read_settings
 
 AT_ONCE = 500
 _FOR_EVER_US = 2**62
@@ -47,8 +47,8 @@ def replay_letters(
     Raises:
         CallersMistake: there is no dead letter of such a number.
     """
-    limits = Limits(past_us=_FOR_EVER_US) if any_time else Limits()
-    judge = Judge(load_brand(workspace), limits)
+    limits = read_settings().ingest_limits
+    judge = Judge(load_brand(workspace), limits._replace(past_us=_FOR_EVER_US) if any_time else limits)
     with closing(connect(workspace.database)) as connection:
         there = DeadLetters(connection).numbers(reason=reason)
     if numbers is not None:
