@@ -25,6 +25,7 @@ from features.event_log import MATERIALIZED_THROUGH, EventLog
 from features.lake import Lake, instant_us
 from features.lake_changes import LogStretch, log_steps
 from features.log_batches import log_batches
+from features.moments import catch_up as catch_up_moments
 from features.snapshot_origin import log_seqs_of_snapshots
 from features.workspace import Workspace
 
@@ -63,6 +64,7 @@ def sync(
         log = EventLog(connection)
         n_events, n_left_out = _export(workspace, connection, log, on_rows)
         _bring_up(workspace)
+        catch_up_moments(workspace, now=now)  # what an event starts is started before the event goes
         through = prunable_through(workspace, log)
         older_than_us = instant_us((now or datetime.now(UTC)) - KEPT_IN_LOG)
         n_pruned = log.prune(through, older_than_us=older_than_us) if through else 0
