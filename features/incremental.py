@@ -83,13 +83,20 @@ def base_for(workspace: Workspace, as_of: datetime, *, stands: Standing) -> Base
 
 
 def updated(
-    workspace: Workspace, as_of: datetime, *, base: Base, stands: Standing, brand: Brand, schema: FeatureSchema
+    workspace: Workspace,
+    as_of: datetime,
+    *,
+    base: Base,
+    stands: Standing,
+    brand: Brand,
+    schema: FeatureSchema,
+    most_touched: float = MOST_TOUCHED,
 ) -> pa.Table | None:
     """The rows of an instant from those of the base; None where so many changed that a full build is no dearer."""
     known, touched = _touched(workspace, as_of, base=base, stands=stands)
     keys = _whole_groups(touched, stands.merges)
     before = pq.read_table(base.path)
-    if len(keys) > MOST_TOUCHED * max(before.num_rows, 1):
+    if len(keys) > most_touched * max(before.num_rows, 1):
         return None
     spill = workspace.lake / "spill"
     log = stands.log.filter(pc.is_in(stands.log["customer_key"], pa.array(keys, pa.int64())))
