@@ -25,6 +25,7 @@ from features.moments.following import THROUGH, follow
 from features.moments.rules import MomentRule, moment_rules
 from features.snapshots import build_snapshot
 from features.starting import write_starter
+from features.sync import sync
 from features.workspace import Workspace
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -332,3 +333,11 @@ def test_whoever_was_erased_is_not_seeded_from_an_older_snapshot(
 def test_a_moment_that_no_snapshot_can_start_is_told(workspace: Workspace) -> None:
     changed(workspace, "after: {event: add_to_cart}", "after: {event_name: Quiz Left}")
     assert seed(workspace, now=NOON).not_in_snapshots == ("abandoned_cart",)
+
+
+def test_a_trigger_whose_event_is_pruned_from_the_log_waits_already(
+    workspace: Workspace, an_event: Callable[..., Event]
+) -> None:
+    logged(workspace, [an_event(1, "Product Added", days_ago=0.5)])
+    sync(workspace, now=NOON)
+    assert [(row[0], row[1]) for row in waits(workspace)] == [("abandoned_cart", 1)]
