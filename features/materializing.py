@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from features.by_customer import ensure_by_customer
 from features.event_log import MATERIALIZED_THROUGH, PRUNED_THROUGH
 from features.lake import instant_us
 from features.merges import Merge, survivors
@@ -30,6 +31,7 @@ PACKED_AT_ONCE = 10_000
 
 def fill(online: OnlineFeatures, as_of: datetime) -> int:
     """Everyone's row as of an instant, then the rows of those with newer events; gives how many the first were."""
+    ensure_by_customer(online.workspace)  # for whoever is recomputed from now on
     with online.transaction() as connection:
         covered = _covered(connection, instant_us(as_of), newest=online.log.newest())
         merges = [merge for merge in online.identity.merges() if merge.merged_at_us < instant_us(as_of)]

@@ -19,16 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from features.aggregation import Sources, aggregate
 from features.brand import Brand, load_brand
 from features.database import connect
 from features.definitions import open_store
 from features.event_log import PRUNED_THROUGH, EventLog
 from features.identity import IdentityTable
-from features.lake import Lake
 from features.merges import Merge
 from features.online_rows import OnlineRows, Row
 from features.packing import EPOCH, CustomerState, Missing, pack, unpack
+from features.recompute import Recomputer
 from features.schema import FeatureSchema, feature_schema
 from features.snapshots import check_as_of
 from features.workspace import Workspace
@@ -61,6 +60,7 @@ class OnlineFeatures:
         self.log = EventLog(self._connection)
         self.identity = IdentityTable(self._connection)
         self._lock = threading.Lock()  # of the connection
+        self._recomputer = Recomputer(workspace, brand, schema)
         self._unwritten: dict[int, CustomerState] = {}
 
     @classmethod
@@ -72,6 +72,7 @@ class OnlineFeatures:
 
     def close(self) -> None:
         """Closes the database."""
+        self._recomputer.close()
         self._connection.close()
 
     def read(self, customer_key: int) -> CustomerState | Missing:
@@ -139,9 +140,7 @@ class OnlineFeatures:
         every = [int(key) for keys in people for key in keys]
         log_seq, log, merges = self._known(every)
         as_of = _instant(check_as_of(at) if at is not None else datetime.now(UTC), log, merges)
-        firsts = tuple(int(keys[0]) for keys in people)
-        sources = Sources(Lake(self.workspace.lake), log=log, customers=firsts, merges=tuple(merges))
-        table = next(iter(aggregate(sources, [as_of], brand=self.brand, schema=self.schema)))
+        table = self._recomputer.rows([int(keys[0]) for keys in people], as_of=as_of, log=log, merges=merges)
         joined = {int(keys[0]): tuple(keys[1:]) for keys in people if len(keys) > 1}
         cells = pack(table, self.schema, log_seq=log_seq, joined=joined)
         rows = tuple((key, cell, as_of) for key, cell in zip(table["customer_key"].to_pylist(), cells, strict=True))
@@ -197,10 +196,10 @@ class OnlineFeatures:
 
     def _known(self, keys: Sequence[int]) -> tuple[int, pa.Table, list[Merge]]:
         """How far the log goes, these customers' events in it, and who was merged: all of one instant."""
-        mine = set(keys)
+        mine, in_the_lake = set(keys), self._recomputer.by_customer.log_through
         with self.transaction():
             merges = [merge for merge in self.identity.merges() if merge.from_key in mine]
-            return self.log.newest(), self.log.of_customers(keys), merges
+            return self.log.newest(), self.log.of_customers(keys, after=in_the_lake), merges
 
 
 def materialize(workspace: Workspace, as_of: datetime | None = None, *, brand: Brand | None = None) -> int:

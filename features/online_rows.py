@@ -53,7 +53,7 @@ class OnlineRows:
         """
         remaining, written = iter(rows), 0
         while batch := list(islice(remaining, WRITTEN_AT_ONCE)):
-            cells = [(self._key(key), {CELL: self._value(bytes_val=cell)}, at, at) for key, cell, at in batch]
+            cells = [(self._key(key), {CELL: self._value(bytes_val=cell)}, at, None) for key, cell, at in batch]
             with self._writing:
                 self._writer.online_write_batch(self._config, self._view, cells, None)
             written += len(batch)

@@ -106,6 +106,7 @@ class Engine:
     def warm_up(self) -> None:
         """Decides once in every place without writing it, so that no customer waits for what is made on first use."""
         nobody = Missing("unknown_customer")
+        self.online.recompute([(0,)], at=self._clock())
         for placement, details in self.brand.placements.items():
             for channel in details.channels:
                 request = DecisionRequest(customer_id="nobody", placement=placement, channel=channel)
