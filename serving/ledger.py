@@ -32,7 +32,7 @@ from experiments.records import SCHEMA
 from features.database import connect
 from serving.handing_over import Waiting, Work, tell
 from serving.ledger_rows import STATISTICS_SCHEMA
-from serving.unavailable import Unavailable, unavailability
+from serving.unavailable import Unavailable, unavailability, write_something
 
 Result = TypeVar("Result")
 
@@ -177,7 +177,7 @@ class Ledger:
         try:
             with self._transaction() as connection:
                 if self._trouble:
-                    _write_something(connection)
+                    write_something(connection)
                 return [waiting.work(connection) for waiting in group]
         except Exception as fault:
             if unavailability(fault) is not None or len(group) == 1:
@@ -243,12 +243,6 @@ class Ledger:
 
 def _is_busy(fault: sqlite3.Error) -> bool:
     return getattr(fault, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def _write_something(connection: sqlite3.Connection) -> None:
-    """Writes one page that stays what it is: a transaction that writes nothing finds no disk full."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    connection.execute(f"PRAGMA user_version = {version}")
 
 
 def _apart(connection: sqlite3.Connection, work: Work) -> Any:

@@ -56,6 +56,12 @@ def unavailability(fault: BaseException) -> Unavailable | None:
     return None
 
 
+def write_something(connection: sqlite3.Connection) -> None:
+    """Writes one page that stays what it is: a transaction that writes nothing finds no disk full."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {version}")
+
+
 def _known(fault: BaseException) -> tuple[str, int] | None:
     if isinstance(fault, sqlite3.Error):
         code = getattr(fault, "sqlite_errorcode", None)  # the extended code; its low byte is the primary one
