@@ -6,7 +6,6 @@ the lake holds it. Rewriting changes the past without outdating the snapshots: w
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 
 import duckdb
@@ -61,7 +60,6 @@ def purge(lake: Lake) -> None:
         return
     with lake.writer():  # alone; what a killed writer left is swept on the way
         kept = {file.path for file in lake.manifest().files}
-        shutil.rmtree(lake.root / "spill", ignore_errors=True)
         for path in (lake.root / "events").glob("month=*/bucket=*/*"):
             if path.relative_to(lake.root).as_posix() not in kept:
                 path.unlink(missing_ok=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from features.by_customer import ByCustomer
 from features.contract import EVENT_SCHEMA
 from features.event_log import EventLog
-from features.lake import Lake
 from features.workspace import Workspace
 
 COLUMNS = [name for name in EVENT_SCHEMA.names if name != "superseded_at"]
@@ -28,20 +28,11 @@ def events_of(
         customer_keys: all keys of one person, or of several.
         names: only events of these names; all where none is named.
     """
+    stored = ByCustomer.open(workspace).events(customer_keys)
+    stored = stored.filter(pc.is_null(stored["superseded_at"])).select(COLUMNS)
     log = EventLog(connection).of_customers(customer_keys).select(COLUMNS)
-    with duckdb.connect() as database:
-        database.execute("SET TimeZone = 'UTC'; SET threads = 2")
-        Lake(workspace.lake).register(database, customers=[int(key) for key in customer_keys])
-        database.register("log_events", log)
-        condition = f"event IN ({', '.join('?' * len(names))})" if names else "true"
-        table = database.execute(
-            f"""
-            WITH stored AS (SELECT * FROM events WHERE {condition})
-            SELECT * FROM stored
-            UNION ALL BY NAME
-            SELECT * FROM log_events WHERE {condition} AND event_id NOT IN (SELECT event_id FROM stored)
-            ORDER BY occurred_at, received_at, event_id
-            """,
-            [*names, *names],
-        ).to_arrow_table()
-    return table.select(COLUMNS).cast(SCHEMA)
+    log = log.filter(pc.invert(pc.is_in(log["event_id"], stored["event_id"].combine_chunks())))
+    events = pa.concat_tables([stored, log]).cast(SCHEMA)
+    if names:
+        events = events.filter(pc.is_in(events["event"], pa.array(names, pa.string())))
+    return events.sort_by([("occurred_at", "ascending"), ("received_at", "ascending"), ("event_id", "ascending")])
