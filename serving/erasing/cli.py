@@ -26,10 +26,10 @@ def erase(
     """Removes everything of one person and shows the receipt; killed midway, the same command goes on."""
     import json
 
-    from serving.erasing.asked import erase_customer
+    from features.erasure import erase
     from serving.erasing.words import told_receipt
 
-    receipt = erase_customer(find_workspace(workspace), customer_id)
+    receipt = erase(find_workspace(workspace), customer_id)
     typer.echo(json.dumps(receipt, ensure_ascii=False, indent=2) if as_json else told_receipt(receipt))
 
 
@@ -42,7 +42,7 @@ def export(
     """Writes everything that is kept of one person as one JSON object."""
     import json
 
-    from serving.erasing.asked import export_customer
+    from features.exporting import export_customer
 
     text = json.dumps(export_customer(find_workspace(workspace), customer_id), ensure_ascii=False, indent=2)
     if to is None:
