@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from features.faults import closest_name
 from serving.engine import Engine
+from serving.erasing.http import add_erasure_routes
 from serving.guard import REQUEST_ID
 from serving.ingest.http import add_ingest_routes
 from serving.moments import add_moment_routes
@@ -61,6 +62,7 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     _add_decisions(app)
     _add_outcomes(app)
     add_trait_routes(app)
+    add_erasure_routes(app)
     _add_knowledge(app)
     add_moment_routes(app)
     add_report_routes(app)
