@@ -26,6 +26,7 @@ from serving.ingest.http import add_ingest_routes
 from serving.moments import add_moment_routes
 from serving.problems import TOO_LARGE, not_now, problem, refused, unexplained, wrong_fields
 from serving.profile import customer_view, decision_view
+from serving.reaching import add_reach_routes
 from serving.refusals import NotFound, RequestRefused, WrongField
 from serving.reports import add_report_routes
 from serving.schemas import OUTCOMES_IN_ONE_REQUEST, DecisionRequest, OutcomeReport
@@ -65,6 +66,7 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     add_erasure_routes(app)
     _add_knowledge(app)
     add_moment_routes(app)
+    add_reach_routes(app)
     add_report_routes(app)
     add_ingest_routes(app)
     _add_pages(app, swagger_files)

@@ -78,7 +78,7 @@ def seed(workspace: Workspace, *, now: datetime | None = None) -> Seeded:
         if path is not None and instants:
             n_armed += _arm_all(connection, _triggers(path, rules, instants, now=now_us), rules, now=now_us)
     missing = tuple(name for name in rules if name not in instants)
-    return Seeded(None if path is None else _as_of(path), n_armed, missing)
+    return Seeded(None if path is None else as_of_snapshot(path), n_armed, missing)
 
 
 def catch_up(workspace: Workspace, *, now: datetime | None = None) -> int:
@@ -112,7 +112,8 @@ def _open(workspace: Workspace) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def _as_of(snapshot: Path) -> datetime:
+def as_of_snapshot(snapshot: Path) -> datetime:
+    """The instant that a snapshot's file stands for."""
     text = snapshot.parent.name.removeprefix("as_of=")
     return datetime.strptime(text, "%Y-%m-%dT%H-%M-%S.%f").replace(tzinfo=UTC)
 
