@@ -9,8 +9,6 @@ Invariant: each event of the log counts in the lake exactly once after a sync th
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -19,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
+from features.by_customer import ByCustomer, ensure_by_customer
 from features.contract import EVENT_SCHEMA
 from features.database import connect
 from features.event_log import MATERIALIZED_THROUGH, EventLog
@@ -63,7 +62,7 @@ def sync(
     with closing(connect(workspace.database)) as connection:
         log = EventLog(connection)
         n_events, n_left_out = _export(workspace, connection, log, on_rows)
-        _bring_up(workspace)
+        ensure_by_customer(workspace)
         catch_up_moments(workspace, now=now)  # what an event starts is started before the event goes
         through = prunable_through(workspace, log)
         older_than_us = instant_us((now or datetime.now(UTC)) - KEPT_IN_LOG)
@@ -74,9 +73,8 @@ def sync(
 
 def prunable_through(workspace: Workspace, log: EventLog) -> int:
     """Up to which log_seq rows of the log are in the lake, in the customers' files and in the online rows."""
-    return min(
-        Lake(workspace.lake).manifest().log_through, _by_customer_through(workspace), log.state(MATERIALIZED_THROUGH)
-    )
+    in_lake = Lake(workspace.lake).manifest().log_through
+    return min(in_lake, ByCustomer.open(workspace).log_through, log.state(MATERIALIZED_THROUGH))
 
 
 def _export(
@@ -105,14 +103,3 @@ def _counted(
         stretch.steps += log_steps(table, cuts=cuts)
         yield from table.select(EVENT_SCHEMA.names).to_batches()
         on_rows(table.num_rows)
-
-
-def _bring_up(workspace: Workspace) -> None:
-    """Brings the customers' files to where the lake stands: a recompute reads them instead of the lake."""
-    if importlib.util.find_spec("features.by_customer") is not None:
-        importlib.import_module("features.by_customer").ensure_by_customer(workspace)
-
-
-def _by_customer_through(workspace: Workspace) -> int:
-    """Up to which log_seq the log is in the customers' files; 0 where they are not there or behind the lake."""
-    return 0

@@ -67,12 +67,10 @@ def from_the_one_before(workspace: Workspace, as_of: datetime, *, most_touched: 
     return updated(workspace, as_of, base=base, stands=stands, brand=brand, schema=schema, most_touched=most_touched)
 
 
+# Some before the snapshot they start from, some between the two, some after both.
+joined_at = st.sampled_from([-25.0, -0.9, -0.5, -0.1, 0.1]).map(lambda days: NOON + timedelta(days=days))
 joins = st.lists(
-    st.tuples(
-        st.integers(1, 12),
-        st.integers(1, 12),
-        st.integers(0, 60).map(lambda days: NOON - timedelta(days=30) + timedelta(days=days)),
-    ).filter(lambda one: one[0] > one[1]),
+    st.tuples(st.integers(1, 12), st.integers(1, 12), joined_at).filter(lambda one: one[0] > one[1]),
     max_size=3,
     unique_by=lambda one: one[0],
 )
@@ -86,7 +84,7 @@ joins = st.lists(
     n_before=st.integers(0, 25),
     is_synced=st.booleans(),
 )
-@settings(max_examples=20)
+@settings(max_examples=8)
 def test_from_the_snapshot_before_come_the_rows_of_a_full_build(
     a_workspace: WorkspaceOf,
     history: list[Event],
@@ -125,6 +123,31 @@ def test_only_who_was_touched_is_computed_anew(
     seen = [row["customer_key"] for row in table.to_pylist() if row["n_orders"] == 2]
     assert seen == [7]
     assert from_the_one_before(workspace, noon, most_touched=0.04) is None  # then a full build is no dearer
+
+
+def test_who_was_joined_in_between_is_one_customer(
+    a_workspace: WorkspaceOf, an_order: Callable[..., Event], noon: datetime
+) -> None:
+    workspace = a_workspace([an_order(key, days_ago=100) for key in (1, 2, 3)])
+    join(workspace, [(3, 2, noon - timedelta(days=20))])
+    build_snapshot(workspace, noon - timedelta(hours=1))
+    join(workspace, [(2, 1, noon - timedelta(minutes=30))])
+    table = from_the_one_before(workspace, noon)
+    assert table is not None
+    assert [(row["customer_key"], row["n_orders"]) for row in table.to_pylist()] == [(1, 1 + 1 + 1)]
+
+
+def test_the_brands_own_columns_are_computed_for_everyone(
+    a_workspace: WorkspaceOf, an_order: Callable[..., Event], noon: datetime
+) -> None:
+    workspace = a_workspace([an_order(1, days_ago=3), an_order(2, days_ago=3)])
+    (workspace.sql_folder / "patience.sql").write_text(
+        "SELECT customer_key, epoch($as_of - max(occurred_at)) AS seconds_waited FROM events GROUP BY customer_key"
+    )
+    build_snapshot(workspace, noon)
+    table = from_the_one_before(workspace, noon + timedelta(seconds=60), most_touched=0.0)
+    assert table is not None
+    assert table["seconds_waited"].to_pylist() == [3 * 86_400 + 60, 3 * 86_400 + 60]
 
 
 @pytest.mark.parametrize("window", [7, 30, 90, 365])
