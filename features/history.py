@@ -13,6 +13,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.brand import Brand, load_brand
@@ -89,10 +90,10 @@ class OpenWorkspace:
         """
         start = instant_us(as_of)
         end = instant_us(as_of + timedelta(days=horizon_days))
+        log = event_log_table(self.workspace)  # before the lake: a sync in between hides nothing
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'; SET threads = 2")
             Lake(self.workspace.lake).register(connection)
-            log = event_log_table(self.workspace)
             connection.register("log_events", log)
             return connection.execute(
                 f"""
@@ -125,7 +126,7 @@ class OpenWorkspace:
     def span(self) -> tuple[datetime, datetime] | None:
         """The first and last instant at which anything happened; None where nothing did."""
         log = event_log_table(self.workspace)
-        instants = log["occurred_at"].cast(pa.int64()).to_pylist()
+        instants = pc.min_max(log["occurred_at"].cast(pa.int64())).as_py().values() if log.num_rows else ()
         logged = [datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at) for at in instants]
         known = [*(Lake(self.workspace.lake).span() or ()), *logged]
         return (min(known), max(known)) if known else None

@@ -111,10 +111,11 @@ def read_orders(workspace: Workspace, *, event: str, known_until: datetime) -> O
     from features.lake import Lake
     from features.snapshots import event_log_table
 
+    log = event_log_table(workspace)  # before the lake: a sync in between hides nothing
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone='UTC'; SET threads=2; SET memory_limit='3GB'")
         Lake(workspace.lake).register(connection, as_of=known_until)
-        connection.register("log_events", event_log_table(workspace))
+        connection.register("log_events", log)
         found = connection.execute(ORDERS, {"event": event, "until": known_until.replace(tzinfo=None)}).fetchnumpy()
     return Orders(np.asarray(found["customer_key"], dtype=np.int64), np.asarray(found["at_us"], dtype=np.int64))
 
