@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -117,13 +117,41 @@ def statements_in(events: pa.Table, brand: Brand) -> list[Statement]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A purpose that stands withdrawn as a whole: since when, and when that arrived."""
+
+    purpose: str
+    at: datetime
+    received_at: datetime
+
+
 def withdrawn_purposes(events: pa.Table, brand: Brand) -> dict[str, datetime]:
-    """The purposes that stand withdrawn as a whole, and since when; given again, a purpose stands."""
-    newest: dict[str, dict[str, Any]] = {}
+    """The purposes that stand withdrawn as a whole among the events of one person, and since when."""
+    by_person = withdrawals_in(events, brand, owner_of=lambda key: 0)
+    return {one.purpose: one.at for one in by_person.get(0, ())}
+
+
+def withdrawals_in(
+    events: pa.Table, brand: Brand, *, owner_of: Callable[[int], int]
+) -> dict[int, tuple[Withdrawal, ...]]:
+    """The purposes that stand withdrawn as a whole, by person; given again, a purpose stands, and is left out.
+
+    Args:
+        events: with the columns of `features.persons.SCHEMA`; of them, consents given and withdrawn count.
+        brand: whose event names count.
+        owner_of: the person of a customer key.
+    """
+    newest: dict[tuple[int, str], dict[str, Any]] = {}
     for row in _staged(events, brand, "consents", order="occurred_at, received_at, event_id"):
         if row["channel"] is None and row["purpose"] is not None:
-            newest[row["purpose"]] = row
-    return {purpose: _utc(row["occurred_at"]) for purpose, row in newest.items() if not row["is_given"]}
+            newest[owner_of(int(row["customer_key"])), row["purpose"]] = row
+    found: dict[int, tuple[Withdrawal, ...]] = {}
+    for (owner, purpose), row in newest.items():
+        if not row["is_given"]:
+            withdrawal = Withdrawal(purpose, _utc(row["occurred_at"]), _utc(row["received_at"]))
+            found[owner] = (*found.get(owner, ()), withdrawal)
+    return found
 
 
 def _staged(events: pa.Table, brand: Brand, stage: str, *, order: str) -> list[dict[str, Any]]:
