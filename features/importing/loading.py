@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from features.database import connect
 from features.identity import IdentityTable, Kind
@@ -15,12 +16,15 @@ from features.importing.reading import number_of
 from features.importing.report import ImportReport
 from features.lake import instant_us, quoted
 from features.lake_writer import LakeWriter, limited_connection
+from features.merges import survivors
 
 _KINDS: tuple[Kind, ...] = ("user", "anonymous")
 _CONTENT = (
-    "hash(customer_key, event, occurred_at, order_id, total, currency, products, trait, answer, channel, campaign, "
-    "action_id, arm, action_probability, outcome, value, window_days, properties)"
+    "hash({customer}, event, occurred_at, order_id, total, currency, products, trait, answer, channel, campaign, "
+    "source, conversation_id, step, action_id, arm, action_probability, outcome, value, window_days, properties)"
 )
+_OURS = _CONTENT.format(customer="customer_key")
+_THEIRS = _CONTENT.format(customer="coalesce(survivor, customer_key)")  # who was joined since is still the same person
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +105,15 @@ class Loading:
             return {"new": n_chosen}
         ours, verdicts = (quoted(self.writer.staging / name) for name in ("ours.parquet", "verdicts.parquet"))
         self.connection.execute(
-            f"COPY (SELECT event_id, {_CONTENT} AS content FROM chosen) TO {ours} (FORMAT parquet, COMPRESSION snappy)"
+            f"COPY (SELECT event_id, {_OURS} AS content FROM chosen) TO {ours} (FORMAT parquet, COMPRESSION snappy)"
         )
         with limited_connection(None, spill=self.writer.staging / "spill") as connection:
             self.writer.lake.register_versions(connection, name="versions")
+            connection.register("joined", self._survivors())
             connection.execute(
-                f"COPY (SELECT event_id, {_CONTENT} = ours.content AS is_unchanged, received_at FROM versions "
-                f"JOIN read_parquet({ours}) AS ours USING (event_id) WHERE superseded_at IS NULL) "
+                f"COPY (SELECT event_id, {_THEIRS} = ours.content AS is_unchanged, received_at FROM versions "
+                f"JOIN read_parquet({ours}) AS ours USING (event_id) "
+                "LEFT JOIN joined ON from_key = customer_key WHERE superseded_at IS NULL) "
                 f"TO {verdicts} (FORMAT parquet)"
             )
         self.connection.execute(f"CREATE TABLE verdicts AS SELECT * FROM read_parquet({verdicts})")
@@ -116,6 +122,16 @@ class Loading:
         ).fetchone()
         unchanged, corrected = row or (0, 0)
         return {"new": n_chosen - unchanged - corrected, "unchanged": unchanged, "corrected": corrected}
+
+    def _survivors(self) -> pa.Table:
+        """Every key that was joined into another, and the key under which that person goes on."""
+        database = connect(self.database)
+        try:
+            found = survivors(IdentityTable(database).merges())
+        finally:
+            database.close()
+        columns = [pa.array(list(keys), pa.int64()) for keys in (found.keys(), found.values())]
+        return pa.table(columns, names=["from_key", "survivor"])
 
     def _write(self, *, n_corrected: int) -> None:
         new = "SELECT * FROM chosen WHERE event_id NOT IN (SELECT event_id FROM verdicts)"

@@ -133,6 +133,9 @@ class Record(_Part):
     answer: Value | None = None
     channel: Value | None = None
     campaign: Value | None = None
+    source: Value | None = None
+    conversation_id: Value | None = None
+    step: Value | None = None
     action_id: Value | None = None
     arm: Value | None = None
     action_probability: Value | None = None
@@ -172,5 +175,17 @@ class Mapping(_Part):
     events: Annotated[tuple[Record, ...], Field(min_length=1)]
 
 
-TEXT_FIELDS = ("order_id", "trait", "answer", "channel", "campaign", "action_id", "arm", "outcome")
+TEXT_FIELDS = (
+    "order_id",
+    "trait",
+    "answer",
+    "channel",
+    "campaign",
+    "source",
+    "conversation_id",
+    "step",
+    "action_id",
+    "arm",
+    "outcome",
+)
 NUMBER_FIELDS = ("total", "action_probability", "value", "window_days")

@@ -129,10 +129,22 @@ def test_the_shipped_files_follow_their_schemas(shop: Path, of: str) -> None:
         ({"type": "track", "userId": "u1", "event": "X", "writeKey": "ignored", "integrations": {}}, True),
         ({"type": "track", "userId": "u1"}, False),
         ({"type": "track", "event": "X"}, False),
-        ({"type": "page", "userId": "u1"}, False),
+        ({"type": "page", "userId": "u1"}, True),
+        ({"type": "alias", "userId": "u1", "previousId": "device-1"}, True),
+        ({"type": "alias", "userId": "u1"}, False),
+        ({"type": "group", "userId": "u1"}, False),
+        ({"type": "track", "userId": "u1", "event": "X", "properties": {"conversation_id": "c", "step": 2}}, True),
+        ({"type": "track", "userId": "u1", "event": "X", "properties": {"conversation_id": ["c"]}}, False),
         ({"type": "track", "userId": "u1", "event": "Order Completed", "properties": {"total": "12.5"}}, False),
     ],
 )
 def test_events_follow_their_schema(event: dict[str, object], is_valid: bool) -> None:
     schema = json.loads(rapport("schema", "event").output)
     assert jsonschema.Draft202012Validator(schema).is_valid(event) is is_valid
+
+
+def test_the_schema_of_events_says_what_becomes_of_conversation_step_and_campaign() -> None:
+    track = json.loads(rapport("schema", "event").output)["oneOf"][1]["properties"]
+    assert {"conversation_id", "step"} <= track["properties"]["properties"].keys()
+    assert "source" not in track["properties"]["properties"]
+    assert "google / cpc" in track["context"]["properties"]["campaign"]["description"]
