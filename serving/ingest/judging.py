@@ -24,6 +24,7 @@ from serving.ingest.verdicts import MADE_HERE, NOT_KEPT, TOO_LARGE, Verdict
 LARGEST_EVENT = 32 * 1_024
 ALIAS = "alias"
 EVENT_LENGTH = 200
+_ID_RULE = "1 to 256 printable characters"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -128,13 +129,12 @@ class Judge:
             columns = {"event": ALIAS}
         else:
             raise WrongEventError("unknown_type", f"type is {kind!r:.80}; there are: {', '.join(TYPES)}")
-        user_id = text_of(call.userId) if call.userId is not None else None
-        anonymous_id = text_of(call.anonymousId) if call.anonymousId is not None else None
-        previous_id = text_of(call.previousId) if kind == ALIAS else None
+        user_id, anonymous_id = _id_of(call.userId), _id_of(call.anonymousId)
+        previous_id = _id_of(call.previousId) if kind == ALIAS else None
         if kind == ALIAS and (user_id is None or previous_id is None):
-            raise WrongEventError("no_id", "an alias needs previousId and userId, texts of 1 to 256 characters")
+            raise WrongEventError("no_id", f"an alias needs a previousId and a userId, {_ID_RULE}")
         if user_id is None and anonymous_id is None:
-            raise WrongEventError("no_id", "it needs a userId or an anonymousId, a text of 1 to 256 characters")
+            raise WrongEventError("no_id", f"it needs a userId or an anonymousId, {_ID_RULE}")
         return Taken(
             verdict.messageId,
             user_id,
@@ -220,6 +220,13 @@ def _letter(raw: bytes | msgspec.Raw, arrival: Arrival, wrong: WrongEventError) 
         bytes(raw),
         Verdict(message_id, "dead_lettered", wrong.reason, f"{wrong}"),
     )
+
+
+def _id_of(value: object) -> str | None:
+    if value is None:
+        return None
+    found = text_of(value)
+    return found if found is not None and found.isprintable() else None
 
 
 def _new_id() -> str:

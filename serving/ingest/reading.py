@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
+from math import isfinite
 from typing import NamedTuple
 
 import msgspec
@@ -86,7 +87,7 @@ def one_call(body: bytes) -> Calls:
     try:
         raw = _cut_out(body)
     except UNREADABLE:
-        raw = msgspec.Raw(json.dumps(_parse_leniently(body)).encode())
+        raw = _strict(_parse_leniently(body))
     if bytes(memoryview(raw)[:1]) != b"{":
         raise RequestRefused([WrongField("", "is not a JSON object: one call is one object.")])
     return Calls([raw])
@@ -112,26 +113,33 @@ def many_calls(body: bytes) -> Calls:
 
 
 def _read_leniently(body: bytes) -> Batch:
-    """A batch of which an event is no strict JSON: Python's clients write NaN, others half a surrogate pair.
-
-    The others in it must not go with that one: each is cut out and judged by itself.
-    """
+    """A batch of which an event is no strict JSON: the others in it must not go with that one."""
     given = _parse_leniently(body)
     if not isinstance(given, dict):
         raise RequestRefused([WrongField("", "is not a JSON object: a batch is an object with a list 'batch'.")])
     events = given.get("batch")
     if not isinstance(events, list):
         raise RequestRefused([WrongField("/batch", "is missing or no list: it holds the events.")])
-    raws = [msgspec.Raw(json.dumps(event).encode()) for event in events]
-    return Batch(raws, given.get("sentAt"), given.get("context"))
+    return Batch([_strict(event) for event in events], given.get("sentAt"), given.get("context"))
 
 
 def _parse_leniently(body: bytes) -> object:
+    """What Python's json writes and no other reads: NaN and the infinite, which are no values here."""
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=lambda _: None, parse_float=_finite)
     except (ValueError, RecursionError) as fault:
         why = "nested too deeply" if isinstance(fault, RecursionError) else f"{fault}"
         raise BodyRefused(400, f"The body is not JSON: {why}.") from None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if isfinite(number) else None
+
+
+def _strict(event: object) -> msgspec.Raw:
+    """As JSON that everybody reads; half a surrogate pair becomes a question mark."""
+    return msgspec.Raw(json.dumps(event, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _context(given: object) -> Context | None:

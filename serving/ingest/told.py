@@ -31,7 +31,7 @@ def told_letters(letters: list[dict[str, Any]]) -> str:
         return "There are no dead letters: every event was taken."
     lines = [
         f"{letter['number']:>6}  {letter['received_at'][:19]}  {letter['reason']:<24}  {_whose(letter):<24}  "
-        f"{letter['detail']}"
+        f"{_harmless(letter['detail'])}"
         for letter in letters
     ]
     return "\n".join([f"{'number':>6}  {'received (UTC)':<19}  {'reason':<24}  {'of':<24}  what is wrong", *lines])
@@ -43,10 +43,15 @@ def told_replay(found: dict[str, Any]) -> str:
     still = found["still_dead"]
     if still:
         lines.append(f"{len(still):,} still cannot be taken:")
-        lines += [f"{one['number']:>6}  {one['reason']:<24}  {one['detail']}" for one in still[:SHOWN]]
+        lines += [f"{one['number']:>6}  {one['reason']:<24}  {_harmless(one['detail'])}" for one in still[:SHOWN]]
         lines += [f"        and {len(still) - SHOWN:,} more" for _ in still[SHOWN : SHOWN + 1]]
     return "\n".join(lines)
 
 
 def _whose(letter: dict[str, Any]) -> str:
-    return str(letter["user_id"] or letter["anonymous_id"] or "nobody known")[:24]
+    return _harmless(letter["user_id"] or letter["anonymous_id"] or "nobody known")[:24]
+
+
+def _harmless(text: str) -> str:
+    """What a client sent, without what a terminal would take for a command."""
+    return "".join(one if one.isprintable() else "�" for one in text)
