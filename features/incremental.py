@@ -28,7 +28,7 @@ from features.columns import WINDOWS_DAYS
 from features.lake import Lake, instant_us
 from features.merges import Merge, survivors
 from features.schema import FeatureSchema
-from features.snapshot_origin import Standing, merges_digest, said_of, stored_snapshots
+from features.snapshot_origin import Standing, as_of_of, merges_digest, said_of, stored_snapshots
 from features.workspace import Workspace
 
 MOST_TOUCHED = 0.5  # beyond this share of the rows a full build costs no more
@@ -72,7 +72,7 @@ class _LakeOf(Lake):
 def base_for(workspace: Workspace, as_of: datetime, *, stands: Standing) -> Base | None:
     """The newest stored snapshot before an instant that lacks nothing but rows of the log; None where there is none."""
     for path in reversed(list(stored_snapshots(workspace))):
-        at = _as_of(path)
+        at = as_of_of(path)
         if at >= as_of or not path.is_file():
             continue
         said = said_of(path)
@@ -172,8 +172,3 @@ def _with_columns(rows: pa.Table, view: pa.Table) -> pa.Table:
             place = rows.schema.get_field_index(name)
             rows = rows.set_column(place, rows.schema.field(place), view[name].take(places))
     return rows
-
-
-def _as_of(path: Path) -> datetime:
-    text = path.parent.name.removeprefix("as_of=")
-    return datetime.strptime(text, "%Y-%m-%dT%H-%M-%S.%f").replace(tzinfo=UTC)

@@ -35,6 +35,10 @@ THREADS = 2
 _COLUMNS = ", ".join(f"{name}::{SQL_TYPES[name]} AS {name}" for name in EVENT_SCHEMA.names)
 
 
+class LakeIsBusy(CallersMistake):  # noqa: N818 (it is what it says)
+    """Another process is writing to the lake; it will have ended some time."""
+
+
 @contextmanager
 def open_writer(lake: Lake) -> Iterator[LakeWriter]:
     """The lake's only writer for as long as the context lasts; committed on leaving it without an error."""
@@ -282,8 +286,8 @@ def _alone(root: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise CallersMistake(
-                f"Asked to write to the lake {root}, but process {holder} is writing to it. One import runs at a time: "
+            raise LakeIsBusy(
+                f"Asked to write to the lake {root}, but process {holder} is writing to it. One writes at a time: "
                 "wait until it ends."
             ) from None
         file.truncate(0)

@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,12 @@ def stored_snapshots(workspace: Workspace) -> Iterator[Path]:
     """The Parquet files of all snapshots that are whole, the earliest as_of first."""
     for beside in sorted(snapshots_folder(workspace).glob(f"as_of=*/{MADE_FROM}")):
         yield beside.with_name(FILE)
+
+
+def as_of_of(path: Path) -> datetime:
+    """The instant of the snapshot at that Parquet file."""
+    text = path.parent.name.removeprefix("as_of=")
+    return datetime.strptime(text, "%Y-%m-%dT%H-%M-%S.%f").replace(tzinfo=UTC)
 
 
 def log_seqs_of_snapshots(workspace: Workspace) -> list[int]:

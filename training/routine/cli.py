@@ -18,7 +18,8 @@ TELLS = {"done": "done", "skipped": "skipped", "failed": "FAILED", "before": "do
 
 def run(
     every: Annotated[
-        str | None, typer.Option(help="Again and again, this far apart: 30m, 6h, 1d. Default: once.", show_default=False)
+        str | None,
+        typer.Option(help="Again and again, this far apart: 30m, 6h, 1d. Default: once.", show_default=False),
     ] = None,
     train_every_days: Annotated[
         float, typer.Option(min=0, help="Train when the newest models know nothing of the last so many days.")

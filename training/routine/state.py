@@ -1,0 +1,125 @@
+"""How far a run has come, on disk after each step: a run that was killed goes on where it stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from features.faults import CallersMistake
+from features.lake_manifest import sync_folder
+from features.workspace import Workspace
+
+FORMAT = 1
+RESUMED_WITHIN = timedelta(hours=24)  # what an older one knew is not worth finishing: a new run knows more
+BEHIND_THE_CLOCK = timedelta(seconds=10)  # what was received before a run's as_of has been written by then
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one step."""
+
+    name: str
+    status: str  # done | skipped | failed
+    told: str  # one line for people
+    seconds: float
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Run:
+    """One run: where it stands in time, and its steps so far, in order."""
+
+    run_id: str
+    as_of: datetime
+    outcomes: list[Outcome] = field(default_factory=list)
+    is_whole: bool = False
+
+    def has_done(self, name: str) -> bool:
+        """Whether that step need not be taken again."""
+        return any(one.name == name and one.status != "failed" for one in self.outcomes)
+
+    def keep(self, outcome: Outcome) -> None:
+        """Notes what became of a step, in place of what became of it before."""
+        self.outcomes = [one for one in self.outcomes if one.name != outcome.name] + [outcome]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the state file and `--json`."""
+        return {
+            "run_id": self.run_id,
+            "as_of": self.as_of.isoformat(),
+            "is_whole": self.is_whole,
+            "steps": [
+                {"name": one.name, "status": one.status, "told": one.told, "seconds": one.seconds, "result": one.result}
+                for one in self.outcomes
+            ],
+        }
+
+
+def state_file(workspace: Workspace) -> Path:
+    """Where a workspace's run says how far it is."""
+    return workspace.state / "run.json"
+
+
+def begin(workspace: Workspace, *, now: datetime) -> Run:
+    """The run that was left before its end, if that was not long ago; else a new one."""
+    left = read_run(workspace)
+    if left is not None and not left.is_whole and timedelta(0) <= now - left.as_of <= RESUMED_WITHIN:
+        return left
+    as_of = (now.astimezone(UTC) - BEHIND_THE_CLOCK).replace(microsecond=0)
+    return Run(f"{as_of:%Y%m%dT%H%M%SZ}", as_of)
+
+
+def read_run(workspace: Workspace) -> Run | None:
+    """The newest run; None where there was none, or where nobody can read what it left."""
+    try:
+        written = json.loads(state_file(workspace).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(written, dict) or written.get("format") != FORMAT:
+        return None
+    outcomes = [Outcome(**step) for step in written["steps"]]
+    return Run(written["run_id"], datetime.fromisoformat(written["as_of"]), outcomes, written["is_whole"])
+
+
+def write_run(workspace: Workspace, run: Run) -> None:
+    """Replaces the state file; after this returns it is on disk."""
+    path = state_file(workspace)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump({"format": FORMAT} | run.as_dict(), file, ensure_ascii=False, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def alone(workspace: Workspace) -> Iterator[None]:
+    """Keeps a second run of the same workspace out; a killed run leaves no lock behind.
+
+    Raises:
+        CallersMistake: another process is running one.
+    """
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    with (workspace.state / "run.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise CallersMistake(
+                f"Asked for a run of {workspace.root}, but process {holder} is at one. One run goes on at a time: wait "
+                "until it ends, or leave it to the one that runs '--every'."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
