@@ -124,7 +124,7 @@ def _begin(
     hashes = [erasures.hash_of(connection, one) for one in ids]
     known_since = earliest_known_us(workspace, connection, keys)
     erasure = Erasure(secrets.token_hex(8), instant_us(now), None, keys, known_since)
-    with _alone(workspace, connection):
+    with alone(workspace, connection):
         if _person(connection, customer_id) != (keys, ids):  # joined with somebody meanwhile
             changed = True
         else:
@@ -154,7 +154,7 @@ def _finish(
                 removed[name] = removed.get(name, 0) + n_rows
             on_step(step)
             erasure.steps.append(step)
-            with _alone(workspace, connection):
+            with alone(workspace, connection):
                 erasures.write(connection, erasure)
     erasure.finished_at_us = max(instant_us(now), erasure.asked_at_us)
     erasure.receipt |= {
@@ -162,7 +162,7 @@ def _finish(
         "models_trained_with": models_trained_with(workspace, known_since_us=erasure.known_since_us),
         "remains_as_counts": remaining_counts(connection),
     }
-    with _alone(workspace, connection):
+    with alone(workspace, connection):
         erasures.write(connection, erasure)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what was deleted may still stand in the journal
     on_step("finished")
@@ -170,13 +170,13 @@ def _finish(
 
 def _sweep(workspace: Workspace, connection: sqlite3.Connection, erasure: Erasure, *, now: datetime) -> int:
     """Removes what came under the erased keys since, and forgets the keys once nothing can come any more."""
-    with _alone(workspace, connection):
+    with alone(workspace, connection):
         rows = erase_rows(connection, erasure.customer_keys, ids=(), is_late=True)
     late = sum(rows.values())
     for work in _STEPS.values():
         late += sum(work(workspace, erasure.customer_keys).values())
     if instant_us(now) - (erasure.finished_at_us or 0) >= LATE_US:
-        with _alone(workspace, connection):
+        with alone(workspace, connection):
             connection.execute(
                 "UPDATE erasures SET swept_at = ?, customer_keys = NULL, known_since = NULL WHERE erasure_id = ?",
                 (instant_us(now), erasure.erasure_id),
@@ -239,7 +239,7 @@ def _one_eraser(workspace: Workspace) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(workspace: Workspace, connection: sqlite3.Connection) -> Iterator[None]:
+def alone(workspace: Workspace, connection: sqlite3.Connection) -> Iterator[None]:
     """One transaction that queues with the ledgers of all workers, which wait on the same lock."""
     with workspace.database.with_suffix(".lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

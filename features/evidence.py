@@ -222,6 +222,8 @@ def _weighed(
     newest, trait = statements[-1], brand.traits[statements[-1].trait]
     age_days = max((at - newest.said_at) / _DAY, 0.0)
     since = withdrawn.get(trait.purpose)
+    if since is None and trait.type == "text" and newest.purpose is not None:
+        since = withdrawn.get(newest.purpose)  # as it was said when it was asked
     taken_back = max((index for index, one in enumerate(statements) if one.value is None), default=-1)
     hidden = len(statements) if since is not None else taken_back  # what was withdrawn is not told again
     told = [replace(one, value=None) if index < hidden else one for index, one in enumerate(statements)]

@@ -1,0 +1,275 @@
+"""What may not be kept any more goes: traits of withdrawn purposes, and what is left of erasures.
+
+Part of every `rapport run`, after the sync and before anything is built. Who has withdrawn a purpose is found in the
+log since the last time and in the lake; then their statements go from the lake and the log, so that nothing can be
+built from them again, and only then the traits from stored snapshots, records of decisions and kept answers. Killed
+anywhere, the next time does the rest: each part looks at what is there, and the watermark moves last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from features.brand import Brand, load_brand
+from features.by_customer import by_customer_folder, ensure_by_customer
+from features.database import connect, create_tables
+from features.erasure import alone, finish_erasures
+from features.event_log import EventLog
+from features.evidence import Withdrawal, withdrawals_in
+from features.identity import IdentityTable
+from features.lake import Lake, instant_us
+from features.lake_rewriting import purge, rewrite
+from features.persons import events_of
+from features.schema import feature_schema
+from features.snapshots import snapshots_folder
+from features.texts import has_texts
+from features.withdrawing import (
+    payload_without,
+    record_without,
+    scrub_snapshot,
+    statements_condition,
+    without_statements,
+)
+from features.workspace import Workspace
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS withdrawals (
+    customer_key INTEGER PRIMARY KEY    -- has ever withdrawn a consent
+) STRICT;
+CREATE TABLE IF NOT EXISTS scrub_state (
+    name  TEXT PRIMARY KEY,             -- log_through | rewriting | made_from
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+_PEOPLE_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubbed:
+    """What a scrub did; all noughts where nothing was left to do.
+
+    Attributes:
+        n_erasures: erasures that had been killed, finished now.
+        n_late: rows that came to erased customers after they were erased.
+        n_customers: people with a purpose that stands withdrawn.
+        n_statements: events of the lake and the log whose answers went, free text too.
+        n_snapshot_rows: rows of stored snapshots that lost a trait.
+        n_records: records of decisions and kept answers that lost what was declared.
+    """
+
+    n_erasures: int = 0
+    n_late: int = 0
+    n_customers: int = 0
+    n_statements: int = 0
+    n_snapshot_rows: int = 0
+    n_records: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """Somebody with withdrawn purposes: under which keys, which, and until when decisions may have used them."""
+
+    keys: tuple[int, ...]
+    withdrawals: tuple[Withdrawal, ...]
+
+    @property
+    def purposes(self) -> frozenset[str]:
+        return frozenset(one.purpose for one in self.withdrawals)
+
+
+def scrub(workspace: Workspace, *, now: datetime | None = None) -> Scrubbed:
+    """Takes out what may not be kept any more; done twice, the second time finds nothing.
+
+    Args:
+        workspace: to look through.
+        now: the instant to write down for erasures; the present where it is None.
+
+    Raises:
+        CallersMistake: the lake is being written to, or brand.yaml is wrong.
+    """
+    n_erasures, n_late = finish_erasures(workspace, now=now or datetime.now(UTC))
+    brand = load_brand(workspace)
+    with closing(connect(workspace.database)) as connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        create_tables(connection, SCHEMA)
+        made_from = _made_from(workspace, connection, brand)
+        if _state(connection, "made_from") == made_from:
+            return Scrubbed(n_erasures, n_late)
+        log_through = _find(workspace, connection, brand)
+        people = _people(workspace, connection, brand)
+        n_statements, n_records, n_snapshot_rows = _take_out(workspace, connection, people, brand=brand)
+        with alone(workspace, connection):
+            _set_state(connection, "log_through", str(log_through))
+            _set_state(connection, "rewriting", "no")
+            _set_state(connection, "made_from", _made_from(workspace, connection, brand, log_through=log_through))
+    return Scrubbed(n_erasures, n_late, len(people), n_statements, n_snapshot_rows, n_records)
+
+
+def _made_from(workspace: Workspace, connection: sqlite3.Connection, brand: Brand, *, log_through: int = -1) -> str:
+    """A fingerprint of all that a scrub depends on; while it stands, there is nothing to do."""
+    parts = {
+        "log": EventLog(connection).newest() if log_through < 0 else log_through,
+        "lake": Lake(workspace.lake).fingerprint(),
+        "identity": IdentityTable(connection).version(),
+        "purposes": {name: trait.purpose for name, trait in brand.traits.items()},
+        "events": brand.events.model_dump(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _find(workspace: Workspace, connection: sqlite3.Connection, brand: Brand) -> int:
+    """Writes down who has withdrawn anything, in the log since the last time or anywhere in the lake."""
+    name, through = brand.events.consent_withdrawn, EventLog(connection).newest()
+    since = int(_state(connection, "log_through") or 0)
+    with duckdb.connect() as database:
+        database.execute("SET TimeZone = 'UTC'; SET threads = 2")
+        Lake(workspace.lake).register(database)
+        found = database.execute("SELECT DISTINCT customer_key FROM events WHERE event = ?", [name]).fetchall()
+    with alone(workspace, connection):
+        connection.executemany("INSERT OR IGNORE INTO withdrawals VALUES (?)", found)
+        connection.execute(
+            "INSERT OR IGNORE INTO withdrawals SELECT DISTINCT customer_key FROM event_log "
+            "WHERE log_seq > ? AND log_seq <= ? AND json_extract(payload, '$.event') = ?",
+            (since, through, name),
+        )
+    return through
+
+
+def _people(workspace: Workspace, connection: sqlite3.Connection, brand: Brand) -> list[_Person]:
+    """Everybody with a purpose that stands withdrawn now, by all that is known."""
+    identity = IdentityTable(connection)
+    candidates = [row[0] for row in connection.execute("SELECT customer_key FROM withdrawals ORDER BY customer_key")]
+    groups = list(dict.fromkeys(identity.keys_of(key) for key in candidates))
+    names = (brand.events.consent_given, brand.events.consent_withdrawn)
+    people = []
+    for start in range(0, len(groups), _PEOPLE_AT_ONCE):
+        batch = groups[start : start + _PEOPLE_AT_ONCE]
+        owner = {key: keys[0] for keys in batch for key in keys}
+        events = events_of(workspace, connection, list(owner), names=names)
+        found = withdrawals_in(events, brand, owner_of=owner.__getitem__)
+        people += [_Person(tuple(map(int, keys)), found[keys[0]]) for keys in batch if keys[0] in found]
+    return people
+
+
+def _take_out(
+    workspace: Workspace, connection: sqlite3.Connection, people: Sequence[_Person], *, brand: Brand
+) -> tuple[int, int, int]:
+    """The statements first, from which all else could be made again; gives how many statements, records, rows."""
+    groups: dict[frozenset[str], list[_Person]] = {}
+    for person in people:
+        groups.setdefault(person.purposes, []).append(person)
+    about = {
+        purposes: {name for name, trait in brand.traits.items() if trait.purpose in purposes} for purposes in groups
+    }
+    lake, schema = Lake(workspace.lake), feature_schema(brand, workspace)
+    n_statements = n_records = n_rows = 0
+    was_killed = _state(connection, "rewriting") == "yes"
+    if people:
+        with alone(workspace, connection):
+            _set_state(connection, "rewriting", "yes")
+    for purposes, group in groups.items():
+        keys, traits = [key for person in group for key in person.keys], about[purposes]
+        if traits:
+            condition = statements_condition(traits, brand)
+            edit = _edit(traits)
+            n_statements += rewrite(lake, keys, where=condition, edit=edit)
+        with alone(workspace, connection):
+            n_statements += _scrub_log(connection, keys, traits, brand)
+            n_statements += _scrub_texts(connection, keys, traits, purposes)
+            n_records += sum(_scrub_records(connection, person, traits) for person in group)
+    if n_statements or was_killed:
+        purge(lake)  # the files that still held them
+    if by_customer_folder(workspace).is_dir():
+        ensure_by_customer(workspace)
+    for purposes, group in groups.items():
+        keys = [key for person in group for key in person.keys]
+        held = {name for name in about[purposes] if brand.traits[name].type != "text"}
+        for path in sorted(snapshots_folder(workspace).glob("as_of=*/snapshot.parquet")) if held else ():
+            n_rows += scrub_snapshot(path, keys, held, brand=brand, schema=schema)
+    return n_statements, n_records, n_rows
+
+
+def _edit(traits: Collection[str]) -> Any:
+    return lambda rows: without_statements(rows, traits)
+
+
+def _scrub_log(connection: sqlite3.Connection, keys: Sequence[int], traits: Collection[str], brand: Brand) -> int:
+    marks = ", ".join(str(key) for key in keys)
+    rows = connection.execute(f"SELECT log_seq, payload FROM event_log WHERE customer_key IN ({marks})").fetchall()
+    edited = [(left, seq) for seq, payload in rows if (left := payload_without(payload, traits, brand)) is not None]
+    connection.executemany("UPDATE event_log SET payload = ? WHERE log_seq = ?", edited)
+    return len(edited)
+
+
+def _scrub_texts(
+    connection: sqlite3.Connection, keys: Sequence[int], traits: Collection[str], purposes: Collection[str]
+) -> int:
+    """Free text about these traits, and what was given for these purposes by its own words."""
+    if not has_texts(connection):
+        return 0
+    marks = ", ".join(str(key) for key in keys)
+    query = (
+        f"DELETE FROM texts WHERE customer_key IN ({marks}) AND (trait IN (SELECT value FROM json_each(?)) "
+        "OR purpose IN (SELECT value FROM json_each(?)))"
+    )
+    return connection.execute(query, (json.dumps(sorted(traits)), json.dumps(sorted(purposes)))).rowcount
+
+
+def _scrub_records(connection: sqlite3.Connection, person: _Person, traits: Collection[str]) -> int:
+    """The decisions of before a purpose's withdrawal arrived, each once, and the answers kept for their retries."""
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if "decisions" not in tables:
+        return 0
+    until = max(instant_us(one.received_at) for one in person.withdrawals)
+    marks, purposes = ", ".join(str(key) for key in person.keys), json.dumps(sorted(person.purposes))
+    missing = (
+        "EXISTS (SELECT 1 FROM json_each(?2) AS p WHERE p.value NOT IN "
+        "(SELECT value FROM json_each(coalesce(json_extract({text}, '$.withdrawn'), '[]'))))"
+    )
+    mine = f"customer_key IN ({marks}) AND decided_at < ?1"
+    found = connection.execute(
+        f"SELECT decision_id, record FROM decisions WHERE {mine} AND {missing.format(text='record')}",
+        (until, purposes),
+    ).fetchall()
+    _update(connection, "decisions", "record", found, traits, person)
+    answers: list[tuple[str, str]] = []
+    if "answers" in tables:
+        answers = connection.execute(
+            f"SELECT decision_id, answer FROM answers WHERE {missing.format(text='answer')} AND decision_id IN "
+            f"(SELECT decision_id FROM decisions WHERE {mine})",
+            (until, purposes),
+        ).fetchall()
+        _update(connection, "answers", "answer", answers, traits, person)
+    return len(found) + len(answers)
+
+
+def _update(
+    connection: sqlite3.Connection,
+    table: str,
+    column: str,
+    rows: Sequence[tuple[str, str]],
+    traits: Collection[str],
+    person: _Person,
+) -> None:
+    edited = [(record_without(text, traits, person.purposes), decision_id) for decision_id, text in rows]
+    connection.executemany(f"UPDATE {table} SET {column} = ? WHERE decision_id = ?", edited)
+
+
+def _state(connection: sqlite3.Connection, name: str) -> str | None:
+    row = connection.execute("SELECT value FROM scrub_state WHERE name = ?", (name,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _set_state(connection: sqlite3.Connection, name: str, value: str) -> None:
+    connection.execute(
+        "INSERT INTO scrub_state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
+    )
