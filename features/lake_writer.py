@@ -35,7 +35,7 @@ THREADS = 2
 _COLUMNS = ", ".join(f"{name}::{SQL_TYPES[name]} AS {name}" for name in EVENT_SCHEMA.names)
 
 
-class LakeIsBusy(CallersMistake):  # noqa: N818 (it is what it says)
+class LakeIsBusy(CallersMistake):
     """Another process is writing to the lake; it will have ended some time."""
 
 

@@ -76,7 +76,7 @@ def run_once(
             if run.has_done(name):
                 tell(name, "before", next(one.told for one in run.outcomes if one.name == name))
                 continue
-            outcome = _taken(name, step, asked, run.as_of)
+            outcome = _taken(name, step, asked, run)
             run.keep(outcome)
             write_run(asked.workspace, run)
             tell(name, outcome.status, outcome.told)
@@ -87,10 +87,10 @@ def run_once(
     return run
 
 
-def _taken(name: str, step: Step, asked: Asked, as_of: datetime) -> Outcome:
+def _taken(name: str, step: Step, asked: Asked, run: Run) -> Outcome:
     began = time.monotonic()
     try:
-        came = _when_the_lake_is_free(lambda: step(asked, as_of))
+        came = _when_the_lake_is_free(lambda: step(asked, run))
         status, told, result = "skipped" if came.is_skipped else "done", came.told, came.result
     except CallersMistake as mistake:
         status, told, result = "failed", str(mistake), {}

@@ -45,6 +45,10 @@ class Run:
         """Whether that step need not be taken again."""
         return any(one.name == name and one.status != "failed" for one in self.outcomes)
 
+    def result_of(self, name: str) -> dict[str, Any]:
+        """What an earlier step left for later ones; KeyError where it was not taken."""
+        return {one.name: one.result for one in self.outcomes}[name]
+
     def keep(self, outcome: Outcome) -> None:
         """Notes what became of a step, in place of what became of it before."""
         self.outcomes = [one for one in self.outcomes if one.name != outcome.name] + [outcome]

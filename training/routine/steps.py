@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.faults import CallersMistake
+from features.faults import CallersMistake, InvalidFile
 from features.workspace import Workspace
+from training.routine.state import Run
 
 if TYPE_CHECKING:
     from training.dataset import WorkspaceSource
@@ -37,10 +38,10 @@ class Came:
     is_skipped: bool = False
 
 
-Step = Callable[[Asked, datetime], Came]
+Step = Callable[[Asked, Run], Came]
 
 
-def sync(asked: Asked, as_of: datetime) -> Came:
+def sync(asked: Asked, run: Run) -> Came:
     """The event log into the lake."""
     from features.sync import sync as export
 
@@ -48,7 +49,7 @@ def sync(asked: Asked, as_of: datetime) -> Came:
     return Came(f"{done.n_events:,} events came into the lake, {done.n_pruned:,} rows left the log", done.as_dict())
 
 
-def scrub(asked: Asked, as_of: datetime) -> Came:
+def scrub(asked: Asked, run: Run) -> Came:
     """What was withdrawn or erased leaves stored snapshots and inputs of decisions."""
     from features.scrubbing import scrub as take_out
 
@@ -57,63 +58,74 @@ def scrub(asked: Asked, as_of: datetime) -> Came:
     return Came(said or "nothing to take out", result)
 
 
-def build(asked: Asked, as_of: datetime) -> Came:
+def build(asked: Asked, run: Run) -> Came:
     """Snapshots as of the run and as of where training and scores stand, from those before; old ones go."""
     from features.snapshot_keeping import prune_snapshots
     from features.snapshots import build_snapshots
 
-    known_until = _known_until(asked, as_of)
-    instants = sorted({as_of} if known_until is None else {as_of, known_until})
+    source = _source(asked, as_of=run.as_of)
+    known_until = source.known_until if source is not None else None
+    instants = sorted({run.as_of, known_until or run.as_of})
     made: list[datetime] = []
     build_snapshots(asked.workspace, instants, incremental=True, on_progress=made.append)
-    removed = prune_snapshots(asked.workspace, now=as_of)
+    removed = prune_snapshots(asked.workspace, now=run.as_of)
     return Came(
         f"{len(made)} of {len(instants)} snapshots were made, {removed} old ones removed",
-        {"as_ofs": [at.isoformat() for at in instants], "n_made": len(made), "n_removed": removed},
+        {
+            "as_ofs": [at.isoformat() for at in instants],
+            "known_until": known_until and known_until.isoformat(),  # where training and scores of this run stand
+            "n_made": len(made),
+            "n_removed": removed,
+        },
     )
 
 
-def train(asked: Asked, as_of: datetime) -> Came:
+def due(asked: Asked, run: Run) -> Came:
+    """Which models are to be trained: said once a run, so that a training that was killed is taken up again."""
+    known_until = _known_until(run)
+    if known_until is None:
+        return Came("there are no events to learn from yet", {"models": []}, is_skipped=True)
+    names = due_models(asked, known_until)
+    told = ", ".join(names) or f"no model is older than {asked.train_every_days:g} days"
+    return Came(told, {"models": list(names)}, is_skipped=not names)
+
+
+def train(asked: Asked, run: Run) -> Came:
     """The models that are due; what passes its gate is served from then on."""
     from training.learning import train_models
 
-    source = _source(asked, as_of)
-    if source is None:
-        return Came("there are no events to learn from yet", {}, is_skipped=True)
-    due = due_models(asked, source)
-    if not due:
-        return Came(f"no model is older than {asked.train_every_days:g} days", {}, is_skipped=True)
-    rounds = train_models(asked.workspace, models=due, as_of=source.known_until)
+    names = tuple(run.result_of("due")["models"])
+    if not names:
+        return Came("none is due", {}, is_skipped=True)
+    rounds = train_models(asked.workspace, models=names, as_of=_known_until(run))
     told = "; ".join(_told_of(one) for one in rounds)
-    return Came(
-        told, {"rounds": [one.as_dict() for one in rounds]}, is_skipped=all(one.version is None for one in rounds)
-    )
+    is_skipped = all(one.version is None for one in rounds)
+    return Came(told, {"rounds": [one.as_dict() for one in rounds]}, is_skipped=is_skipped)
 
 
-def materialize(asked: Asked, as_of: datetime) -> Came:
+def materialize(asked: Asked, run: Run) -> Came:
     """The online store as of the run, and what has come since."""
     from features.online import materialize as fill
 
-    n_customers = fill(asked.workspace, as_of)
+    n_customers = fill(asked.workspace, run.as_of)
     return Came(f"{n_customers:,} customers are in the online store", {"n_customers": n_customers})
 
 
-def score(asked: Asked, as_of: datetime) -> Came:
+def score(asked: Asked, run: Run) -> Came:
     """Everybody's segment, stage and propensities, for reports and the way back to a warehouse."""
     from training.artifact import read_champions
     from training.scoring import score_everybody
 
-    source = _source(asked, as_of)
-    if source is None or not read_champions(asked.workspace.artifacts):
+    if _known_until(run) is None or not read_champions(asked.workspace.artifacts):
         return Came("no model is served yet", {}, is_skipped=True)
-    scored = score_everybody(asked.workspace, as_of=source.known_until)
+    scored = score_everybody(asked.workspace, as_of=_known_until(run))
     return Came(
         f"{scored.n_customers:,} customers as of {scored.as_of:%Y-%m-%d}",
         {"path": str(scored.path), "n_customers": scored.n_customers},
     )
 
 
-def seed_moments(asked: Asked, as_of: datetime) -> Came:
+def seed_moments(asked: Asked, run: Run) -> Came:
     """Moments of customers whose triggers are in the newest snapshot: those that an import brought."""
     from features.moments import seed
 
@@ -121,7 +133,7 @@ def seed_moments(asked: Asked, as_of: datetime) -> Came:
     return Came(f"{seeded.n_armed:,} waits began", {"n_armed": seeded.n_armed})
 
 
-def report(asked: Asked, as_of: datetime) -> Came:
+def report(asked: Asked, run: Run) -> Came:
     """The marketers' page."""
     from experiments.report import write_report
 
@@ -133,6 +145,7 @@ STEPS: dict[str, Step] = {
     "sync": sync,
     "scrub": scrub,
     "build": build,
+    "due": due,
     "train": train,
     "materialize": materialize,
     "score": score,
@@ -141,35 +154,40 @@ STEPS: dict[str, Step] = {
 }
 
 
-def due_models(asked: Asked, source: WorkspaceSource) -> tuple[str, ...]:
+def due_models(asked: Asked, known_until: datetime) -> tuple[str, ...]:
     """Models without a version, of another feature schema, or whose newest version knows too little of the present."""
+    from features.brand import load_brand
+    from features.schema import feature_schema
     from training.artifact import MODELS, read_description
     from training.promotion import versions
 
     artifacts = asked.workspace.artifacts
-    due = []
+    schema_version = feature_schema(load_brand(asked.workspace), asked.workspace).version
+    found = []
     for name in MODELS:
         descriptions = [read_description(artifacts, name, version) for version in versions(artifacts, name)]
-        fitting = [one for one in descriptions if one["schema_version"] == source.schema_version]
+        fitting = [one for one in descriptions if one["schema_version"] == schema_version]
         newest = max((datetime.fromisoformat(one["as_of"]) for one in fitting), default=None)
-        if newest is None or source.known_until - newest >= timedelta(days=asked.train_every_days):
-            due.append(name)
-    return tuple(due)
+        if newest is None or known_until - newest >= timedelta(days=asked.train_every_days):
+            found.append(name)
+    return tuple(found)
 
 
-def _source(asked: Asked, as_of: datetime) -> WorkspaceSource | None:
+def _source(asked: Asked, *, as_of: datetime) -> WorkspaceSource | None:
     """What training and scores stand on; None where nothing that happened before today is known."""
     from training.dataset import WorkspaceSource
 
     try:
         return WorkspaceSource(asked.workspace, now=as_of)
+    except InvalidFile:
+        raise
     except CallersMistake:
         return None
 
 
-def _known_until(asked: Asked, as_of: datetime) -> datetime | None:
-    source = _source(asked, as_of)
-    return None if source is None else source.known_until
+def _known_until(run: Run) -> datetime | None:
+    text = run.result_of("build")["known_until"]
+    return datetime.fromisoformat(text) if text else None
 
 
 def _told_of(one: Round) -> str:
