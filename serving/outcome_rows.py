@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 
 from experiments.records import HOLDOUT
 from features.catalogue import NOTHING
+from features.erased_rows import is_erased_decision
 from features.faults import CallersMistake
 from serving.ledger_rows import COUNT_DECISIONS, DAY_US, microseconds
 
 CONVERTED = "converted"
 FAILED = "failed"
+ERASED = "erased"
 
 _OUTCOME_COLUMNS = "outcome_id, decision_id, customer_key, outcome, goal, value, joined_by, occurred_at, received_at"
 _INSERT_OUTCOME = (
@@ -47,7 +49,7 @@ class Recorded:
     """What became of a reported outcome."""
 
     outcome_id: str
-    status: str  # recorded | duplicate
+    status: str  # recorded | duplicate | erased
     decision_id: str | None
     joined_by: str  # decision_id | attribution_window | none
 
@@ -96,12 +98,18 @@ def write_outcomes(
         UnknownDecisions: some name a decision that is not there; nothing was written.
     """
     joins = [_join(connection, row, attribution) for row in rows]
-    unknown = [i for i, (row, joined) in enumerate(zip(rows, joins, strict=True)) if row.decision_id and not joined]
+    nameless = [i for i, (row, joined) in enumerate(zip(rows, joins, strict=True)) if row.decision_id and not joined]
+    erased = {i for i in nameless if is_erased_decision(connection, rows[i].decision_id or "")}
+    unknown = [i for i in nameless if i not in erased]
     if unknown:
         raise UnknownDecisions(unknown)
     return [
-        _write_outcome(connection, row, joined, attribution=attribution, goals_of=goals_of, default_goal=default_goal)
-        for row, joined in zip(rows, joins, strict=True)
+        Recorded(row.outcome_id, ERASED, None, "none")  # its customer was: there is nobody to write it of
+        if i in erased
+        else _write_outcome(
+            connection, row, joined, attribution=attribution, goals_of=goals_of, default_goal=default_goal
+        )
+        for i, (row, joined) in enumerate(zip(rows, joins, strict=True))
     ]
 
 

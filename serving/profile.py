@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from features.derive import MISSING_INSTANT
+from features.erased_rows import is_erased_decision
 from features.packing import EPOCH, CustomerState
 from serving.engine import Engine
 from serving.ledger_rows import outcomes_of, recent_decisions, recorded_decision
@@ -95,10 +96,14 @@ def _told(row: tuple[str, int, str, str, str, str]) -> dict[str, Any]:
 
 
 def decision_view(engine: Engine, decision_id: str) -> dict[str, Any] | None:
-    """The decision's record with its outcomes, as JSON types; None where there is none of that id."""
+    """The decision's record with its outcomes, as JSON types; None where there is none of that id.
+
+    Of a customer who was erased it says that, and nothing else.
+    """
     record = recorded_decision(engine.reader, decision_id)
     if record is None:
-        return None
+        is_erased = is_erased_decision(engine.reader, decision_id)
+        return {"decision_id": decision_id, "erased": True} if is_erased else None
     told: dict[str, Any] = json.loads(record)
     key = told.pop("customer_key")
     outcomes = [
