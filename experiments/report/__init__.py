@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.lake import Lake
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -111,10 +112,12 @@ def write_report(
 def report_fingerprint(workspace: Workspace) -> str:
     """Changes when a page made now would say something else than one made before: the key of a cache of pages.
 
-    It covers the brand's files, the scores, the ledger and the hour, since windows close by themselves.
+    It covers the brand's files, the lake, the scores, the ledger and the hour, since windows close by themselves; what
+    came into the log within the hour does not make a page anew.
     """
     parts = [f"{datetime.now(UTC):%Y-%m-%dT%H}"]
-    watched = [workspace.brand_file, workspace.catalogue_file, *(workspace.lake / "scores").glob("day=*/*")]
+    manifest = Lake(workspace.lake).manifest_path
+    watched = [workspace.brand_file, workspace.catalogue_file, manifest, *(workspace.lake / "scores").glob("day=*/*")]
     for path in sorted(watched):
         if path.is_file():
             stat = path.stat()

@@ -9,6 +9,7 @@ from datetime import date, datetime
 
 from experiments.analysis import HoldoutAnalysis, analyse_workspace
 from experiments.records import HOLDOUT, read_action_results, read_decision_totals
+from experiments.report.conversations import Conversations, read_conversations
 from experiments.report.scores import (
     TREND_DAYS,
     GroupNumbers,
@@ -82,13 +83,14 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReportData:
-    """What one report shows; `scored` and `decided` are None where there is nothing yet."""
+    """What one report shows; `scored`, `decided` and `conversations` are None where there is nothing yet."""
 
     brand: Brand
     catalogue: Catalogue | None
     horizon_days: int
     scored: Scored | None
     decided: Decided | None
+    conversations: Conversations | None
     holdout: HoldoutAnalysis
 
 
@@ -105,7 +107,7 @@ def collect(
         workspace: whose.
         compare_from: the earlier score day of "who moved"; default the one nearest to four weeks before the later.
         compare_to: the later one; default the newest.
-        as_of: where the holdout analysis stands; default now.
+        as_of: where the holdout analysis and the conversations stand; default now.
 
     Raises:
         CallersMistake: a day to compare that was not scored.
@@ -118,6 +120,7 @@ def collect(
         horizon_days=horizon_days,
         scored=_scored(workspace, horizon_days=horizon_days, compare_from=compare_from, compare_to=compare_to),
         decided=_decided(workspace),
+        conversations=read_conversations(workspace, as_of=as_of),
         holdout=analyse_workspace(workspace, brand=brand, goal=_goal(brand), as_of=as_of),
     )
 

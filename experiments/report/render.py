@@ -16,6 +16,7 @@ from markupsafe import Markup
 from experiments.metrics import Estimate, NotEstimable, wilson_interval
 from experiments.report.charts import MUTED, Bar, bar_chart, colour_of, shade, sparkline, trend_chart
 from experiments.report.collect import ReportData, Scored, Segment
+from experiments.report.conversations import LOOKED_BACK
 from experiments.report.scores import Movement
 from experiments.report.words import Words
 from features.catalogue import NOTHING
@@ -43,6 +44,8 @@ def render_page(data: ReportData, *, language: str, audience_link: str, made_at:
             data=data,
             scored=data.scored,
             decided=data.decided,
+            conversations=data.conversations,
+            looked_back_days=LOOKED_BACK.days,
             result=data.holdout,
             style=Markup(style()),
             policy=content_security_policy(),
