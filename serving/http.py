@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ from serving.unavailable import Unavailable, unavailability
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_log = logging.getLogger("rapport.serving")
 TEMPLATES = Path(__file__).parent / "templates"
 JSON = "application/json"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
@@ -258,6 +260,8 @@ async def _on_trouble(request: Request, fault: Exception) -> Response:
     trouble = unavailability(fault)
     if trouble is None:
         raise fault
+    if fault is not trouble:  # the ledger says its own once, as it begins
+        _log.warning("request %s could not be answered: %s (%s)", _request_id(request), trouble, fault)
     return not_now(trouble, request_id=_request_id(request))
 
 

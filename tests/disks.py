@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
 import pytest
 
 
-def _may_mount() -> bool:
+@cache
+def may_mount() -> bool:
+    """Whether this user may mount a disk here."""
     with tempfile.TemporaryDirectory() as folder:
         tried = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True, check=False)
         if tried.returncode == 0:
@@ -18,7 +21,7 @@ def _may_mount() -> bool:
         return tried.returncode == 0
 
 
-needs_mount = pytest.mark.skipif(not _may_mount(), reason="This user may not mount a disk; root may.")
+needs_mount = pytest.mark.skipif(not may_mount(), reason="This user may not mount a disk; root may.")
 
 
 class SmallDisk:
@@ -58,6 +61,14 @@ class SmallDisk:
     def make_room(self) -> None:
         """Takes that file away."""
         self._ballast.unlink()
+
+    def make_read_only(self) -> None:
+        """No write from now on; nobody may hold a file of it that is open for writing."""
+        _run("mount", "-o", "remount,ro", str(self._folder))
+
+    def make_writable(self) -> None:
+        """As before."""
+        _run("mount", "-o", "remount,rw", str(self._folder))
 
     def fail(self) -> None:
         """As if the disk had failed: the kernel takes no write from now on, also into open files."""

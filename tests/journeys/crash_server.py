@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 WORKERS = 2
@@ -28,9 +29,10 @@ def free_port() -> int:
 class Server:
     """`rapport serve` on a port that stays its own from start to start."""
 
-    def __init__(self, workspace: Path, *, log: Path) -> None:
+    def __init__(self, workspace: Path, *, log: Path, variables: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
         self._workspace, self._log = workspace, log
+        self._environment = os.environ | dict(variables or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -42,6 +44,7 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self._workspace,
+                env=self._environment,
             )
 
     def wait_until_ready(self) -> float:

@@ -1,0 +1,199 @@
+"""What was acknowledged is there, once: killed at any moment, on a full disk, a locked database, a read-only folder."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.database import connect
+from features.starting import write_starter
+from features.workspace import Workspace
+from tests.disks import SmallDisk, may_mount, needs_mount
+from tests.journeys.crash_loop import crash_loop, summary
+from tests.journeys.crash_server import Server
+
+PROBLEM = "application/problem+json"
+Answer = tuple[int, dict[str, str], Any]
+
+
+def test_five_kills_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    found = crash_loop(tmp_path, kills=5, seed=7, longest_seconds=2.0)
+    assert found.faults == [], summary(found)
+    assert [one.killed for one in found.rounds] == ["server", "worker", "server", "worker", "server"]
+    assert sum(one.n_lost + one.n_doubled for one in found.rounds) == 0
+    assert all(count > 10 for count in found.acknowledged.values()), "it was under load"
+    assert sum(one.n_unanswered for one in found.rounds) > 0, "requests were in flight when it died"
+
+
+# -- a store that takes no writes -------------------------------------------------------------------------------------
+
+
+def asked(address: str, path: str, body: object | None = None) -> Answer:
+    """Status, headers and JSON."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{address}{path}", data=data, headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, dict(answer.headers), json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), json.loads(error.read())
+
+
+def a_decision(one: str) -> tuple[str, object]:
+    body = {"customer_id": f"c-{one}", "placement": "chat_reply", "channel": "web", "decision_id": f"d-{one}"}
+    return "/v1/decisions", body
+
+
+def an_outcome(one: str, *, of: str) -> tuple[str, object]:
+    return "/v1/outcomes", {"decision_id": f"d-{of}", "outcome": "clicked", "outcome_id": f"o-{one}"}
+
+
+def events(one: str) -> tuple[str, object]:
+    view = {"type": "track", "event": "Product Viewed", "userId": f"c-{one}", "properties": {"product_id": "p-1"}}
+    return "/v1/batch", {"batch": [view | {"messageId": f"m-{one}-{n}"} for n in range(3)]}
+
+
+@dataclass
+class Shop:
+    """A served shop whose database is on a disk that can be filled, where this user may mount one."""
+
+    address: str
+    workspace: Workspace
+    disk: SmallDisk | None
+    while_read_only: list[Answer] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    root = tmp_path_factory.mktemp("nothing-lost")
+    workspace = Workspace(root / "shop")
+    write_starter(workspace.root)
+    workspace.state.mkdir(exist_ok=True)
+    server = Server(workspace.root, log=root / "server.log", variables={"RAPPORT_TIMEOUT_SECONDS": "30"})
+    served = Shop(f"http://127.0.0.1:{server.port}", workspace, None)
+    with _small_disk(workspace.state) as disk:
+        try:
+            if disk is not None:
+                served.disk = disk
+                connect(workspace.database).close()
+                disk.make_read_only()
+            server.start()
+            if disk is not None:
+                served.while_read_only = _answers_while_it_is_not_open(served.address)
+                disk.make_writable()
+            server.wait_until_ready()
+            until_ready(served)
+            yield served
+        finally:
+            server.kill_all()
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[SmallDisk | None]:
+    if not may_mount():
+        yield None
+        return
+    with SmallDisk(folder, "tmpfs", megabytes=48) as disk:
+        yield disk
+
+
+def _answers_while_it_is_not_open(address: str) -> list[Answer]:
+    until = time.monotonic() + 180
+    while time.monotonic() < until:
+        try:
+            return [asked(address, *question) for question in (("/livez",), ("/readyz",), a_decision("early"))]
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError("the server answered nothing")
+
+
+def assert_not_now(answer: Answer, reason: str) -> None:
+    status, headers, told = answer
+    assert (status, headers["content-type"]) == (503, PROBLEM)
+    assert int(headers["retry-after"]) >= 1
+    assert reason in told["detail"]
+    assert "messageId" in told["detail"], "it says that the same ids make a retry safe"
+
+
+def written(shop: Shop, table: str, column: str, like: str) -> list[str]:
+    with closing(sqlite3.connect(shop.workspace.database)) as connection:
+        query = f"SELECT {column} FROM {table} WHERE {column} LIKE ? ORDER BY 1"
+        return [row[0] for row in connection.execute(query, (like,))]
+
+
+def until_ready(shop: Shop) -> None:
+    """Both workers: each finds out for itself."""
+    until, in_a_row = time.monotonic() + 60, 0
+    while in_a_row < 6:
+        assert time.monotonic() < until, "it does not recover"
+        in_a_row = in_a_row + 1 if asked(shop.address, "/readyz")[0] == 200 else 0
+        time.sleep(0.2)
+
+
+@needs_mount
+def test_a_server_on_a_read_only_folder_says_so_and_opens_when_it_can(shop: Shop) -> None:
+    alive, ready, decision = shop.while_read_only
+    assert (alive[0], alive[2]) == (200, {"status": "alive"})
+    assert_not_now(ready, "the database cannot be")
+    assert_not_now(decision, "the database cannot be")
+    assert written(shop, "decisions", "decision_id", "d-early") == []
+    assert asked(shop.address, *a_decision("early"))[0] == 200
+
+
+def test_a_locked_database_is_503_and_the_same_ids_sent_again_are_written_once(shop: Shop) -> None:
+    assert asked(shop.address, *a_decision("locked-0"))[0] == 200
+    lock = sqlite3.connect(shop.workspace.database, isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    questions = (a_decision("locked-1"), an_outcome("locked-1", of="locked-0"), events("locked-1"))
+    for question in questions:
+        assert_not_now(asked(shop.address, *question), "locked by another program")
+    assert asked(shop.address, "/v1/decisions/d-locked-0")[0] == 200, "reading goes on"
+    lock.execute("COMMIT")
+    lock.close()
+    until_ready(shop)
+    for _ in range(2):
+        assert [asked(shop.address, *question)[0] for question in questions] == [200, 200, 202]
+    assert written(shop, "decisions", "decision_id", "d-locked-%") == ["d-locked-0", "d-locked-1"]
+    assert written(shop, "outcomes", "outcome_id", "o-locked-%") == ["o-locked-1"]
+    assert written(shop, "event_log", "event_id", "m-locked-%") == [f"m-locked-1-{n}" for n in range(3)]
+
+
+@needs_mount
+def test_on_a_full_disk_everything_acknowledged_stays_and_it_goes_on_when_there_is_room(shop: Shop) -> None:
+    if shop.disk is None:
+        raise RuntimeError("there is no disk to fill")
+    assert asked(shop.address, *a_decision("full"))[0] == 200
+    shop.disk.fill(leave_kilobytes=1_024)
+    taken, refused = [], []
+    for number in range(2_000):
+        status, headers, told = asked(shop.address, *a_decision(f"full-{number:04}"))
+        if status == 200:
+            taken.append(f"d-full-{number:04}")
+        else:
+            refused.append((status, headers, told))
+        if len(refused) == 3:
+            break
+    for answer in refused:
+        assert_not_now(answer, "the disk is full")
+    assert len(taken) > 5
+    assert_not_now(asked(shop.address, *events("full")), "the disk is full")
+    assert_not_now(asked(shop.address, *an_outcome("full", of="full")), "the disk is full")
+    assert asked(shop.address, "/v1/decisions/d-full")[0] == 200, "reading goes on"
+    assert written(shop, "decisions", "decision_id", "d-full-%") == taken
+    shop.disk.make_room()
+    until_ready(shop)
+    assert asked(shop.address, *events("full"))[0] == 202
+    assert asked(shop.address, *an_outcome("full", of="full"))[0] == 200
+    assert asked(shop.address, *a_decision("full-z"))[0] == 200
+    assert written(shop, "decisions", "decision_id", "d-full-%") == [*taken, "d-full-z"]
+    assert written(shop, "event_log", "event_id", "m-full-%") == [f"m-full-{n}" for n in range(3)]
