@@ -78,7 +78,6 @@ def aggregate(
         connection.execute("SET TimeZone = 'UTC'")
         _register(connection, sources, as_ofs)
         connection.execute(UNITS)
-        connection.execute(f"CREATE TEMP TABLE instants AS SELECT unnest(range(1, {len(as_ofs) + 1})) AS i")
         connection.execute(f"CREATE TEMP TABLE traits AS {traits_sql(brand)}")
         _lock(connection, sources.lake)
         _optimise(connection, sources)

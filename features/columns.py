@@ -112,6 +112,12 @@ INSTANTS = (
 TEXTS = (
     Column("top_category", "behaviour", "text", "Category with most order lines; alphabetical on a tie"),
     Column("category_shares", "behaviour", "JSON", "Share of order lines of the customer's three first categories"),
+    Column(
+        "first_source", "behaviour", "text", "Where the first visit that said so came from; 'unknown' if it did not say"
+    ),
+    Column(
+        "last_source", "behaviour", "text", "Where the last visit that said so came from; 'unknown' if it did not say"
+    ),
     Column("last_campaign", "recent", "text", "Campaign of the last message sent"),
     Column("last_action_id", "recent", "text", "Action of the last message sent"),
     Column("last_channel", "recent", "text", "Channel of the last message sent"),

@@ -19,7 +19,17 @@ from features.lake import quoted
 from features.schema import FeatureSchema
 
 AGGREGATES = Path(__file__).parent / "aggregates"
-STAGES = ("orders", "touches", "purchases", "order_lines", "last_messages", "statements", "consents")
+STAGES = (
+    "orders",
+    "touches",
+    "purchases",
+    "order_lines",
+    "last_messages",
+    "sources",
+    "deeds",
+    "statements",
+    "consents",
+)
 VIEWS = ("behaviour", "recent", "declared")
 COLUMNS = ", ".join(name for name in EVENT_SCHEMA.names if name != "superseded_at")
 UNITS = "CREATE OR REPLACE MACRO units(amount) AS TRY_CAST(round(amount * 10000) AS BIGINT)"

@@ -42,7 +42,7 @@ from features.workspace import Workspace
 
 AS_OF = "CAST($as_of AS TIMESTAMP)"  # with its type, or the statement would be planned again at every call
 MEMORY_LIMIT = "1GB"
-_KEPT = frozenset({"history", "orders", "touches", "purchases"})  # read more than once
+_KEPT = frozenset({"history", "orders", "deeds"})  # read more than once
 # Statistics of one call's events say nothing about the next call's, and the plan is kept.
 _UNSAFE_OPTIMIZERS = "statistics_propagation,compressed_materialization"
 
@@ -138,7 +138,6 @@ def statement(brand: Brand, schema: FeatureSchema) -> str:
     values |= {f"since_{day}d": str(edge) for edge, day in enumerate(days, start=1)}
     parts = {
         "history": history_sql("FROM handed", as_ofs=[AS_OF], edges=edges),
-        "instants": "SELECT 1 AS i",
         "traits": traits_sql(brand),
     }
     parts |= {stage: with_literals(sql_of(f"stages/{stage}"), values) for stage in STAGES}

@@ -149,6 +149,7 @@ def _version(
         "derived": DERIVED_VERSION,
         "numeric": numeric,
         "instants": [column.name for column in instants],
+        "texts": [column.name for column in TEXTS],
         "model_inputs": model_inputs,
         "categories": categories,
         "own": {view.name: view.sql for view in own},

@@ -1,7 +1,7 @@
 -- What each customer did by band, that is, by how long ago: within 7 days, 7 to 30, 30 to 90, 90 to 365. The windows of
 -- `recent` are running sums of these (features/windows.py). Money is in ten-thousandths. A customer and a band can have up
--- to three rows; what a row does not speak of is null.
-WITH touched AS (
+-- to two rows; what a row does not speak of is null.
+WITH done AS (
     SELECT
         customer_key,
         CASE
@@ -21,24 +21,11 @@ WITH touched AS (
         CAST(sum(n_messages_clicked) AS DOUBLE) AS n_messages_clicked,
         CAST(sum(n_messages_replied) AS DOUBLE) AS n_messages_replied,
         CAST(sum(n_refunds) AS DOUBLE) AS n_refunds,
-        CAST(sum(refunded) AS DOUBLE) AS refunded
-    FROM touches
-    WHERE visible_from <= $i AND $i < visible_until AND period >= $since_365d
-    GROUP BY ALL
-),
-purchased AS (
-    SELECT
-        customer_key,
-        CASE
-            WHEN period >= $since_7d THEN 0
-            WHEN period >= $since_30d THEN 1
-            WHEN period >= $since_90d THEN 2
-            ELSE 3
-        END AS band,
+        CAST(sum(refunded) AS DOUBLE) AS refunded,
         CAST(sum(n_orders) AS DOUBLE) AS n_orders,
         CAST(sum(revenue) AS DOUBLE) AS revenue,
         CAST(sum(n_amounts) AS DOUBLE) AS n_amounts
-    FROM purchases
+    FROM deeds
     WHERE visible_from <= $i AND $i < visible_until AND period >= $since_365d
     GROUP BY ALL
 ),
@@ -61,8 +48,6 @@ order_days AS (
     WHERE period >= $since_365d
     GROUP BY ALL
 )
-SELECT * FROM touched
-UNION ALL BY NAME
-SELECT * FROM purchased
+SELECT * FROM done
 UNION ALL BY NAME
 SELECT * FROM order_days

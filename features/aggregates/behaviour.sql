@@ -1,5 +1,5 @@
 -- What a customer has done since the first event: orders and the gaps between them, baskets, categories, prices, habits.
-WITH touched AS (
+WITH done AS (
     SELECT
         customer_key,
         sum(n_events) AS n_events,
@@ -12,34 +12,37 @@ WITH touched AS (
         coalesce(sum(refunded), 0) / 10000 AS refunded,
         min(first_event_at) AS first_event_at,
         max(last_event_at) AS last_event_at,
-        max(last_refund_at) AS last_refund_at
-    FROM touches
-    WHERE visible_from <= $i AND $i < visible_until
-    GROUP BY ALL
-),
-purchased AS (
-    SELECT
-        customer_key,
-        sum(n_orders) AS n_orders,
+        max(last_refund_at) AS last_refund_at,
+        coalesce(sum(n_orders), 0) AS n_orders,
         coalesce(sum(revenue), 0) / 10000 AS revenue,
         sum(revenue) / 10000 / nullif(sum(n_amounts), 0) AS mean_order_value,
         max(max_order_value) / 10000 AS max_order_value,
         sum(n_items) / 10000 / nullif(sum(n_baskets), 0) AS basket_size_mean,
         sum(n_lines) / nullif(sum(n_baskets), 0) AS basket_lines_mean,
         min(first_order_at) AS first_order_at,
-        max(last_order_at) AS last_order_at
-    FROM purchases
+        max(last_order_at) AS last_order_at,
+        min(first_source).source AS first_source,
+        max(last_source).source AS last_source
+    FROM deeds
     WHERE visible_from <= $i AND $i < visible_until
     GROUP BY ALL
 ),
 seen AS (
-    SELECT customer_key, day, hour
+    -- The gap before an order: null of the first, 0 of another on the same day.
+    SELECT customer_key, day, hour, day - lag(day) OVER (PARTITION BY customer_key ORDER BY day) AS gap
     FROM orders
     WHERE visible_from <= $i AND $i < visible_until
 ),
 habits AS (
+    -- Gaps from whole numbers, so that the order in which rows come changes no digit.
     SELECT
         customer_key,
+        count(*) FILTER (WHERE gap IS NULL OR gap > 0) AS n_order_days,
+        count(*) FILTER (WHERE gap > 0) AS n_gaps,
+        sum(gap) / nullif(n_gaps, 0) AS mean_gap_days,
+        CASE WHEN n_gaps >= 2 THEN
+            sqrt((n_gaps * sum(gap * gap) - sum(gap) * sum(gap)) / (n_gaps * (n_gaps - 1)))
+        END AS sd_gap_days,
         count(*) FILTER (WHERE isodow(day) >= 6) / count(*) AS order_share_weekend,
         count(*) FILTER (WHERE hour < 6) / count(*) AS order_share_night,
         count(*) FILTER (WHERE hour >= 6 AND hour < 12) / count(*) AS order_share_morning,
@@ -50,22 +53,6 @@ habits AS (
          count(*) FILTER (WHERE isodow(day) = 5), count(*) FILTER (WHERE isodow(day) = 6),
          count(*) FILTER (WHERE isodow(day) = 7)] AS by_weekday
     FROM seen
-    GROUP BY ALL
-),
-gaps AS (
-    SELECT customer_key, day - lag(day) OVER (PARTITION BY customer_key ORDER BY day) AS gap
-    FROM (SELECT DISTINCT customer_key, day FROM seen)
-),
-rhythm AS (
-    -- From whole numbers, so that the order in which rows come changes no digit.
-    SELECT
-        customer_key,
-        count(*) AS n_order_days,
-        sum(gap) / nullif(count(gap), 0) AS mean_gap_days,
-        CASE WHEN count(gap) >= 2 THEN
-            sqrt((count(gap) * sum(gap * gap) - sum(gap) * sum(gap)) / (count(gap) * (count(gap) - 1)))
-        END AS sd_gap_days
-    FROM gaps
     GROUP BY ALL
 ),
 lines AS (
@@ -81,39 +68,36 @@ lines AS (
     WHERE visible_from <= $i AND $i < visible_until
     GROUP BY ALL
 ),
-prices AS (
+ranked AS (
+    -- Lines without a category have prices, but neither share nor rank.
+    SELECT
+        * EXCLUDE (n_lines),
+        CASE WHEN category IS NOT NULL THEN n_lines / sum(n_lines) OVER of_kind END AS share,
+        CASE WHEN category IS NOT NULL THEN
+            row_number() OVER (PARTITION BY customer_key, category IS NULL ORDER BY n_lines DESC, category)
+        END AS rank
+    FROM lines
+    WINDOW of_kind AS (PARTITION BY customer_key, category IS NULL)
+),
+baskets AS (
     SELECT
         customer_key,
         min(price_min) / 10000 AS price_min,
         sum(prices) / 10000 / nullif(sum(n_prices), 0) AS price_mean,
-        max(price_max) / 10000 AS price_max
-    FROM lines
-    GROUP BY ALL
-),
-ranked AS (
-    SELECT
-        customer_key,
-        category,
-        n_lines / sum(n_lines) OVER of_customer AS share,
-        row_number() OVER (PARTITION BY customer_key ORDER BY n_lines DESC, category) AS rank
-    FROM lines
-    WHERE category IS NOT NULL
-    WINDOW of_customer AS (PARTITION BY customer_key)
-),
-categories AS (
-    SELECT
-        customer_key,
-        count(*) AS n_categories,
+        max(price_max) / 10000 AS price_max,
+        nullif(count(category), 0) AS n_categories,
         sum(CAST(round(-share * ln(share) * 1e9) AS BIGINT)) / 1e9 AS category_entropy,
         max(share) FILTER (WHERE rank = 1) AS top_category_share,
-        coalesce(max(share) FILTER (WHERE rank = 2), 0) AS second_category_share,
+        CASE WHEN count(category) > 0 THEN coalesce(max(share) FILTER (WHERE rank = 2), 0) END AS second_category_share,
         max(category) FILTER (WHERE rank = 1) AS top_category,
-        '{' || concat_ws(
-            ',',
-            max(said) FILTER (WHERE rank = 1),
-            max(said) FILTER (WHERE rank = 2),
-            max(said) FILTER (WHERE rank = 3)
-        ) || '}' AS category_shares
+        CASE WHEN count(category) > 0 THEN
+            '{' || concat_ws(
+                ',',
+                max(said) FILTER (WHERE rank = 1),
+                max(said) FILTER (WHERE rank = 2),
+                max(said) FILTER (WHERE rank = 3)
+            ) || '}'
+        END AS category_shares
     FROM (
         SELECT *, CASE WHEN rank <= 3 THEN CAST(to_json(category) AS VARCHAR) || ':' || round(share, 4) END AS said
         FROM ranked
@@ -121,20 +105,11 @@ categories AS (
     GROUP BY ALL
 )
 SELECT
-    touched.*,
-    purchased.* EXCLUDE (customer_key, n_orders, revenue),
-    coalesce(n_orders, 0) AS n_orders,
+    done.*,
     coalesce(n_order_days, 0) AS n_order_days,
-    coalesce(revenue, 0) AS revenue,
-    mean_gap_days,
-    sd_gap_days,
-    prices.* EXCLUDE (customer_key),
-    categories.* EXCLUDE (customer_key),
-    habits.* EXCLUDE (customer_key, by_weekday),
-    list_position(by_weekday, list_max(by_weekday)) AS usual_order_weekday
-FROM touched
-LEFT JOIN purchased USING (customer_key)
-LEFT JOIN rhythm USING (customer_key)
+    habits.* EXCLUDE (customer_key, n_order_days, n_gaps, by_weekday),
+    list_position(by_weekday, list_max(by_weekday)) AS usual_order_weekday,
+    baskets.* EXCLUDE (customer_key)
+FROM done
 LEFT JOIN habits USING (customer_key)
-LEFT JOIN prices USING (customer_key)
-LEFT JOIN categories USING (customer_key)
+LEFT JOIN baskets USING (customer_key)

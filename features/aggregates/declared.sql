@@ -19,17 +19,14 @@ consented AS (
     WHERE visible_from <= $i AND $i < visible_until
     GROUP BY ALL
 ),
-purposes AS (
-    -- Purposes that stand withdrawn as a whole, without a channel.
-    SELECT customer_key, list(DISTINCT purpose) AS withdrawn
+refused AS (
+    -- What stands withdrawn as a whole, without a channel: purposes, and since when the brand may not speak at all.
+    SELECT
+        customer_key,
+        list(purpose) FILTER (WHERE purpose IS NOT NULL) AS withdrawn,
+        max(newest.said_at) FILTER (WHERE coalesce(purpose, 'marketing') = 'marketing') AS withdrawn_at
     FROM consented
-    WHERE channel IS NULL AND purpose IS NOT NULL AND NOT newest.is_given
-    GROUP BY ALL
-),
-everywhere AS (
-    SELECT customer_key, max(newest.said_at) AS withdrawn_at
-    FROM consented
-    WHERE channel IS NULL AND coalesce(purpose, 'marketing') = 'marketing' AND NOT newest.is_given
+    WHERE channel IS NULL AND NOT newest.is_given
     GROUP BY ALL
 ),
 by_channel AS (
@@ -41,14 +38,14 @@ by_channel AS (
 channels AS (
     SELECT customer_key, '[' || string_agg(CAST(to_json(channel) AS VARCHAR), ',' ORDER BY channel) || ']' AS consents
     FROM by_channel
-    LEFT JOIN everywhere USING (customer_key)
+    LEFT JOIN refused USING (customer_key)
     WHERE newest.is_given AND (withdrawn_at IS NULL OR newest.said_at > withdrawn_at)
     GROUP BY ALL
 ),
 standing AS (
     SELECT customer_key, trait, newest.said_at AS said_at, newest.value AS value, newest.number AS number, newest.chosen AS chosen
     FROM said
-    LEFT JOIN purposes USING (customer_key)
+    LEFT JOIN refused USING (customer_key)
     WHERE newest.value IS NOT NULL AND NOT coalesce(list_contains(withdrawn, newest.purpose), false)
 ),
 traits_of AS (

@@ -23,10 +23,8 @@ seen AS (
     SELECT * EXCLUDE (n_versions) FROM found WHERE n_versions = 1
     UNION ALL
     -- Several events of one order: instant by instant, the first known of those seen then.
-    SELECT found.* EXCLUDE (n_versions) REPLACE (i AS visible_from, i + 1 AS visible_until)
-    FROM found
-    JOIN instants ON visible_from <= i AND i < visible_until
-    WHERE n_versions > 1
+    SELECT * EXCLUDE (n_versions, i) REPLACE (i AS visible_from, i + 1 AS visible_until)
+    FROM (SELECT *, unnest(range(visible_from, visible_until)) AS i FROM found WHERE n_versions > 1)
     QUALIFY row_number() OVER (PARTITION BY i, customer_key, order_key ORDER BY known_at, occurred_at, event_id) = 1
 )
 SELECT
