@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,15 +18,17 @@ from features.aggregation import Sources, aggregate
 from features.brand import load_brand
 from features.contract import EVENT_SCHEMA
 from features.database import connect
-from features.event_log import EventLog
+from features.event_log import MATERIALIZED_THROUGH, EventLog
 from features.explain import explain_customer
 from features.history import OpenWorkspace
 from features.identity import IdentityTable
-from features.lake import Lake
+from features.lake import Lake, instant_us
 from features.online import OnlineFeatures
+from features.online_rows import OnlineRows, Row
 from features.packing import CustomerState, Missing, matrices
 from features.snapshots import build_snapshot, build_snapshots, event_log_table, snapshot_path
 from features.store_cli import features as features_cli
+from features.sync import sync
 from features.workspace import Workspace
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -133,6 +136,138 @@ def test_materialize_adds_what_came_after_its_instant(
     state = online.read(7)
     assert isinstance(state, CustomerState)
     assert state.log_seq == seq
+
+
+def n_events(online: OnlineFeatures, state: CustomerState | Missing) -> float:
+    assert isinstance(state, CustomerState)
+    return float(state.vector[online.schema.numeric.index("n_events")])
+
+
+def test_a_recomputed_row_is_read_from_memory_until_it_is_written(
+    online: OnlineFeatures, an_event: Callable[..., Any], noon: datetime
+) -> None:
+    before = n_events(online, online.read(2))
+    online.log.append([an_event(2, "Page Viewed", days_ago=0.1)])
+    made = online.recompute([(2,)], at=noon)
+    assert n_events(online, online.read(2)) == before + 1
+    assert online.rows.read([2]) != [made.rows[0][1]]
+    online.write(made)
+    assert online.rows.read([2]) == [made.rows[0][1]]
+    assert n_events(online, online.read(2)) == before + 1
+
+
+def test_a_row_that_is_written_late_over_a_newer_one_is_noticed(
+    online: OnlineFeatures, an_event: Callable[..., Any], noon: datetime
+) -> None:
+    late = online.recompute([(4,)], at=noon)  # a worker that is then held up
+    online.log.append([an_event(4, "Page Viewed", days_ago=0.1)])
+    newest = online.read_current(4, noon)
+    online.write(late)
+    assert n_events(online, online.read(4)) == n_events(online, newest) - 1
+    assert n_events(online, online.read_current(4, noon)) == n_events(online, newest)
+
+
+def test_a_row_of_before_the_log_was_pruned_is_not_trusted(
+    a_workspace: Callable[..., Workspace], an_event: Callable[..., Any], noon: datetime
+) -> None:
+    workspace = a_workspace([an_event(1, "Page Viewed")])
+    shop = OnlineFeatures.open(workspace)
+    shop.materialize(noon)
+    late = shop.recompute([(1,)], at=noon)
+    shop.log.append([an_event(1, "Page Viewed", days_ago=0.2)])
+    sync(workspace)
+    shop.materialize(noon)
+    sync(workspace)
+    assert shop.log.newest_of(1) == 0  # pruned
+    shop.write(late)
+    assert n_events(shop, shop.read(1)) == 1
+    assert n_events(shop, shop.read_current(1, noon)) == 2
+    assert n_events(shop, shop.read(1)) == 2
+    shop.close()
+
+
+def test_joined_customers_are_one_from_the_join_on(
+    a_workspace: Callable[..., Workspace], an_event: Callable[..., Any], noon: datetime
+) -> None:
+    shop = OnlineFeatures.open(a_workspace([an_event(1, "Page Viewed"), an_event(2, "Page Viewed")]))
+    shop.identity.keys_for(["user"])
+    shop.identity.keys_for(["device"], "anonymous")
+    shop.materialize(noon)
+    assert n_events(shop, shop.read_current(1, noon)) == 1
+    shop.identity.join(user_id="user", anonymous_id="device", at_us=instant_us(noon))
+    for key in (1, 2, (1, 2)):
+        state = shop.read_current(key, noon)
+        assert n_events(shop, state) == 2
+        assert isinstance(state, CustomerState)
+        assert state.joined == (2,)
+    shop.log.append([an_event(2, "Page Viewed", days_ago=0)])  # it was on its way under the device's key
+    assert n_events(shop, shop.read_current(1, noon)) == 3
+    shop.materialize(noon + timedelta(days=1))
+    assert n_events(shop, shop.read(1)) == 3
+    assert not shop.is_behind(shop.read(1), (1, 2), shop.log)
+    shop.close()
+
+
+class Interrupted(OnlineRows):
+    """Rows between whose writes something happens."""
+
+    def __init__(self, rows: OnlineRows, happens: Callable[[], None]) -> None:
+        self.__dict__ |= vars(rows)
+        self._happens = happens
+
+    def write(self, rows: Iterable[Row]) -> int:
+        """Before, between and after two halves of them."""
+        every = list(rows)
+        self._happens()
+        for half in (every[::2], every[1::2]):
+            super().write(half)
+            self._happens()
+        return len(every)
+
+
+def test_events_that_arrive_during_a_materialize_are_in_the_next_decision(
+    a_workspace: Callable[..., Workspace], an_event: Callable[..., Any], noon: datetime
+) -> None:
+    """Also those that arrive before its instant: the snapshot, which was made already, lacks them."""
+    everyone = range(1, 7)
+    shop = a_workspace([an_event(key, "Page Viewed", days_ago=9) for key in everyone])
+    online, worker = OnlineFeatures.open(shop), OnlineFeatures.open(shop)
+    as_of = noon + timedelta(days=30)
+    counted = Counter(dict.fromkeys(everyone, 1))
+    random = np.random.default_rng(5)
+
+    def somebody_looks_around() -> None:
+        for key in random.choice(everyone, size=3).tolist():
+            worker.log.append([an_event(key, "Page Viewed", days_ago=-29)])
+            counted[key] += 1
+            if random.random() < 0.5:  # a decision comes between: its row is newer than the one to be written
+                assert n_events(worker, worker.read_current(key, as_of)) == counted[key]
+
+    online.rows = Interrupted(online.rows, somebody_looks_around)
+    for _ in range(2):
+        online.materialize(as_of)
+        for key in everyone:
+            assert n_events(worker, worker.read_current(key, as_of)) == counted[key], key
+    assert counted.total() > 20
+    online.close()
+    worker.close()
+
+
+def test_a_row_says_that_it_covers_what_had_arrived_before_its_instant_and_no_more(
+    a_workspace: Callable[..., Workspace], an_event: Callable[..., Any], noon: datetime
+) -> None:
+    shop = OnlineFeatures.open(a_workspace([an_event(1, "Page Viewed", days_ago=9)]))
+    for days_ago in (3, 2, -1, 1):  # the third arrives after noon; the fourth, which is counted, after it
+        shop.log.append([an_event(1, "Page Viewed", days_ago=days_ago)])
+    shop.log.append([an_event(2, "Page Viewed", days_ago=1)])
+    shop.materialize(noon)
+    assert shop.log.state(MATERIALIZED_THROUGH) == 2
+    state = shop.read(1)
+    assert isinstance(state, CustomerState)
+    assert (state.log_seq, n_events(shop, state)) == (5, 5)  # whoever has newer events is recomputed at the end
+    shop.materialize(noon + timedelta(days=2))
+    assert shop.log.state(MATERIALIZED_THROUGH) == 5
+    shop.close()
 
 
 def test_a_workspace_without_data_has_rows_of_nobody(a_workspace: Callable[..., Workspace], noon: datetime) -> None:
