@@ -215,24 +215,3 @@ def newest_seq(connection: sqlite3.Connection) -> int:
     """The highest moment_seq ever given; 0 before the first."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'moments'").fetchone()
     return 0 if row is None else int(row[0])
-
-
-def of_customers(connection: sqlite3.Connection, keys: Sequence[int]) -> dict[str, list[dict[str, object]]]:
-    """Everything that the two tables hold of these customers, by table, as rows of plain values: for an export."""
-    told: dict[str, list[dict[str, object]]] = {}
-    for table in ("moments", "moments_due"):
-        told[table] = []
-        for key in keys:
-            cursor = connection.execute(f"SELECT * FROM {table} WHERE customer_key = ?", (int(key),))
-            names = [column[0] for column in cursor.description]
-            told[table] += [dict(zip(names, row, strict=True)) for row in cursor]
-    return told
-
-
-def forget(connection: sqlite3.Connection, keys: Sequence[int]) -> int:
-    """Removes everything of these customers; gives how many rows. Cursors go on: no moment_seq is given twice."""
-    removed = 0
-    for table in ("moments", "moments_due"):
-        for key in keys:
-            removed += connection.execute(f"DELETE FROM {table} WHERE customer_key = ?", (int(key),)).rowcount
-    return removed
