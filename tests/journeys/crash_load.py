@@ -94,8 +94,12 @@ class Client(threading.Thread):
             sent = self._next()
             while not self._is_answered(sent):
                 time.sleep(_PAUSE_SECONDS)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
 
     def _next(self) -> Sent:
         kind = self._random.choice(KINDS if self._decided else KINDS[:2])
@@ -124,7 +128,7 @@ class Client(threading.Thread):
             status, content = self._post(sent)
         except (OSError, http.client.HTTPException):
             self._book.no_answer()
-            self._connection = None
+            self._hang_up()
             return False
         if status in _HOPELESS:
             self._book.fault(f"{sent.ids[0]} was answered {status}: {content[:300]!r}")

@@ -108,9 +108,11 @@ def _loaded(port: int, book: Book, *, n_clients: int, seed: int) -> Iterator[Non
     clients = [Client(port, book, name=f"{n}", seed=seed * 1_000 + n) for n in range(n_clients)]
     for client in clients:
         client.start()
-    yield
-    for client in clients:
-        client.finish()
+    try:
+        yield
+    finally:
+        for client in clients:
+            client.finish()
     for client in clients:
         client.join(timeout=120)
         if client.is_alive():

@@ -46,7 +46,8 @@ def asked(address: str, path: str, body: object | None = None) -> Answer:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, dict(answer.headers), json.loads(answer.read())
     except urllib.error.HTTPError as error:
-        return error.code, dict(error.headers), json.loads(error.read())
+        with error:
+            return error.code, dict(error.headers), json.loads(error.read())
 
 
 def a_decision(one: str) -> tuple[str, object]:
