@@ -1,0 +1,215 @@
+"""A run takes each step once, goes on where it was killed, and lets no second one in."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from features.database import connect
+from features.event_log import EventLog
+from features.faults import CallersMistake
+from features.lake import Lake
+from features.online import OnlineFeatures
+from features.packing import CustomerState
+from features.starting import write_starter
+from features.workspace import Workspace
+from training.routine.schedule import every_so_often, interval_of, run_once
+from training.routine.state import RESUMED_WITHIN, Run, alone, read_run, state_file
+from training.routine.steps import Asked, Came, Step
+
+NOW = datetime(2026, 3, 1, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Asked:
+    workspace = Workspace(tmp_path / "shop")
+    write_starter(workspace.root)
+    return Asked(workspace, report=tmp_path / "report")
+
+
+class Taken:
+    """Steps that note that they were taken; one may fail."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.fails: set[str] = set()
+        self.as_ofs: set[datetime] = set()
+
+    def steps(self, *names: str) -> dict[str, Step]:
+        return {name: self._step(name) for name in names}
+
+    def _step(self, name: str) -> Step:
+        def take(asked: Asked, run: Run) -> Came:
+            self.names.append(name)
+            self.as_ofs.add(run.as_of)
+            if name in self.fails:
+                raise CallersMistake(f"{name} cannot be done.")
+            return Came(f"{name} came", {"of": name})
+
+        return take
+
+
+def test_steps_are_taken_in_order_and_noted_with_what_came_of_them(asked: Asked) -> None:
+    taken = Taken()
+    run = run_once(asked, now=NOW, steps=taken.steps("first", "second"))
+    assert taken.names == ["first", "second"]
+    assert run.is_whole
+    kept = read_run(asked.workspace)
+    assert kept is not None
+    assert [(one.name, one.status, one.told, one.result) for one in kept.outcomes] == [
+        ("first", "done", "first came", {"of": "first"}),
+        ("second", "done", "second came", {"of": "second"}),
+    ]
+
+
+def test_a_step_that_fails_ends_the_run_and_the_next_one_goes_on_there(asked: Asked) -> None:
+    taken = Taken()
+    taken.fails = {"second"}
+    steps = taken.steps("first", "second", "third")
+    run = run_once(asked, now=NOW, steps=steps)
+    assert not run.is_whole
+    assert run.outcomes[-1].told == "second cannot be done."
+    taken.fails = set()
+    told: list[tuple[str, str]] = []
+    resumed = run_once(
+        asked, now=NOW + timedelta(hours=1), steps=steps, on_step=lambda name, status, _: told.append((name, status))
+    )
+    assert taken.names == ["first", "second", "second", "third"]
+    assert told == [("first", "before"), ("second", "done"), ("third", "done")]
+    assert resumed.run_id == run.run_id
+    assert len(taken.as_ofs) == 1  # the whole run stands at one instant
+
+
+def test_a_run_left_too_long_ago_is_begun_anew(asked: Asked) -> None:
+    taken = Taken()
+    taken.fails = {"second"}
+    steps = taken.steps("first", "second")
+    run_once(asked, now=NOW, steps=steps)
+    run_once(asked, now=NOW + RESUMED_WITHIN + timedelta(minutes=1), steps=steps)
+    assert taken.names == ["first", "second", "first", "second"]
+
+
+def test_after_a_whole_run_the_next_begins_anew(asked: Asked) -> None:
+    taken = Taken()
+    for hours in (0, 1):
+        run_once(asked, now=NOW + timedelta(hours=hours), steps=taken.steps("only"))
+    assert taken.names == ["only", "only"]
+
+
+def test_a_fault_of_ours_fails_the_step_and_not_the_schedule(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    def breaks(asked: Asked, run: Run) -> Came:
+        raise ZeroDivisionError("by nought")
+
+    run = run_once(asked, now=NOW, steps={"breaks": breaks})
+    assert run.outcomes[0].told == "ZeroDivisionError: by nought"
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_second_run_is_told_who_is_at_it(asked: Asked) -> None:
+    with alone(asked.workspace), pytest.raises(CallersMistake, match=f"process {os.getpid()} is at one"):
+        run_once(asked, now=NOW, steps=Taken().steps("first"))
+
+
+def test_a_state_file_that_nobody_can_read_begins_a_new_run(asked: Asked) -> None:
+    state_file(asked.workspace).parent.mkdir(parents=True, exist_ok=True)
+    state_file(asked.workspace).write_text('{"format": 1, "run', "utf-8")
+    assert run_once(asked, now=NOW, steps=Taken().steps("first")).is_whole
+
+
+def test_runs_begin_this_far_apart_however_long_they_take(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    import training.routine.schedule as schedule
+
+    monkeypatch.setattr(schedule, "run_once", lambda asked, on_step: Run("r", NOW, is_whole=True))
+    slept: list[float] = []
+    runs = every_so_often(asked, pause=timedelta(seconds=100), sleep=slept.append)
+    assert [next(runs).run_id for _ in range(3)] == ["r", "r", "r"]
+    assert [99 < seconds <= 100 for seconds in slept] == [True, True]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("45s", 45), ("30m", 1_800), ("6h", 21_600), ("1d", 86_400)])
+def test_an_interval_is_a_number_and_a_unit(text: str, seconds: int) -> None:
+    assert interval_of(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "0h", "soon", "1 week", "-5m"])
+def test_what_is_no_interval_is_a_mistake(text: str) -> None:
+    with pytest.raises(CallersMistake, match="such as 6h"):
+        interval_of(text)
+
+
+RUN = """
+import sys, os, signal
+from pathlib import Path
+from features.workspace import Workspace
+from training.routine import steps
+from training.routine.schedule import run_once
+place = Workspace(Path(sys.argv[1]))
+kill_at = sys.argv[2]
+
+def tell(name, status, told):
+    print(name, status, flush=True)
+    if name == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if kill_at.startswith("in "):
+    # In the middle of a step: its work is done, and nobody has noted it yet.
+    inner = steps.STEPS[kill_at[3:]]
+    def killed(asked, run):
+        inner(asked, run)
+        os.kill(os.getpid(), signal.SIGKILL)
+    steps.STEPS[kill_at[3:]] = killed
+run = run_once(steps.Asked(place, report=place.root / "report"), on_step=tell, steps=steps.STEPS)
+sys.exit(0 if run.is_whole else 1)
+"""
+
+
+def run_and_kill(workspace: Workspace, at: str) -> tuple[int, list[str]]:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    command = [sys.executable, "-c", RUN, str(workspace.root), at]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_a_run_killed_in_the_middle_goes_on_there_and_ends_as_if_nothing_had_happened(asked: Asked) -> None:
+    workspace = asked.workspace
+    now = datetime.now(UTC) - timedelta(minutes=5)
+    with closing(connect(workspace.database)) as connection:
+        EventLog(connection).append(
+            {
+                "event_id": f"e{n}",
+                "customer_key": n % 5 + 1,
+                "event": "Order Completed",
+                "order_id": f"o{n}",
+                "total": 10.0,
+                "occurred_at": now - timedelta(days=n % 3),
+                "received_at": now - timedelta(days=n % 3),
+            }
+            for n in range(20)
+        )
+    for at in ("in build", "in materialize"):
+        code, _ = run_and_kill(workspace, at)
+        assert code == -signal.SIGKILL
+    code, told = run_and_kill(workspace, "never")
+    assert code == 0
+    assert [line for line in told if line.endswith("before")] == ["sync before", "scrub before", "build before"] + [
+        f"{name} before" for name in ("due", "train")
+    ]
+    assert Lake(workspace.lake).n_events() == 20
+    online = OnlineFeatures.open(workspace)
+    try:
+        states = [online.read(key) for key in range(1, 6)]
+    finally:
+        online.close()
+    place = online.schema.numeric.index("n_orders")
+    assert [state.vector[place] for state in states if isinstance(state, CustomerState)] == [4.0] * 5
+    assert json.loads(state_file(workspace).read_text("utf-8"))["is_whole"]
+    assert (workspace.root / "report" / "index.html").is_file()
