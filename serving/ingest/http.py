@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -11,14 +11,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from features.brand import Brand
 from features.event_schema import event_schema
 from features.lake import instant_us
+from serving.clocks import Clock
 from serving.engine import Engine
 from serving.ingest.instants import Limits
 from serving.ingest.judging import Arrival, Judge, Judged, Letter, Taken
 from serving.ingest.reading import JSON, Calls, inflated, many_calls, one_call
 from serving.ingest.verdicts import DUPLICATE, Verdict, answer
 from serving.ingest.work import write_calls
+from serving.ledger import Ledger
 
 CALLS = ("identify", "track", "page", "screen", "alias", "group")
 BATCHES = ("batch", "import", "b")
@@ -34,30 +37,42 @@ _ACCEPTED = 202
 
 
 class Ingest:
-    """Takes the calls of one engine's brand.
+    """Takes the calls of one brand.
 
     Args:
-        engine: whose ledger writes them, whose clock says when they arrived.
+        brand: by whose rules they are judged.
+        ledger: that writes them.
+        clock: which says when they arrived.
+        touched: is told whose rows are behind, once that is on disk.
         limits: how far from their arrival events may have happened.
     """
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
-        self.engine = engine
-        self._judge = Judge(engine.brand, limits).judge
+    def __init__(
+        self,
+        brand: Brand,
+        ledger: Ledger,
+        *,
+        clock: Clock,
+        touched: Callable[[Collection[int]], object],
+        limits: Limits,
+    ) -> None:
+        self._ledger, self._clock, self._touched = ledger, clock, touched
+        self._judge = Judge(brand, limits).judge
 
     async def take(self, calls: Calls, *, kind: str | None = None) -> list[Verdict]:
         """A verdict for each call, in their order; when it returns, what was taken is on disk."""
-        arrived_us = instant_us(self.engine.now())
+        arrived_us = instant_us(self._clock())
         arrival = Arrival(arrived_us, arrived_us, calls.sent_us, kind, calls.context)
         judged = [self._judge(raw, arrival) for raw in calls.raws]
         taken = [one for one in judged if type(one) is Taken]
         letters = [one for one in judged if type(one) is Letter]
         if taken or letters:
-            written = await self.engine.ledger.write_soon(partial(write_calls, taken=taken, letters=letters))
+            written = await self._ledger.write_soon(partial(write_calls, taken=taken, letters=letters))
             for call, log_seq in zip(taken, written.log_seqs, strict=True):
                 if log_seq is None:
                     call.verdict = Verdict(call.message_id, DUPLICATE)
-            self.engine.refresher.touched(written.customer_keys)
+            if written.customer_keys:
+                self._touched(written.customer_keys)
         return [_verdict(one) for one in judged]
 
 
@@ -107,12 +122,20 @@ async def _body(request: Request) -> bytes:
 
 
 def _ingest(request: Request) -> Ingest:
-    """Of the engine that serves now; made with it."""
+    """Of the engine that serves now; made for its first request."""
     state = request.app.state
-    found: Ingest | None = getattr(state, "ingest", None)
-    if found is None or found.engine is not state.engine:
-        found = state.ingest = Ingest(state.engine, getattr(state, "ingest_limits", Limits()))
-    return found
+    engine: Engine = state.engine
+    of_engine: tuple[Engine, Ingest] | None = getattr(state, "ingest", None)
+    if of_engine is None or of_engine[0] is not engine:
+        ingest = Ingest(
+            engine.brand,
+            engine.ledger,
+            clock=engine.now,
+            touched=engine.refresher.touched,
+            limits=getattr(state, "ingest_limits", Limits()),
+        )
+        of_engine = state.ingest = (engine, ingest)
+    return of_engine[1]
 
 
 def _verdict(judged: Judged) -> Verdict:

@@ -1,0 +1,357 @@
+"""One call judged: what it becomes in the log, or why it cannot be taken."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.brand import Trait
+from features.contract import EVENT_SCHEMA
+from features.lake import instant_us
+from serving.ingest.instants import DAY_US, SECOND_US, Limits
+from serving.ingest.judging import LARGEST_EVENT, Arrival, Judge, Judged, Letter, Taken
+from serving.ingest.verdicts import Verdict
+from tests.serving.tiny_world import NOON, a_brand
+
+NOON_US = instant_us(NOON)
+LIMITS = Limits(past_us=30 * DAY_US, future_us=60 * SECOND_US)
+BRAND = a_brand(
+    traits=dict(a_brand().traits)
+    | {"note": Trait(kind="need", type="text"), "vegan": Trait(kind="fact", type="boolean")}
+)
+JUDGE = Judge(BRAND, LIMITS)
+
+
+def judged(call: dict[str, Any] | bytes, *, sent_at: datetime | None = None, kind: str | None = None) -> Judged:
+    raw = call if isinstance(call, bytes) else json.dumps(call).encode()
+    return JUDGE.judge(raw, Arrival(NOON_US, NOON_US, None if sent_at is None else instant_us(sent_at), kind))
+
+
+def taken(call: dict[str, Any], **arrival: Any) -> dict[str, Any]:
+    """The columns that a call becomes, its properties as an object."""
+    one = judged({"userId": "u", "messageId": "m"} | call, **arrival)
+    assert isinstance(one, Taken), one
+    columns: dict[str, Any] = json.loads(one.payload)
+    if "properties" in columns:
+        columns["properties"] = json.loads(columns["properties"])
+    return columns
+
+
+def tracked(event: str, *, context: object = None, **properties: object) -> dict[str, Any]:
+    return taken({"type": "track", "event": event, "properties": properties, "context": context})
+
+
+def refused(call: dict[str, Any], **arrival: Any) -> str | None:
+    """The reason of the dead letter that a call becomes."""
+    one = judged({"userId": "u", "messageId": "m"} | call, **arrival)
+    assert isinstance(one, Letter), one
+    assert one.raw == json.dumps({"userId": "u", "messageId": "m"} | call).encode()
+    return one.verdict.reason
+
+
+def refused_track(event: str, **properties: object) -> str | None:
+    return refused({"type": "track", "event": event, "properties": properties})
+
+
+# -- columns ----------------------------------------------------------------------------------------------------------
+
+
+def test_properties_become_columns_and_the_rest_is_kept() -> None:
+    line = {"product_id": 7, "category": "soap", "price": "2.50", "quantity": 2, "colour": "blue"}
+    columns = tracked("Order Completed", order_id=17, total="5.00", currency="eur", products=[line], coupon="X")
+    assert columns == {
+        "event": "Order Completed",
+        "order_id": "17",
+        "total": 5.0,
+        "currency": "EUR",
+        "products": [{"product_id": "7", "category": "soap", "price": 2.5, "quantity": 2}],
+        "properties": {"coupon": "X"},
+    }
+
+
+def test_the_product_that_segment_writes_into_the_properties_is_one_product() -> None:
+    columns = tracked("Product Viewed", sku="s-1", name="Soap", price=3, url="https://shop.example/soap")
+    assert columns["products"] == [{"product_id": "s-1", "name": "Soap", "price": 3}]
+    assert columns["properties"] == {"url": "https://shop.example/soap"}
+
+
+def test_conversation_and_step_are_kept() -> None:
+    columns = tracked("Chat Step", conversation_id="talk-1", step=3)
+    assert (columns["conversation_id"], columns["step"]) == ("talk-1", "3")
+
+
+def test_an_order_that_says_revenue_only_has_it_as_its_total() -> None:
+    assert tracked("Order Completed", revenue=12)["total"] == 12
+
+
+def test_a_refund_is_positive_whatever_its_sign() -> None:
+    columns = tracked("Order Refunded", total=-5, products=[{"product_id": "a", "quantity": -1, "price": 5}])
+    assert columns["total"] == 5
+    assert columns["products"] == [{"product_id": "a", "quantity": 1, "price": 5}]
+
+
+def test_a_text_where_an_ordinary_event_has_a_value_is_no_fault() -> None:
+    assert tracked("Field Changed", value="blue")["properties"] == {"value": "blue"}
+
+
+@pytest.mark.parametrize(
+    ("event", "properties", "reason"),
+    [
+        ("Order Completed", {"total": "many"}, "unparsable_total"),
+        ("Order Completed", {"total": 1e300}, "unparsable_total"),
+        ("Order Completed", {"total": -1}, "negative_price"),
+        ("Order Completed", {"products": [{"price": -1}]}, "negative_price"),
+        ("Order Completed", {"products": [{"quantity": -1}]}, "negative_quantity"),
+        ("Order Completed", {"products": "soap"}, "unparsable_products"),
+        ("Order Completed", {"total": 1, "currency": "USD"}, "unknown_currency"),
+        ("Outcome Measured", {"outcome": "order", "value": "x"}, "unparsable_value"),
+        ("Message Sent", {"action_id": "tip", "action_probability": 1.5}, "probability_out_of_range"),
+        ("Consent Withdrawn", {"channel": "maill"}, "unknown_channel"),
+        ("Consent Withdrawn", {"channel": ["mail"]}, "unknown_channel"),
+        ("Consent Given", {"purpose": "everything"}, "unknown_purpose"),
+        ("Question Answered", {"trait": "shoe_size", "answer": 42}, "unknown_trait"),
+        ("Question Answered", {"answer": 42}, "unknown_trait"),
+        ("Question Answered", {"trait": "need", "answer": "wet"}, "invalid_answer"),
+        ("Question Answered", {"trait": "born", "answer": "yesterday"}, "invalid_answer"),
+        ("Question Answered", {"trait": "income", "answer": True}, "invalid_answer"),
+        ("identify", {}, "reserved_event_name"),
+        ("", {}, "no_event_name"),
+    ],
+)
+def test_what_would_be_counted_wrongly_is_a_dead_letter(event: str, properties: dict[str, Any], reason: str) -> None:
+    assert refused_track(event, **properties) == reason
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ({"type": "track", "event": "X", "userId": None}, "no_id"),
+        ({"type": "track", "event": "X", "userId": "x" * 257}, "no_id"),
+        ({"type": "track", "event": "X", "userId": "a\u0000b"}, "no_id"),
+        ({"type": "track", "event": "X", "userId": {"id": 1}}, "not_valid"),
+        ({"type": "track", "event": "X", "properties": []}, "not_valid"),
+        ({"type": "track", "event": 5}, "not_valid"),
+        ({"type": "alias"}, "no_id"),
+        ({"type": "alias", "previousId": "old", "userId": None, "anonymousId": "a"}, "no_id"),
+        ({"type": "trakc", "event": "X"}, "unknown_type"),
+        ({"event": "X"}, "unknown_type"),
+        ({"type": "track", "event": "X", "timestamp": "yesterday"}, "unparsable_timestamp"),
+    ],
+)
+def test_a_call_that_is_none_is_a_dead_letter(call: dict[str, Any], reason: str) -> None:
+    assert refused(call) == reason
+
+
+def test_an_event_over_32_kilobytes_is_rejected_and_says_which() -> None:
+    verdict = judged({"type": "track", "event": "X", "messageId": "big", "properties": {"text": "x" * LARGEST_EVENT}})
+    assert isinstance(verdict, Verdict)
+    assert (verdict.messageId, verdict.status, verdict.reason) == ("big", "rejected", "too_large")
+
+
+def test_a_message_without_an_id_gets_one_and_is_told() -> None:
+    one, other = (judged({"type": "track", "userId": "u", "event": "X"}) for _ in range(2))
+    assert isinstance(one, Taken)
+    assert isinstance(other, Taken)
+    assert one.verdict.reason == "message_id_made"
+    assert one.message_id == one.verdict.messageId != other.message_id
+
+
+def test_a_page_is_a_page_view_with_its_name() -> None:
+    columns = taken({"type": "page", "name": "Home", "category": "Shop", "properties": {"path": "/"}})
+    assert columns["event"] == "Page Viewed"
+    assert columns["properties"] == {"path": "/", "name": "Home", "category": "Shop"}
+
+
+# -- declared traits --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trait", "answer", "kept"),
+    [
+        ("need", "dry", "dry"),
+        ("likes", ["soap", "soap"], '["soap"]'),
+        ("likes", "scent", '["scent"]'),
+        ("income", "40000", "40000"),
+        ("income", 12.5, "12.5"),
+        ("born", "1990-04-23T00:00:00Z", "1990-04-23"),
+        ("vegan", True, "true"),
+        ("locale", "hi_IN", "hi-IN"),
+        ("time_zone", "Asia/Kolkata", "Asia/Kolkata"),
+    ],
+)
+def test_an_answer_is_kept_as_text(trait: str, answer: object, kept: str) -> None:
+    columns = tracked("Question Answered", trait=trait, answer=answer)
+    assert (columns["trait"], columns["answer"]) == (trait, kept)
+
+
+def test_an_empty_answer_takes_back_what_was_said() -> None:
+    nothing: tuple[object, ...] = (None, [])
+    for answer in nothing:
+        columns = tracked("Question Answered", trait="likes", answer=answer)
+        assert "answer" not in columns
+        assert columns["trait"] == "likes"
+
+
+def test_an_answer_keeps_how_it_was_asked() -> None:
+    asked = {"question": "What?", "purpose": "marketing", "notice_version": "v2"}
+    columns = tracked(
+        "Question Answered", context={"locale": "hi-IN"}, trait="need", answer="dry", channel="web", **asked
+    )
+    assert columns["channel"] == "web"
+    assert columns["properties"] == asked | {"locale_shown": "hi-IN"}
+
+
+def test_of_an_identify_only_declared_traits_are_kept_and_the_others_are_told() -> None:
+    traits = {"need": "dry", "income": "40000", "email": "a@b.example", "born": "yesterday"}
+    context = {"channel": "web", "locale": "en", "purpose": "marketing", "notice_version": "v2", "question": "Who?"}
+    call = {"type": "identify", "userId": "u", "messageId": "m", "traits": traits, "context": context}
+    one = judged(call)
+    assert isinstance(one, Taken)
+    assert "a@b.example" not in one.payload
+    columns = json.loads(one.payload)
+    assert columns["channel"] == "web"
+    assert json.loads(columns["properties"]) == {
+        "need": "dry",
+        "income": 40000,
+        "_told": {"question": "Who?", "purpose": "marketing", "notice_version": "v2", "locale_shown": "en"},
+    }
+    assert (one.verdict.status, one.verdict.reason) == ("accepted", "traits_ignored")
+    assert "email (not declared" in str(one.verdict.detail)
+    assert "born (must be a date" in str(one.verdict.detail)
+
+
+def test_free_text_never_stands_in_the_log() -> None:
+    told = {"trait": "note", "answer": "my secret", "question": "Why?", "conversation_id": "c", "step": "2"}
+    answered = judged({"type": "track", "userId": "u", "event": "Question Answered", "properties": told})
+    identified = judged({"type": "identify", "userId": "u", "traits": {"note": "my secret", "need": "dry"}})
+    for one in (answered, identified):
+        assert isinstance(one, Taken)
+        assert "secret" not in one.payload
+        assert [(said.trait, said.value) for said in one.texts] == [("note", "my secret")]
+    assert isinstance(answered, Taken)
+    assert answered.texts[0].evidence == {"question": "Why?", "conversation_id": "c", "step": "2"}
+
+
+# -- clocks -----------------------------------------------------------------------------------------------------------
+
+
+def happened(call: dict[str, Any], **arrival: Any) -> datetime:
+    one = judged({"type": "track", "userId": "u", "event": "X"} | call, **arrival)
+    assert isinstance(one, Taken), one
+    assert one.arrived_us == NOON_US
+    return datetime.fromtimestamp(one.occurred_us / 1e6, UTC)
+
+
+def test_without_a_time_it_happened_when_it_arrived() -> None:
+    assert happened({}) == NOON
+
+
+@given(off=st.timedeltas(min_value=timedelta(days=-900), max_value=timedelta(days=900)), ago=st.integers(0, 86_400))
+def test_however_wrong_a_clock_is_the_time_is_right(off: timedelta, ago: int) -> None:
+    sent_at = NOON + off
+    said = (sent_at - timedelta(seconds=ago)).isoformat()
+    assert happened({"timestamp": said}, sent_at=sent_at) == NOON - timedelta(seconds=ago)
+    assert happened({"timestamp": said, "sentAt": sent_at.isoformat()}) == NOON - timedelta(seconds=ago)
+
+
+def test_a_little_ahead_is_now_and_far_ahead_is_a_dead_letter() -> None:
+    assert happened({"timestamp": (NOON + timedelta(seconds=59)).isoformat()}) == NOON
+    ahead = {"type": "track", "event": "X", "timestamp": (NOON + timedelta(seconds=61)).isoformat()}
+    assert refused(ahead) == "time_in_the_future"
+
+
+def test_long_ago_is_a_dead_letter() -> None:
+    assert happened({"timestamp": (NOON - timedelta(days=30)).isoformat()}) == NOON - timedelta(days=30)
+    for instant in ((NOON - timedelta(days=31)).isoformat(), "0001-01-01T00:00:00+14:00"):
+        assert refused({"type": "track", "event": "X", "timestamp": instant}) == "time_too_long_ago"
+
+
+# -- touches ----------------------------------------------------------------------------------------------------------
+
+SITE = "https://www.shop.example/soap"
+
+
+@pytest.mark.parametrize(
+    ("context", "source", "campaign"),
+    [
+        ({"campaign": {"source": "google", "medium": "cpc", "name": "spring"}}, "google / cpc", "spring"),
+        ({"campaign": {"source": "newsletter"}}, "newsletter", None),
+        ({"campaign": {"name": "spring"}}, "unknown", "spring"),
+        ({"page": {"url": f"{SITE}?utm_source=ig&utm_medium=story&utm_campaign=may"}}, "ig / story", "may"),
+        ({"page": {"url": SITE, "search": "?gclid=abc"}}, "google / cpc", None),
+        ({"page": {"url": f"{SITE}?fbclid=abc#top"}}, "facebook / social", None),
+        ({"page": {"url": SITE, "referrer": "https://www.google.co.in/"}}, "google / organic", None),
+        ({"page": {"url": SITE, "referrer": "https://blog.example/a?mail=me"}}, "blog.example / referral", None),
+        ({"page": {"url": SITE, "referrer": "https://shop.example/"}}, None, None),
+        ({"page": {"url": SITE, "referrer": ""}}, "unknown", None),
+        ({"page": {"url": "http://[", "referrer": "http://["}}, "unknown", None),
+        (
+            {"referral": {"ctwa_clid": "c1", "source_id": "ad-7"}, "channel": "whatsapp"},
+            "whatsapp / click_to_chat",
+            "ad-7",
+        ),
+        ({"ref": "poster-3"}, "chat / click_to_chat", "poster-3"),
+        ({"page": 5, "campaign": "x", "referrer": []}, "unknown", None),
+        (None, "unknown", None),
+    ],
+)
+def test_a_visit_says_where_it_came_from(context: object, source: str | None, campaign: str | None) -> None:
+    columns = taken({"type": "page", "context": context})
+    assert (columns.get("source"), columns.get("campaign")) == (source, campaign)
+
+
+def test_what_else_a_touch_said_is_kept_without_the_referrers_query() -> None:
+    page = {"url": f"{SITE}?gclid=abc&utm_term=soap", "referrer": "https://blog.example/a?mail=me@b.example"}
+    details = taken({"type": "page", "context": {"page": page}})["properties"]["_touch"]
+    assert details == {"term": "soap", "click_id": "gclid:abc", "referrer": "blog.example/a"}
+
+
+def test_an_event_of_a_server_is_no_visit() -> None:
+    assert "source" not in tracked("Order Completed", total=1)
+    assert "source" not in tracked("Order Completed", total=1, context={"library": {"name": "x"}, "locale": "en"})
+
+
+# -- whatever comes ---------------------------------------------------------------------------------------------------
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+NAMES = st.sampled_from(
+    ["userId", "anonymousId", "previousId", "messageId", "timestamp", "sentAt", "event", "name", "context", "traits"]
+)
+PROPERTIES = st.dictionaries(st.sampled_from([*EVENT_SCHEMA.names, "answer", "sku", "purpose"]) | st.text(), ANYTHING)
+EVENTS = st.sampled_from([*BRAND.events.model_dump().values(), "X"])
+TYPES = st.sampled_from(["identify", "track", "page", "screen", "alias", "group"])
+TRAITS = st.dictionaries(st.sampled_from([*BRAND.traits, "locale", "time_zone", "email"]), ANYTHING)
+
+
+@given(
+    call=st.dictionaries(NAMES, ANYTHING, max_size=5),
+    known=st.fixed_dictionaries(
+        {}, optional={"type": TYPES, "event": EVENTS, "properties": PROPERTIES, "traits": TRAITS}
+    ),
+)
+def test_whatever_is_sent_is_judged_and_what_is_taken_fits_the_event_table(
+    call: dict[str, Any], known: dict[str, Any]
+) -> None:
+    one = judged(json.dumps({"userId": "u"} | call | known).encode())
+    verdict = one if isinstance(one, Verdict) else one.verdict
+    assert verdict.messageId
+    assert (verdict.status == "accepted") is isinstance(one, Taken)
+    if isinstance(one, Taken):
+        columns = json.loads(one.payload)
+        assert columns.keys() <= set(EVENT_SCHEMA.names)
+        for name, value in columns.items():
+            kinds: dict[pa.DataType, Any] = {pa.string(): str, pa.float64(): (int, float)}
+            assert isinstance(value, kinds.get(EVENT_SCHEMA.field(name).type, list)), name
+            assert not isinstance(value, bool), name
+        assert isinstance(json.loads(columns.get("properties", "{}")), dict)
+        assert one.occurred_us <= one.arrived_us
