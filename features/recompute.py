@@ -1,8 +1,8 @@
 """The rows of a few customers now, from all of their history: the snapshots' SQL, planned once and kept.
 
-Planning the SQL takes many times as long as running it over one customer's events. So the same files are one prepared
-statement here, over events that are handed to it each time, with the instant as its parameter. What it gives equals,
-bit for bit, what `features.aggregation.aggregate` gives of these customers.
+Planning the SQL takes longer than running it over one customer's events. So the same files are one prepared statement
+here, over events that are handed to it each time. The instant comes with them, as a column: a statement with parameters
+DuckDB plans again at every call. What it gives equals, bit for bit, what `features.aggregation.aggregate` gives.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from features.aggregation import Sources, aggregate, with_windows
 from features.brand import Brand
 from features.by_customer import ByCustomer
 from features.columns import WINDOWS_DAYS
-from features.contract import EVENT_SCHEMA
+from features.contract import EVENT_SCHEMA, INSTANT
 from features.feature_sql import (
     COLUMNS,
     STAGES,
@@ -40,7 +40,7 @@ from features.owners import keys_behind, owners_at
 from features.schema import FeatureSchema
 from features.workspace import Workspace
 
-AS_OF = "CAST($as_of AS TIMESTAMP)"  # with its type, or the statement would be planned again at every call
+HANDED = EVENT_SCHEMA.append(pa.field("as_of", INSTANT, nullable=False))
 MEMORY_LIMIT = "1GB"
 _KEPT = frozenset({"history", "orders", "deeds"})  # read more than once
 # Statistics of one call's events say nothing about the next call's, and the plan is kept.
@@ -63,7 +63,7 @@ class Recomputer:
         self._connection.register("handed", self._events)
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute(f"SET disabled_optimizers = '{_UNSAFE_OPTIMIZERS}'")
-        self._connection.execute(f"PREPARE recompute AS {statement(brand, schema)}")
+        self._is_ready = self._prepare()
 
     def close(self) -> None:
         """Lets go of the memory."""
@@ -87,19 +87,35 @@ class Recomputer:
         merges = tuple(merges)
         owners = owners_at(merges, instant_us(as_of))
         events = self._history(keys_behind(customers, owners), owners, log=log)
-        try:
-            with self._lock:
-                self._events.table = events
-                table = self._connection.execute(
-                    f"EXECUTE recompute(as_of := make_timestamp({instant_us(as_of)}))"
-                ).to_arrow_table()
-        except duckdb.Error:
-            table = None
+        table = self._run(_with_instant(events, as_of)) if self._is_ready else None
         if table is None or pc.count_distinct(table["customer_key"]).as_py() < table.num_rows:
             # The brand's own SQL is at fault: say which file it is, as a snapshot does.
             sources = Sources(self._lake, log=log, customers=tuple(int(key) for key in customers), merges=merges)
             return next(iter(aggregate(sources, [as_of], brand=self._brand, schema=self._schema)))
-        return with_windows(table.drop_columns("bands"), _bands(table), self._schema)
+        rows = with_windows(table.drop_columns("bands"), _bands(table), self._schema)
+        for name in ("event_timestamp", "created_timestamp"):
+            at = rows.schema.get_field_index(name)
+            rows = rows.set_column(at, rows.schema.field(at), _repeated(as_of, rows.num_rows))
+        return rows
+
+    def _prepare(self) -> bool:
+        """Plans the statement; False where the brand's own SQL names the instant where no subquery may stand."""
+        try:
+            self._connection.execute(f"PREPARE recompute AS {statement(self._brand, self._schema)}")
+        except duckdb.Error:
+            return False
+        return True
+
+    def _run(self, events: pa.Table) -> pa.Table | None:
+        """The rows of these events' customers; None where the statement fails on them."""
+        with self._lock:
+            self._events.table = events
+            try:
+                return self._connection.execute("EXECUTE recompute").to_arrow_table()
+            except duckdb.Error:
+                return None
+            finally:
+                self._events.table = HANDED.empty_table()
 
     def _history(self, keys: Sequence[int], owners: dict[int, int], *, log: pa.Table) -> pa.Table:
         """All versions of the events under these keys, from lake and log, under the customers whose they are."""
@@ -121,23 +137,23 @@ class _Handed:
     """The table that the statement reads at each call, by Arrow's C stream interface."""
 
     def __init__(self) -> None:
-        self.table = EVENT_SCHEMA.empty_table()
+        self.table = HANDED.empty_table()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.table.__arrow_c_stream__(requested_schema)
 
     def __arrow_c_schema__(self) -> object:
-        return EVENT_SCHEMA.__arrow_c_schema__()
+        return HANDED.__arrow_c_schema__()
 
 
 def statement(brand: Brand, schema: FeatureSchema) -> str:
-    """All of `aggregates/*.sql` and the brand's own views as one statement over `handed`; its parameter is `as_of`."""
+    """All of `aggregates/*.sql` and the brand's own views as one statement over `handed`, whose events name `as_of`."""
     days = sorted(WINDOWS_DAYS, reverse=True)
-    edges = [*(f"{AS_OF} - INTERVAL {24 * day} HOUR" for day in days), AS_OF]
+    edges = [*(f"as_of - INTERVAL {24 * day} HOUR" for day in days), "as_of"]
     values = {name: quoted(value) for name, value in parameters(brand).items()} | {"i": "1"}
     values |= {f"since_{day}d": str(edge) for edge, day in enumerate(days, start=1)}
     parts = {
-        "history": history_sql("FROM handed", as_ofs=[AS_OF], edges=edges),
+        "history": history_sql("FROM handed", as_ofs=["as_of"], edges=edges),
         "traits": traits_sql(brand),
     }
     parts |= {stage: with_literals(sql_of(f"stages/{stage}"), values) for stage in STAGES}
@@ -145,9 +161,9 @@ def statement(brand: Brand, schema: FeatureSchema) -> str:
     bands = with_literals(sql_of("bands"), values)
     parts["bands_of"] = f"SELECT customer_key, list(banded) AS bands FROM (\n{bands}\n) AS banded GROUP BY ALL"
     parts["events"] = f"SELECT {COLUMNS} FROM history"
-    parts |= {f"own_{view.name}": _with_instant(view.sql) for view in schema.own}
+    parts |= {f"own_{view.name}": _naming_instant(view.sql) for view in schema.own}
     named = (f"{name} AS {'MATERIALIZED ' if name in _KEPT else ''}(\n{sql}\n)" for name, sql in parts.items())
-    return f"WITH {', '.join(named)}\n{rows_sql(schema, at=AS_OF, bands=True)}"
+    return f"WITH {', '.join(named)}\n{rows_sql(schema, at='NULL::TIMESTAMP', bands=True)}"
 
 
 def _bands(table: pa.Table) -> pa.Table:
@@ -161,6 +177,14 @@ _QUOTED_OR_INSTANT = re.compile(
 )
 
 
-def _with_instant(sql: str) -> str:
-    """The brand's own SQL with the instant's type beside its parameter, outside texts and comments."""
-    return _QUOTED_OR_INSTANT.sub(lambda found: found["other"] or AS_OF, sql)
+def _naming_instant(sql: str) -> str:
+    """The brand's own SQL with the instant in place of its parameter, outside texts and comments."""
+    return _QUOTED_OR_INSTANT.sub(lambda found: found["other"] or "(SELECT max(as_of) FROM handed)", sql)
+
+
+def _with_instant(events: pa.Table, as_of: datetime) -> pa.Table:
+    return events.append_column(HANDED.field("as_of"), _repeated(as_of, events.num_rows))
+
+
+def _repeated(instant: datetime, n_rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(instant_us(instant), INSTANT), n_rows)
