@@ -1,0 +1,71 @@
+"""What docs/running.md tells people to type is what the command takes, and its CronJob is one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from features.command_line import app
+from features.incremental import MOST_TOUCHED
+from features.lake_changes import MOST_STEPS
+from features.snapshot_keeping import KEPT_FOR, KEPT_FOR_OFF_MIDNIGHT
+from training.routine.steps import STEPS
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "running.md").read_text("utf-8")
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+CRON = re.findall(r"```cron\n(.*?)```", PAGE, re.DOTALL)[0]
+
+
+def parsed(words: list[str]) -> Any:
+    """The parameters of a command line; fails on a verb or an option that there is not."""
+    command: Any = get_command(app)
+    context: Any = None
+    while True:
+        context = command.make_context(words[0], words[1:], parent=context)
+        if not hasattr(command, "get_command"):
+            return context.params
+        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        words = [name, *rest]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_of_the_page_is_taken(line: str) -> None:
+    assert isinstance(parsed(shlex.split(line)), dict)
+
+
+def test_the_cron_line_calls_the_run() -> None:
+    words = shlex.split(CRON.split("&&")[1].split(">>")[0])
+    start = next(n for n, word in enumerate(words) if word.endswith("/rapport"))
+    assert parsed(["rapport", *words[start + 1 :]])["as_json"] is True
+
+
+def test_the_cron_job_calls_the_run_and_tries_again() -> None:
+    job = yaml.safe_load((DOCS / "kubernetes" / "rapport-run.yaml").read_text("utf-8"))
+    assert (job["apiVersion"], job["kind"], job["spec"]["concurrencyPolicy"]) == ("batch/v1", "CronJob", "Forbid")
+    inner = job["spec"]["jobTemplate"]["spec"]
+    container = inner["template"]["spec"]["containers"][0]
+    assert parsed(container["command"])["workspace"] == Path("/brand")
+    assert inner["backoffLimit"] > 0
+    mounts = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounts == {volume["name"] for volume in inner["template"]["spec"]["volumes"]}
+
+
+def test_the_page_names_every_step_in_order() -> None:
+    assert re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE) == list(STEPS)
+
+
+def test_the_figures_of_the_page_are_those_of_the_code() -> None:
+    assert f"for {KEPT_FOR.days} days" in PAGE
+    assert KEPT_FOR_OFF_MIDNIGHT.days == 2
+    assert "for two days" in PAGE
+    assert MOST_TOUCHED == 0.5
+    assert "more than half" in PAGE
+    decided = (DOCS / "decisions" / "what-outdates-a-snapshot.md").read_text("utf-8")
+    assert f"{MOST_STEPS:,} steps" in decided
