@@ -1,0 +1,289 @@
+"""After an erasure nothing of the person is left, wherever it was killed on the way; what stays is counted."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from features.database import connect
+from features.erased_rows import personal_tables
+from features.erasure import LATE_US, erase, finish_erasures, receipt_of
+from features.event_log import EventLog
+from features.faults import CallersMistake
+from features.forgetting import forget_online
+from features.identity import IdentityTable
+from features.lake import Lake
+from features.persons import events_of
+from features.scrubbing import scrub
+from features.workspace import Workspace
+from serving.engine import Engine
+from serving.erasing.cli import customer
+from tests.serving.erasing_world import ANN, BOB, NOON, PHONE, SECRET, a_shop, call, decide, fill
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ANNS, BOBS, PHONES = 1, 2, 3
+STEPS = ("quarantine", "database", "lake", "by_customer", "tables", "online")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = a_shop(tmp_path_factory.mktemp("erasing") / "shop")
+    fill(workspace)
+    return workspace
+
+
+@pytest.fixture
+def shop(filled: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of the filled shop, to be erased from."""
+    shutil.copytree(filled.root, tmp_path / "shop")
+    return Workspace(tmp_path / "shop")
+
+
+@pytest.fixture(scope="module")
+def erased(filled: Workspace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, object]]:
+    """A copy from which Ann was erased, and her receipt."""
+    root = tmp_path_factory.mktemp("erased") / "shop"
+    shutil.copytree(filled.root, root)
+    return Workspace(root), erase(Workspace(root), ANN, now=NOON)
+
+
+def keys_held(workspace: Workspace) -> Iterator[tuple[str, int]]:
+    """Every customer key in every file that holds some, with where."""
+    for path in workspace.lake.rglob("*.parquet"):
+        if "customer_key" in pq.read_schema(path).names:
+            keys = pq.read_table(path, columns=["customer_key"], partitioning=None)["customer_key"].to_pylist()
+            yield from ((path.name, key) for key in keys)
+    for path in workspace.lake.rglob("*.arrow"):
+        with pa.memory_map(str(path)) as source:
+            keys = pa.ipc.open_file(source).read_all()["customer_key"].to_pylist()
+        yield from ((path.name, key) for key in keys)
+    with closing(connect(workspace.database)) as connection:
+        for table in personal_tables(connection):
+            yield from ((table, row[0]) for row in connection.execute(f'SELECT customer_key FROM "{table}"'))
+
+
+def holds_anything_of_ann(workspace: Workspace) -> list[str]:
+    """Where anything of Ann's is: under her keys, or her ids and words in any byte of any file."""
+    found = [f"{where}: key {key}" for where, key in keys_held(workspace) if key in (ANNS, PHONES)]
+    words = [word.encode() for word in (ANN, PHONE, f"{ANN}: {SECRET}", "decision-of-ann", "out-ann", "ann-")]
+    for path in (path for path in workspace.root.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        found += [f"{path.relative_to(workspace.root)}: {word!r}" for word in words if word in content]
+    for path in (workspace.lake / "quarantine").glob("*.parquet"):
+        found += [f"{path.name}: refused" for text in pq.read_table(path)["original"].to_pylist() if ANN in text]
+    if forget_online(workspace, [ANNS, PHONES]):
+        found.append("online row")
+    return found
+
+
+def test_the_world_holds_ann_everywhere_before(filled: Workspace) -> None:
+    where = " ".join(holds_anything_of_ann_without_removing(filled))
+    places = ("identity", "texts", "decisions", "outcomes", "answers", "moments_due", "event_log", ".arrow")
+    places += ("snapshot.parquet", "scores.parquet", "refused", "online row")
+    assert [place for place in places if place not in where] == []
+    assert any(key == ANNS and re.fullmatch(r"[0-9a-f]{32}.parquet", name) for name, key in keys_held(filled))
+
+
+def holds_anything_of_ann_without_removing(workspace: Workspace) -> list[str]:
+    copy = Workspace(workspace.root.parent / "looked_at")
+    shutil.copytree(workspace.root, copy.root)
+    try:
+        return holds_anything_of_ann(copy)
+    finally:
+        shutil.rmtree(copy.root)
+
+
+def test_nothing_of_an_erased_customer_is_left_in_any_file(erased: tuple[Workspace, dict[str, object]]) -> None:
+    assert holds_anything_of_ann(erased[0]) == []
+
+
+def test_others_keep_everything(filled: Workspace, erased: tuple[Workspace, dict[str, object]]) -> None:
+    def bobs(workspace: Workspace) -> tuple[object, ...]:
+        with closing(connect(workspace.database)) as connection:
+            counts = {
+                table: connection.execute(f'SELECT count(*) FROM "{table}" WHERE customer_key = ?', (BOBS,)).fetchone()[
+                    0
+                ]
+                for table in personal_tables(connection)
+            }
+            events = events_of(workspace, connection, [BOBS])
+        rows = sorted((where, key) for where, key in keys_held(workspace) if key == BOBS and "snapshot" in where)
+        return counts, events, rows
+
+    before, after = bobs(filled), bobs(erased[0])
+    assert after == before
+    counts = before[0]
+    assert isinstance(counts, dict)
+    assert counts["decisions"] == counts["outcomes"] == counts["texts"] == 1
+
+
+def test_the_receipt_says_what_went_what_stays_and_which_models_knew_them_and_names_nobody(
+    erased: tuple[Workspace, dict[str, object]],
+) -> None:
+    workspace, receipt = erased
+    removed = receipt["removed"]
+    assert isinstance(removed, dict)
+    expected = {"identity": 2, "texts": 1, "decisions": 1, "outcomes": 1, "answers": 1, "dead_letters": 1}
+    assert expected.items() <= removed.items()
+    assert removed["lake_rows"] == 4 + 1  # four orders, one of them in two versions
+    assert removed["quarantined_rows"] == 2
+    assert (removed["snapshots_rows"], removed["scores_rows"]) == (3, 1)
+    assert removed["online_rows"] >= 1
+    assert [one["version"] for one in receipt["models_trained_with"]] == ["20260222-bbbb"]  # type: ignore[attr-defined]
+    counted = receipt["remains_as_counts"]["erased_customers_by_arm"]  # type: ignore[index]
+    assert [one["n_customers"] for one in counted.values()] == [1]
+    assert receipt["finished_at"] is not None
+    written = json.dumps(receipt)
+    assert not re.search(f"{ANN}|{PHONE}|customer_key", written)
+    assert receipt_of(workspace, ANN) == receipt_of(workspace, PHONE) == receipt
+
+
+def test_asked_again_it_gives_the_same_receipt_and_nobody_is_told_of_the_never_seen(
+    erased: tuple[Workspace, dict[str, object]],
+) -> None:
+    workspace, receipt = erased
+    assert erase(workspace, ANN) == receipt
+    with pytest.raises(CallersMistake, match="nobody by that id was ever seen"):
+        erase(workspace, "never@example.org")
+    done = CliRunner().invoke(customer, ["export", "never@example.org", "--workspace", str(workspace.root)])
+    assert "nobody by that id was ever seen" in str(done.exception)
+
+
+KILLED_AT = """
+import os, signal, sys
+from pathlib import Path
+from features.erasure import erase
+from features.workspace import Workspace
+def kill(step):
+    if step == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "purge":
+    import features.forgetting
+    features.forgetting.purge = lambda lake: kill("purge")
+erase(Workspace(Path(sys.argv[1])), sys.argv[3], on_step=kill)
+"""
+
+
+def kill_at(step: str, workspace: Workspace) -> None:
+    arguments = [sys.executable, "-c", KILLED_AT, str(workspace.root), step, ANN]
+    done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.parametrize("step", [*STEPS, "purge"])
+def test_killed_at_any_step_the_same_command_finishes_it(shop: Workspace, step: str) -> None:
+    kill_at(step, shop)
+    receipt = erase(shop, ANN)
+    assert receipt["finished_at"] is not None
+    assert holds_anything_of_ann(shop) == []
+
+
+@pytest.mark.parametrize("step", ["lake"])
+def test_killed_the_next_scrub_finishes_it(shop: Workspace, step: str) -> None:
+    kill_at(step, shop)
+    assert scrub(shop).n_erasures == 1
+    assert scrub(shop).n_erasures == 0
+    assert holds_anything_of_ann(shop) == []
+
+
+def test_what_comes_late_under_an_erased_key_is_removed_by_the_next_scrub_and_then_the_keys_are_forgotten(
+    shop: Workspace,
+) -> None:
+    erase(shop, ANN, now=NOON)
+    with closing(connect(shop.database)) as connection:
+        late = {"event_id": "late-1", "customer_key": ANNS, "event": "Product Viewed", "occurred_at": NOON}
+        EventLog(connection).append([late | {"received_at": NOON}])
+    soon = NOON + timedelta(seconds=5)
+    assert finish_erasures(shop, now=soon) == (0, 1)
+    later = NOON + timedelta(microseconds=LATE_US)
+    assert finish_erasures(shop, now=later) == (0, 0)
+    with closing(connect(shop.database)) as connection:
+        kept = connection.execute("SELECT customer_keys, known_since, swept_at IS NOT NULL FROM erasures").fetchall()
+    assert kept == [(None, None, 1)]
+    assert holds_anything_of_ann(shop) == []
+
+
+def test_after_an_erasure_the_same_id_is_a_new_customer_and_the_decision_says_erased(shop: Workspace) -> None:
+    with Engine(shop, clock=lambda: NOON) as engine:
+        assert call(engine, "GET", "/v1/decisions/decision-of-ann").json()["customer_id"] == ANN
+        answer = call(engine, "DELETE", f"/v1/customers/{PHONE}")  # any of their ids will do
+        assert (answer.status_code, answer.json()["finished_at"] is not None) == (200, True)
+        told = call(engine, "GET", "/v1/decisions/decision-of-ann")
+        assert (told.status_code, told.json()) == (200, {"decision_id": "decision-of-ann", "erased": True})
+        assert call(engine, "GET", f"/v1/customers/{ANN}").status_code == 404
+        assert call(engine, "GET", f"/v1/customers/{ANN}/traits").status_code == 404
+        late = {"decision_id": "decision-of-ann", "outcome": "converted", "outcome_id": "late"}
+        assert call(engine, "POST", "/v1/outcomes", late).json()["status"] == "erased"
+        assert call(engine, "POST", "/v1/outcomes", late | {"decision_id": "never"}).status_code == 404
+        assert decide(engine, ANN, "another")["fallback_reason"] == "unknown_customer"
+        assert call(engine, "DELETE", f"/v1/customers/{ANN}").json()["removed"]["decisions"] == 1
+        assert call(engine, "DELETE", "/v1/customers/never@example.org").status_code == 404
+    with closing(connect(shop.database)) as connection:
+        assert connection.execute("SELECT count(*) FROM outcomes WHERE outcome_id = 'late'").fetchone() == (0,)
+
+
+def test_while_the_lake_is_written_to_the_person_is_out_of_the_database_and_the_files_follow(shop: Workspace) -> None:
+    with Engine(shop, clock=lambda: NOON) as engine:
+        with Lake(shop.lake).writer():
+            answer = call(engine, "DELETE", f"/v1/customers/{ANN}")
+            assert (answer.status_code, answer.json()["finished_at"]) == (202, None)
+            assert call(engine, "GET", f"/v1/customers/{ANN}").status_code == 404
+        assert call(engine, "DELETE", f"/v1/customers/{ANN}").status_code == 200
+    assert holds_anything_of_ann(shop) == []
+
+
+def test_an_export_holds_everything_of_one_person_and_nothing_of_another(filled: Workspace, tmp_path: Path) -> None:
+    target = tmp_path / "ann.json"
+    arguments = ["export", PHONE, "--workspace", str(filled.root), "--to", str(target)]
+    assert CliRunner().invoke(customer, arguments).exit_code == 0
+    text = target.read_text("utf-8")
+    told = json.loads(text)
+    assert {one["id"] for one in told["ids"]} == {ANN, PHONE}
+    assert {one["name"]: one["statement"]["value"] for one in told["traits"]} == {
+        "skin_need": "dryness",
+        "interests": ["skincare", "makeup"],
+        "wish": f"{ANN}: {SECRET}",
+    }
+    assert sum(event["event"] == "Order Completed" for event in told["events"]) == 4
+    assert {"decisions", "outcomes", "answers"} <= told["tables"].keys()
+    assert len([name for name in told["files"] if name.startswith("snapshots/")]) == 3
+    assert BOB not in text
+    assert "customer_key" not in text
+
+
+def test_the_command_erases_and_prints_the_receipt(shop: Workspace) -> None:
+    done = CliRunner().invoke(customer, ["erase", ANN, "--workspace", str(shop.root)])
+    assert done.exit_code == 0, done.output
+    assert "finished" in done.output
+    assert "lake rows: 5" in done.output
+    assert "next_purchase 20260222-bbbb, served now" in done.output
+
+
+def test_an_id_that_was_joined_while_it_was_being_erased_goes_with_whom_it_was_joined_to(shop: Workspace) -> None:
+    """The joins of between the look and the transaction are noticed."""
+    joined: list[str] = []
+
+    def join(step: str) -> None:
+        if step == "quarantine" and not joined:
+            joined.append(step)
+            with closing(connect(shop.database)) as connection:
+                IdentityTable(connection).alias(previous_id=ANN, user_id="anna", at_us=1)
+
+    erase(shop, ANN, on_step=join)
+    with closing(sqlite3.connect(shop.database)) as connection:
+        left = [row[0] for row in connection.execute("SELECT customer_id FROM identity")]
+    assert left == [BOB]
