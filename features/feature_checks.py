@@ -13,6 +13,7 @@ from features.checks import CheckResult
 from features.faults import CallersMistake, closest_name
 from features.history import OpenWorkspace
 from features.lake import Lake
+from features.online_checks import online_as_offline
 from features.snapshots import event_log_table
 
 SAMPLE = 25
@@ -35,7 +36,11 @@ def check_features(opened: OpenWorkspace, name: str, *, as_of: datetime) -> list
     known = [column.name for column in columns if column.name in frame.columns]
     results = [result for column in known for result in _values(column, frame[column])]
     stored = [column.name for column in columns if column.view != "derived"]
-    return [*results, _alone_as_together(opened, stored, as_of=as_of)] if stored else results
+    if not stored:
+        return results
+    keys = frame["customer_key"].sample(min(SAMPLE, len(frame)), random_state=0).sort_values().tolist()
+    online = online_as_offline(opened, keys, names=stored)
+    return [*results, online, _alone_as_together(opened, stored, as_of=as_of)]
 
 
 def _values(name: str, values: pd.Series) -> Iterator[CheckResult]:

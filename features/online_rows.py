@@ -1,7 +1,7 @@
 """The door to Feast's online store: one packed cell a customer, read and written by key.
 
 Feast's own `get_online_features` costs 290 µs a customer, most of it in checks and copies a cell; the same store read
-through its provider costs 45 (benchmarks in docs/decisions). Reading and writing have a store, hence a connection,
+through its provider costs 45 (docs/decisions: online-rows). Reading and writing have a store, hence a connection,
 each: whoever reads does not wait for a commit to reach the disk.
 """
 
@@ -43,7 +43,7 @@ class OnlineRows:
         keys = [self._key(key) for key in customer_keys]
         with self._reading:
             found = self._reader.online_read(self._config, self._view, keys, [CELL])
-        return [values[CELL].bytes_val or None if values and CELL in values else None for _, values in found]
+        return [values[CELL].bytes_val if values and CELL in values else None for _, values in found]
 
     def write(self, rows: Iterable[Row]) -> int:
         """Replaces the cells of customers, in small transactions; gives how many were written.
@@ -58,10 +58,6 @@ class OnlineRows:
                 self._writer.online_write_batch(self._config, self._view, cells, None)
             written += len(batch)
         return written
-
-    def empty(self, customer_keys: Iterable[int], *, at: datetime) -> int:
-        """Takes away what is held of customers; gives how many keys were emptied. Feast deletes no single row."""
-        return self.write((key, b"", at) for key in customer_keys)
 
     def _key(self, customer_key: int) -> object:
         return self._entity_key(join_keys=["customer_key"], entity_values=[self._value(int64_val=int(customer_key))])

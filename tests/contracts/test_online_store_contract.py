@@ -60,13 +60,6 @@ def test_the_last_writer_wins_also_with_an_older_instant(opened: Open) -> None:
     assert rows.read([20]) == [b"older"]  # which is why a cell says what it covers
 
 
-def test_what_is_emptied_is_gone(opened: Open) -> None:
-    rows = opened()
-    rows.write([(30, b"here", NOON), (31, b"too", NOON)])
-    rows.empty([30], at=NOON)
-    assert opened().read([30, 31]) == [None, b"too"]
-
-
 def test_more_rows_than_one_transaction_holds_are_all_written(opened: Open) -> None:
     rows, n_rows = opened(), 2 * WRITTEN_AT_ONCE + 7
     assert rows.write((key, str(key).encode(), NOON) for key in range(1_000, 1_000 + n_rows)) == n_rows

@@ -24,6 +24,7 @@ from features.history import OpenWorkspace
 from features.identity import IdentityTable
 from features.lake import Lake, instant_us
 from features.online import OnlineFeatures
+from features.online_checks import online_as_offline
 from features.online_rows import OnlineRows, Row
 from features.packing import CustomerState, Missing, matrices
 from features.snapshots import build_snapshot, build_snapshots, event_log_table, snapshot_path
@@ -364,6 +365,28 @@ def test_the_packed_and_the_readable_values_of_a_customer_are_equal(
         assert told.get(name) == row[name], name
 
 
+def test_a_row_that_somebody_else_packed_fails_the_check(
+    a_workspace: Callable[..., Workspace], an_event: Callable[..., Any], an_order: Callable[..., Any], noon: datetime
+) -> None:
+    workspace = a_workspace([an_event(1, "Page Viewed"), an_order(1, total=5.0), an_event(2, "Page Viewed")])
+    shop = OnlineFeatures.open(workspace)
+    opened = OpenWorkspace(workspace, shop.brand, shop.schema)
+
+    def check() -> tuple[str, str]:
+        told = online_as_offline(opened, [1, 2], names=["n_orders", "n_events", "last_order_at"])
+        return told.status, told.detail
+
+    assert check()[0] == "WARN"
+    shop.materialize(noon)
+    assert check() == ("PASS", "2 customers, 3 features")
+    shop.log.append([an_event(2, "Page Viewed")])  # this row is behind, and known to be
+    assert check() == ("PASS", "1 customers, 3 features")
+    ((_, cell, _),) = shop.recompute([(2,)], at=noon).rows
+    shop.rows.write([(1, cell, noon)])
+    assert check() == ("FAIL", "last_order_at, n_orders")
+    shop.close()
+
+
 def test_the_verbs(shop: Workspace, online: OnlineFeatures, noon: datetime) -> None:
     def run(*arguments: str) -> str:
         result = CliRunner().invoke(features_cli, [*arguments, "--workspace", str(shop.root)], catch_exceptions=False)
@@ -377,5 +400,6 @@ def test_the_verbs(shop: Workspace, online: OnlineFeatures, noon: datetime) -> N
     assert "n_orders" in run("show", "shop-1")
     checks = json.loads(run("check", "sets_bought", "--as-of", noon.isoformat(), "--json"))
     assert {check["status"] for check in checks} <= {"PASS", "WARN"}
+    assert checks[-2]["name"] == "row in the online store = row of lake and log"
     assert "row computed alone = row computed with everyone" in checks[-1]["name"]
     assert checks[-1]["status"] == "PASS"
