@@ -1,6 +1,6 @@
 """The event log: events as they arrive, durable and in order, until they are exported to the lake.
 
-An event_id counts once, for ever: `message_ids` keeps a fingerprint of each, and that constraint is the idempotency,
+An event_id counts once, for ever: a fingerprint of each is kept (features/message_ids.py), and that is the idempotency,
 so that rows whose events are in the lake can be pruned. `log_seq` grows with every new event; an online row says which
 one it covers, so that a decision knows whether it is behind.
 """
@@ -11,35 +11,33 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import blake2b
 from itertools import islice
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from features import message_ids
 from features.contract import EVENT_SCHEMA
 from features.database import create_tables, transaction
 from features.lake import instant_us
+from features.message_ids import MessageIds, message_id
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS event_log (
     log_seq      INTEGER PRIMARY KEY AUTOINCREMENT,
-    event_id     TEXT NOT NULL,         -- unique by message_ids
+    event_id     TEXT NOT NULL,         -- unique by features/message_ids.py
     customer_key INTEGER NOT NULL,
     occurred_at  INTEGER NOT NULL,      -- microseconds since the epoch, UTC
     received_at  INTEGER NOT NULL,
     payload      TEXT NOT NULL          -- JSON: the other columns of the lake's event table
 ) STRICT;
 CREATE INDEX IF NOT EXISTS event_log_of_customer ON event_log (customer_key, log_seq);
-CREATE TABLE IF NOT EXISTS message_ids (
-    id BLOB PRIMARY KEY                 -- blake2b, 128 bits, of the event_id
-) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS log_state (
     name  TEXT PRIMARY KEY,             -- pruned_through | materialized_through
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
-_TABLES = ("event_log", "message_ids", "log_state")
+_TABLES = ("event_log", "log_state", *message_ids.TABLES)
 
 PRUNED_THROUGH = "pruned_through"
 MATERIALIZED_THROUGH = "materialized_through"
@@ -100,12 +98,10 @@ class EventLog:
 
         Inside the transaction in which `append_claimed` writes what they stand for.
         """
-        insert = "INSERT INTO message_ids VALUES (?) ON CONFLICT DO NOTHING"
-        execute = self._connection.execute
         is_new = [False] * len(event_ids)
-        with transaction(self._connection):  # in the order of the fingerprints: neighbours share pages
-            for id_, place in sorted((message_id(event_id), place) for place, event_id in enumerate(event_ids)):
-                is_new[place] = execute(insert, (id_,)).rowcount == 1
+        with transaction(self._connection):
+            for place in MessageIds(self._connection).take([message_id(one) for one in event_ids]):
+                is_new[place] = True
         return is_new
 
     def append_claimed(self, rows: Sequence[LogRow]) -> list[int]:
@@ -210,16 +206,11 @@ class EventLog:
         return _as_table(self._connection.execute(query, tuple(values)).fetchall())
 
 
-def message_id(event_id: str) -> bytes:
-    """The fingerprint by which an event_id is known for ever: 128 bits, never twice by chance."""
-    return blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
 def _create(connection: sqlite3.Connection) -> None:
     """Makes what is missing; a log of before `message_ids` keeps its rows, whose ids are taken from then on."""
     with transaction(connection):
         is_new = not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'message_ids'").fetchone()
-        create_tables(connection, SCHEMA)
+        create_tables(connection, SCHEMA + message_ids.SCHEMA)
         if is_new:
             ids = sorted(message_id(row[0]) for row in connection.execute("SELECT event_id FROM event_log"))
             connection.executemany("INSERT INTO message_ids VALUES (?)", ((one,) for one in ids))
