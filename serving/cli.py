@@ -63,20 +63,21 @@ def decide(
     """Decides for one customer without a server, writes it to the ledger, and shows it."""
     from serving.asking import ask, print_answer
     from serving.settings import read_settings
+    from serving.unavailable import Unavailable
 
-    told = ask(
-        find_workspace(workspace),
-        {
-            "customer_id": customer,
-            "placement": placement,
-            "channel": channel,
-            "locale": locale,
-            "context": {"intent": intent, "session_open": session_open},
-            "explain": explain,
-        },
-        traits=trait or [],
-        at=read_settings(clock=clock).clock,
-    )
+    question = {
+        "customer_id": customer,
+        "placement": placement,
+        "channel": channel,
+        "locale": locale,
+        "context": {"intent": intent, "session_open": session_open},
+        "explain": explain,
+    }
+    try:
+        told = ask(find_workspace(workspace), question, traits=trait or [], at=read_settings(clock=clock).clock)
+    except Unavailable as trouble:
+        typer.secho(f"Nothing was decided: {trouble}. Try again.", fg=typer.colors.RED, err=True)
+        raise typer.Exit(1) from None
     if as_json:
         import json
 

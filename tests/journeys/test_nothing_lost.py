@@ -8,8 +8,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ import pytest
 from features.database import connect
 from features.starting import write_starter
 from features.workspace import Workspace
+from serving.keys.gate import READ_AGAIN_SECONDS
+from serving.keys.scopes import Scope
+from serving.keys.table import KeyTable
 from tests.disks import SmallDisk, may_mount, needs_mount
 from tests.journeys.crash_loop import crash_loop, summary
 from tests.journeys.crash_server import Server
@@ -38,16 +43,24 @@ def test_five_kills_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -
 # -- a store that takes no writes -------------------------------------------------------------------------------------
 
 
-def asked(address: str, path: str, body: object | None = None) -> Answer:
+def asked(address: str, path: str, body: object | None = None, *, key: str | None = None) -> Answer:
     """Status, headers and JSON."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{address}{path}", data=data, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    request = urllib.request.Request(f"{address}{path}", data=data, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, dict(answer.headers), json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:
             return error.code, dict(error.headers), json.loads(error.read())
+
+
+def a_key(workspace: Workspace, *scopes: Scope, rate: float = 1_000.0) -> str:
+    connection = connect(workspace.database)
+    made = KeyTable(connection).create("test", scopes, at=datetime.now(UTC), requests_per_second=rate)
+    connection.close()
+    return made.token
 
 
 def a_decision(one: str) -> tuple[str, object]:
@@ -139,6 +152,23 @@ def until_ready(shop: Shop) -> None:
         assert time.monotonic() < until, "it does not recover"
         in_a_row = in_a_row + 1 if asked(shop.address, "/readyz")[0] == 200 else 0
         time.sleep(0.2)
+
+
+def test_a_key_that_is_known_is_held_to_its_scopes_and_its_rate_by_both_workers_together(shop: Shop) -> None:
+    reading, slow = a_key(shop.workspace, "read"), a_key(shop.workspace, "decide", rate=3)
+    time.sleep(2 * READ_AGAIN_SECONDS)
+    status, headers, told = asked(shop.address, *a_decision("keyed"), key=reading)
+    assert (status, headers["content-type"], told["title"]) == (403, PROBLEM, "This key may not do that.")
+    assert asked(shop.address, *a_decision("keyed"), key="a write key of Segment's")[0] == 200
+    started = time.monotonic()
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(lambda n: asked(shop.address, *a_decision(f"keyed-{n}"), key=slow), range(40)))
+    seconds = time.monotonic() - started
+    n_passed = sum(status == 200 for status, _, _ in answers)
+    assert 3 <= n_passed <= 3 + 3 * seconds + 1
+    refused = [headers for status, headers, _ in answers if status == 429]
+    assert len(refused) == 40 - n_passed
+    assert {headers["retry-after"] for headers in refused} <= {"1"}
 
 
 @needs_mount
