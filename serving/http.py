@@ -40,7 +40,14 @@ _log = logging.getLogger("rapport.serving")
 TEMPLATES = Path(__file__).parent / "templates"
 JSON = "application/json"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-_TITLES = {404: "Not found.", 405: "Method not allowed.", 413: TOO_LARGE, 415: "Not JSON.", 503: "Not ready."}
+_TITLES = {
+    400: "Not readable.",
+    404: "Not found.",
+    405: "Method not allowed.",
+    413: TOO_LARGE,
+    415: "Not JSON.",
+    503: "Not ready.",
+}
 _REF = "#/components/schemas/{model}"
 _DECISION_BODY = {"$ref": _REF.format(model="DecisionRequest")}
 _OUTCOME_BODY = {

@@ -22,6 +22,7 @@ from serving.ingest.reading import JSON, Calls, inflated, many_calls, one_call
 from serving.ingest.verdicts import DUPLICATE, Verdict, answer
 from serving.ingest.work import write_calls
 from serving.ledger import Ledger
+from serving.problems import PROBLEM_JSON
 
 CALLS = ("identify", "track", "page", "screen", "alias", "group")
 BATCHES = ("batch", "import", "b")
@@ -34,6 +35,11 @@ DESCRIBED = {
     "batch": "Up to 2,500 of these calls.",
 }
 _ACCEPTED = 202
+_PROBLEM: dict[str, Any] = {
+    "description": "A problem with the request as a whole; nothing of it was kept.",
+    "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {status: _PROBLEM for status in (400, 401, 413, 415, 422, 429, 503)}
 
 
 class Ingest:
@@ -101,6 +107,7 @@ def _route(
             name=name,
             summary=DESCRIBED[name],
             status_code=_ACCEPTED,
+            responses=_PROBLEMS,
             openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": _schema(name)}}}},
         )
     return Route(path, take, methods=["POST"])
