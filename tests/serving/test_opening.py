@@ -26,7 +26,11 @@ def answered(app: ASGIApp, path: str) -> tuple[int, dict[bytes, bytes], bytes]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     scope: dict[str, Any] = {"type": "http", "method": "GET", "path": path, "headers": []}
-    asyncio.run(app(scope, receive, send))
+
+    async def ask() -> None:
+        await app(scope, receive, send)
+
+    asyncio.run(ask())
     return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
 
 
