@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from features.faults import CallersMistake, closest_name
 from training.calibration import Calibration, FloatArray, busier, from_log_odds
 from training.fast_booster import Boosters
+from training.members import TREES_ALONE, Customers, Members
 
 SEGMENTS = "segments"
 NEXT_PURCHASE = "next_purchase"
@@ -127,7 +128,13 @@ class NextPurchaseModel(_Model):
         self.horizons_days = tuple(int(head["horizon_days"]) for head in description["heads"])
         self._calibrations = [Calibration.from_dict(head["calibration"]) for head in description["heads"]]
         self._seasons = np.array([float(head.get("season", 1.0)) for head in description["heads"]])
-        self._boosters = Boosters(boosters)
+        self._members = [
+            Members.from_dict(head.get("members", TREES_ALONE), horizon_days=head["horizon_days"])
+            for head in description["heads"]
+        ]
+        # Which booster is a head's; None where it has none.
+        self._trees = [head.get("booster", place) for place, head in enumerate(description["heads"])]
+        self._boosters = Boosters(boosters) if boosters else None
 
     def predict(self, X: Matrix) -> FloatArray:
         """Calibrated probabilities, shape `(n, n_horizons)`, never falling along a row.
@@ -135,9 +142,13 @@ class NextPurchaseModel(_Model):
         Args:
             X: shape `(n, len(schema.model_inputs))`, NaN where unknown.
         """
-        scores = self._boosters.raw_scores(self._columns(X))
-        for place, calibration in enumerate(self._calibrations):
-            scores[:, place] = calibration.calibrated(scores[:, place])
+        columns = self._columns(X)
+        customers = Customers(columns, self.inputs)
+        trees = None if self._boosters is None else self._boosters.raw_scores(columns)
+        scores = np.empty((len(columns), len(self.horizons_days)))
+        for place, (members, tree) in enumerate(zip(self._members, self._trees, strict=True)):
+            of_trees = trees[:, tree] if trees is not None and tree is not None else None
+            scores[:, place] = self._calibrations[place].calibrated(members.scores(customers, of_trees))
         heads: FloatArray = np.maximum.accumulate(busier(from_log_odds(scores), self._seasons), axis=1)
         return heads
 

@@ -43,12 +43,14 @@ class Rows:
     """Labelled rows of one or several cutoffs, stacked in their order.
 
     Attributes:
+        customer_keys: shape `(n,)`.
         X: shape `(n, n_inputs)`.
         y: shape `(n,)`, 1 where it happened within the horizon.
         cutoff: shape `(n,)`, which of `as_ofs` a row belongs to.
     """
 
     as_ofs: tuple[datetime, ...]
+    customer_keys: NDArray[np.int64]
     X: FloatMatrix
     y: NDArray[np.uint8]
     cutoff: NDArray[np.int32]
@@ -175,6 +177,7 @@ def rows_of(source: Source, as_ofs: Sequence[datetime], *, horizon_days: int) ->
     labels = [label(s.customer_keys, happened=source.happened(s.as_of, horizon_days)) for s in snapshots]
     return Rows(
         as_ofs=tuple(as_ofs),
+        customer_keys=np.concatenate([s.customer_keys for s in snapshots]),
         X=np.vstack([s.X for s in snapshots]),
         y=np.concatenate(labels),
         cutoff=np.repeat(np.arange(len(snapshots), dtype=np.int32), [len(s.X) for s in snapshots]),

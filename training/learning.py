@@ -21,7 +21,7 @@ from training.artifact import (
 )
 from training.dataset import WorkspaceSource
 from training.evaluation import log_losses
-from training.next_purchase import Judged, Trained, train_next_purchase
+from training.next_purchase import Judged, Trained, number_boosters, train_next_purchase
 from training.plots import plots_of_next_purchase, plots_of_segments
 from training.promotion import (
     MARGIN_OF_SEPARATION,
@@ -221,7 +221,8 @@ def without_hopeless(trained: Trained, *, served: Collection[int]) -> Trained:
     refused = dict(sorted((trained.refused | hopeless).items()))
     heads = [head for head in trained.description["heads"] if head["horizon_days"] not in hopeless]
     return Trained(
-        trained.description | {"heads": heads, "refused": {str(horizon): why for horizon, why in refused.items()}},
+        trained.description
+        | {"heads": number_boosters(heads), "refused": {str(horizon): why for horizon, why in refused.items()}},
         [head for head in trained.heads if head.horizon_days not in hopeless],
         [one for one in trained.judged if one.horizon_days not in hopeless],
         refused,

@@ -1,9 +1,9 @@
-"""Next purchase: P(an order within each horizon), a LightGBM booster and a calibration a horizon.
+"""Next purchase: P(an order within each horizon), a mean of members and a calibration a horizon.
 
-For each horizon the recipe is chosen on an earlier window and judged on the newest closed one, which chose and
-calibrated nothing; then it is fitted once more, with the newest closed window as the one that calibrates. In every fit
-the booster learns from earlier windows than the calibration, and the booster that was calibrated is the one that is
-served: the scores of a booster refitted to more data spread wider, and knots of another's scores do not fit them.
+For each horizon the recipe (which trees, which members, which calibration, whether season) is chosen on an earlier
+window and judged on the newest closed one, which chose and calibrated nothing; then it is fitted once more, up to the
+newest closed window. Where fewer members do better on the window that chooses, those are shipped, and model.json says
+so.
 """
 
 from __future__ import annotations
@@ -21,14 +21,20 @@ from numpy.typing import NDArray
 
 from training.artifact import NEXT_PURCHASE
 from training.calibration import KINDS, Calibration, FloatArray, busier, fit_calibration
-from training.dataset import Rows, Source, rows_of, training_threads
+from training.dataset import Rows, Source, rows_of
 from training.evaluation import Quality, log_losses, quality
+from training.fitting import Lesson
 from training.labels import label_window
+from training.members import LINEAR, REPEAT_BUYING, TREES, Customers, Members
 from training.season import season_multiplier
 from training.split import Split, TooLittleData, gate_cutoff, split_for
 
 FEWEST_POSITIVES = 30  # in any window that teaches or judges: below it one customer moves the rate by 3%
 HARM_OF_SEASON = 0.002  # nats: season is given up only where it did harm, for a calm window shows nothing of it
+HARM_OF_A_MEMBER = 0.002  # nats: so is a member; less than this is noise on windows of some thousand customers
+N_CUTOFFS = 2  # more of them blur the season: four ranked worse on three of the four cuts
+EVERY_MEMBER = (TREES, LINEAR, REPEAT_BUYING)
+MEMBERS = (EVERY_MEMBER, (TREES, LINEAR), (LINEAR, REPEAT_BUYING), (TREES,), (LINEAR,), (REPEAT_BUYING,))
 Labels = NDArray[np.uint8]
 
 
@@ -41,9 +47,9 @@ class Recipe:
     rounds: int
     min_data_in_leaf: int
     learning_rate: float = 0.05
-    n_cutoffs: int = 4
     calibration: str = "platt"
     season: bool = True
+    members: tuple[str, ...] = EVERY_MEMBER
 
     def parameters(self, *, seed: int, threads: int) -> dict[str, Any]:
         """LightGBM's, such that the same seed and data give the same bytes."""
@@ -77,14 +83,20 @@ class Head:
     horizon_days: int
     recipe: Recipe
     split: Split
-    booster: lightgbm.Booster
+    inputs: tuple[str, ...]
+    booster: lightgbm.Booster | None  # None where the trees are no member
+    members: Members
     calibration: Calibration
     season: float = 1.0  # how much more often they order than in the window that calibrated
 
     def predict(self, X: NDArray[np.float32]) -> FloatArray:
         """Calibrated probabilities, shape `(n,)`, of rows with the inputs it was fitted on."""
-        raw = self.booster.predict(X.astype(np.float64), raw_score=True, num_threads=2)
-        return busier(self.calibration.apply(np.asarray(raw, dtype=np.float64)), self.season)
+        rows = X.astype(np.float64)
+        trees = None
+        if self.booster is not None:
+            trees = np.asarray(self.booster.predict(rows, raw_score=True, num_threads=2), dtype=np.float64)
+        scores = self.members.scores(Customers(rows, self.inputs), trees)
+        return busier(self.calibration.apply(scores), self.season)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +129,8 @@ class Trained:
 
     @property
     def boosters(self) -> list[str]:
-        """LightGBM's text of each head."""
-        return [head.booster.model_to_string() for head in self.heads]
+        """LightGBM's text of each head that has trees."""
+        return [head.booster.model_to_string() for head in self.heads if head.booster is not None]
 
 
 def train_next_purchase(source: Source, *, horizons_days: Sequence[int], seed: int = 0) -> Trained:
@@ -158,45 +170,55 @@ def fit_head(
         TooLittleData: with what is needed and when that will be there.
     """
     chosen = recipe or choose_recipe(source, horizon_days=horizon_days, used_at=used_at, seed=seed)
-    return _fit(source, chosen, horizon_days=horizon_days, used_at=used_at, seed=seed)(chosen)
+    lesson = _lesson(source, horizon_days=horizon_days, used_at=used_at)
+    return _finisher(lesson, chosen, seed=seed)(chosen)
 
 
 def choose_recipe(source: Source, *, horizon_days: int, used_at: datetime, seed: int) -> Recipe:
     """The recipe with the smallest log-loss on the newest window closed by `used_at`; the first where there is none."""
     judge_at = gate_cutoff(used_at, horizon_days=horizon_days)
+    try:
+        lesson = _lesson(source, horizon_days=horizon_days, used_at=judge_at)
+    except TooLittleData:
+        return RECIPES[0]
+    rows = rows_of(source, [judge_at], horizon_days=horizon_days)
     tried: list[tuple[float, Recipe]] = []
     for base in RECIPES:
-        try:
-            calibrated = _fit(source, base, horizon_days=horizon_days, used_at=judge_at, seed=seed)
-        except TooLittleData:
-            return RECIPES[0]
-        rows = rows_of(source, [judge_at], horizon_days=horizon_days)
-        for season, kind in itertools.product((True, False), KINDS):
-            recipe = replace(base, calibration=kind, season=season)
-            loss = float(log_losses(rows.y, calibrated(recipe).predict(rows.X)).mean())
-            tried.append((loss if season else loss + HARM_OF_SEASON, recipe))
+        finish = _finisher(lesson, base, seed=seed)
+        for members, season, kind in itertools.product(MEMBERS, (True, False), KINDS):
+            recipe = replace(base, members=members, calibration=kind, season=season)
+            loss = float(log_losses(rows.y, finish(recipe).predict(rows.X)).mean())
+            handicap = HARM_OF_SEASON * (not season) + HARM_OF_A_MEMBER * (members != EVERY_MEMBER)
+            tried.append((loss + handicap, recipe))
     return min(tried, key=lambda one: one[0])[1]
 
 
-def _fit(
-    source: Source, recipe: Recipe, *, horizon_days: int, used_at: datetime, seed: int
-) -> Callable[[Recipe], Head]:
-    """A fit that any calibration and season can finish: the booster does not depend on them."""
-    split = _split(source, recipe, horizon_days=horizon_days, used_at=used_at)
-    calibrating = rows_of(source, [split.calibrate], horizon_days=horizon_days)
-    learning = rows_of(source, split.train, horizon_days=horizon_days)
-    _require_both(learning, split)
-    _require_both(calibrating, split)
-    booster = _boost(learning, recipe=recipe, seed=seed, source=source)
-    raw = np.asarray(booster.predict(calibrating.X.astype(np.float64), raw_score=True, num_threads=2), dtype=np.float64)
+def _lesson(source: Source, *, horizon_days: int, used_at: datetime) -> Lesson:
+    lesson = Lesson(source, _split(source, horizon_days=horizon_days, used_at=used_at))
+    _require_both(lesson.calibrating, lesson.split)
+    return lesson
 
+
+def _finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], Head]:
+    """A fit that any members, calibration and season can finish: the trees do not depend on them."""
+    source, split = lesson.source, lesson.split
+    fitted = lesson.fit(trees, seed=seed)
     season = season_multiplier(
-        source.n_orders, calibrate=split.calibrate, used_at=used_at, horizon_days=horizon_days, first=source.first
+        source.n_orders,
+        calibrate=split.calibrate,
+        used_at=split.used_at,
+        horizon_days=split.horizon_days,
+        first=source.first,
     )
 
-    def finish(finished: Recipe) -> Head:
-        calibration = fit_calibration(raw, calibrating.y, kind=finished.calibration)
-        return Head(horizon_days, finished, split, booster, calibration, season if finished.season else 1.0)
+    def finish(recipe: Recipe) -> Head:
+        names = tuple(name for name in recipe.members if name in fitted.out_of_fold) or (TREES,)
+        members, scores = fitted.members(names)
+        calibration = fit_calibration(scores, fitted.y, kind=recipe.calibration)
+        booster = fitted.booster if TREES in names else None
+        multiplier = season if recipe.season else 1.0
+        made = replace(recipe, members=names)
+        return Head(split.horizon_days, made, split, tuple(source.inputs), booster, members, calibration, multiplier)
 
     return finish
 
@@ -208,7 +230,7 @@ def cutoffs_of(source: Source, *, horizons_days: Sequence[int]) -> list[datetime
         used_at = source.known_until
         for _ in range(3):  # to serve, to be judged, to be chosen
             with contextlib.suppress(TooLittleData):
-                split = _split(source, RECIPES[0], horizon_days=horizon, used_at=used_at)
+                split = _split(source, horizon_days=horizon, used_at=used_at)
                 cutoffs |= {used_at, split.calibrate, *split.train}
             used_at = gate_cutoff(used_at, horizon_days=horizon)
     return sorted(cutoffs)
@@ -230,12 +252,12 @@ def _train_horizon(source: Source, horizon_days: int, *, seed: int) -> tuple[Hea
     return final, verdict
 
 
-def _split(source: Source, recipe: Recipe, *, horizon_days: int, used_at: datetime) -> Split:
+def _split(source: Source, *, horizon_days: int, used_at: datetime) -> Split:
     return split_for(
         used_at,
         horizon_days=horizon_days,
         first=source.first,
-        n_cutoffs=recipe.n_cutoffs,
+        n_cutoffs=N_CUTOFFS,
         anchor=gate_cutoff(source.known_until, horizon_days=21),
     )
 
@@ -254,21 +276,6 @@ def _require_both(rows: Rows, split: Split) -> None:
     )
 
 
-def _boost(rows: Rows, *, recipe: Recipe, seed: int, source: Source) -> lightgbm.Booster:
-    categorical = [i for i, name in enumerate(source.inputs) if name in source.categories]
-    data = lightgbm.Dataset(
-        rows.X.astype(np.float64),
-        rows.y,
-        feature_name=list(source.inputs),
-        categorical_feature=categorical,
-        params={"verbose": -1},
-        free_raw_data=True,
-    )
-    return lightgbm.train(
-        recipe.parameters(seed=seed, threads=training_threads(rows.X)), data, num_boost_round=recipe.rounds
-    )
-
-
 def _describe(
     source: Source, heads: Sequence[Head], judged: Sequence[Judged], refused: Mapping[int, str], *, seed: int
 ) -> dict[str, Any]:
@@ -280,9 +287,20 @@ def _describe(
         "schema_version": source.schema_version,
         "fingerprint": source.fingerprint(),
         "seed": seed,
-        "heads": [_describe_head(head, verdict) for head, verdict in zip(heads, judged, strict=True)],
+        "heads": number_boosters([_describe_head(*one) for one in zip(heads, judged, strict=True)]),
         "refused": {str(horizon): reason for horizon, reason in refused.items()},
     }
+
+
+def number_boosters(heads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The described heads, each with the place of its booster among the files; None where trees are no member."""
+    numbered: list[dict[str, Any]] = []
+    n_boosters = 0
+    for head in heads:
+        has_trees = TREES in head["recipe"]["members"]
+        numbered.append(dict(head) | {"booster": n_boosters if has_trees else None})
+        n_boosters += has_trees
+    return numbered
 
 
 def _describe_head(head: Head, verdict: Judged) -> dict[str, Any]:
@@ -290,7 +308,8 @@ def _describe_head(head: Head, verdict: Judged) -> dict[str, Any]:
         "horizon_days": head.horizon_days,
         "calibration": head.calibration.as_dict(),
         "season": head.season,
-        "recipe": asdict(head.recipe),
+        "members": head.members.as_dict(),
+        "recipe": asdict(head.recipe) | {"members": list(head.recipe.members)},
         "windows": head.split.windows() | {"judge": [label_window(verdict.as_of, head.horizon_days).as_list()]},
         "judged": verdict.quality().as_dict() | {"log_loss_of_constant": round(verdict.loss_of_constant(), 6)},
     }

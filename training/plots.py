@@ -18,7 +18,8 @@ def plots_of_next_purchase(heads: Sequence[Head], judged: Sequence[Judged]) -> d
     """Figures by file name: what was said against what happened, whom it reaches first, what it leans on."""
     figures = {"calibration": _calibration(judged), "gain": _gain(judged)}
     for head in heads:
-        figures[f"importance_{head.horizon_days}d"] = importance(head.booster)
+        if head.booster is not None:
+            figures[f"importance_{head.horizon_days}d"] = importance(head.booster)
     return figures
 
 

@@ -1,7 +1,8 @@
 """Which windows a model may learn from, be calibrated on, and be judged on: by time only.
 
 The rule, which `Split` refuses to break: the labels of whatever teaches are closed by the as_of of whatever they are
-judged on. Training rows come first, then the later window that calibrates, then the one that judges.
+judged on. The newest closed window teaches and calibrates both, by cross-fitting: no customer's score is calibrated by
+a fit that saw that customer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from features.faults import CallersMistake
 from training.labels import Window, label_window
 
 STEP_DAYS = 28  # between training cutoffs: four whole weeks, so that every cutoff falls on the same weekday
+NEAREST_DAYS = 14  # an older cutoff nearer to the newest than this teaches little that is new
 WEEK = 7
 
 
@@ -31,20 +33,24 @@ class TooLittleData(CallersMistake):
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The cutoffs of one fit: trained on some, calibrated on a later one, to be used as of `used_at`."""
+    """The cutoffs of one fit: trained on some, calibrated on the newest of them, to be used as of `used_at`."""
 
     horizon_days: int
     train: tuple[datetime, ...]  # newest first
-    calibrate: datetime
     used_at: datetime
 
     def __post_init__(self) -> None:
         if not self.train:
             raise ValueError("A split trains on at least one cutoff.")
-        if not label_window(max(self.train), self.horizon_days).is_closed_by(self.calibrate):
-            raise ValueError(f"Training as of {max(self.train)} looks past the calibration's as_of {self.calibrate}.")
+        if list(self.train) != sorted(self.train, reverse=True):
+            raise ValueError(f"A split's cutoffs are newest first; got {self.train}.")
         if not label_window(self.calibrate, self.horizon_days).is_closed_by(self.used_at):
-            raise ValueError(f"Calibrating as of {self.calibrate} looks past {self.used_at}, where it is used.")
+            raise ValueError(f"Training as of {self.calibrate} looks past {self.used_at}, where it is used.")
+
+    @property
+    def calibrate(self) -> datetime:
+        """The newest cutoff: its window sets the level."""
+        return self.train[0]
 
     def windows(self) -> dict[str, list[list[str]]]:
         """Every label window, for model.json."""
@@ -71,30 +77,29 @@ def split_for(
         used_at: where the model will stand when it is judged or used.
         horizon_days: of the label.
         first: the first event; a training cutoff has at least one horizon of history behind it.
-        n_cutoffs: at most so many training cutoffs, a step of four weeks apart.
-        anchor: an instant that training cutoffs stay whole steps away from, so that splits share their snapshots.
+        n_cutoffs: at most so many training cutoffs: the newest there can be, then a step of four weeks apart.
+        anchor: an instant that the older cutoffs stay whole steps away from, so that splits share their snapshots.
 
     Raises:
         TooLittleData: with the day on which there will be enough.
     """
     reach = timedelta(days=whole_weeks(horizon_days))
-    calibrate, step = used_at - reach, timedelta(days=STEP_DAYS)
-    newest = calibrate - reach
-    if anchor is not None:
-        newest -= (newest - anchor) % step
-    candidates = [newest - i * step for i in range(n_cutoffs)]
-    train = tuple(as_of for as_of in candidates if as_of >= first + reach)
-    if not train and calibrate - reach >= first + reach:
-        train = (calibrate - reach,)
-    if not train:
-        missing = (first + reach) - (calibrate - reach)
+    newest, step = used_at - reach, timedelta(days=STEP_DAYS)
+    if newest < first + reach:
+        missing = first + reach - newest
         raise TooLittleData(
             f"Asked for a {horizon_days}-day model as of {used_at:%Y-%m-%d}, but events begin on {first:%Y-%m-%d}. "
-            f"It needs {3 * reach.days} days of history: one horizon behind the training cutoff, one to learn from and "
-            f"a later one to calibrate on. That is there on {used_at + missing:%Y-%m-%d}.",
+            f"It needs {2 * reach.days} days of history: one horizon behind the training cutoff and one to learn from. "
+            f"That is there on {used_at + missing:%Y-%m-%d}.",
             ready=used_at + missing,
         )
-    return Split(horizon_days=horizon_days, train=train, calibrate=calibrate, used_at=used_at)
+    older = newest - step
+    if anchor is not None:
+        older += (anchor - older) % step  # onto the grid: at most a step later, so up to the newest itself
+        older -= step if older > newest - timedelta(days=NEAREST_DAYS) else timedelta(0)
+    candidates = (older - i * step for i in range(n_cutoffs - 1))
+    train = (newest, *(as_of for as_of in candidates if as_of >= first + reach))
+    return Split(horizon_days=horizon_days, train=train, used_at=used_at)
 
 
 def gate_cutoff(known_until: datetime, *, horizon_days: int) -> datetime:

@@ -28,8 +28,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.benchmarks.bgnbd import History, fit_bgnbd
 from features.workspace import Workspace
+from training.members import REPEAT_BUYING_INPUTS
+from training.repeat_buying import History, fit_bgnbd, history_of
 
 HORIZON_DAYS = 91
 CUTS = ("2010-12-10", "2011-03-11", "2011-06-10", "2011-09-10")
@@ -88,9 +89,7 @@ def rfm(frame: pd.DataFrame) -> Floats:
 
 def repeat_buying(frame: pd.DataFrame) -> History:
     """What BG/NBD knows, in weeks, one order a customer-day."""
-    recency = np.floor(frame["days_since_last_order"].to_numpy(dtype=np.float64)) + 1
-    age = np.floor(frame["days_since_first_order"].to_numpy(dtype=np.float64)) + 1
-    return History(x=frame["n_order_days"].to_numpy(dtype=np.float64) - 1, t_x=(age - recency) / 7.0, T=age / 7.0)
+    return history_of(*(frame[name].to_numpy(dtype=np.float64) for name in REPEAT_BUYING_INPUTS))
 
 
 def run_cut(workspace: Workspace, cut: datetime) -> list[dict[str, Any]]:

@@ -22,7 +22,9 @@ class TinyWorld:
     inputs: tuple[str, ...] = (
         "n_orders",
         "n_orders_90d",
+        "n_order_days",
         "days_since_last_order",
+        "days_since_first_order",
         "tenure_days",
         "revenue",
         "trait_skin_need",
@@ -53,7 +55,9 @@ class TinyWorld:
                 [
                     len(past),
                     int((past >= day - 90).sum()),
+                    len(np.unique(np.floor(past))),
                     day - past[-1] if len(past) else np.nan,
+                    day - past[0] if len(past) else np.nan,
                     day,
                     10.0 * len(past),
                     need if said else np.nan,

@@ -11,11 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from experiments.benchmarks.bgnbd import BgNbd, History, fit_bgnbd
 from experiments.benchmarks.next_purchase import HORIZON_DAYS, has_ordered, import_online_retail, repeat_buying, rfm
 from training.dataset import WorkspaceSource
 from training.evaluation import auc
 from training.labels import label
+from training.repeat_buying import BgNbd, History, fit_bgnbd
 
 
 def test_bgnbd_finds_the_parameters_that_made_the_data() -> None:

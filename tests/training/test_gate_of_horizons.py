@@ -24,7 +24,11 @@ def judged(horizon_days: int, *, knows: bool) -> Judged:
 def trained(**knows: bool) -> Trained:
     horizons = {int(name.removeprefix("of_")): known for name, known in knows.items()}
     heads: list[Any] = [SimpleNamespace(horizon_days=horizon) for horizon in horizons]
-    description = {"heads": [{"horizon_days": horizon} for horizon in horizons], "refused": {"90": "too little data"}}
+    described = [
+        {"horizon_days": horizon, "recipe": {"members": ["trees"]}, "booster": place}
+        for place, horizon in enumerate(horizons)
+    ]
+    description = {"heads": described, "refused": {"90": "too little data"}}
     verdicts = [judged(horizon, knows=known) for horizon, known in horizons.items()]
     return Trained(description, heads, verdicts, {90: "too little data"})
 
@@ -33,7 +37,8 @@ def test_a_horizon_no_better_than_the_rate_is_left_out_with_its_reason() -> None
     left = without_hopeless(trained(of_7=False, of_30=True), served=())
     assert [head.horizon_days for head in left.heads] == [30]
     assert [one.horizon_days for one in left.judged] == [30]
-    assert left.description["heads"] == [{"horizon_days": 30}]
+    assert [head["horizon_days"] for head in left.description["heads"]] == [30]
+    assert left.description["heads"][0]["booster"] == 0  # the first file now, the second one before
     assert list(left.refused) == [7, 90]
     assert "not better than saying 50.0% of everybody" in left.refused[7]
     assert left.description["refused"] == {str(horizon): why for horizon, why in left.refused.items()}

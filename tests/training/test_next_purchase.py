@@ -65,7 +65,7 @@ def test_the_same_seed_and_data_give_the_same_bytes(trained: Trained, world: Any
 
 
 def test_too_little_history_is_refused_with_the_day_on_which_there_is_enough(tiny_world: Callable[..., Any]) -> None:
-    with pytest.raises(TooLittleData, match=r"needs 21 days of history.*2023-01-\d\d"):
+    with pytest.raises(TooLittleData, match=r"needs 14 days of history.*2023-01-\d\d"):
         train_next_purchase(tiny_world(days=20), horizons_days=(7,))
 
 
@@ -87,5 +87,7 @@ def test_what_happens_later_changes_no_fit(tiny_world: Callable[..., Any], world
     later.orders = [np.concatenate([o[o < cut], o[o >= cut][:1]]) for o in later.orders]  # another future
     used_at = world.first + (world.known_until - world.first) * (cut / 400)
     one, other = (fit_head(source, horizon_days=7, used_at=used_at) for source in (world, later))
-    assert one.booster.model_to_string() == other.booster.model_to_string()
+    texts = [head.booster.model_to_string() if head.booster else None for head in (one, other)]
+    assert texts[0] == texts[1]
+    assert one.members == other.members
     assert one.calibration == other.calibration

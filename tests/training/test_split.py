@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,8 +31,9 @@ def test_nothing_that_teaches_looks_past_what_it_is_judged_on(
     except TooLittleData:
         return
     reach = timedelta(days=horizon)
-    assert all(as_of + reach <= split.calibrate for as_of in split.train)
-    assert split.calibrate + reach <= split.used_at
+    assert all(as_of + reach <= split.used_at for as_of in split.train)
+    assert split.calibrate == max(split.train)
+    assert all((a - b).days >= 14 for a, b in itertools.pairwise(split.train))
     assert 1 <= len(split.train) <= n_cutoffs
     assert all(as_of >= FIRST + reach for as_of in split.train)
 
@@ -50,10 +52,17 @@ def test_a_refusal_names_the_day_on_which_there_is_enough(horizon: int, history:
 
 def test_a_split_that_looks_ahead_cannot_be_made() -> None:
     day = timedelta(days=1)
-    with pytest.raises(ValueError, match="looks past the calibration"):
-        Split(horizon_days=7, train=(FIRST,), calibrate=FIRST + 6 * day, used_at=FIRST + 20 * day)
     with pytest.raises(ValueError, match="where it is used"):
-        Split(horizon_days=7, train=(FIRST,), calibrate=FIRST + 7 * day, used_at=FIRST + 13 * day)
+        Split(horizon_days=7, train=(FIRST,), used_at=FIRST + 6 * day)
+    with pytest.raises(ValueError, match="newest first"):
+        Split(horizon_days=7, train=(FIRST, FIRST + day), used_at=FIRST + 20 * day)
+
+
+def test_the_newest_closed_window_teaches_and_calibrates() -> None:
+    used_at = FIRST + timedelta(days=200)
+    split = split_for(used_at, horizon_days=30, first=FIRST, n_cutoffs=2, anchor=used_at - timedelta(days=21))
+    assert split.calibrate == used_at - timedelta(days=35)
+    assert split.train == (split.calibrate, used_at - timedelta(days=49))
 
 
 def test_the_gate_stands_where_the_newest_window_is_just_closed() -> None:
@@ -67,6 +76,6 @@ def test_training_cutoffs_stay_on_one_grid_so_that_snapshots_are_shared() -> Non
     cutoffs = {
         cutoff
         for horizon in (7, 30, 90)
-        for cutoff in split_for(end, horizon_days=horizon, first=FIRST, n_cutoffs=4, anchor=anchor).train
+        for cutoff in split_for(end, horizon_days=horizon, first=FIRST, n_cutoffs=4, anchor=anchor).train[1:]
     }
     assert {(anchor - cutoff).days % 28 for cutoff in cutoffs} == {0}

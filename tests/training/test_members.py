@@ -1,0 +1,116 @@
+"""The members of a next-purchase model, each alone and together, on customers whose truth a human can see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from training.calibration import from_log_odds
+from training.dataset import Snapshot
+from training.fitting import Lesson
+from training.linear import COLUMNS, Linear, columns_for, design_of, fit_linear
+from training.members import LINEAR, REPEAT_BUYING, TREES, Customers, Members, mean_of
+from training.next_purchase import RECIPES, choose_recipe, fit_head
+from training.repeat_buying import BgNbd, history_of
+from training.split import gate_cutoff, split_for
+
+INPUTS = ("n_order_days", "days_since_last_order", "days_since_first_order", "revenue")
+PLACES = {name: place for place, name in enumerate(INPUTS)}
+BUYER, ONCE, NEVER = (5.0, 10.0, 100.0, 50.0), (1.0, 40.0, 40.0, 9.0), (0.0, np.nan, np.nan, 0.0)
+
+
+def test_the_columns_are_what_they_say() -> None:
+    X = np.array([BUYER, NEVER])
+    columns = (("log", "revenue"), ("missing", "days_since_last_order"), ("pace", *INPUTS[1:3], INPUTS[0]))
+    made = design_of(X, columns, places=PLACES)
+    assert made[0] == pytest.approx([np.log(51.0), 0.0, 11.0 / (101.0 / 5 + 1)])
+    assert made[1, 1] == 1.0
+    assert np.isnan(made[1, 2])
+
+
+def test_a_schema_without_some_inputs_gets_the_columns_that_it_can_make() -> None:
+    assert columns_for(("revenue",)) == (("log", "revenue"),)
+    assert columns_for(()) == ()
+    assert set(columns_for(INPUTS)) < set(COLUMNS)
+
+
+def test_an_unknown_value_counts_as_average() -> None:
+    rng = np.random.default_rng(3)
+    X = np.exp(rng.normal(3, 1, (500, 1)))
+    y = (rng.random(500) < from_log_odds(np.log1p(X[:, 0]) - 3)).astype(np.uint8)
+    columns = (("log", "revenue"),)
+    fitted = fit_linear(design_of(X, columns, places={"revenue": 0}), y, columns=columns)
+    average = np.array([[fitted.mean[0]]])
+    assert fitted.scores(np.array([[np.nan]])) == pytest.approx(fitted.scores(average))
+    assert fitted.scores(average + 1)[0] > fitted.scores(average)[0]
+
+
+def test_repeat_buying_is_silent_about_those_who_never_bought() -> None:
+    customers = Customers(np.array([BUYER, ONCE, NEVER]), INPUTS)
+    fitted = BgNbd(r=0.8, alpha=6.0, a=0.8, b=2.5)
+    said = customers.repeat_buying(fitted, horizon_days=28)
+    history = history_of(np.array([5.0]), np.array([10.0]), np.array([100.0]))
+    assert from_log_odds(said)[0] == pytest.approx(fitted.p_any(history, weeks=4.0)[0])
+    assert np.isfinite(said[:2]).all()
+    assert np.isnan(said[2])
+
+
+def test_the_mean_leaves_out_who_is_silent() -> None:
+    one, other = np.array([1.0, np.nan, np.nan]), np.array([3.0, 5.0, np.nan])
+    assert mean_of([one, other], silent=-2.0).tolist() == [(1.0 + 3.0) / 2, 5.0, -2.0]
+
+
+def test_written_and_read_again_a_head_says_the_same() -> None:
+    linear = Linear(
+        (("log", "revenue"), ("missing", "days_since_last_order")), (2.0, 0.5), (1.0, 0.5), (0.7, -1.0), 0.1
+    )
+    offsets = {TREES: 0.5, LINEAR: -0.25, REPEAT_BUYING: 0.125}
+    members = Members(28, offsets, -2.0, linear, BgNbd(r=0.8, alpha=6.0, a=0.8, b=2.5))
+    again = Members.from_dict(members.as_dict(), horizon_days=28)
+    X, trees = np.array([BUYER, ONCE, NEVER]), np.array([0.3, -0.2, -1.5])
+    assert again.scores(Customers(X, INPUTS), trees).tolist() == members.scores(Customers(X, INPUTS), trees).tolist()
+
+
+def test_no_customer_is_scored_by_a_fit_that_saw_them(tiny_world: Callable[..., Any]) -> None:
+    """Turning one customer's own labels round changes everybody's score but their own."""
+    world, turned = tiny_world(), tiny_world()
+    split = split_for(world.known_until, horizon_days=7, first=world.first, n_cutoffs=2)
+    someone = int(np.flatnonzero(world.keen)[0])
+    lesson = Lesson(world, split)
+    other = Lesson(turned, split)
+    theirs = other.rows.customer_keys == someone + 1
+    other.rows.y[theirs] = 1 - other.rows.y[theirs]
+    one, two = (of.fit(RECIPES[0], seed=0).out_of_fold[TREES] for of in (lesson, other))
+    place = int(np.flatnonzero(lesson.calibrating.customer_keys == someone + 1)[0])
+    assert one[place] == two[place]
+    assert (one != two).any()
+
+
+def test_fewer_members_are_shipped_where_they_do_better(tiny_world: Callable[..., Any]) -> None:
+    """An input that gives the label away, and turns round in the window that chooses, misleads trees and nobody else."""
+    world = tiny_world()
+    turns_at = gate_cutoff(world.known_until, horizon_days=7)
+    honest = world.snapshot
+
+    class Shifty(type(world)):  # type: ignore[misc]
+        inputs = (*world.inputs, "shifty")
+
+        def snapshot(self, as_of: datetime) -> Snapshot:
+            plain = honest(as_of)
+            told = np.zeros(len(plain.X), dtype=np.float32)
+            if as_of <= turns_at:
+                ordered = np.isin(plain.customer_keys, self.happened(as_of, 7))
+                told[ordered == (as_of < turns_at)] = 1.0
+            return Snapshot(as_of, plain.customer_keys, np.column_stack([plain.X, told]))
+
+    shifty = Shifty()
+    chosen = choose_recipe(shifty, horizon_days=7, used_at=world.known_until, seed=0)
+    assert TREES not in chosen.members
+    head = fit_head(shifty, horizon_days=7, used_at=world.known_until, recipe=chosen)
+    assert head.booster is None
+    assert set(head.members.offsets) == set(chosen.members)
+    assert TREES in choose_recipe(world, horizon_days=7, used_at=world.known_until, seed=0).members

@@ -1,0 +1,182 @@
+"""Fitting the members of a next-purchase head, with scores of every customer by fits that did not see that customer.
+
+The newest closed window knows most of the season, so it teaches; it is also the one that must calibrate. Cross-fitting
+lets it do both: customers are dealt into folds, and a fold is scored by what was learned from the others, in every
+cutoff. BG/NBD learns from no label: as of the window's start it is fitted to what was known then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from training.calibration import level_shift, log_odds
+from training.dataset import Rows, Source, rows_of, training_threads
+from training.linear import Linear, columns_for, design_of, fit_linear
+from training.members import LINEAR, REPEAT_BUYING, REPEAT_BUYING_INPUTS, TREES, Customers, Members, mean_of
+from training.repeat_buying import BgNbd, History, fit_bgnbd
+from training.split import Split
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.uint8]
+
+N_FOLDS = 3
+ENOUGH_ROWS = 200_000  # beyond it one fold alone calibrates as well, and the others' fits are saved
+FEWEST_BUYERS = 100  # for BG/NBD's four parameters
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # a multiplier whose high bits deal consecutive keys into folds evenly
+
+
+class TreeRecipe(Protocol):
+    """How to boost."""
+
+    @property
+    def rounds(self) -> int:
+        """How many trees."""
+
+    def parameters(self, *, seed: int, threads: int) -> dict[str, Any]:
+        """LightGBM's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Members fitted to a split, and what each says of the calibrating window without having seen the customer.
+
+    Attributes:
+        y: of the calibrating rows, shape `(n,)`.
+        out_of_fold: log-odds of each member there, shape `(n,)`; NaN where it can say nothing.
+    """
+
+    split: Split
+    y: Labels
+    out_of_fold: dict[str, Floats]
+    booster: lightgbm.Booster
+    linear: Linear | None
+    repeat_buying: BgNbd | None
+
+    def members(self, names: tuple[str, ...]) -> tuple[Members, Floats]:
+        """Those members together, and their mean out of fold."""
+        offsets = {name: round(_offset(self.out_of_fold[name], self.y), 9) for name in names}
+        unspoken = np.all([np.isnan(self.out_of_fold[name]) for name in names], axis=0)
+        of_silent = self.y[unspoken] if unspoken.any() else self.y
+        silent = round(float(log_odds(np.array([of_silent.mean()]))[0]), 9)
+        chosen = Members(
+            self.split.horizon_days,
+            offsets,
+            silent,
+            self.linear if LINEAR in names else None,
+            self.repeat_buying if REPEAT_BUYING in names else None,
+        )
+        said = [self.out_of_fold[name] + offset for name, offset in offsets.items()]
+        return chosen, mean_of(said, silent=silent)
+
+
+class Lesson:
+    """The rows of one split, and the members that need no recipe: fitted once, whatever the trees are."""
+
+    def __init__(self, source: Source, split: Split) -> None:
+        self.source, self.split = source, split
+        self.rows = rows_of(source, split.train, horizon_days=split.horizon_days)
+        newest = self.rows.cutoff == 0
+        self.calibrating = Rows(
+            (split.calibrate,),
+            self.rows.customer_keys[newest],
+            self.rows.X[newest],
+            self.rows.y[newest],
+            self.rows.cutoff[newest],
+        )
+        self._X = self.rows.X.astype(np.float64)
+        self._newest = newest
+        self._fold = _fold_of(self.rows.customer_keys)
+        self._folds = range(1) if len(self.rows.y) > ENOUGH_ROWS else range(N_FOLDS)
+        self._linear, self._linear_scores = self._fit_linear()
+        self._repeat, self._repeat_scores = self._fit_repeat_buying()
+
+    def fit(self, recipe: TreeRecipe, *, seed: int) -> Fitted:
+        """Every member, the trees by this recipe."""
+        scores = self._across_folds(
+            lambda taught, asked: self._boosted(recipe, taught, seed=seed).predict(
+                self._X[asked], raw_score=True, num_threads=2
+            )
+        )
+        everyone = np.ones(len(self.rows.y), dtype=bool)
+        said = {TREES: scores, LINEAR: self._linear_scores, REPEAT_BUYING: self._repeat_scores}
+        judged = self._judged()
+        return Fitted(
+            self.split,
+            self.calibrating.y[judged],
+            {name: of[judged] for name, of in said.items() if of is not None},
+            self._boosted(recipe, everyone, seed=seed),
+            self._linear,
+            self._repeat,
+        )
+
+    def _judged(self) -> NDArray[np.bool_]:
+        """Which calibrating rows are scored out of fold."""
+        return np.asarray(np.isin(self._fold[self._newest], list(self._folds)))
+
+    def _across_folds(self, fit_and_score: Any) -> Floats:
+        """Scores of the calibrating rows, each by a fit to the other folds; NaN for folds that nobody scores."""
+        scores = np.full(len(self.rows.y), np.nan)
+        for fold in self._folds:
+            asked = self._newest & (self._fold == fold)
+            scores[asked] = fit_and_score(self._fold != fold, asked)
+        return np.asarray(scores[self._newest])
+
+    def _boosted(self, recipe: TreeRecipe, taught: NDArray[np.bool_], *, seed: int) -> lightgbm.Booster:
+        source, X = self.source, self._X[taught]
+        data = lightgbm.Dataset(
+            X,
+            self.rows.y[taught],
+            feature_name=list(source.inputs),
+            categorical_feature=[i for i, name in enumerate(source.inputs) if name in source.categories],
+            params={"verbose": -1},
+            free_raw_data=True,
+        )
+        parameters = recipe.parameters(seed=seed, threads=training_threads(X))
+        return lightgbm.train(parameters, data, num_boost_round=recipe.rounds)
+
+    def _fit_linear(self) -> tuple[Linear | None, Floats | None]:
+        inputs = self.source.inputs
+        if not columns_for(inputs):
+            return None, None
+        columns = columns_for(inputs)
+        design = design_of(self._X, columns, places={name: i for i, name in enumerate(inputs)})
+
+        def fit_and_score(taught: NDArray[np.bool_], asked: NDArray[np.bool_]) -> Floats:
+            return fit_linear(design[taught], self.rows.y[taught], columns=columns).scores(design[asked])
+
+        return fit_linear(design, self.rows.y, columns=columns), self._across_folds(fit_and_score)
+
+    def _fit_repeat_buying(self) -> tuple[BgNbd | None, Floats | None]:
+        if not set(REPEAT_BUYING_INPUTS) <= set(self.source.inputs):
+            return None, None
+        then, now = self._repeat_as_of(self.split.calibrate), self._repeat_as_of(self.split.used_at)
+        if then is None or now is None:
+            return None, None
+        customers = Customers(self.calibrating.X.astype(np.float64), self.source.inputs)
+        return now, customers.repeat_buying(then, horizon_days=self.split.horizon_days)
+
+    def _repeat_as_of(self, as_of: datetime) -> BgNbd | None:
+        """Fitted to everything that was known then; None with too few buyers."""
+        history = Customers(self.source.snapshot(as_of).X.astype(np.float64), self.source.inputs).history()
+        bought = np.isfinite(history.T) & (history.x >= 0)
+        if int(bought.sum()) < FEWEST_BUYERS:
+            return None
+        return fit_bgnbd(History(history.x[bought], history.t_x[bought], history.T[bought]))
+
+
+def _offset(scores: Floats, y: Labels) -> float:
+    """What moves a member to the rate of the rows that it can speak of."""
+    known = np.isfinite(scores)
+    return level_shift(scores[known], float(y[known].mean()))
+
+
+def _fold_of(customer_keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Each customer's fold: the same in every cutoff and every run."""
+    spread = customer_keys.astype(np.uint64) * _SPREAD
+    return ((spread >> np.uint64(40)) % np.uint64(N_FOLDS)).astype(np.int64)

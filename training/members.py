@@ -1,0 +1,125 @@
+"""The members of a next-purchase model: different ways to the same log-odds, and the mean of those that can say.
+
+Trees see everything and need many rows; a regression on recency, frequency and money needs few; BG/NBD knows how a
+silence weighs. Their mean ranks better than each of them, on every cut of docs/models.md. A member that can say nothing
+of a customer (BG/NBD of one who never bought) is left out of that customer's mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.calibration import log_odds
+from training.linear import Linear, design_of
+from training.repeat_buying import DAYS_A_WEEK, BgNbd, History, history_of
+
+Floats = NDArray[np.float64]
+
+TREES, LINEAR, REPEAT_BUYING = "trees", "linear", "repeat_buying"
+TREES_ALONE: dict[str, Any] = {"offsets": {TREES: 0.0}}
+REPEAT_BUYING_INPUTS = ("n_order_days", "days_since_last_order", "days_since_first_order")
+
+
+class Customers:
+    """Rows of customers, and what several heads would otherwise compute of them again.
+
+    Args:
+        X: shape `(n, len(inputs))`, NaN where unknown.
+        inputs: their names.
+    """
+
+    def __init__(self, X: Floats, inputs: Sequence[str]) -> None:
+        self._X = X
+        self._places = {name: place for place, name in enumerate(inputs)}
+        self._designs: dict[tuple[tuple[str, ...], ...], Floats] = {}
+        self._alive: dict[BgNbd, Floats] = {}
+        self._history: History | None = None
+
+    def design(self, columns: tuple[tuple[str, ...], ...]) -> Floats:
+        """The regression's columns, shape `(n, len(columns))`."""
+        if columns not in self._designs:
+            self._designs[columns] = design_of(self._X, columns, places=self._places)
+        return self._designs[columns]
+
+    def history(self) -> History:
+        """Of repeat buying; NaN for customers who never bought."""
+        if self._history is None:
+            self._history = history_of(*(self._X[:, self._places[name]] for name in REPEAT_BUYING_INPUTS))
+        return self._history
+
+    def repeat_buying(self, fitted: BgNbd, *, horizon_days: int) -> Floats:
+        """BG/NBD's log-odds of an order within the horizon, shape `(n,)`; NaN for customers who never bought."""
+        history = self.history()
+        with np.errstate(invalid="ignore"):
+            if fitted not in self._alive:
+                self._alive[fitted] = fitted.p_alive(history)
+            said = fitted.p_any(history, weeks=horizon_days / DAYS_A_WEEK, alive=self._alive[fitted])
+        bought = np.isfinite(history.T) & (history.x >= 0)
+        return np.where(bought, log_odds(np.where(bought, said, 0.5)), np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """One head's members, fitted; each is moved to the level of the window that calibrated before the mean is taken.
+
+    Attributes:
+        offsets: what is added to each member's log-odds, by its name, in the order in which they are averaged.
+        silent: the log-odds of a customer of whom no member can say anything.
+    """
+
+    horizon_days: int
+    offsets: Mapping[str, float]
+    silent: float = 0.0
+    linear: Linear | None = None
+    repeat_buying: BgNbd | None = None
+
+    def scores(self, customers: Customers, trees: Floats | None) -> Floats:
+        """The mean log-odds, shape `(n,)`.
+
+        Args:
+            customers: whose.
+            trees: raw scores of this head's booster, shape `(n,)`; None where it has none.
+        """
+        said = {}
+        if trees is not None:
+            said[TREES] = trees
+        if self.linear is not None:
+            said[LINEAR] = self.linear.scores(customers.design(self.linear.columns))
+        if self.repeat_buying is not None:
+            said[REPEAT_BUYING] = customers.repeat_buying(self.repeat_buying, horizon_days=self.horizon_days)
+        return mean_of([said[name] + offset for name, offset in self.offsets.items()], silent=self.silent)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What model.json keeps; a booster stands in a file of its own."""
+        described: dict[str, Any] = {"offsets": dict(self.offsets), "silent": self.silent}
+        if self.linear is not None:
+            described[LINEAR] = self.linear.as_dict()
+        if self.repeat_buying is not None:
+            described[REPEAT_BUYING] = asdict(self.repeat_buying)
+        return described
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any], *, horizon_days: int) -> Members:
+        """The inverse of `as_dict`."""
+        linear, repeat = value.get(LINEAR), value.get(REPEAT_BUYING)
+        return cls(
+            horizon_days,
+            {str(name): float(offset) for name, offset in value["offsets"].items()},
+            float(value.get("silent", 0.0)),
+            None if linear is None else Linear.from_dict(linear),
+            None if repeat is None else BgNbd(**repeat),
+        )
+
+
+def mean_of(scores: Sequence[Floats], *, silent: float = 0.0) -> Floats:
+    """The mean over members, row by row, of those that are not NaN; `silent` where all are."""
+    together = np.stack(scores)
+    known = np.isfinite(together)
+    n_known = known.sum(axis=0)
+    mean = np.where(known, together, 0.0).sum(axis=0) / np.maximum(n_known, 1)
+    return np.asarray(np.where(n_known > 0, mean, silent))
