@@ -33,7 +33,7 @@ def decision_service(schema: FeatureSchema) -> str:
 
 
 def vectors_path(workspace: Workspace) -> Path:
-    """The packed rows of the newest materialisation: what the online store was filled from."""
+    """The file that Feast wants a view to have. There is none: packed rows are written to the online store at once."""
     return workspace.lake / "vectors" / "decision_vector.parquet"
 
 
