@@ -99,11 +99,3 @@ class DeadLetters:
         self._connection.execute(
             "UPDATE dead_letters SET reason = ?, detail = ? WHERE number = ?", (reason, detail, number)
         )
-
-    def forget(self, *, user_ids: Sequence[str], anonymous_ids: Sequence[str]) -> int:
-        """Removes what was sent under these ids; gives how many there were."""
-        removed = 0
-        for column, ids in (("user_id", user_ids), ("anonymous_id", anonymous_ids)):
-            for one in ids:
-                removed += self._connection.execute(f"DELETE FROM dead_letters WHERE {column} = ?", (one,)).rowcount
-        return removed

@@ -39,7 +39,7 @@ _PROBLEM: dict[str, Any] = {
     "description": "A problem with the request as a whole; nothing of it was kept.",
     "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
-_PROBLEMS: dict[int | str, dict[str, Any]] = {status: _PROBLEM for status in (400, 401, 413, 415, 422, 429, 503)}
+_PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 401, 413, 415, 422, 429, 503), _PROBLEM)
 
 
 class Ingest:
