@@ -21,6 +21,7 @@ from features.definitions import open_store, quiet
 from features.derive import derive, stage_of
 from features.faults import CallersMistake
 from features.lake import Lake, instant_us, quoted
+from features.owners import persons, persons_table
 from features.packing import matrices
 from features.schema import FeatureSchema, feature_schema
 from features.snapshots import build_snapshots, check_as_of, event_log_table
@@ -86,7 +87,9 @@ class OpenWorkspace:
     def orders_within(self, as_of: datetime, *, horizon_days: int) -> pd.DataFrame:
         """Customers with an order in [as_of, as_of + horizon): customer_key, n_orders_within, revenue_within.
 
-        Two events with one order id are one order, at the time of the one that was known first.
+        Two events with one order id are one order, at the time of the one that was known first. Customers who are
+        known to be one person today have that person's orders, each of their keys a row: one who was still two as of
+        the instant has no fewer orders for that.
         """
         start = instant_us(as_of)
         end = instant_us(as_of + timedelta(days=horizon_days))
@@ -95,10 +98,12 @@ class OpenWorkspace:
             connection.execute("SET TimeZone = 'UTC'; SET threads = 2")
             Lake(self.workspace.lake).register(connection)
             connection.register("log_events", log)
+            connection.register("joined", persons_table(persons(self.workspace)))
             return connection.execute(
                 f"""
                 WITH events AS (
-                    SELECT customer_key, coalesce(order_id, event_id) AS order_key, occurred_at, received_at, event_id,
+                    SELECT coalesce(person, customer_key) AS customer_key, coalesce(order_id, event_id) AS order_key,
+                           occurred_at, received_at, event_id,
                            coalesce(total, list_sum(list_transform(products,
                                lambda line: coalesce(line.quantity, 1) * line.price))) AS amount
                     FROM (
@@ -107,6 +112,7 @@ class OpenWorkspace:
                         SELECT * EXCLUDE (superseded_at, log_seq) FROM log_events
                         WHERE event_id NOT IN (SELECT event_id FROM events)
                     )
+                    LEFT JOIN joined ON customer_key = from_key
                     WHERE event = {quoted(self.brand.events.order)}
                 ),
                 orders AS (
@@ -114,11 +120,17 @@ class OpenWorkspace:
                                               'id': event_id, 'amount': amount}}) AS first
                     FROM events
                     GROUP BY customer_key, order_key
+                ),
+                within AS (
+                    SELECT customer_key, count(*) AS n_orders_within, coalesce(sum(first.amount), 0.0) AS revenue_within
+                    FROM orders
+                    WHERE epoch_us(first['at']) >= {start} AND epoch_us(first['at']) < {end}
+                    GROUP BY customer_key
                 )
-                SELECT customer_key, count(*) AS n_orders_within, coalesce(sum(first.amount), 0.0) AS revenue_within
-                FROM orders
-                WHERE epoch_us(first['at']) >= {start} AND epoch_us(first['at']) < {end}
-                GROUP BY customer_key
+                SELECT * FROM within
+                UNION ALL BY NAME
+                SELECT from_key AS customer_key, within.* EXCLUDE (customer_key)
+                FROM within JOIN joined ON within.customer_key = person
                 ORDER BY customer_key
                 """
             ).df()

@@ -10,7 +10,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from features.merges import Merge
+import pyarrow as pa
+
+from features.database import connect
+from features.identity import IdentityTable
+from features.merges import Merge, survivors
+from features.workspace import Workspace
 
 
 class Owned(NamedTuple):
@@ -46,6 +51,22 @@ def keys_behind(customers: Iterable[int], owners: dict[int, int]) -> list[int]:
     """The keys under which the events of these customers were written; none of a customer who is part of another."""
     wanted = {int(key) for key in customers}
     return sorted((wanted - owners.keys()) | {key for key, owner in owners.items() if owner in wanted})
+
+
+def persons(workspace: Workspace) -> dict[int, int]:
+    """As known now: every key that was joined into another customer, and the survivor who that person is."""
+    if not workspace.database.is_file():
+        return {}
+    connection = connect(workspace.database)
+    try:
+        return survivors(IdentityTable(connection).merges())
+    finally:
+        connection.close()
+
+
+def persons_table(joined: dict[int, int]) -> pa.Table:
+    """What `persons` gives as a table: from_key, person."""
+    return pa.table({"from_key": pa.array(joined.keys(), pa.int64()), "person": pa.array(joined.values(), pa.int64())})
 
 
 def _stretches(key: int, into: dict[int, Merge], as_ofs_us: Sequence[int]) -> Iterator[Owned]:

@@ -48,7 +48,12 @@ _UNSAFE_OPTIMIZERS = "statistics_propagation,compressed_materialization"
 
 
 class Recomputer:
-    """Recomputes customers of one workspace. Open one a process and keep it; safe from several threads."""
+    """Recomputes customers of one workspace. Open one a process and keep it; safe from several threads.
+
+    Attributes:
+        by_customer: the lake's events, as it reads them.
+        n_events_read: how many events it has looked at since it was opened.
+    """
 
     def __init__(self, workspace: Workspace, brand: Brand, schema: FeatureSchema) -> None:
         self.by_customer = ByCustomer.open(workspace)
@@ -56,6 +61,7 @@ class Recomputer:
         self._brand = brand
         self._schema = schema
         self._lock = threading.Lock()
+        self.n_events_read = 0
         self._events = _Handed()
         self._connection = duckdb.connect(config={"threads": 1, "memory_limit": MEMORY_LIMIT})
         self._connection.execute("SET TimeZone = 'UTC'")
@@ -110,6 +116,7 @@ class Recomputer:
         """The rows of these events' customers; None where the statement fails on them."""
         with self._lock:
             self._events.table = events
+            self.n_events_read += events.num_rows
             try:
                 return self._connection.execute("EXECUTE recompute").to_arrow_table()
             except duckdb.Error:

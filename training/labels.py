@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -77,17 +77,22 @@ class Orders:
     Two events with one order id are one order, at the time of the one that was known first, as everywhere in features.
 
     Attributes:
-        customer_keys: shape `(n,)`.
+        customer_keys: shape `(n,)`; of customers who are known to be one person today, the survivor's.
         at_us: shape `(n,)`, microseconds since the epoch, UTC.
+        joined: every key that was joined into another customer, and the survivor's.
     """
 
     customer_keys: NDArray[np.int64]
     at_us: NDArray[np.int64]
+    joined: Mapping[int, int] = field(default_factory=dict)
 
     def customers_within(self, window: Window) -> NDArray[np.int64]:
-        """Keys, rising, of customers with an order in the window."""
+        """Keys, rising, of customers with an order in the window; of a person with several keys, all of them."""
         start, end = self._places(window)
-        return np.unique(self.customer_keys[start:end])
+        ordered = np.unique(self.customer_keys[start:end])
+        persons = set(ordered.tolist())
+        others = [key for key, person in self.joined.items() if person in persons]
+        return np.union1d(ordered, np.asarray(others, dtype=np.int64))
 
     def n_within(self, window: Window) -> int:
         """How many orders were made in the window."""
@@ -109,15 +114,19 @@ def read_orders(workspace: Workspace, *, event: str, known_until: datetime) -> O
     import duckdb
 
     from features.lake import Lake
+    from features.owners import persons, persons_table
     from features.snapshots import event_log_table
 
+    joined = persons(workspace)
     log = event_log_table(workspace)  # before the lake: a sync in between hides nothing
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone='UTC'; SET threads=2; SET memory_limit='3GB'")
         Lake(workspace.lake).register(connection, as_of=known_until)
         connection.register("log_events", log)
+        connection.register("joined", persons_table(joined))
         found = connection.execute(ORDERS, {"event": event, "until": known_until.replace(tzinfo=None)}).fetchnumpy()
-    return Orders(np.asarray(found["customer_key"], dtype=np.int64), np.asarray(found["at_us"], dtype=np.int64))
+    keys, at_us = (np.asarray(found[name], dtype=np.int64) for name in ("customer_key", "at_us"))
+    return Orders(keys, at_us, joined)
 
 
 ORDERS = """
@@ -128,8 +137,10 @@ ORDERS = """
         WHERE event = $event AND occurred_at < $until AND received_at < $until
           AND event_id NOT IN (SELECT event_id FROM events)
     )
-    SELECT customer_key, epoch_us(min({'known_at': greatest(occurred_at, received_at), 'at': occurred_at}).at) AS at_us
-    FROM known GROUP BY customer_key, coalesce(order_id, event_id) ORDER BY at_us, customer_key
+    SELECT coalesce(person, customer_key) AS customer_key,
+           epoch_us(min({'known_at': greatest(occurred_at, received_at), 'at': occurred_at}).at) AS at_us
+    FROM known LEFT JOIN joined ON customer_key = from_key
+    GROUP BY 1, coalesce(order_id, event_id) ORDER BY at_us, 1
 """
 
 
