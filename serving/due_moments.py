@@ -66,12 +66,17 @@ class Round:
 class MomentEvaluator:
     """Follows the log and looks at what is due, for one engine; used by one thread.
 
+    Args:
+        engine: whose log, states, ledger and clock.
+        at_once: how many it looks at before it writes what became of them.
+
     Raises:
         InvalidFile: the brand's moments are wrong.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, at_once: int = LOOKED_AT_ONCE) -> None:
         self._engine = engine
+        self._at_once = at_once
         self._rules = moment_rules(engine.workspace, engine.brand)
         self._knowns = Knowns(engine.brand, engine.schema)
         self._last_order = engine.schema.instants.index("last_order_at")
@@ -93,13 +98,13 @@ class MomentEvaluator:
                 return
 
     def look(self) -> Round:
-        """Follows the log, then looks at the longest due: at most LOOKED_AT_ONCE of them."""
+        """Follows the log, then looks at those that have been due the longest."""
         self.follow()
         at = self._engine.now()
         through = self._events.state(
             THROUGH
         )  # before any state is read: each then holds at least everything up to here
-        due = due_rows(self._reader, now=microseconds(at), limit=LOOKED_AT_ONCE)
+        due = due_rows(self._reader, now=microseconds(at), limit=self._at_once)
         if not due:
             return Round()
         verdicts = self._judge(due, at)
@@ -109,7 +114,7 @@ class MomentEvaluator:
             n_fired=written.count(FIRED),
             n_closed=written.count(CLOSED),
             n_put_off=written.count(table.OPEN),
-            is_more=len(due) == LOOKED_AT_ONCE,
+            is_more=len(due) == self._at_once,
         )
 
     def _judge(self, due: Sequence[DueRow], at: datetime) -> list[Verdict]:

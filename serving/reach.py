@@ -6,6 +6,7 @@ with a session window is open for so long after they last wrote there, a web pag
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ WEB_VISIT_US = HOUR_US // 2  # half an hour without an event ends a visit
 
 NOW, THIS_WEEK = "now", "this_week"
 NEVER_ON_CHANNEL, SESSION_CLOSED, NOT_THERE, HELD_OUT = "never_on_channel", "session_closed", "not_there", "held_out"
+ON_NO_CHANNEL = "on_no_channel"
 
 Flags = npt.NDArray[np.bool_]
 Names = npt.NDArray[np.object_]
@@ -122,17 +124,16 @@ def _in_session(
 
 
 def _best(states: Sequence[Names], n: int) -> Names:
-    """For each person the best of all channels; `on_no_channel` where there is none."""
-    best = np.full(n, "on_no_channel", dtype=object)
-    for wanted in (THIS_WEEK, NOW):
+    """For each person the best of all channels."""
+    best = np.full(n, ON_NO_CHANNEL, dtype=object)
+    for wanted in (HELD_OUT, THIS_WEEK, NOW):
         for state in states:
             best[state == wanted] = wanted
     return best
 
 
 def _counts(state: Names) -> dict[str, Any]:
-    names, counts = np.unique(state.astype(str), return_counts=True)
-    found = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    found = Counter(state.tolist())
     now, this_week = found.pop(NOW, 0), found.pop(THIS_WEEK, 0)
     return {
         "reachable_now": now,

@@ -18,7 +18,7 @@ from features.moments.table import Trigger, adopt, arm
 
 THROUGH = "moments_through"
 MERGED_THROUGH = "moments_merged_through"
-AT_ONCE = 2_000  # rows of the log a transaction: milliseconds, which other writers wait behind it
+AT_ONCE = 500  # rows of the log a transaction: a few milliseconds, which other writers wait behind it
 CONTROL = "nothing"
 
 _TRIGGERS = """

@@ -23,7 +23,7 @@ from features.database import connect, transaction
 from features.event_log import EventLog
 from features.identity import IdentityTable
 from features.lake import instant_us
-from features.merges import survivors
+from features.merges import all_merges, survivors
 from features.moments.following import follow
 from features.moments.rules import MomentRule, moment_rules
 from features.moments.table import Trigger, arm, create
@@ -40,7 +40,7 @@ INSTANT_OF = {
     "message_sent": "last_message_at",
     "message_clicked": "last_message_click_at",
 }
-_AT_ONCE = 2_000  # rows a transaction: other writers come between
+_AT_ONCE = 500  # rows a transaction: other writers come between
 _WRITERS_MAY_TAKE_MS = 60_000
 
 
@@ -159,7 +159,7 @@ def _arm_all(
 
 def _of_the_living(connection: sqlite3.Connection, triggers: Iterable[Trigger]) -> Iterator[Trigger]:
     """Under the survivors' keys, without those whom nobody knows any more: a snapshot may be older than an erasure."""
-    ends = survivors(IdentityTable(connection).merges())
+    ends = survivors(all_merges(connection))
     known = "SELECT 1 FROM identity WHERE customer_key = ? LIMIT 1"
     for trigger in triggers:
         key = ends.get(trigger.customer_key, trigger.customer_key)

@@ -67,10 +67,9 @@ class Clock:
 class World:
     """One engine with a clock that a test moves, its evaluator, and events that name only what matters."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, **changes: int) -> None:
         self.engine, self.clock = engine, clock
-        self.evaluator = MomentEvaluator(engine)
-        self._ids = itertools.count()
+        self.evaluator = MomentEvaluator(engine, **changes)
 
     def customer(self) -> int:
         name = f"c-{next(_numbers)}"
@@ -356,13 +355,12 @@ import os, sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from features.workspace import Workspace
-from serving import due_moments
+from serving.due_moments import MomentEvaluator
 from serving.engine import Engine
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-due_moments.LOOKED_AT_ONCE = 3
 with Engine(Workspace(Path(sys.argv[1])), clock=lambda: START + timedelta(hours=4)) as engine:
-    evaluator = due_moments.MomentEvaluator(engine)
+    evaluator = MomentEvaluator(engine, at_once=3)
     print("ready", flush=True)
     sys.stdin.readline()
     for _ in range(100):
@@ -401,20 +399,16 @@ class Another:
 def test_killed_while_looking_beside_another_each_moment_comes_once(tmp_path: Path) -> None:
     workspace, clock = with_these_moments(starter(tmp_path / "shop")), Clock()
     with Engine(workspace, clock=clock) as engine:
-        world = World(engine, clock)
+        world = World(engine, clock, at_once=3)
         people = [world.customer() for _ in range(20)]
         for key in people:
             world.put_in_cart(key)
         other = Another(workspace)
         other.go()
         clock.now += timedelta(hours=4)
-        due_moments.LOOKED_AT_ONCE, at_once = 3, due_moments.LOOKED_AT_ONCE
-        try:
-            world.evaluator.look()
-            other.hear("looked")
-            world.evaluator.look()
-        finally:
-            due_moments.LOOKED_AT_ONCE = at_once
+        world.evaluator.look()
+        other.hear("looked")
+        world.evaluator.look()
         other.kill()
         while world.evaluator.look().is_more:
             continue
