@@ -1,0 +1,112 @@
+"""The lake by customer: the lake's own rows, found at once, and never of another lake than the one that stands."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from features.by_customer import ByCustomer, by_customer_folder, ensure_by_customer
+from features.contract import EVENT_SCHEMA
+from features.lake import Lake, bucket_of
+from features.workspace import Workspace
+
+Event = dict[str, Any]
+
+
+@pytest.fixture
+def shop(a_workspace: Callable[..., Workspace], an_order: Callable[..., Event]) -> Workspace:
+    """Twenty customers; the n-th has n orders, two of them in another month."""
+    return a_workspace(
+        an_order(key, days_ago=1 + 40 * (nth < 2), products=[{"product_id": f"p{nth}", "price": 1.0}])
+        for key in range(1, 21)
+        for nth in range(key)
+    )
+
+
+@pytest.fixture
+def put(events_table: Callable[..., pa.Table]) -> Callable[[Workspace, Iterable[Event]], None]:
+    def write(workspace: Workspace, events: Iterable[Event]) -> None:
+        with Lake(workspace.lake).writer() as writer:
+            writer.write(events_table(events, EVENT_SCHEMA))
+
+    return write
+
+
+def test_a_customers_events_are_those_of_the_lake(shop: Workspace) -> None:
+    unindexed = ByCustomer.open(shop).events([7, 20, 99])
+    assert ensure_by_customer(shop) == 8
+    opened = ByCustomer.open(shop)
+    assert opened.is_current
+    assert opened.events([7, 20, 99]).equals(unindexed)
+    assert unindexed["customer_key"].to_pylist() == [7] * 7 + [20] * 20
+    assert opened.events([]).schema.equals(EVENT_SCHEMA)
+
+
+def test_only_buckets_with_new_events_are_written_again(
+    shop: Workspace, put: Callable[..., None], an_order: Callable[..., Event]
+) -> None:
+    ensure_by_customer(shop)
+    before = set(by_customer_folder(shop).glob("*.arrow"))
+    assert ensure_by_customer(shop) == 0
+    put(shop, [an_order(5), an_order(5 + 8)])
+    assert ensure_by_customer(shop) == 1
+    after = set(by_customer_folder(shop).glob("*.arrow"))
+    assert {path.name[:2] for path in before - after} == {f"{bucket_of(5):02d}"}
+    assert len(after) == len(before)
+
+
+def test_who_has_it_open_reads_the_lake_until_it_is_written_again_and_the_new_files_then(
+    shop: Workspace, put: Callable[..., None], an_order: Callable[..., Event]
+) -> None:
+    ensure_by_customer(shop)
+    opened = ByCustomer.open(shop)
+    mapped = opened.events([5])
+    put(shop, [an_order(5)])
+    assert (opened.is_current, opened.events([5]).num_rows) == (False, 6)
+    ensure_by_customer(shop)
+    assert (opened.is_current, opened.events([5]).num_rows) == (True, 6)
+    assert mapped["total"].to_pylist() == [100.0] * 5  # what was handed out before is still there
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"format": 0}', '{"format": 1}', "[]"])
+def test_a_description_that_nobody_can_read_is_written_again(shop: Workspace, text: str) -> None:
+    ensure_by_customer(shop)
+    (by_customer_folder(shop) / "by_customer.json").write_text(text)
+    assert ByCustomer.open(shop).events([3]).num_rows == 3
+    assert ensure_by_customer(shop) == 8
+    assert len(list(by_customer_folder(shop).glob("*.arrow"))) == 8
+
+
+def test_an_empty_lake_has_nobody(a_workspace: Callable[..., Workspace]) -> None:
+    workspace = a_workspace()
+    assert ensure_by_customer(workspace) == 0
+    opened = ByCustomer.open(workspace)
+    assert (opened.is_current, opened.events([1]).num_rows, opened.log_through) == (True, 0, 0)
+
+
+def test_readers_beside_a_writer_always_see_whole_histories(
+    shop: Workspace, put: Callable[..., None], an_order: Callable[..., Event]
+) -> None:
+    ensure_by_customer(shop)
+    opened, is_over, seen = ByCustomer.open(shop), threading.Event(), []
+
+    def read() -> None:
+        while not is_over.is_set():
+            seen.append(opened.events([5])["event_id"].to_pylist())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(3):
+        put(shop, [an_order(5)])
+        ensure_by_customer(shop)
+    is_over.set()
+    reader.join()
+    sizes = [len(events) for events in seen]
+    assert sizes == sorted(sizes)
+    assert set(sizes) <= {5, 6, 7, 8}
+    assert all(len(set(events)) == len(events) for events in seen)
+    assert opened.events([5]).num_rows == 8
