@@ -1,0 +1,232 @@
+"""Traits of a withdrawn purpose leave everything that is stored, once, and nothing else changes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from experiments.records import SCHEMA as LEDGER
+from features.by_customer import ByCustomer, ensure_by_customer
+from features.database import connect, create_tables
+from features.event_log import EventLog
+from features.identity import IdentityTable
+from features.lake import Lake
+from features.scrubbing import Scrubbed, scrub
+from features.snapshots import build_snapshot, snapshot_path
+from features.texts import texts_of, write_text
+from features.workspace import Workspace
+from serving.ledger_rows import STATISTICS_SCHEMA
+
+Event = dict[str, Any]
+REPOSITORY = Path(__file__).resolve().parents[2]
+PERSONALISATION = '{"purpose":"personalisation"}'
+TOLD = {"question": "What does it need?", "notice_version": "7"}
+ANN, BOB, DEVICE = 1, 2, 9
+
+
+@pytest.fixture
+def shop(a_workspace: Callable[..., Workspace], an_event: Callable[..., Event], noon: datetime) -> Workspace:
+    """Ann and Bob told the same, in the lake and in the log; Ann also on a device. Ann withdraws the purpose."""
+    said = {"trait": "skin_need", "answer": "acne", "channel": "web", "properties": json.dumps(TOLD)}
+    traits = json.dumps({"income": 5, "locale": "hi-IN", "_told": {"notice_version": "7"}})
+    events = [
+        one
+        for key in (ANN, BOB)
+        for one in (
+            an_event(key, "Question Answered", days_ago=30, **said),
+            an_event(key, "identify", days_ago=29, properties=traits),
+            an_event(key, "Product Viewed", days_ago=28, products=[{"product_id": "p", "category": "skincare"}]),
+        )
+    ]
+    workspace = a_workspace([*events, an_event(DEVICE, "Question Answered", days_ago=27, **said)])
+    later = {"trait": "interests", "answer": '["makeup"]'}
+    with closing(connect(workspace.database)) as connection:
+        create_tables(connection, LEDGER + STATISTICS_SCHEMA)
+        identity = IdentityTable(connection)
+        with connection:
+            connection.executemany("INSERT INTO customer_merges VALUES (NULL, ?, ?, ?, 'alias')", [(DEVICE, ANN, 1)])
+        assert identity.keys_of(ANN) == (ANN, DEVICE)
+        log = [an_event(key, "Question Answered", days_ago=9, **later) for key in (ANN, BOB)]
+        EventLog(connection).append(log)
+        for key in (ANN, BOB):
+            with connection:
+                at = int((noon - timedelta(days=8)).timestamp() * 1e6)
+                write_text(connection, customer_key=key, trait="wish", value="rain", event_id=f"t{key}", said_at_us=at)
+                connection.execute("UPDATE texts SET purpose = 'personalisation'")
+            decide(connection, key, f"d{key}", noon - timedelta(days=7))
+    ensure_by_customer(workspace)
+    for days in (10, 1):
+        build_snapshot(workspace, noon - timedelta(days=days))
+    with closing(connect(workspace.database)) as connection:
+        stop = an_event(ANN, "Consent Withdrawn", days_ago=0.5, properties=PERSONALISATION)
+        EventLog(connection).append([stop])
+        decide(connection, ANN, "d-after", noon)
+    return workspace
+
+
+def decide(connection: Any, key: int, decision_id: str, at: datetime) -> None:
+    """A decision of which the record and the kept answer speak of what was declared."""
+    suppressed = [{"action_id": "a", "rule": "when", "detail": "skin_need == 'dryness'"}]
+    suppressed.append({"action_id": "b", "rule": "when", "detail": "n_orders > 1.0"})
+    record = {"decision_id": decision_id, "suppressed": suppressed, "distribution": {"skin_need": 1.0}}
+    record["inputs"] = {"skin_need": "acne", "trait_skin_need": 1, "n_orders": 2}  # type: ignore[assignment]
+    answer = {"message": {"body": "For your acne."}, "suppressed": suppressed, "holdout": False}
+    at_us = int(at.timestamp() * 1e6)
+    columns = (decision_id, key, at_us, "chat_reply", "web", "customer", None, None, "personalised", 0.9, "greedy")
+    columns += ("skin_need", 1.0, None, "{}", None, "awareness", None, None, json.dumps(record))
+    with connection:
+        connection.execute(f"INSERT INTO decisions VALUES ({', '.join('?' * len(columns))})", columns)
+        connection.execute("INSERT INTO answers VALUES (?, ?, 'x', ?)", (decision_id, key, json.dumps(answer)))
+
+
+def everything(workspace: Workspace, keys: tuple[int, ...]) -> str:
+    """All that is stored of these customers, as one text."""
+    found: list[Any] = ByCustomer.open(workspace).events(keys).to_pylist()
+    for path in sorted(workspace.lake.rglob("*.parquet")):
+        if "customer_key" in pq.read_schema(path).names:
+            found += pq.read_table(path, partitioning=None, filters=[("customer_key", "in", set(keys))]).to_pylist()
+    with closing(connect(workspace.database)) as connection:
+        marks = ", ".join(map(str, keys))
+        for table in ("event_log", "texts", "decisions", "answers"):
+            found += connection.execute(f"SELECT * FROM {table} WHERE customer_key IN ({marks})").fetchall()
+    known = [
+        {name: value for name, value in one.items() if value is not None} if isinstance(one, dict) else one
+        for one in found
+    ]
+    return "\n".join(map(str, known))
+
+
+def rows(workspace: Workspace, at: datetime, key: int) -> dict[str, Any]:
+    table = pq.read_table(snapshot_path(workspace, at), partitioning=None)
+    (row,) = table.filter(pc.equal(table["customer_key"], key)).to_pylist()
+    return dict(row)
+
+
+def test_what_was_said_for_a_withdrawn_purpose_leaves_everything_that_is_stored(shop: Workspace) -> None:
+    before = everything(shop, (ANN, DEVICE))
+    assert all(word in before for word in ("acne", '["makeup"]', "rain", "For your acne"))
+    done = scrub(shop)
+    assert (done.n_customers, done.n_records) == (1, 2)
+    assert done.n_statements == 2 + 1 + 1 + 1  # lake: two answers and an identify; log: one; texts: one
+    after = everything(shop, (ANN, DEVICE, 0))
+    assert "d-after" in after  # made when nothing of it was known any more
+    left = "\n".join(line for line in after.splitlines() if "d-after" not in line)
+    assert [word for word in ("acne", "makeup", "rain", "dryness", "income") if word in left] == []
+
+
+def test_what_is_no_answer_stays_with_the_evidence_that_it_was_asked(shop: Workspace) -> None:
+    scrub(shop)
+    events = ByCustomer.open(shop).events([ANN]).to_pylist()
+    assert [event["event"] for event in events] == ["Question Answered", "identify", "Product Viewed"]
+    assert json.loads(events[0]["properties"]) == TOLD
+    assert (events[0]["trait"], events[0]["answer"]) == ("skin_need", None)
+    assert json.loads(events[1]["properties"])["locale"] == "hi-IN"
+    with closing(connect(shop.database)) as connection:
+        (text,) = connection.execute("SELECT record FROM decisions WHERE decision_id = 'd1'").fetchone()
+    record = json.loads(text)
+    assert record["withdrawn"] == ["personalisation"]
+    assert record["distribution"] == {"skin_need": 1.0}  # an action may be called like a trait
+    assert record["inputs"] == {"n_orders": 2}
+    assert [one["detail"] for one in record["suppressed"]] == ["withdrawn", "n_orders > 1.0"]
+
+
+def test_who_withdrew_nothing_keeps_everything(shop: Workspace) -> None:
+    before = everything(shop, (BOB,))
+    scrub(shop)
+    assert everything(shop, (BOB,)) == before
+
+
+def test_a_scrubbed_snapshot_is_what_would_be_built_now(shop: Workspace, noon: datetime) -> None:
+    at = noon - timedelta(days=10)
+    assert rows(shop, at, ANN)["trait_skin_need"] == 1.0
+    scrub(shop)
+    scrubbed = [rows(shop, at, key) for key in (ANN, BOB)]
+    assert (scrubbed[0]["trait_skin_need"], scrubbed[0]["trait_skin_need_at"]) == (None, None)
+    assert (scrubbed[0]["declared"], scrubbed[0]["n_answers"]) == ("{}", 2.0)  # locale still stands; asked is asked
+    snapshot_path(shop, at).unlink()
+    build_snapshot(shop, at)
+    assert [rows(shop, at, key) for key in (ANN, BOB)] == scrubbed
+
+
+def test_a_second_scrub_finds_nothing_and_touches_no_file(shop: Workspace) -> None:
+    scrub(shop)
+    files = changed_at(shop)
+    assert scrub(shop) == Scrubbed()
+    with closing(connect(shop.database)) as connection, connection:
+        connection.execute("UPDATE scrub_state SET value = '' WHERE name = 'made_from'")  # as if killed before the end
+    assert scrub(shop) == Scrubbed(n_customers=1)
+    assert changed_at(shop) == files
+
+
+def changed_at(workspace: Workspace) -> dict[Path, int]:
+    files = (path for path in workspace.lake.rglob("*") if path.is_file() and "lock" not in path.name)
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_consent_that_was_given_again_before_the_scrub_keeps_what_was_said(
+    shop: Workspace, an_event: Callable[..., Event]
+) -> None:
+    with closing(connect(shop.database)) as connection:
+        given = an_event(ANN, "Consent Given", days_ago=0.1, properties=PERSONALISATION)
+        EventLog(connection).append([given])
+    assert scrub(shop).n_customers == 0
+    assert "acne" in everything(shop, (ANN,))
+
+
+def test_a_withdrawal_that_was_imported_counts_too(
+    a_workspace: Callable[..., Workspace], an_event: Callable[..., Event]
+) -> None:
+    said = an_event(ANN, "Question Answered", days_ago=30, trait="skin_need", answer="acne")
+    stop = an_event(ANN, "Consent Withdrawn", days_ago=20, properties=PERSONALISATION)
+    email = an_event(BOB, "Consent Withdrawn", days_ago=20, properties=PERSONALISATION, channel="email")
+    told = an_event(BOB, "Question Answered", days_ago=30, trait="skin_need", answer="acne")
+    workspace = a_workspace([said, stop, email, told])
+    assert scrub(workspace) == Scrubbed(n_customers=1, n_statements=1)
+    assert "acne" not in everything_of_lake(workspace, ANN)
+    assert "acne" in everything_of_lake(workspace, BOB)
+
+
+def everything_of_lake(workspace: Workspace, key: int) -> str:
+    return str(ByCustomer.open(workspace).events([key]).to_pylist())
+
+
+def test_free_text_is_gone_with_its_purpose(shop: Workspace) -> None:
+    scrub(shop)
+    with closing(connect(shop.database)) as connection:
+        assert [text.customer_key for text in texts_of(connection, [ANN, BOB])] == [BOB]
+
+
+KILLED_IN = """
+import os, signal, sys
+from pathlib import Path
+import features.scrubbing as scrubbing
+from features.workspace import Workspace
+def kill(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(scrubbing, sys.argv[2], kill)
+scrubbing.scrub(Workspace(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("function", ["rewrite", "_scrub_log", "purge", "ensure_by_customer", "scrub_snapshot"])
+def test_killed_anywhere_the_next_one_does_the_rest(shop: Workspace, function: str) -> None:
+    arguments = [sys.executable, "-c", KILLED_IN, str(shop.root), function]
+    done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    scrub(shop)
+    live = {file.path for file in Lake(shop.lake).manifest().files}
+    on_disk = {path.relative_to(shop.lake).as_posix() for path in (shop.lake / "events").rglob("*.parquet")}
+    assert on_disk == live  # the files that still held it are gone too
+    left = "\n".join(line for line in everything(shop, (ANN, DEVICE)).splitlines() if "d-after" not in line)
+    assert [word for word in ("acne", "makeup", "rain", "income") if word in left] == []
