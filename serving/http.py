@@ -166,9 +166,12 @@ def _add_knowledge(app: FastAPI) -> None:
         served = engine.models.served
         return _json({"status": "ready", "models": served.versions, "refused_models": list(served.refusals)})
 
-    @app.get("/livez", summary="Whether this process answers.")
-    async def live() -> Response:
-        """It does."""
+    @app.get("/livez", summary="Whether this process answers, and is worth keeping.", responses=_problems(503))
+    async def live(request: Request) -> Response:
+        """A full disk is no reason to restart; a writer that has died is the only one."""
+        engine: Engine | None = getattr(request.app.state, "engine", None)
+        if engine is not None and not engine.ledger.is_alive:
+            raise HTTPException(503, "The ledger's writer has ended: restart this process.")
         return _json({"status": "alive"})
 
 

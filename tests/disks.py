@@ -11,19 +11,6 @@ from types import TracebackType
 import pytest
 
 
-@cache
-def may_mount() -> bool:
-    """Whether this user may mount a disk here."""
-    with tempfile.TemporaryDirectory() as folder:
-        tried = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True, check=False)
-        if tried.returncode == 0:
-            subprocess.run(["umount", folder], check=True)
-        return tried.returncode == 0
-
-
-needs_mount = pytest.mark.skipif(not may_mount(), reason="This user may not mount a disk; root may.")
-
-
 class SmallDisk:
     """A file system of its own, mounted on a folder for as long as the block lasts.
 
@@ -89,3 +76,22 @@ class SmallDisk:
 
 def _run(*words: str) -> None:
     subprocess.run(words, check=True, capture_output=True)
+
+
+@cache
+def may_mount(kind: str = "tmpfs") -> bool:
+    """Whether this user may mount such a disk here."""
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "disk"
+        folder.mkdir()
+        try:
+            with SmallDisk(folder, kind, megabytes=16):
+                return True
+        except (OSError, subprocess.CalledProcessError):
+            return False
+
+
+needs_tmpfs = pytest.mark.skipif(not may_mount(), reason="This user may not mount a tmpfs; root may.")
+needs_ext4 = pytest.mark.skipif(
+    not may_mount("ext4"), reason="An ext4 in a file cannot be made or mounted here: it takes mkfs.ext4, loop and root."
+)

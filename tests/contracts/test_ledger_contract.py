@@ -23,7 +23,7 @@ import pytest
 from serving.handing_over import Work
 from serving.ledger import PATIENCE_SECONDS, Ledger, LedgerClosedError
 from serving.unavailable import Unavailable
-from tests.disks import SmallDisk, needs_mount
+from tests.disks import SmallDisk, needs_ext4, needs_tmpfs
 
 Open = Callable[[Path], Ledger]
 KILOBYTE = "x" * 1_000
@@ -230,7 +230,7 @@ def test_a_ledger_in_trouble_can_be_closed_and_says_so_to_whoever_waits(opened: 
 # -- disks that take no more ------------------------------------------------------------------------------------------
 
 
-@needs_mount
+@needs_tmpfs
 def test_a_full_disk_loses_nothing_and_is_written_again_when_there_is_room(opened: Open, tmp_path: Path) -> None:
     with SmallDisk(tmp_path, "tmpfs", megabytes=2) as disk:
         disk.fill(leave_kilobytes=600)
@@ -246,7 +246,7 @@ def test_a_full_disk_loses_nothing_and_is_written_again_when_there_is_room(opene
         ledger.close()
 
 
-@needs_mount
+@needs_ext4
 def test_a_disk_that_the_kernel_made_read_only_loses_nothing(opened: Open, tmp_path: Path) -> None:
     with SmallDisk(tmp_path, "ext4", megabytes=16) as disk:
         ledger = opened(tmp_path)

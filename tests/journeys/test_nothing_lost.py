@@ -23,7 +23,7 @@ from features.workspace import Workspace
 from serving.keys.gate import READ_AGAIN_SECONDS
 from serving.keys.scopes import Scope
 from serving.keys.table import KeyTable
-from tests.disks import SmallDisk, may_mount, needs_mount
+from tests.disks import SmallDisk, may_mount, needs_tmpfs
 from tests.journeys.crash_loop import crash_loop, summary
 from tests.journeys.crash_server import Server
 
@@ -171,7 +171,7 @@ def test_a_key_that_is_known_is_held_to_its_scopes_and_its_rate_by_both_workers_
     assert {headers["retry-after"] for headers in refused} <= {"1"}
 
 
-@needs_mount
+@needs_tmpfs
 def test_a_server_on_a_read_only_folder_says_so_and_opens_when_it_can(shop: Shop) -> None:
     alive, ready, decision = shop.while_read_only
     assert (alive[0], alive[2]) == (200, {"status": "alive"})
@@ -199,7 +199,7 @@ def test_a_locked_database_is_503_and_the_same_ids_sent_again_are_written_once(s
     assert written(shop, "event_log", "event_id", "m-locked-%") == [f"m-locked-1-{n}" for n in range(3)]
 
 
-@needs_mount
+@needs_tmpfs
 def test_on_a_full_disk_everything_acknowledged_stays_and_it_goes_on_when_there_is_room(shop: Shop) -> None:
     if shop.disk is None:
         raise RuntimeError("there is no disk to fill")
