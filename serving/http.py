@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,35 +17,24 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from features.faults import closest_name
 from serving.engine import Engine
 from serving.erasing.http import add_erasure_routes
-from serving.guard import REQUEST_ID
+from serving.fault_answers import add_fault_handlers
 from serving.ingest.http import add_ingest_routes
 from serving.moments import add_moment_routes
-from serving.problems import TOO_LARGE, not_now, problem, refused, unexplained, wrong_fields
+from serving.problems import wrong_fields
 from serving.profile import customer_view, decision_view
 from serving.reaching import add_reach_routes
 from serving.refusals import NotFound, RequestRefused, WrongField
 from serving.reports import add_report_routes
 from serving.schemas import OUTCOMES_IN_ONE_REQUEST, DecisionRequest, OutcomeReport
 from serving.traits import add_trait_routes
-from serving.unavailable import Unavailable, unavailability
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_log = logging.getLogger("rapport.serving")
 TEMPLATES = Path(__file__).parent / "templates"
 JSON = "application/json"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-_TITLES = {
-    400: "Not readable.",
-    404: "Not found.",
-    405: "Method not allowed.",
-    413: TOO_LARGE,
-    415: "Not JSON.",
-    503: "Not ready.",
-}
 _REF = "#/components/schemas/{model}"
 _DECISION_BODY = {"$ref": _REF.format(model="DecisionRequest")}
 _OUTCOME_BODY = {
@@ -80,11 +67,7 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     add_ingest_routes(app)
     _add_pages(app, swagger_files)
     _put_first(app, "/v1/decisions", "/v1/outcomes")
-    app.add_exception_handler(RequestRefused, _on_refusal)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    for kind in (Unavailable, sqlite3.Error, OSError):
-        app.add_exception_handler(kind, _on_trouble)
-    app.add_exception_handler(Exception, _on_fault)
+    add_fault_handlers(app)
     return app
 
 
@@ -237,50 +220,6 @@ def _parsed_list(body: bytes) -> list[OutcomeReport]:
     if faults:
         raise RequestRefused(faults)
     return reports
-
-
-async def _on_refusal(request: Request, refusal: Exception) -> Response:
-    if not isinstance(refusal, RequestRefused):
-        raise refusal
-    return refused(refusal, request_id=_request_id(request))
-
-
-async def _on_http_exception(request: Request, exception: Exception) -> Response:
-    if not isinstance(exception, HTTPException):
-        raise exception
-    detail = str(exception.detail)
-    if exception.status_code == 404:
-        path = request.url.path
-        paths = [route.path for route in request.app.routes if hasattr(route, "methods")]
-        closest = closest_name(path, paths)
-        detail = f"There is nothing at '{path[:80]}'." + (f" Closest: '{closest}'." if closest else "")
-        detail += " /openapi.json lists everything."
-    elif exception.status_code == 405:
-        detail = f"{request.method} is not what this path takes; it takes {(exception.headers or {}).get('Allow', '')}."
-    return problem(
-        exception.status_code,
-        title=_TITLES.get(exception.status_code, "Refused."),
-        detail=detail,
-        request_id=_request_id(request),
-        headers=exception.headers,
-    )
-
-
-async def _on_trouble(request: Request, fault: Exception) -> Response:
-    trouble = unavailability(fault)
-    if trouble is None:
-        raise fault
-    if fault is not trouble:  # the ledger says its own once, as it begins
-        _log.warning("request %s could not be answered: %s (%s)", _request_id(request), trouble, fault)
-    return not_now(trouble, request_id=_request_id(request))
-
-
-async def _on_fault(request: Request, fault: Exception) -> Response:
-    return unexplained(_request_id(request))
-
-
-def _request_id(request: Request) -> str:
-    return str(getattr(request.state, REQUEST_ID, ""))
 
 
 def _body(schema: dict[str, Any]) -> dict[str, Any]:
