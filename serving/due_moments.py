@@ -32,6 +32,7 @@ from serving.engine import Engine
 from serving.knowns import Knowns
 from serving.ledger_rows import microseconds
 from serving.scoring import Customer, ScoredCustomer, score_customers
+from serving.unavailable import unavailability
 
 LOOKED_AT_ONCE = 100
 LOOK_AGAIN_AFTER = timedelta(minutes=10)
@@ -246,8 +247,9 @@ class MomentWatch:
                 with _alone(self._engine) as is_ours:
                     while is_ours and not self._stop.is_set() and self._evaluator.look().is_more:
                         continue
-            except Exception:  # a full disk today is no reason for no moments tomorrow
-                _log.exception("Moments could not be looked at; this is tried again in %.0f s.", self._every)
+            except Exception as fault:  # a full disk today is no reason for no moments tomorrow
+                trouble = unavailability(fault)
+                _log.warning("Moments wait: %s.", trouble or "see the trace", exc_info=trouble is None)
             self._stop.wait(self._every)
 
 

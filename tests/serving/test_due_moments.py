@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 from features.erasure import erase
 from features.event_log import EventLog
 from features.identity import IdentityTable
+from features.moments import table
+from features.packing import CustomerState
 from features.workspace import Workspace
 from serving import due_moments
 from serving.due_moments import MomentEvaluator, MomentWatch, Round
@@ -45,6 +47,10 @@ moments:
     when: "n_orders >= 1.0 && hours_since_trigger >= 24.0"
     at_most_every_days: 1
     expires_after_days: 1
+  quiet_week:
+    after: {event: order}
+    wait_days: 8
+    when: "n_orders_7d == 0.0 && stage == 'conversion'"
   quiz_left:
     after: {event_name: Quiz Left}
     wait_minutes: 30
@@ -200,6 +206,31 @@ def test_a_condition_on_what_nobody_knows_closes_it_as_unknown(world: World) -> 
     world.later(hours=1)
     assert world.waits_of(silent)["quiz_left"] == ("closed", "when_unknown: 'skin_need' is not known.")
     assert world.moments_of(told) == ["quiz_left"]
+
+
+def test_counts_over_windows_are_of_the_instant_of_the_look(world: World) -> None:
+    key = world.customer()
+    world.ordered(key)
+    world.later(hours=1)
+    state = world.engine.online.read_current(key, at=world.clock.now)
+    assert isinstance(state, CustomerState)
+    assert state.vector[world.engine.schema.numeric.index("n_orders_7d")] == 1
+    world.later(days=8)
+    assert "quiet_week" in world.moments_of(key)
+
+
+def test_of_whom_nothing_is_known_yet_it_is_put_off_until_it_expires(world: World) -> None:
+    key = world.customer()
+    at = int(world.clock.now.timestamp() * 1e6)
+    trigger = table.Trigger("abandoned_cart", key, at)
+    rules = world.evaluator._rules
+    world.engine.ledger.write(lambda connection: table.arm(connection, [trigger], rules, now=at))
+    assert world.later(hours=3).n_put_off == 1
+    assert world.later(minutes=9).n_put_off == 0
+    assert world.later(minutes=2).n_put_off == 1
+    assert world.waits_of(key)["abandoned_cart"] == ("open", "unknown_customer")
+    world.later(days=2)
+    assert world.waits_of(key)["abandoned_cart"] == ("closed", "expired")
 
 
 def test_joined_customers_wait_as_one_and_it_comes_once_for_both(world: World) -> None:
