@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -196,6 +197,40 @@ def test_rows_leave_the_log_once_everybody_has_them_and_not_before(
     assert log.append([an_event(1, "Page Viewed")]) == [4]
     assert sync(shop, now=noon).n_events == 1
     assert len(ids_in_lake(shop)) == 4
+
+
+def test_whoever_reads_while_a_sync_goes_on_sees_every_event(
+    shop: Workspace, log: EventLog, an_event: Callable[..., Event]
+) -> None:
+    expected: set[str] = set()
+    seen: list[bool] = []
+    is_over = threading.Event()
+
+    def tell(n_events: int) -> None:
+        events = [an_event(n % 20, "Page Viewed", days_ago=n % 40) for n in range(n_events)]
+        log.append(events)
+        expected.update(event["event_id"] for event in events)
+
+    def look() -> None:
+        while not is_over.is_set():
+            known = set(expected)
+            beyond = event_log_table(shop)["event_id"].to_pylist()  # the log first, then the lake
+            seen.append(known <= set(beyond) | set(ids_in_lake(shop)))
+
+    tell(300)
+    reader = threading.Thread(target=look)
+    reader.start()
+    for _ in range(4):
+        n_seen = len(seen)
+        sync(shop, on_rows=lambda n_rows: tell(50))
+        while reader.is_alive() and len(seen) < n_seen + 2:
+            time.sleep(0.01)
+    is_over.set()
+    reader.join()
+    assert len(seen) >= 8
+    assert all(seen)
+    sync(shop)
+    assert ids_in_lake(shop) == Counter(expected)
 
 
 SCRIPT = """

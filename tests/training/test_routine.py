@@ -8,22 +8,26 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from features.brand import load_brand
 from features.database import connect
 from features.event_log import EventLog
 from features.faults import CallersMistake
 from features.lake import Lake
 from features.online import OnlineFeatures
 from features.packing import CustomerState
+from features.schema import feature_schema
 from features.starting import write_starter
 from features.workspace import Workspace
+from training.artifact import NEXT_PURCHASE, SEGMENTS, write_artifact
 from training.routine.schedule import every_so_often, interval_of, run_once
-from training.routine.state import RESUMED_WITHIN, Run, alone, read_run, state_file
-from training.routine.steps import Asked, Came, Step
+from training.routine.state import RESUMED_WITHIN, Outcome, Run, alone, begin, read_run, state_file, write_run
+from training.routine.steps import STEPS, Asked, Came, Step, due_models
 
 NOW = datetime(2026, 3, 1, 2, tzinfo=UTC)
 
@@ -143,6 +147,45 @@ def test_an_interval_is_a_number_and_a_unit(text: str, seconds: int) -> None:
 def test_what_is_no_interval_is_a_mistake(text: str) -> None:
     with pytest.raises(CallersMistake, match="such as 6h"):
         interval_of(text)
+
+
+def a_version(asked: Asked, name: str, *, as_of: datetime, schema_version: str | None = None) -> None:
+    fitting = feature_schema(load_brand(asked.workspace), asked.workspace).version
+    description = {
+        "name": name,
+        "as_of": as_of.isoformat(),
+        "schema_version": schema_version or fitting,
+        "inputs": [],
+        "categories": {},
+    }
+    write_artifact(asked.workspace.artifacts, description, [])
+
+
+def test_a_model_without_a_version_or_with_an_old_one_is_due(asked: Asked) -> None:
+    assert due_models(asked, NOW) == (SEGMENTS, NEXT_PURCHASE)
+    a_version(asked, SEGMENTS, as_of=NOW - timedelta(days=6))
+    a_version(asked, NEXT_PURCHASE, as_of=NOW - timedelta(days=7))
+    assert due_models(asked, NOW) == (NEXT_PURCHASE,)
+    assert due_models(replace(asked, train_every_days=5), NOW) == (SEGMENTS, NEXT_PURCHASE)
+
+
+def test_a_model_of_other_features_is_due(asked: Asked) -> None:
+    a_version(asked, SEGMENTS, as_of=NOW, schema_version="of another brand")
+    a_version(asked, NEXT_PURCHASE, as_of=NOW)
+    assert due_models(asked, NOW) == (SEGMENTS,)
+
+
+def test_a_training_that_was_killed_is_taken_up_though_its_version_is_there(asked: Asked) -> None:
+    """A kill between writing a version and its promotion: the version alone says that nothing is due any more."""
+    run = Run("r", NOW)
+    run.keep(Outcome("build", "done", "", 0.0, {"known_until": NOW.isoformat()}))
+    run.keep(Outcome("due", "done", "", 0.0, STEPS["due"](asked, run).result))
+    a_version(asked, SEGMENTS, as_of=NOW)
+    a_version(asked, NEXT_PURCHASE, as_of=NOW)
+    assert due_models(asked, NOW) == ()
+    write_run(asked.workspace, run)
+    resumed = begin(asked.workspace, now=NOW + timedelta(minutes=5))
+    assert resumed.result_of("due") == {"models": [SEGMENTS, NEXT_PURCHASE]}
 
 
 RUN = """
