@@ -7,24 +7,30 @@ conversion was joined. Only customers whose window has closed count: an open win
 
 Everybody who got a decision counts, also where nothing was sent or a delivery failed (intention to treat): failures
 exist in one arm only, and leaving them out would compare different customers.
+
+Customers who turned out to be one person count as that person, unless they were drawn apart: `LeftOut` says why.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from experiments.erased import erased_by_arm, erased_warning
 from experiments.holdout_customers import (
     DECISION_COLUMNS,
     OUTCOME_COLUMNS,
     ChangedRate,
     HoldoutQuestion,
+    LeftOut,
     changed_rate,
     first_decisions,
+    persons,
     with_outcomes,
 )
 from experiments.metrics import (
@@ -39,9 +45,10 @@ from experiments.metrics import (
     relative_difference_of_rates,
     sample_ratio,
 )
-from experiments.records import HOLDOUT, PERSONALISED, read_decisions, read_outcomes
+from experiments.records import HOLDOUT, PERSONALISED, read_decisions, read_merges, read_outcomes
 from features.brand import Brand, load_brand
 from features.faults import CallersMistake, closest_name
+from features.merges import Merge
 from features.workspace import Workspace
 
 FIXED_HORIZON = "fixed-horizon"
@@ -88,6 +95,7 @@ class HoldoutAnalysis:
     last_window_closes_at: datetime | None
     warnings: tuple[str, ...]
     changed_rate: ChangedRate | None = None
+    left_out: LeftOut = field(default_factory=LeftOut)
     method: str = FIXED_HORIZON
 
 
@@ -131,7 +139,11 @@ def analyse_workspace(
         placement=placement,
         margin_rate=brand.rewards.margin_rate if brand.goals[goal].value is not None else None,
     )
-    return analyse_holdout(decisions, outcomes, question=question)
+    merges = read_merges(workspace.database, before=question.as_of)
+    analysis = analyse_holdout(decisions, outcomes, question=question, merges=merges)
+    remaining = {PERSONALISED: analysis.personalised.n_customers, HOLDOUT: analysis.holdout.n_customers}
+    warning = erased_warning(erased_by_arm(workspace.database, since=question.since), remaining)
+    return analysis if warning is None else replace(analysis, warnings=(*analysis.warnings, warning))
 
 
 def read_ledger(database: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -151,16 +163,19 @@ def standing_at(decisions: pd.DataFrame, outcomes: pd.DataFrame) -> datetime:
     return max(instants)
 
 
-def analyse_holdout(decisions: pd.DataFrame, outcomes: pd.DataFrame, *, question: HoldoutQuestion) -> HoldoutAnalysis:
+def analyse_holdout(
+    decisions: pd.DataFrame, outcomes: pd.DataFrame, *, question: HoldoutQuestion, merges: Sequence[Merge] = ()
+) -> HoldoutAnalysis:
     """The holdout analysis of these decisions and outcomes.
 
     Args:
         decisions: one row a decision with DECISION_COLUMNS.
         outcomes: one row an outcome with OUTCOME_COLUMNS.
         question: what is asked.
+        merges: which customers turned out to be one; what any key of a person did, the person did.
     """
-    customers, n_mixed = first_decisions(decisions, question)
-    table = with_outcomes(customers, outcomes, question)
+    customers, n_mixed, left_out = first_decisions(decisions, question, merges)
+    table = with_outcomes(customers, persons(outcomes, merges), question)
     closed = table[table["is_closed"]]
     ratio = _sample_ratio(table)
     reason = _why_not(table, closed, ratio, question)
@@ -181,8 +196,9 @@ def analyse_holdout(decisions: pd.DataFrame, outcomes: pd.DataFrame, *, question
         margin_earned=_earned(margin.absolute, len(samples[PERSONALISED])),
         next_window_closes_at=open_until.min().to_pydatetime() if len(open_until) else None,
         last_window_closes_at=open_until.max().to_pydatetime() if len(open_until) else None,
-        warnings=_warnings(table, ratio, n_mixed, changed),
+        warnings=_warnings(table, ratio, n_mixed, changed, left_out),
         changed_rate=changed,
+        left_out=left_out,
     )
 
 
@@ -273,7 +289,7 @@ def _earned(margin: Estimate | NotEstimable, n_personalised: int) -> Estimate | 
 
 
 def _warnings(
-    table: pd.DataFrame, ratio: SampleRatio | None, n_mixed: int, changed: ChangedRate | None
+    table: pd.DataFrame, ratio: SampleRatio | None, n_mixed: int, changed: ChangedRate | None, left_out: LeftOut
 ) -> tuple[str, ...]:
     warnings = []
     if ratio is not None and not ratio.is_healthy:
@@ -281,8 +297,10 @@ def _warnings(
     if n_mixed > _MIXED_ARMS_RATE * len(table):
         warnings.append(
             f"{n_mixed} customers were decided for in both arms; each counts in the arm of their first decision. "
-            f"The brand's name or holdout_rate has changed, or customers were merged."
+            f"The brand's name or holdout_rate has changed."
         )
+    if left_out:
+        warnings.append(left_out.warning)
     if changed is not None:
         warnings.append(changed.warning)
     return tuple(warnings)

@@ -8,10 +8,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+
+from features.lake import instant_us
+from features.merges import Merge, all_merges
 
 PERSONALISED = "personalised"
 HOLDOUT = "holdout"
@@ -92,6 +96,16 @@ def read_outcomes(database: Path, *, columns: Sequence[str] = (), outcome: str |
     """
     instants = ("occurred_at", "received_at")
     return _read(database, "outcomes", columns=columns, instants=instants, outcome=outcome)
+
+
+def read_merges(database: Path, *, before: datetime) -> list[Merge]:
+    """Which customers turned out to be one before that instant, in the order in which it was found."""
+    if not database.is_file():
+        return []
+    with closing(sqlite3.connect(database)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'customer_merges'").fetchone():
+            return []
+        return [merge for merge in all_merges(connection) if merge.merged_at_us < instant_us(before)]
 
 
 _ACTION_RESULTS = """

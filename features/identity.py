@@ -97,6 +97,12 @@ class IdentityTable:
             known |= self._known(missing, kind)
         return known
 
+    def keys_said(self, customer_ids: Iterable[str]) -> dict[str, CustomerKey]:
+        """Keys of ids that do not say their kind: the user's, else the device's of that name, else a new user's."""
+        ids = list(dict.fromkeys(customer_ids))
+        known = self._known(ids, "anonymous") | self._known(ids, "user")
+        return known | self.keys_for([one for one in ids if one not in known])
+
     # -- joined customers ---------------------------------------------------------------------------------------
 
     def join(self, *, user_id: str, anonymous_id: str, at_us: int) -> Joined:

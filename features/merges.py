@@ -34,6 +34,13 @@ WITH RECURSIVE down (key) AS (
 SELECT key FROM down
 """
 
+PERSONS = """
+WITH RECURSIVE person (key, part) AS (
+    SELECT value, value FROM json_each(?)
+    UNION ALL SELECT key, from_key FROM customer_merges JOIN person ON into_key = part
+)
+"""  # before a query: each of a JSON array of survivors, beside every key that is part of that person
+
 
 class Merge(NamedTuple):
     """One customer became part of another at an instant (microseconds since the epoch, UTC)."""

@@ -8,15 +8,18 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from features.brand import Channel
+from features.merges import PERSONS
 
 NO_CONSENT = "no_consent"
 UNSUBSCRIBED = "unsubscribed"
 EVERY_CHANNEL = "*"
 
-_UNSUBSCRIBED = """
-SELECT outcomes.customer_key, CASE WHEN outcomes.joined_by = 'decision_id' THEN decisions.channel ELSE ? END
-FROM outcomes LEFT JOIN decisions USING (decision_id)
-WHERE outcomes.outcome = 'unsubscribed' AND outcomes.customer_key IN (SELECT value FROM json_each(?))
+_UNSUBSCRIBED = f"""
+{PERSONS}
+SELECT person.key, CASE WHEN outcomes.joined_by = 'decision_id' THEN decisions.channel ELSE ? END
+FROM person
+CROSS JOIN outcomes ON outcomes.customer_key = person.part AND outcomes.outcome = 'unsubscribed'
+LEFT JOIN decisions USING (decision_id)
 """
 
 
@@ -25,11 +28,13 @@ def unsubscribed_channels(
 ) -> Mapping[int, Collection[str]]:
     """The channels that each customer has unsubscribed from, by the outcomes reported; the others are left out.
 
+    A customer is every key that was joined into theirs: what one of them has unsubscribed from, the person has.
+
     An unsubscription that names no decision names no channel, so it stands for every channel: the newest decision,
     which it joins for the counts, may have been on another one.
     """
     channels: dict[int, set[str]] = {}
-    for key, channel in connection.execute(_UNSUBSCRIBED, (EVERY_CHANNEL, json.dumps([int(k) for k in customer_keys]))):
+    for key, channel in connection.execute(_UNSUBSCRIBED, (json.dumps([int(k) for k in customer_keys]), EVERY_CHANNEL)):
         channels.setdefault(key, set()).add(channel)
     return channels
 

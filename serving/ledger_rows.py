@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from features.merges import PERSONS
 from serving.decide import Decision
 from serving.values import ActionCount
 
@@ -183,9 +184,9 @@ def recorded_decision(connection: sqlite3.Connection, decision_id: str) -> str |
 
 
 def recent_decisions(connection: sqlite3.Connection, customer_key: int) -> list[tuple[str, int, str, str, str, str]]:
-    """Id, `decided_at` (µs), placement, channel, arm and action of a customer's last ten decisions, newest first."""
+    """Id, `decided_at` (µs), placement, channel, arm and action of a person's last ten decisions, newest first."""
     query = (
-        "SELECT decision_id, decided_at, placement, channel, arm, action_id FROM decisions "
-        "WHERE customer_key = ? ORDER BY decided_at DESC LIMIT 10"
+        f"{PERSONS} SELECT decision_id, decided_at, placement, channel, arm, action_id "
+        "FROM person CROSS JOIN decisions ON customer_key = part ORDER BY decided_at DESC LIMIT 10"
     )
-    return connection.execute(query, (customer_key,)).fetchall()
+    return connection.execute(query, (json.dumps([customer_key]),)).fetchall()

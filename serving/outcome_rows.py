@@ -5,6 +5,7 @@ UnknownDecisions (CallersMistake)    outcomes that name decisions which are not 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from experiments.records import HOLDOUT
 from features.catalogue import NOTHING
 from features.erased_rows import is_erased_decision
 from features.faults import CallersMistake
+from features.merges import PERSONS
 from serving.ledger_rows import COUNT_DECISIONS, DAY_US, microseconds
 
 CONVERTED = "converted"
@@ -73,7 +75,11 @@ class _Joined:
     decided_at: int  # µs
 
 
-_DECISION = "SELECT decision_id, customer_key, arm, action_id, coalesce(segment, ''), stage, decided_at FROM decisions "
+_COLUMNS = "SELECT decision_id, customer_key, arm, action_id, coalesce(segment, ''), stage, decided_at FROM "
+_NEWEST_DECISION = f"""
+{PERSONS} {_COLUMNS} person CROSS JOIN decisions ON customer_key = part WHERE decided_at BETWEEN ? AND ?
+ORDER BY decided_at DESC LIMIT 1
+"""  # of any key of that person
 
 
 def write_outcomes(
@@ -115,12 +121,12 @@ def write_outcomes(
 
 def _join(connection: sqlite3.Connection, row: OutcomeRow, attribution: timedelta) -> _Joined | None:
     if row.decision_id is not None:
-        found = connection.execute(_DECISION + "WHERE decision_id = ?", (row.decision_id,)).fetchone()
+        found = connection.execute(_COLUMNS + "decisions WHERE decision_id = ?", (row.decision_id,)).fetchone()
     else:
         until = microseconds(row.occurred_at)
         since = until - attribution // timedelta(microseconds=1)
-        newest = "WHERE customer_key = ? AND decided_at BETWEEN ? AND ? ORDER BY decided_at DESC LIMIT 1"
-        found = connection.execute(_DECISION + newest, (row.customer_key, since, until)).fetchone()
+        person = json.dumps([row.customer_key])
+        found = connection.execute(_NEWEST_DECISION, (person, since, until)).fetchone()
     return None if found is None else _Joined(*found)
 
 

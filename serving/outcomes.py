@@ -44,7 +44,7 @@ def recording(
 
     def work(connection: sqlite3.Connection) -> list[Recorded]:
         named = [report.customer_id for report in reports if report.customer_id is not None]
-        keys = IdentityTable(connection).keys_for(named) if named else {}
+        keys = IdentityTable(connection).keys_said(named) if named else {}
         try:
             return write_outcomes(
                 connection,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.analysis import analyse_holdout, analyse_workspace
-from experiments.holdout_customers import HoldoutQuestion
+from experiments.holdout_customers import HoldoutQuestion, LeftOut
 from experiments.holdout_table import as_dictionary
 from experiments.metrics import Estimate, NotEstimable
 from experiments.records import HOLDOUT, PERSONALISED
+from features.database import connect
 from features.faults import CallersMistake
+from features.identity import IdentityTable
+from features.lake import instant_us
+from features.merges import Merge
 
 if TYPE_CHECKING:
     from tests.experiments.conftest import ReportWorld
@@ -276,3 +281,44 @@ def test_the_command_warns_loudly_when_the_arms_sizes_are_wrong(report_world: Re
     )
     assert "WARNING" in result.output
     assert "No uplift can be estimated" in result.output
+
+
+def test_people_who_were_drawn_twice_are_left_out_in_whichever_arms_they_were() -> None:
+    decisions, outcomes = a_ledger(orders=orders_of(80, 10))
+    keys = decisions.set_index("customer_key")["arm"]
+    personalised, held_out = (keys.index[keys == arm].tolist() for arm in ("personalised", "holdout"))
+    merges = [
+        Merge(from_key=held_out[0], into_key=personalised[0], merged_at_us=1),
+        Merge(from_key=personalised[1], into_key=personalised[2], merged_at_us=2),
+    ]
+    apart = analyse_holdout(decisions, outcomes, question=a_question())
+    joined = analyse_holdout(decisions, outcomes, question=a_question(), merges=merges)
+    assert joined.left_out == LeftOut(n_two_arms=1, n_one_arm=1)
+    assert joined.personalised.n_customers == apart.personalised.n_customers - 3
+    assert joined.holdout.n_customers == apart.holdout.n_customers - 1
+    assert any("1 customers turned out to be joined of two arms" in warning for warning in joined.warnings)
+
+
+def test_an_order_under_the_users_key_is_the_devices_success_once_they_are_one() -> None:
+    new_key = 10_000
+    decisions, outcomes = a_ledger(orders={new_key: [(DAY, 100.0)]})
+    device = int(decisions.loc[decisions["arm"] == "personalised", "customer_key"].iloc[0])
+    assert analyse_holdout(decisions, outcomes, question=a_question()).personalised.n_converted == 0
+    merges = [Merge(from_key=device, into_key=new_key, merged_at_us=1)]
+    joined = analyse_holdout(decisions, outcomes, question=a_question(), merges=merges)
+    assert joined.personalised.n_converted == 1
+    assert not joined.left_out
+
+
+def test_a_join_is_known_from_its_instant_on(report_world: ReportWorld) -> None:
+    report_world.decide([1, 2], at=NOON, held_out=lambda key: key == 2)
+    with closing(connect(report_world.workspace.database)) as connection:
+        identity = IdentityTable(connection)
+        identity.keys_for(["ana"])
+        identity.key_or_new("device", "anonymous")
+        merged_at = NOON + 2 * DAY
+        identity.join(user_id="ana", anonymous_id="device", at_us=instant_us(merged_at))
+    before = analyse_workspace(report_world.workspace, as_of=merged_at)
+    after = analyse_workspace(report_world.workspace, as_of=merged_at + timedelta(seconds=1))
+    assert not before.left_out
+    assert after.left_out == LeftOut(n_two_arms=1)
