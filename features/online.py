@@ -120,13 +120,16 @@ class OnlineFeatures:
         # What was pruned is not there to be compared: a row of before that instant may lack it.
         return newest > state.log_seq or state.joined != tuple(keys[1:]) or (state.log_seq < log.state(PRUNED_THROUGH))
 
-    def those_behind(self, customers: Sequence[int]) -> list[tuple[int, ...]]:
-        """The people of these keys, any of theirs, whose rows lack something: every key of each."""
+    def people_of(self, customers: Sequence[int]) -> list[tuple[int, ...]]:
+        """The people of these keys, any of theirs: every key of each, the one that stands for them first."""
         with self._lock:
-            people = list(dict.fromkeys(self.identity.keys_of(key) for key in customers))
-        states = self.read_many([keys[0] for keys in people])
+            return list(dict.fromkeys(self.identity.keys_of(key) for key in customers))
+
+    def current_among(self, people: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], CustomerState | Missing]:
+        """The rows of those people whose rows lack nothing."""
+        states = list(zip(people, self.read_many([keys[0] for keys in people]), strict=True))
         with self._lock:
-            return [keys for keys, state in zip(people, states, strict=True) if self.is_behind(state, keys, self.log)]
+            return {keys: state for keys, state in states if not self.is_behind(state, keys, self.log)}
 
     def recompute(self, people: Sequence[Sequence[int]], *, at: datetime | None = None) -> Recomputed:
         """The rows of people from all of their history, lake and log; `write` puts them into the store.
@@ -165,9 +168,7 @@ class OnlineFeatures:
             customers: their keys, any of a person's.
             now: the instant to stand at; the present where it is None.
         """
-        with self._lock:
-            people = list(dict.fromkeys(self.identity.keys_of(key) for key in customers))
-        written = 0
+        people, written = self.people_of(customers), 0
         for start in range(0, len(people), RECOMPUTED_AT_ONCE):
             written += self.write(self.recompute(people[start : start + RECOMPUTED_AT_ONCE], at=now))
         return written

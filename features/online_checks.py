@@ -45,13 +45,8 @@ def online_as_offline(opened: OpenWorkspace, customers: Sequence[int], *, names:
 
 def _up_to_date(online: OnlineFeatures, customers: Sequence[int]) -> Held:
     """Rows that lack no event of the log, of the commonest instants; the others are recomputed when they are needed."""
-    people = list(dict.fromkeys(online.identity.keys_of(key) for key in customers))
-    states = zip(people, online.read_many([keys[0] for keys in people]), strict=True)
-    held = {
-        keys: state
-        for keys, state in states
-        if not isinstance(state, Missing) and not online.is_behind(state, keys, online.log)
-    }
+    current = online.current_among(online.people_of(customers))
+    held = {keys: state for keys, state in current.items() if isinstance(state, CustomerState)}
     common = {at for at, _ in Counter(state.as_of for state in held.values()).most_common(MOST_INSTANTS)}
     return {keys: state for keys, state in held.items() if state.as_of in common}
 

@@ -18,6 +18,7 @@ from features.definitions import CELL, DECISION_VIEW
 if TYPE_CHECKING:
     from feast import FeatureStore
 
+READ_AT_ONCE = 50  # a decision that wants its one row waits no longer for whoever reads many
 WRITTEN_AT_ONCE = 1_000  # rows a transaction: another process that wants to write waits for milliseconds
 Row = tuple[int, bytes, datetime]  # customer_key, cell, as_of
 
@@ -38,12 +39,13 @@ class OnlineRows:
 
     def read(self, customer_keys: Sequence[int]) -> list[bytes | None]:
         """The newest cell of each customer, in the order of their keys; None where there is none."""
-        if not customer_keys:
-            return []
-        keys = [self._key(key) for key in customer_keys]
-        with self._reading:
-            found = self._reader.online_read(self._config, self._view, keys, [CELL])
-        return [values[CELL].bytes_val if values and CELL in values else None for _, values in found]
+        cells: list[bytes | None] = []
+        for start in range(0, len(customer_keys), READ_AT_ONCE):
+            keys = [self._key(key) for key in customer_keys[start : start + READ_AT_ONCE]]
+            with self._reading:
+                found = self._reader.online_read(self._config, self._view, keys, [CELL])
+            cells += [values[CELL].bytes_val if values and CELL in values else None for _, values in found]
+        return cells
 
     def write(self, rows: Iterable[Row]) -> int:
         """Replaces the cells of customers, in small transactions; gives how many were written.

@@ -143,6 +143,7 @@ def test_a_row_that_cannot_be_made_takes_nobody_elses_with_it(
     online: Watched, refresher: Refresher, an_event: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     looks_around(online, an_event, 1, BROKEN)
+    looks_around(online, an_event, 3)
     online.may_go_on.clear()
     refresher.current((3,))
     assert online.is_at_work.wait(10)
@@ -185,11 +186,47 @@ def test_closing_ends_after_what_is_waited_for_and_forgets_the_touched(
     assert refresher.current((2,)).result(0) == Missing(NOT_RECOMPUTED)
 
 
-def test_many_who_wait_are_served_in_batches(online: Watched, refresher: Refresher) -> None:
+def test_a_decision_for_whom_a_row_is_being_made_waits_for_it_and_makes_none(
+    online: Watched, refresher: Refresher, an_event: Callable[..., Any]
+) -> None:
+    looks_around(online, an_event, 3)
+    online.may_go_on.clear()
+    refresher.touched([3])
+    assert online.is_at_work.wait(10)
+    row = refresher.current((3,))
+    online.may_go_on.set()
+    assert isinstance(row.result(10), CustomerState)
+    assert online.batches == [((3,),)]
+
+
+def test_whoever_goes_away_is_not_waited_for(
+    online: Watched, refresher: Refresher, an_event: Callable[..., Any]
+) -> None:
+    looks_around(online, an_event, 1, 2)
+    online.may_go_on.clear()
+    refresher.current((1,))
+    assert online.is_at_work.wait(10)
+    gone, stays = refresher.current((2,)), refresher.current((2,))
+    gone.cancel()
+    online.may_go_on.set()
+    assert isinstance(stays.result(10), CustomerState)
+    assert gone.cancelled()
+
+
+def test_many_who_wait_are_served_in_batches(
+    online: Watched, refresher: Refresher, an_event: Callable[..., Any]
+) -> None:
+    many = range(10_000, 10_000 + MOST_AT_ONCE + 5)
+    looks_around(online, an_event, 1, *many)
     online.may_go_on.clear()
     futures = [refresher.current((1,))]
     assert online.is_at_work.wait(10)
-    futures += [refresher.current((key,)) for key in range(10_000, 10_000 + MOST_AT_ONCE + 5)]
+    futures += [refresher.current((key,)) for key in many]
     online.may_go_on.set()
-    assert {future.result(20) for future in futures[1:]} == {Missing("unknown_customer")}
+    assert all(isinstance(future.result(20), CustomerState) for future in futures)
     assert [len(batch) for batch in online.batches] == [1, MOST_AT_ONCE, 5]
+
+
+def test_a_stranger_without_events_is_told_so_without_work(online: Watched, refresher: Refresher) -> None:
+    assert refresher.current((999_999,)).result(10) == Missing("unknown_customer")
+    assert online.batches == []
