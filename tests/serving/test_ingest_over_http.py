@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import sqlite3
+import subprocess
 import threading
 import zlib
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from features.workspace import Workspace
+from serving.ingest.instants import FUTURE, PAST, UNREADABLE
 from serving.ingest.reading import LARGEST_BODY
 from tests.serving.test_hostile_payloads import send
 from tests.serving.test_served_http import call
@@ -208,3 +212,22 @@ def test_the_routes_are_described(served_shop: Shop) -> None:
     assert {"/v1/identify", "/v1/track", "/v1/page", "/v1/screen", "/v1/alias", "/v1/batch"} <= paths.keys()
     assert "202" in paths["/v1/batch"]["post"]["responses"]
     assert {"400", "413", "415", "422"} <= paths["/v1/batch"]["post"]["responses"].keys()
+
+
+def test_the_documented_batch_is_taken(served_shop: Shop) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "ingest.md").read_text("utf-8")
+    (command,) = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
+    ran = subprocess.run(
+        ["bash", "-c", command.replace("http://127.0.0.1:3000", served_shop[0])], capture_output=True, timeout=30
+    )
+    told = json.loads(ran.stdout)
+    assert [one["status"] for one in told["events"]] == ["accepted", "accepted"], told
+
+
+def test_every_reason_of_a_dead_letter_is_documented() -> None:
+    root = Path(__file__).parents[2]
+    code = "".join(path.read_text("utf-8") for path in (root / "serving" / "ingest").glob("*.py"))
+    reasons = set(re.findall(r'WrongEventError\(\s*"([a-z_]+)"', code)) | {UNREADABLE, FUTURE, PAST}
+    text = (root / "docs" / "ingest.md").read_text("utf-8")
+    assert len(reasons) > 12
+    assert {reason for reason in reasons if f"`{reason}`" not in text} == set()
