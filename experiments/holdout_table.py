@@ -41,6 +41,10 @@ def as_dictionary(analysis: HoldoutAnalysis) -> dict[str, Any]:
         },
         "next_window_closes_at": _instant(analysis.next_window_closes_at),
         "last_window_closes_at": _instant(analysis.last_window_closes_at),
+        "left_out": {
+            "joined_of_two_arms": analysis.left_out.n_two_arms,
+            "joined_of_one_arm": analysis.left_out.n_one_arm,
+        },
         "warnings": list(analysis.warnings),
     }
 

@@ -14,6 +14,7 @@ from typing import Literal
 
 import pandas as pd
 
+from features import merges
 from features.lake import instant_us
 from features.merges import Merge, all_merges
 
@@ -34,7 +35,8 @@ Outcome = Literal[
     "unsubscribed",
 ]
 
-SCHEMA = """
+SCHEMA = (
+    """
 CREATE TABLE IF NOT EXISTS decisions (
     decision_id        TEXT PRIMARY KEY,
     customer_key       INTEGER NOT NULL,
@@ -74,6 +76,8 @@ CREATE INDEX IF NOT EXISTS outcomes_of_customer ON outcomes (customer_key, occur
 CREATE INDEX IF NOT EXISTS unsubscriptions ON outcomes (customer_key) WHERE outcome = 'unsubscribed';
 CREATE INDEX IF NOT EXISTS outcomes_of_decision ON outcomes (decision_id);
 """
+    + merges.SCHEMA
+)  # whoever reads decisions and outcomes asks which customers are one
 
 
 def read_decisions(database: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
