@@ -26,11 +26,22 @@ def erase(
     """Removes everything of one person and shows the receipt; killed midway, the same command goes on."""
     import json
 
-    from features.erasure import erase
+    from features.erasure import erase as take_out
+    from features.erasure import receipt_of
+    from features.faults import CallersMistake
     from serving.erasing.words import told_receipt
 
-    receipt = erase(find_workspace(workspace), customer_id)
+    found = find_workspace(workspace)
+    try:
+        receipt = take_out(found, customer_id)
+    except CallersMistake:
+        unfinished = receipt_of(found, customer_id)
+        if unfinished is None or unfinished["finished_at"] is not None:
+            raise
+        receipt = unfinished  # the lake is being written to
     typer.echo(json.dumps(receipt, ensure_ascii=False, indent=2) if as_json else told_receipt(receipt))
+    if receipt["finished_at"] is None:
+        raise typer.Exit(1)
 
 
 @customer.command()

@@ -79,11 +79,23 @@ def decide(connection: Any, key: int, decision_id: str, at: datetime) -> None:
     """A decision of which the record and the kept answer speak of what was declared."""
     suppressed = [{"action_id": "a", "rule": "when", "detail": "skin_need == 'dryness'"}]
     suppressed.append({"action_id": "b", "rule": "when", "detail": "n_orders > 1.0"})
-    record = {"decision_id": decision_id, "suppressed": suppressed, "distribution": {"skin_need": 1.0}}
-    record["inputs"] = {"skin_need": "acne", "trait_skin_need": 1, "n_orders": 2}  # type: ignore[assignment]
+    record: dict[str, Any] = {"decision_id": decision_id, "suppressed": suppressed, "distribution": {"skin_need": 1.0}}
+    record["inputs"] = {"skin_need": "acne", "trait_skin_need": 1, "n_orders": 2}
     answer = {"message": {"body": "For your acne."}, "suppressed": suppressed, "holdout": False}
     at_us = int(at.timestamp() * 1e6)
-    columns = (decision_id, key, at_us, "chat_reply", "web", "customer", None, None, "personalised", 0.9, "greedy")
+    columns: tuple[object, ...] = (
+        decision_id,
+        key,
+        at_us,
+        "chat_reply",
+        "web",
+        "customer",
+        None,
+        None,
+        "personalised",
+        0.9,
+        "greedy",
+    )
     columns += ("skin_need", 1.0, None, "{}", None, "awareness", None, None, json.dumps(record))
     with connection:
         connection.execute(f"INSERT INTO decisions VALUES ({', '.join('?' * len(columns))})", columns)

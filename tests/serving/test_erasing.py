@@ -92,7 +92,16 @@ def holds_anything_of_ann(workspace: Workspace) -> list[str]:
 
 def test_the_world_holds_ann_everywhere_before(filled: Workspace) -> None:
     where = " ".join(holds_anything_of_ann_without_removing(filled))
-    places = ("identity", "texts", "decisions", "outcomes", "answers", "moments_due", "event_log", ".arrow")
+    places: tuple[str, ...] = (
+        "identity",
+        "texts",
+        "decisions",
+        "outcomes",
+        "answers",
+        "moments_due",
+        "event_log",
+        ".arrow",
+    )
     places += ("snapshot.parquet", "scores.parquet", "refused", "online row")
     assert [place for place in places if place not in where] == []
     assert any(key == ANNS and re.fullmatch(r"[0-9a-f]{32}.parquet", name) for name, key in keys_held(filled))
@@ -271,6 +280,14 @@ def test_the_command_erases_and_prints_the_receipt(shop: Workspace) -> None:
     assert "finished" in done.output
     assert "lake rows: 5" in done.output
     assert "next_purchase 20260222-bbbb, served now" in done.output
+
+
+def test_the_command_says_that_files_wait_for_an_import_and_ends_with_another_code(shop: Workspace) -> None:
+    arguments = ["erase", ANN, "--workspace", str(shop.root)]
+    with Lake(shop.lake).writer():
+        done = CliRunner().invoke(customer, arguments)
+        assert (done.exit_code, "is under way since" in done.output) == (1, True)
+    assert CliRunner().invoke(customer, arguments).exit_code == 0
 
 
 def test_an_id_that_was_joined_while_it_was_being_erased_goes_with_whom_it_was_joined_to(shop: Workspace) -> None:

@@ -55,8 +55,9 @@ def test_what_the_customer_does_speaks_against_what_they_said(engine: Engine) ->
 
 def test_a_purpose_withdrawn_in_the_same_batch_is_not_known_to_anything_after_it(engine: Engine) -> None:
     def event(number: int, name: str, **properties: object) -> dict[str, object]:
-        call_ = {"type": "track", "userId": "cleo", "event": name, "properties": properties}
-        return call_ | {"messageId": f"cleo-{number}", "timestamp": ago(1 - number / 100).isoformat()}
+        said_at = ago(1 - number / 100).isoformat()
+        called = {"type": "track", "userId": "cleo", "messageId": f"cleo-{number}", "timestamp": said_at}
+        return {**called, "event": name, "properties": properties}
 
     said = event(1, "Question Answered", trait="skin_need", answer="acne")
     stop = event(2, "Consent Withdrawn", purpose="personalisation")
