@@ -37,7 +37,7 @@ from serving.unavailable import Unavailable, unavailability, write_something
 Result = TypeVar("Result")
 
 LARGEST_GROUP = 256
-PATIENCE_SECONDS = 0.8
+PATIENCE_SECONDS = 1.2
 """How long one group waits for a lock of another program: less than a request may take to be answered (2 s)."""
 _ATTEMPT_MS = 100  # behind the flock, which the other processes' committers wait for meanwhile
 _TRY_AGAIN_SECONDS = 1.0

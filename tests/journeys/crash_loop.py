@@ -93,7 +93,7 @@ def crash_loop(
                 tell(row(rounds[-1]))
         faults = book.faults + _faults(workspace, book)
     finally:
-        server.kill_all()
+        server.close()
     return Findings(rounds, book.counts(), faults)
 
 

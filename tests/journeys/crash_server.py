@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -32,7 +33,8 @@ class Server:
     def __init__(self, workspace: Path, *, log: Path, variables: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
         self._workspace, self._log = workspace, log
-        self._environment = os.environ | dict(variables or {})
+        self._rubbish = tempfile.TemporaryDirectory(prefix="rapport-")  # what a killed process could not tidy up
+        self._environment = os.environ | {"TMPDIR": self._rubbish.name} | dict(variables or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -79,6 +81,11 @@ class Server:
         self._process = None
         while any(_is_running(pid) for pid in doomed):
             time.sleep(0.01)
+
+    def close(self) -> None:
+        """Ends it and leaves nothing behind."""
+        self.kill_all()
+        self._rubbish.cleanup()
 
     def _is_ready(self) -> bool:
         try:
