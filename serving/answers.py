@@ -40,6 +40,7 @@ def answer(one: Decided, *, request: DecisionRequest, models: ServedModels, shel
     told = {
         "decision_id": situation.decision_id,
         "customer_id": request.customer_id,
+        "anonymous_id": request.anonymous_id,
         "decided_at": situation.decided_at.isoformat(),
         "placement": situation.placement,
         "channel": situation.channel,

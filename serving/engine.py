@@ -152,9 +152,9 @@ class Engine:
         self.models.refresh()
         if (again := self._answered_before(request)) is not None:
             return again
-        keys = self.people.keys(request.customer_id)
+        keys = self.people.asked_for(request)
         if keys is None:
-            keys = (self.ledger.write(partial(_new_key, customer_id=request.customer_id)),)
+            keys = (self.ledger.write(partial(_new_key, request=request)),)
         state = self.online.read_current(keys, at=self._clock())
         row, told = self._decided(request, customer_key=keys[0], state=state)
         conflict = self.ledger.write(partial(write_decision, row=row))
@@ -164,9 +164,9 @@ class Engine:
         """As `decide`, for an event loop: other requests go on while this one's group commit is written."""
         if (again := self._answered_before(request)) is not None:
             return again
-        keys = self.people.keys(request.customer_id)
+        keys = self.people.asked_for(request)
         if keys is None:
-            keys = (await self.ledger.write_soon(partial(_new_key, customer_id=request.customer_id)),)
+            keys = (await self.ledger.write_soon(partial(_new_key, request=request)),)
         state = self.online.read(keys[0])
         if self.online.is_behind(state, keys, self._log):
             state = await self.refresher.current_soon(keys)  # recomputing takes milliseconds
@@ -177,19 +177,20 @@ class Engine:
     def decide_many(self, requests: Sequence[DecisionRequest]) -> list[Decision]:
         """One decision a request, in their order, all at this instant and by the rates as they stand before them.
 
-        Scored as one batch and written in large transactions: for simulated weeks and campaigns. Requests bring no
-        decision_id of their own.
+        Scored as one batch and written in large transactions: for simulated weeks and campaigns. Requests name
+        customers, not devices, and bring no decision_id of their own.
         """
         for request in requests:
             refuse_wrong_decision(request, self.brand)
         self.models.refresh()
         models = self.models.served
         self._rates.forget()
-        keys = self.ledger.write(partial(_keys_for, customer_ids=[request.customer_id for request in requests]))
+        named = [str(request.customer_id) for request in requests]
+        keys = self.ledger.write(partial(_keys_for, customer_ids=named))
         decided: list[Decision] = []
         for start in range(0, len(requests), WRITTEN_TOGETHER):
             batch = requests[start : start + WRITTEN_TOGETHER]
-            batch_keys = [keys[request.customer_id] for request in batch]
+            batch_keys = [keys[name] for name in named[start : start + WRITTEN_TOGETHER]]
             rows = [
                 DecisionRow(one.decision, one.message.locale if one.message else None)
                 for one in self._composed(batch, batch_keys, self.online.read_many(batch_keys), models=models)
@@ -285,8 +286,10 @@ class Engine:
         )
 
 
-def _new_key(connection: sqlite3.Connection, *, customer_id: str) -> int:
-    return int(IdentityTable(connection).key_or_new(customer_id))
+def _new_key(connection: sqlite3.Connection, *, request: DecisionRequest) -> int:
+    if request.anonymous_id is not None:
+        return int(IdentityTable(connection).key_or_new(request.anonymous_id, "anonymous"))
+    return int(IdentityTable(connection).key_or_new(str(request.customer_id)))
 
 
 def _keys_for(connection: sqlite3.Connection, *, customer_ids: Sequence[str]) -> dict[str, int]:

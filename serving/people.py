@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from features.identity import IdentityTable
+from serving.schemas import DecisionRequest
 
 KEPT = 100_000  # every commit empties SQLite's page cache of the readers: a look-up costs as much as a model
 
@@ -18,6 +19,13 @@ class People:
         self._identity = IdentityTable(connection)
         self._kept: dict[str, Keys] = {}
         self._version = self._identity.version()
+
+    def asked_for(self, request: DecisionRequest) -> Keys | None:
+        """Every key of the customer whom a request is about; None where nobody has that id."""
+        if request.anonymous_id is None:
+            return self.keys(str(request.customer_id))
+        device = self._identity.key(request.anonymous_id, "anonymous")
+        return None if device is None else self._identity.keys_of(device)
 
     def keys(self, customer_id: str) -> Keys | None:
         """Every key of the customer of that id, the shop's own or else a device's; None where nobody has it."""

@@ -17,6 +17,11 @@ CLOCKS_DIFFER = timedelta(hours=24)
 def refuse_wrong_decision(request: DecisionRequest, brand: Brand) -> None:
     """Raises RequestRefused with everything in a request that this brand does not have."""
     faults = trait_faults(request.context.traits, brand) if request.context.traits else []
+    if (request.customer_id is None) == (request.anonymous_id is None):
+        rule = (
+            "name the customer, or the device where nobody has signed in: exactly one of customer_id and anonymous_id."
+        )
+        faults.append(WrongField("/customer_id", rule))
     placement = brand.placements.get(request.placement)
     if placement is None:
         faults.append(unknown_name("/placement", request.placement, kind="placement", names=list(brand.placements)))

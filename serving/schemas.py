@@ -48,7 +48,10 @@ class Context(_Asked):
 class DecisionRequest(_Asked):
     """Which customer, in which place, over which channel."""
 
-    customer_id: Identifier = Field(description="Your own id of the customer; an unknown one is welcome.")
+    customer_id: Identifier | None = Field(None, description="Your own id of the customer; an unknown one is welcome.")
+    anonymous_id: Identifier | None = Field(
+        None, description="Where nobody has signed in yet: the device's id, as in the anonymousId of its events."
+    )
     placement: ShortName = Field(description="A placement of brand.yaml.")
     channel: ShortName = Field(description="One of the placement's channels.")
     locale: Locale | None = Field(None, description="BCP 47, such as hi-IN; else the customer's, else the brand's.")

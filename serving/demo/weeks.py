@@ -91,7 +91,7 @@ def _questions(stage: Stage) -> list[DecisionRequest]:
 
 def _exposure(request: DecisionRequest, decision: Decision) -> Exposure:
     return Exposure(
-        customer_id=request.customer_id,
+        customer_id=str(request.customer_id),  # the shop's own, never a device's
         action_id=decision.action_id,
         at=decision.situation.decided_at,
         channel=request.channel,
