@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -16,11 +15,11 @@ from features.event_schema import event_schema
 from features.lake import instant_us
 from serving.clocks import Clock
 from serving.engine import Engine
+from serving.ingest.gathering import Gathering
 from serving.ingest.instants import Limits
 from serving.ingest.judging import Arrival, Judge, Judged, Letter, Taken
 from serving.ingest.reading import JSON, Calls, inflated, many_calls, one_call
 from serving.ingest.verdicts import DUPLICATE, Verdict, answer
-from serving.ingest.work import write_calls
 from serving.ledger import Ledger
 from serving.problems import PROBLEM_JSON
 
@@ -62,7 +61,8 @@ class Ingest:
         touched: Callable[[Collection[int]], object],
         limits: Limits,
     ) -> None:
-        self._ledger, self._clock, self._touched = ledger, clock, touched
+        self._clock, self._touched = clock, touched
+        self._gathering = Gathering(ledger)
         self._judge = Judge(brand, limits).judge
 
     async def take(self, calls: Calls, *, kind: str | None = None) -> list[Verdict]:
@@ -73,12 +73,12 @@ class Ingest:
         taken = [one for one in judged if type(one) is Taken]
         letters = [one for one in judged if type(one) is Letter]
         if taken or letters:
-            written = await self._ledger.write_soon(partial(write_calls, taken=taken, letters=letters))
+            written = await self._gathering.write(taken, letters)
             for call, log_seq in zip(taken, written.log_seqs, strict=True):
                 if log_seq is None:
                     call.verdict = Verdict(call.message_id, DUPLICATE)
-            if written.customer_keys:
-                self._touched(written.customer_keys)
+            if keys := {key for key in written.customer_keys if key is not None}:
+                self._touched(keys)
         return [_verdict(one) for one in judged]
 
 

@@ -24,11 +24,11 @@ class Written(NamedTuple):
 
     Attributes:
         log_seqs: of each taken event, in their order; None for one that was there before.
-        customer_keys: whose rows are behind now.
+        customer_keys: whose each is, and so whose rows are behind now; None as above.
     """
 
     log_seqs: list[int | None]
-    customer_keys: set[int]
+    customer_keys: list[int | None]
 
 
 def write_calls(connection: sqlite3.Connection, *, taken: Sequence[Taken], letters: Sequence[Letter]) -> Written:
@@ -36,7 +36,7 @@ def write_calls(connection: sqlite3.Connection, *, taken: Sequence[Taken], lette
     if letters:
         DeadLetters(connection).add(letters)
     if not taken:
-        return Written([], set())
+        return Written([], [])
     log = EventLog(connection)
     is_new = log.claim([call.message_id for call in taken])
     new = [call for call, first in zip(taken, is_new, strict=True) if first]
@@ -45,11 +45,12 @@ def write_calls(connection: sqlite3.Connection, *, taken: Sequence[Taken], lette
         LogRow(call.message_id, key, call.occurred_us, call.arrived_us, call.payload)
         for call, key in zip(new, keys, strict=True)
     ]
-    seqs = iter(log.append_claimed(rows))
+    written = iter(zip(log.append_claimed(rows), keys, strict=True))
     for call, key in zip(new, keys, strict=True):
         if call.texts:
             _write_texts(connection, call, key)
-    return Written([next(seqs) if first else None for first in is_new], set(keys))
+    both = [next(written) if first else (None, None) for first in is_new]
+    return Written([log_seq for log_seq, _ in both], [key for _, key in both])
 
 
 def _customers(identity: IdentityTable, calls: Sequence[Taken]) -> list[int]:
@@ -69,7 +70,7 @@ def _joined(identity: IdentityTable, calls: Sequence[Taken]) -> list[int]:
     if not calls:
         return []
     pairs = [(call.user_id, call.anonymous_id) for call in calls]
-    return [int(joined.key) for joined in identity.join_many(pairs, at_us=calls[0].arrived_us)]
+    return [int(joined.key) for joined in identity.join_many(pairs, at_us=calls[-1].arrived_us)]
 
 
 def _write_texts(connection: sqlite3.Connection, call: Taken, key: int) -> None:
