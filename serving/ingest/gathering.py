@@ -8,6 +8,7 @@ server, the fewer statements an event.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -43,15 +44,20 @@ class Gathering:
         return await waiting.written
 
     async def _write_what_waits(self) -> None:
-        while together := self._next():
+        while self._waiting:
+            together = self._next()
             try:
                 await self._write(together)
+            except asyncio.CancelledError:
+                for one in (*together, *self._waiting):
+                    one.written.cancel()
+                raise
             except Exception as fault:
-                if len(together) > 1 and not isinstance(fault, Unavailable):
-                    for one in together:  # one bad request must not take the others with it
-                        await self._write_alone(one)
-                else:
+                if len(together) == 1 or isinstance(fault, Unavailable):
                     _tell(together, fault)
+                    continue
+                for one in together:  # one bad request must not take the others with it
+                    await self._write_alone(one)
 
     async def _write_alone(self, one: _Waiting) -> None:
         try:
@@ -60,28 +66,34 @@ class Gathering:
             _tell([one], fault)
 
     def _next(self) -> list[_Waiting]:
-        """Those whose turn it is; whoever has gone away is not among them."""
-        together: list[_Waiting] = []
-        n_calls = 0
+        """Those whose turn it is, at least one."""
+        n, n_calls = 0, 0
         for one in self._waiting:
             n_calls += len(one.taken) + len(one.letters)
-            if together and n_calls > MOST_CALLS:
+            if n and n_calls > MOST_CALLS:
                 break
-            together.append(one)
-        del self._waiting[: len(together)]
-        live = [one for one in together if not one.written.done()]
-        return live or (self._next() if self._waiting else [])
+            n += 1
+        together, self._waiting = self._waiting[:n], self._waiting[n:]
+        return together
 
     async def _write(self, together: Sequence[_Waiting]) -> None:
-        taken = [call for one in together for call in one.taken]
-        letters = [letter for one in together for letter in one.letters]
-        written = await self._ledger.write_soon(partial(write_calls, taken=taken, letters=letters))
-        start = 0
-        for one in together:
-            end = start + len(one.taken)
+        for one, written in await self._ledger.write_soon(partial(_write_together, together=together)):
             if not one.written.done():
-                one.written.set_result(Written(written.log_seqs[start:end], written.customer_keys[start:end]))
-            start = end
+                one.written.set_result(written)
+
+
+def _write_together(connection: sqlite3.Connection, *, together: Sequence[_Waiting]) -> list[tuple[_Waiting, Written]]:
+    """The ledger's work: of those who are still there when their turn comes."""
+    live = [one for one in together if not one.written.done()]
+    taken = [call for one in live for call in one.taken]
+    letters = [letter for one in live for letter in one.letters]
+    written = write_calls(connection, taken=taken, letters=letters)
+    told, start = [], 0
+    for one in live:
+        end = start + len(one.taken)
+        told.append((one, Written(written.log_seqs[start:end], written.customer_keys[start:end])))
+        start = end
+    return told
 
 
 def _tell(waiting: Sequence[_Waiting], fault: Exception) -> None:
