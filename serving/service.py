@@ -81,6 +81,7 @@ class Rapport:
         moments.start()
         self._closing.append(moments.close)
         application.state.engine = engine
+        application.state.ingest_limits = settings.ingest_limits
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 1_000)

@@ -7,6 +7,7 @@ cutoff. BG/NBD learns from no label: as of the window's start it is fitted to wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -76,9 +77,15 @@ class Fitted:
 
 
 class Lesson:
-    """The rows of one split, and the members that need no recipe: fitted once, whatever the trees are."""
+    """The rows of one split, and the members that need no recipe: fitted once, whatever the trees are.
 
-    def __init__(self, source: Source, split: Split) -> None:
+    Args:
+        source: of snapshots and labels.
+        split: whose cutoffs teach.
+        check: raises where the calibrating rows are too few to fit anything to.
+    """
+
+    def __init__(self, source: Source, split: Split, *, check: Callable[[Rows], None] = lambda _: None) -> None:
         self.source, self.split = source, split
         self.rows = rows_of(source, split.train, horizon_days=split.horizon_days)
         newest = self.rows.cutoff == 0
@@ -89,6 +96,7 @@ class Lesson:
             self.rows.y[newest],
             self.rows.cutoff[newest],
         )
+        check(self.calibrating)
         self._X = self.rows.X.astype(np.float64)
         self._newest = newest
         self._fold = _fold_of(self.rows.customer_keys)

@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import lightgbm
@@ -194,9 +195,8 @@ def choose_recipe(source: Source, *, horizon_days: int, used_at: datetime, seed:
 
 
 def _lesson(source: Source, *, horizon_days: int, used_at: datetime) -> Lesson:
-    lesson = Lesson(source, _split(source, horizon_days=horizon_days, used_at=used_at))
-    _require_both(lesson.calibrating, lesson.split)
-    return lesson
+    split = _split(source, horizon_days=horizon_days, used_at=used_at)
+    return Lesson(source, split, check=partial(_require_both, split=split))
 
 
 def _finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], Head]:

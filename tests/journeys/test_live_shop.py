@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,16 @@ def test_a_conversation_counts_at_once_survives_the_night_and_can_be_forgotten(s
     with shop.served() as client:
         assert client.get("/v1/customers/meera").status_code == 404
         assert ask(client, "meera")["stage"] == "awareness"
+
+
+def test_how_old_an_event_may_be_is_the_shops_to_say(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_INGEST_PAST_DAYS", "30")
+    event = {"type": "track", "userId": "old", "event": "Page Viewed", "messageId": "m-old"}
+    with shop.served("--workers", "1") as client:
+        long_ago = (datetime.now(UTC) - timedelta(days=60)).isoformat()
+        answer = client.post("/v1/batch", json={"batch": [event | {"timestamp": long_ago}]})
+    assert [one["status"] for one in answer.json()["events"]] == ["dead_lettered"]
+    assert "time_too_long_ago" in answer.text
 
 
 def ask(client: httpx.Client, customer: str | None, **more: Any) -> dict[str, Any]:

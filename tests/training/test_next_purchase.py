@@ -74,6 +74,16 @@ def test_too_few_buyers_are_refused_with_how_many_more_are_needed(tiny_world: Ca
         train_next_purchase(tiny_world(n_customers=30), horizons_days=(7,))
 
 
+def test_a_shop_without_orders_where_it_would_learn_is_refused(tiny_world: Callable[..., Any]) -> None:
+    world = tiny_world()
+    world.orders = [orders[orders >= 396] for orders in world.orders]  # the last days only
+    with pytest.raises(TooLittleData, match="once there are orders"):
+        train_next_purchase(world, horizons_days=(7,))
+    world.orders = [orders[:0] for orders in world.orders]
+    with pytest.raises(TooLittleData, match="once there are orders"):
+        train_next_purchase(world, horizons_days=(7, 30))
+
+
 def test_a_horizon_without_enough_data_is_left_out_and_said(tiny_world: Callable[..., Any]) -> None:
     trained = train_next_purchase(tiny_world(days=120), horizons_days=(7, 90))
     assert [head.horizon_days for head in trained.heads] == [7]
