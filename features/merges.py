@@ -6,8 +6,9 @@ never undone and a key that was merged away never comes back, so the merges are 
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 SCHEMA = """
@@ -66,6 +67,15 @@ def all_merges(connection: sqlite3.Connection, *, after: int = 0) -> list[Merge]
     """Every merge with a merge_seq above `after`, in the order in which they happened."""
     query = "SELECT from_key, into_key, merged_at FROM customer_merges WHERE merge_seq > ? ORDER BY merge_seq"
     return [Merge(*row) for row in connection.execute(query, (after,))]
+
+
+def merges_of(connection: sqlite3.Connection, keys: Sequence[int]) -> list[Merge]:
+    """The merges of these keys into others, in the order in which they happened, however many others there are."""
+    query = (
+        "SELECT from_key, into_key, merged_at FROM customer_merges "
+        "WHERE from_key IN (SELECT value FROM json_each(?)) ORDER BY merge_seq"
+    )
+    return [Merge(*row) for row in connection.execute(query, (json.dumps([int(key) for key in keys]),))]
 
 
 def survivors(merges: Iterable[Merge]) -> dict[int, int]:

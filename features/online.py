@@ -24,7 +24,7 @@ from features.database import connect
 from features.definitions import open_store
 from features.event_log import PRUNED_THROUGH, EventLog
 from features.identity import IdentityTable
-from features.merges import Merge
+from features.merges import Merge, merges_of
 from features.online_rows import OnlineRows, Row
 from features.packing import EPOCH, CustomerState, Missing, pack, unpack
 from features.recompute import Recomputer
@@ -197,9 +197,9 @@ class OnlineFeatures:
 
     def _known(self, keys: Sequence[int]) -> tuple[int, pa.Table, list[Merge]]:
         """How far the log goes, these customers' events in it, and who was merged: all of one instant."""
-        mine, in_the_lake = set(keys), self._recomputer.by_customer.log_through
-        with self.transaction():
-            merges = [merge for merge in self.identity.merges() if merge.from_key in mine]
+        in_the_lake = self._recomputer.by_customer.log_through
+        with self.transaction() as connection:
+            merges = merges_of(connection, keys)
             return self.log.newest(), self.log.of_customers(keys, after=in_the_lake), merges
 
 
