@@ -154,6 +154,9 @@ class IdentityTable:
             at_us: when the call arrived, microseconds since the epoch.
         """
         with transaction(self._connection):
+            if previous_id == user_id:  # says nothing of anybody
+                known = self.key(user_id)
+                return Joined(known if known is not None else self._new_key(user_id, "user", at_us))
             previous, user = self.key(previous_id), self.key(user_id)
             if previous is None and self.key(previous_id, "anonymous") is not None:
                 return self.join(user_id=user_id, anonymous_id=previous_id, at_us=at_us)

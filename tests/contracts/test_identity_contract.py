@@ -109,6 +109,44 @@ def test_alias_from_a_shared_device_makes_no_two_users_one(identity: IdentityTab
     assert identity.alias(previous_id="tablet", user_id="ben", at_us=2) == (ben, None, True)
 
 
+NAMES = ("ana", "ben", "phone", "tablet", "new")
+said = st.one_of(
+    st.tuples(st.just("alias"), st.sampled_from(NAMES), st.sampled_from(NAMES)),  # also of an id to itself
+    st.tuples(st.just("join"), st.sampled_from(NAMES), st.sampled_from(NAMES)),
+    st.tuples(st.sampled_from(["user", "anonymous"]), st.sampled_from(NAMES), st.none()),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(calls=st.lists(said, max_size=10))
+def test_whatever_is_said_of_ids_is_taken_and_every_id_stays_at_a_survivor(
+    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[str, str, str | None]]
+) -> None:
+    identity = IdentityTable(connect(tmp_path_factory.mktemp("ids") / "rapport.db"))
+    for at_us, (what, one, other) in enumerate(calls):
+        if other is None:
+            identity.key_or_new(one, "user" if what == "user" else "anonymous")
+            continue
+        n_merges = len(identity.merges())
+        if what == "join":
+            joined = identity.join(user_id=one, anonymous_id=other, at_us=at_us)
+        else:
+            joined = identity.alias(previous_id=other, user_id=one, at_us=at_us)
+        assert identity.key(one) == identity.resolve(joined.key) == joined.key
+        assert len(identity.merges()) - n_merges == (joined.merged_from is not None)
+        assert what == "join" or one != other or joined.merged_from is None
+    for customer_id, _, key, _ in zip(*identity.as_arrow().to_pydict().values(), strict=True):
+        assert identity.resolve(key) == key, customer_id
+
+
+def test_an_alias_of_an_id_to_itself_says_nothing(identity: IdentityTable) -> None:
+    new = identity.alias(previous_id="ana", user_id="ana", at_us=5)
+    assert new == identity.alias(previous_id="ana", user_id="ana", at_us=6) == (identity.key("ana"), None, False)
+    phone = identity.key_or_new("phone", "anonymous")
+    assert identity.alias(previous_id="phone", user_id="phone", at_us=7).key != phone
+    assert (identity.merges(), identity.version()) == ([], 0)
+
+
 def test_chains_of_joins_end_at_one_survivor(identity: IdentityTable) -> None:
     phone = identity.key_or_new("phone", "anonymous")
     ana, anna = identity.key_or_new("ana"), identity.key_or_new("anna")
