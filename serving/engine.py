@@ -20,7 +20,6 @@ from ulid import ULID
 from features.brand import Brand, load_brand
 from features.catalogue import load_catalogue
 from features.database import connect
-from features.event_log import EventLog
 from features.identity import IdentityTable
 from features.online import OnlineFeatures
 from features.packing import CustomerState, Missing
@@ -32,6 +31,7 @@ from serving.answers import answer
 from serving.clocks import Clock, utc_now
 from serving.compose import Composer, Decided, Inputs
 from serving.contact import unsubscribed_channels
+from serving.current import CurrentRows
 from serving.decide import Decision
 from serving.ledger import Ledger
 from serving.ledger_rows import DecisionRow, fold_mature, kept_answer, write_decision, write_decisions
@@ -82,9 +82,9 @@ class Engine:
         self.ledger = Ledger(workspace.database)
         self.reader = connect(workspace.database)
         self.people = People(self.reader)
-        self._log = EventLog(self.reader)
         self.online = OnlineFeatures.open(workspace, self.brand)
         self.refresher = Refresher(self.online, clock=clock)
+        self.current = CurrentRows(self.online, self.refresher, self.reader)
         self.models = ModelDoor(workspace.artifacts, self.schema)
         variables = variables_of(self.brand, feature_variables(self.brand, workspace))
         self.shelf = Shelf(self.brand, self.catalogue, variables=variables)
@@ -166,10 +166,9 @@ class Engine:
             return again
         keys = self.people.asked_for(request)
         if keys is None:
-            keys = (await self.ledger.write_soon(partial(_new_key, request=request)),)
-        state = self.online.read(keys[0])
-        if self.online.is_behind(state, keys, self._log):
-            state = await self.refresher.current_soon(keys)  # recomputing takes milliseconds
+            made = await self.ledger.write_soon(partial(_new_key, request=request))
+            keys = self.people.asked_for(request) or (made,)
+        keys, state = await self.current.of(keys, ask=partial(self.people.asked_for, request))
         row, told = self._decided(request, customer_key=keys[0], state=state)
         conflict = await self.ledger.write_soon(partial(write_decision, row=row))
         return told if conflict is None else as_before(request, conflict)

@@ -23,7 +23,7 @@ from serving.fault_answers import add_fault_handlers
 from serving.ingest.http import add_ingest_routes
 from serving.moments import add_moment_routes
 from serving.problems import wrong_fields
-from serving.profile import customer_view, decision_view
+from serving.profile import customer_view_soon, decision_view
 from serving.reaching import add_reach_routes
 from serving.refusals import NotFound, RequestRefused, WrongField
 from serving.reports import add_report_routes
@@ -123,7 +123,7 @@ def _add_knowledge(app: FastAPI) -> None:
     )
     async def customer(customer_id: str, request: Request) -> Response:
         """Declared traits and features with their ages, segment, stage, propensities, consents, last decisions."""
-        view = customer_view(_engine(request), customer_id)
+        view = await customer_view_soon(_engine(request), customer_id)
         if view is None:
             rule = "we have never heard of this customer. Ask for a decision with this id, or import their events."
             raise NotFound([WrongField("/customer_id", rule)])

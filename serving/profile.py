@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from features.derive import MISSING_INSTANT
 from features.erased_rows import is_erased_decision
-from features.packing import EPOCH, CustomerState
+from features.packing import EPOCH, CustomerState, Missing
 from serving.engine import Engine
 from serving.ledger_rows import outcomes_of, recent_decisions, recorded_decision
 from serving.scoring import Customer, score_customers
@@ -17,13 +18,25 @@ from serving.scoring import Customer, score_customers
 SECONDS_A_DAY = 86_400.0
 
 
-def customer_view(engine: Engine, customer_id: str) -> dict[str, Any] | None:
-    """Everything held of a customer, as JSON types; None where nobody has heard of them."""
-    key = engine.key_of(customer_id)
-    if key is None:
+async def customer_view_soon(engine: Engine, customer_id: str) -> dict[str, Any] | None:
+    """Everything held of a customer, as JSON types, for an event loop; None where nobody has heard of them."""
+    keys = engine.people.keys(customer_id)
+    if keys is None:
         return None
+    keys, state = await engine.current.of(keys, ask=partial(engine.people.keys, customer_id))
+    return customer_view(engine, customer_id, key=keys[0], state=state)
+
+
+def customer_view(engine: Engine, customer_id: str, *, key: int, state: CustomerState | Missing) -> dict[str, Any]:
+    """Everything held of a customer, as JSON types.
+
+    Args:
+        engine: whose ledger and models.
+        customer_id: as they were asked for.
+        key: which stands for them.
+        state: their row as of now.
+    """
     at = engine.now()
-    state = engine.online.read_current(key, at)
     (scored,) = score_customers(
         [Customer(key, state)], models=engine.models.served, schema=engine.schema, brand=engine.brand, at=at
     )

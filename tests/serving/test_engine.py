@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,7 +12,7 @@ import pytest
 from experiments.records import read_decisions, read_outcomes
 from features.workspace import Workspace
 from serving.engine import Engine
-from serving.profile import customer_view, decision_view
+from serving.profile import customer_view_soon, decision_view
 from serving.refusals import Conflict, NotFound, RequestRefused
 from serving.schemas import Context, DecisionRequest, OutcomeReport
 from tests.serving.conftest import starter
@@ -123,7 +124,7 @@ def test_a_customer_with_orders_is_known_and_in_a_later_stage(engine: Engine) ->
     engine.online.refresh([key], now=NOON)
     told = engine.decide(a_request(customer))
     assert (told["stage"], told["fallback_reason"]) == ("loyalty", "no_model")
-    view = customer_view(engine, customer)
+    view = asyncio.run(customer_view_soon(engine, customer))
     assert view is not None
     assert view["features"]["n_orders"] == 2.0
     assert view["features_age_seconds"] == 0.0

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from features.database import connect
 from features.identity import IdentityTable
+from features.online import Recomputed
+from features.packing import CustomerState, Missing
 from features.workspace import Workspace
 from serving.contact import EVERY_CHANNEL, unsubscribed_channels
 from serving.engine import Engine
-from serving.profile import customer_view
+from serving.profile import customer_view_soon
 from serving.schemas import DecisionRequest, OutcomeReport
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -28,6 +33,20 @@ def a_request(customer_id: str, channel: str = "line") -> DecisionRequest:
     return DecisionRequest(customer_id=customer_id, placement="weekly_message", channel=channel)
 
 
+def an_order(customer_key: int) -> dict[str, Any]:
+    at = NOON - timedelta(days=1)
+    return {
+        "event_id": f"order-{customer_key}",
+        "customer_key": customer_key,
+        "event": "Order Completed",
+        "occurred_at": at,
+        "received_at": at,
+        "order_id": f"{customer_key}",
+        "total": 500.0,
+        "currency": "INR",
+    }
+
+
 def join(engine: Engine, *, user_id: str, previous_id: str) -> None:
     engine.ledger.write(
         lambda connection: IdentityTable(connection).alias(previous_id=previous_id, user_id=user_id, at_us=1)
@@ -41,6 +60,48 @@ def test_whoever_unsubscribed_before_a_join_is_not_written_to_after_it(engine: E
     join(engine, user_id="new", previous_id="old")
     told = engine.decide(a_request("new"))
     assert "unsubscribed" in {one["rule"] for one in told["suppressed"]}
+
+
+def test_a_join_while_a_row_is_made_leaves_nobody_unknown(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("new", "old"):
+        engine.decide(a_request(name))
+    key = engine.key_of("old")
+    assert key is not None
+    engine.online.log.append([an_order(key)])
+    current_soon = engine.refresher.current_soon
+
+    async def joined_meanwhile(keys: Sequence[int]) -> CustomerState | Missing:
+        if len(keys) == 1:
+            join(engine, user_id="new", previous_id="old")
+        return await current_soon(keys)
+
+    monkeypatch.setattr(engine.refresher, "current_soon", joined_meanwhile)
+    told = asyncio.run(engine.decide_soon(a_request("old")))
+    assert (told["fallback_reason"], told["stage"]) == ("no_model", "conversion")
+    (written,) = engine.reader.execute(
+        "SELECT customer_key FROM decisions WHERE decision_id = ?", (told["decision_id"],)
+    ).fetchone()
+    assert written == engine.key_of("new")
+
+
+def test_what_is_known_of_a_customer_is_recomputed_beside_the_event_loop(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.decide(a_request("new"))
+    key = engine.key_of("new")
+    assert key is not None
+    engine.online.log.append([an_order(key)])
+    threads = []
+    recompute = engine.online.recompute
+
+    def noted(*arguments: Any, **named: Any) -> Recomputed:
+        threads.append(threading.current_thread().name)
+        return recompute(*arguments, **named)
+
+    monkeypatch.setattr(engine.online, "recompute", noted)
+    view = asyncio.run(customer_view_soon(engine, "new"))
+    assert view is not None
+    assert (view["features"]["n_orders"], threads) == (1.0, ["rapport-refresher"])
 
 
 def test_refusals_of_both_add_up(engine: Engine) -> None:
@@ -82,6 +143,6 @@ def test_an_outcome_by_a_devices_id_is_that_customers(engine: Engine) -> None:
 def test_a_customers_view_lists_the_decisions_of_all_their_keys(engine: Engine) -> None:
     ids = {engine.decide(a_request(name))["decision_id"] for name in ("old", "new")}
     join(engine, user_id="new", previous_id="old")
-    view = customer_view(engine, "new")
+    view = asyncio.run(customer_view_soon(engine, "new"))
     assert view is not None
     assert {one["decision_id"] for one in view["decisions"]} == ids
