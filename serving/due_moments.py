@@ -29,6 +29,7 @@ from features.moments.following import THROUGH, Followed, follow, is_behind
 from features.moments.rules import MomentRule, moment_rules
 from features.moments.table import CLOSED, FIRED, DueRow, create, due_rows
 from features.packing import EPOCH, CustomerState, Missing
+from features.refresher import NOT_RECOMPUTED
 from serving.engine import Engine
 from serving.knowns import Knowns
 from serving.ledger_rows import microseconds
@@ -147,9 +148,22 @@ class MomentEvaluator:
         return dict(zip(people, scored, strict=True))
 
     def _state(self, keys: tuple[int, ...], at: datetime) -> CustomerState | Missing:
-        state = self._engine.online.read_current(keys, at=at)
+        """The state of one person; missing, with a reason, where theirs cannot be made: the others' moments come."""
+        try:
+            return self._made_state(keys, at)
+        except Exception as fault:
+            if unavailability(fault) is not None:
+                raise  # the disk's trouble, which is everybody's
+            _log.warning("Moments of customer_key %d wait: their row cannot be made.", keys[0], exc_info=True)
+            return Missing(NOT_RECOMPUTED)
+
+    def _made_state(self, keys: tuple[int, ...], at: datetime) -> CustomerState | Missing:
+        online = self._engine.online
+        state = online.read_current(keys, at=at)
         if isinstance(state, Missing) or at - state.as_of > ROWS_KEEP_FOR:
-            return self._engine.online.recompute([keys], at=at).states.get(keys[0], state)
+            made = online.recompute([keys], at=at)
+            online.write(made)  # until then this process reads what was made here, whatever comes to the store
+            return made.states.get(keys[0], state)
         return state
 
     def _judged(self, row: DueRow, keys: tuple[int, ...], scored: ScoredCustomer, *, at_us: int) -> Verdict:
