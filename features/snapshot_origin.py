@@ -138,6 +138,11 @@ def stored_snapshots(workspace: Workspace) -> Iterator[Path]:
         yield beside.with_name(FILE)
 
 
+def newest_snapshot(workspace: Workspace) -> Path | None:
+    """The Parquet file of the whole snapshot with the latest as_of; None where there is none."""
+    return max(stored_snapshots(workspace), default=None, key=lambda path: path.parent.name)
+
+
 def as_of_of(path: Path) -> datetime:
     """The instant of the snapshot at that Parquet file."""
     text = path.parent.name.removeprefix("as_of=")

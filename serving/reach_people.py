@@ -22,8 +22,8 @@ from features.event_log import EventLog
 from features.identity import IdentityTable
 from features.lake import Lake, instant_us, quoted
 from features.merges import survivors
-from features.moments.seeding import as_of_snapshot, newest_snapshot
 from features.packing import CustomerState
+from features.snapshot_origin import as_of_of, newest_snapshot
 from serving.contact import EVERY_CHANNEL, unsubscribed_channels
 from serving.engine import Engine
 from serving.reach import NEVER, Flags, Names, People
@@ -103,7 +103,7 @@ class _Reading:
         snapshot = newest_snapshot(self._workspace)
         since_us = 0
         if snapshot is not None:
-            since_us = instant_us(as_of_snapshot(snapshot))
+            since_us = instant_us(as_of_of(snapshot))
             rows = _consents_of(snapshot)
             for (_, said), place in zip(rows, self._places([key for key, _ in rows]).tolist(), strict=True):
                 for name in json.loads(said) if place >= 0 else ():

@@ -23,11 +23,11 @@ from features.database import connect, transaction
 from features.event_log import EventLog
 from features.identity import IdentityTable
 from features.lake import instant_us
-from features.merges import all_merges, survivors
+from features.merges import all_merges, survivor_of, survivors
 from features.moments.following import follow
 from features.moments.rules import MomentRule, moment_rules
 from features.moments.table import Trigger, arm, create
-from features.snapshots import snapshot_path
+from features.snapshot_origin import as_of_of, newest_snapshot
 from features.workspace import Workspace
 
 # The instant of a snapshot that says when an event last happened, by its name in brand.yaml's `events`.
@@ -78,7 +78,7 @@ def seed(workspace: Workspace, *, now: datetime | None = None) -> Seeded:
         if path is not None and instants:
             n_armed += _arm_all(connection, _triggers(path, rules, instants, now=now_us), rules, now=now_us)
     missing = tuple(name for name in rules if name not in instants)
-    return Seeded(None if path is None else as_of_snapshot(path), n_armed, missing)
+    return Seeded(None if path is None else as_of_of(path), n_armed, missing)
 
 
 def catch_up(workspace: Workspace, *, now: datetime | None = None) -> int:
@@ -92,15 +92,6 @@ def catch_up(workspace: Workspace, *, now: datetime | None = None) -> int:
         return _follow_all(connection, rules, now=instant_us(now or datetime.now(UTC)))
 
 
-def newest_snapshot(workspace: Workspace) -> Path | None:
-    """The Parquet file of the newest snapshot; None where there is none."""
-    one = snapshot_path(workspace, _EPOCH)  # its instant is in its folder's name, so that names sort as instants do
-    return max(one.parent.parent.glob(f"as_of=*/{one.name}"), default=None, key=lambda path: path.parent.name)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 @contextmanager
 def _open(workspace: Workspace) -> Iterator[sqlite3.Connection]:
     with closing(connect(workspace.database)) as connection:
@@ -110,12 +101,6 @@ def _open(workspace: Workspace) -> Iterator[sqlite3.Connection]:
         EventLog(connection)
         create(connection)
         yield connection
-
-
-def as_of_snapshot(snapshot: Path) -> datetime:
-    """The instant that a snapshot's file stands for."""
-    text = snapshot.parent.name.removeprefix("as_of=")
-    return datetime.strptime(text, "%Y-%m-%dT%H-%M-%S.%f").replace(tzinfo=UTC)
 
 
 def _instants(brand: Brand, rules: Mapping[str, MomentRule]) -> dict[str, str]:
@@ -151,17 +136,28 @@ def _arm_all(
     connection: sqlite3.Connection, triggers: Iterable[Trigger], rules: Mapping[str, MomentRule], *, now: int
 ) -> int:
     n_armed, rest = 0, iter(triggers)
+    ends = survivors(all_merges(connection))
     while batch := list(islice(rest, _AT_ONCE)):
         with transaction(connection):
-            n_armed += arm(connection, _of_the_living(connection, batch), rules, now=now)
+            n_armed += arm(connection, _of_the_living(connection, batch, ends), rules, now=now)
     return n_armed
 
 
-def _of_the_living(connection: sqlite3.Connection, triggers: Iterable[Trigger]) -> Iterator[Trigger]:
-    """Under the survivors' keys, without those whom nobody knows any more: a snapshot may be older than an erasure."""
-    ends = survivors(all_merges(connection))
+def _of_the_living(
+    connection: sqlite3.Connection, triggers: Iterable[Trigger], ends: Mapping[int, int]
+) -> Iterator[Trigger]:
+    """Under the survivors' keys, without those whom nobody knows any more: a snapshot may be older than an erasure.
+
+    Args:
+        connection: in a transaction.
+        triggers: under the keys that they had in the snapshot.
+        ends: the survivor of each key that was merged away before the first transaction.
+    """
     known = "SELECT 1 FROM identity WHERE customer_key = ? LIMIT 1"
     for trigger in triggers:
         key = ends.get(trigger.customer_key, trigger.customer_key)
-        if connection.execute(known, (key,)).fetchone() is not None:
-            yield Trigger(trigger.moment, key, trigger.at)
+        if connection.execute(known, (key,)).fetchone() is None:
+            key = survivor_of(connection, key)  # merged away since
+            if connection.execute(known, (key,)).fetchone() is None:
+                continue
+        yield Trigger(trigger.moment, key, trigger.at)

@@ -20,9 +20,11 @@ from features.database import connect, transaction
 from features.event_log import EventLog
 from features.faults import Fault, InvalidFile
 from features.identity import IdentityTable
-from features.moments import catch_up, seed, table
+from features.merges import Merge
+from features.moments import catch_up, seed, seeding, table
 from features.moments.following import THROUGH, follow
 from features.moments.rules import MomentRule, moment_rules
+from features.snapshot_origin import MADE_FROM
 from features.snapshots import build_snapshot
 from features.starting import write_starter
 from features.sync import sync
@@ -328,6 +330,36 @@ def test_whoever_was_erased_is_not_seeded_from_an_older_snapshot(
         IdentityTable(connection).forget([1])
     seed(workspace, now=NOON)
     assert [row[1] for row in waits(workspace)] == [2]
+
+
+def test_joins_are_read_once_for_a_whole_seeding_and_one_that_comes_meanwhile_is_seen(
+    a_workspace: Callable[..., Workspace], an_order: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = a_workspace([an_order(key, days_ago=100) for key in (1, 2, 3)])
+    imported(workspace, 3)
+    build_snapshot(workspace, NOON)
+    n_read, read = 0, seeding.all_merges
+
+    def read_and_joined(connection: sqlite3.Connection) -> list[Merge]:
+        nonlocal n_read
+        merges, n_read = read(connection), n_read + 1
+        IdentityTable(connection).alias(previous_id="c3", user_id="c1", at_us=1)
+        return merges
+
+    monkeypatch.setattr(seeding, "_AT_ONCE", 1)
+    monkeypatch.setattr(seeding, "all_merges", read_and_joined)
+    seed(workspace, now=NOON)
+    assert n_read == 1
+    assert [row[1] for row in waits(workspace)] == [1, 2]
+
+
+def test_a_snapshot_that_is_not_whole_yet_seeds_nobody(
+    a_workspace: Callable[..., Workspace], an_order: Callable[..., Event]
+) -> None:
+    workspace = a_workspace([an_order(1, days_ago=100)])
+    imported(workspace, 1)
+    build_snapshot(workspace, NOON).with_name(MADE_FROM).unlink()
+    assert seed(workspace, now=NOON).as_of is None
 
 
 def test_a_moment_that_no_snapshot_can_start_is_told(workspace: Workspace) -> None:
