@@ -92,6 +92,57 @@ def test_a_step_that_fails_ends_the_run_and_the_next_one_goes_on_there(asked: As
     assert len(taken.as_ofs) == 1  # the whole run stands at one instant
 
 
+def test_what_was_withdrawn_or_erased_goes_at_every_run_whatever_else_fails(asked: Asked) -> None:
+    taken = Taken()
+    steps = taken.steps("sync", "scrub", "build", "materialize")
+    taken.fails = {"build"}
+    run_once(asked, now=NOW, steps=steps)
+    resumed = run_once(asked, now=NOW + timedelta(hours=1), steps=steps)
+    assert taken.names == ["sync", "scrub", "build"] * 2
+    assert [one.name for one in resumed.outcomes] == ["sync", "scrub", "build"]
+    taken.fails = {"sync"}
+    run_once(asked, now=NOW + timedelta(hours=2), steps=steps)
+    assert taken.names[6:] == ["sync", "scrub"]
+
+
+@pytest.mark.parametrize("broken", ["train", "score"])
+def test_a_broken_training_or_score_is_noted_and_the_rest_stays_fresh(asked: Asked, broken: str) -> None:
+    taken = Taken()
+    steps = taken.steps("build", "train", "materialize", "score", "report")
+    taken.fails = {broken}
+    for hours in (0, 6):  # each run stands at its own instant: nothing of the day waits for the model
+        run = run_once(asked, now=NOW + timedelta(hours=hours), steps=steps)
+        assert [one.name for one in run.outcomes if one.status == "failed"] == [broken]
+        assert (run.is_whole, run.is_at_end) == (False, True)
+    assert taken.names == ["build", "train", "materialize", "score", "report"] * 2
+    assert len(taken.as_ofs) == 2
+
+
+def test_a_schedule_outlives_a_run_by_hand_and_a_state_that_cannot_be_written(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import training.routine.schedule as schedule
+
+    left = [CallersMistake("process 7 is at one"), OSError(30, "Read-only file system"), None]
+
+    def once(asked: Asked, on_step: object) -> Run:
+        if (fault := left.pop(0)) is not None:
+            raise fault
+        return Run("r", NOW, is_whole=True)
+
+    monkeypatch.setattr(schedule, "run_once", once)
+    slept: list[float] = []
+    told: list[str] = []
+    runs = every_so_often(asked, pause=timedelta(seconds=100), on_trouble=told.append, sleep=slept.append)
+    assert next(runs).run_id == "r"
+    assert len(slept) == 2
+    assert "process 7" in told[0]
+    assert "Read-only" in told[1]
+    left.append(CallersMistake("process 7 is at one"))
+    with pytest.raises(CallersMistake):
+        list(every_so_often(asked, pause=None))
+
+
 def test_a_run_left_too_long_ago_is_begun_anew(asked: Asked) -> None:
     taken = Taken()
     taken.fails = {"second"}
@@ -244,7 +295,7 @@ def test_a_run_killed_in_the_middle_goes_on_there_and_ends_as_if_nothing_had_hap
     code, told = run_and_kill(workspace, "never")
     assert code == 0
     done_before = [line.removesuffix(" before") for line in told if line.endswith("before")]
-    assert done_before == ["sync", "scrub", "build", "due", "train"]
+    assert done_before == ["build", "due", "train"]
     assert Lake(workspace.lake).n_events() == 20
     online = OnlineFeatures.open(workspace)
     try:

@@ -52,4 +52,6 @@ def _tell(name: str, status: str, told: str) -> None:
 def _last_words(one: Run) -> str:
     if one.is_whole:
         return f"Run {one.run_id} is whole, as of {one.as_of:%Y-%m-%d %H:%M:%S} UTC."
+    if one.is_at_end:
+        return f"Run {one.run_id} is not whole: see the steps that failed; the next 'rapport run' begins anew."
     return f"Run {one.run_id} is not whole: the next 'rapport run' takes it up where it stopped."

@@ -1,4 +1,8 @@
-"""One run, or one after the other: each step is taken once, and noted on disk before the next begins."""
+"""One run, or one after the other: each step is taken once, and noted on disk before the next begins.
+
+Nothing that is wrong with a model or a report may keep what was withdrawn or erased: AGAIN is taken at every run, also
+at one that is taken up again, and after a failure. From a failure on which nothing later stands the run goes on.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ from training.routine.steps import STEPS, Asked, Came, Step
 
 OnStep = Callable[[str, str, str], None]  # name; done | skipped | failed | before; one line
 
+AGAIN = ("sync", "scrub")  # cheap where nothing is new
+NOTHING_STANDS_ON = ("train", "score", "moments", "report")
 WAITED_FOR_THE_LAKE = timedelta(minutes=10)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -35,17 +41,42 @@ def interval_of(text: str) -> timedelta:
     return interval
 
 
+def _say(told: str) -> None:
+    sys.stderr.write(f"{told}\n")
+    sys.stderr.flush()
+
+
 def every_so_often(
     asked: Asked,
     *,
     pause: timedelta | None,
     on_step: OnStep | None = None,
+    on_trouble: Callable[[str], None] = _say,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Run]:
-    """Each run once it has ended: one, or with a pause from the beginning of each to the next's, without end."""
+    """Each run once it has ended: one, or with a pause from the beginning of each to the next's, without end.
+
+    Args:
+        asked: what to do.
+        pause: None for one run.
+        on_step: told of each step.
+        on_trouble: told why a run could not be, where another follows after the pause.
+        sleep: waits so many seconds.
+
+    Raises:
+        CallersMistake: another run is going on, and there is no pause.
+        OSError: the state file cannot be written, and there is no pause.
+    """
     while True:
         began = time.monotonic()
-        yield run_once(asked, on_step=on_step)
+        try:
+            run = run_once(asked, on_step=on_step)
+        except (CallersMistake, OSError) as trouble:
+            if pause is None:
+                raise
+            on_trouble(f"No run this time; the next is tried in {pause}. {trouble}")
+        else:
+            yield run
         if pause is None:
             return
         sleep(max(0.0, pause.total_seconds() - (time.monotonic() - began)))
@@ -58,7 +89,7 @@ def run_once(
     steps: Mapping[str, Step] = STEPS,
     on_step: OnStep | None = None,
 ) -> Run:
-    """Takes every step that the run left before its end has not taken, or all; stops where one fails.
+    """Takes every step that the run left before its end has not taken, or all; what stands on a failed one waits.
 
     Args:
         asked: what to do.
@@ -72,17 +103,19 @@ def run_once(
     tell = on_step or (lambda name, status, told: None)
     with alone(asked.workspace):
         run = begin(asked.workspace, now=now or datetime.now(UTC))
+        is_stopped = False
         for name, step in steps.items():
-            if run.has_done(name):
-                tell(name, "before", next(one.told for one in run.outcomes if one.name == name))
+            if name not in AGAIN and (is_stopped or run.has_done(name)):
+                if not is_stopped:
+                    tell(name, "before", next(one.told for one in run.outcomes if one.name == name))
                 continue
             outcome = _taken(name, step, asked, run)
             run.keep(outcome)
             write_run(asked.workspace, run)
             tell(name, outcome.status, outcome.told)
-            if outcome.status == "failed":
-                return run
-        run.is_whole = True
+            is_stopped |= outcome.status == "failed" and name not in NOTHING_STANDS_ON
+        run.is_at_end = not is_stopped
+        run.is_whole = run.is_at_end and all(run.has_done(name) for name in steps)
         write_run(asked.workspace, run)
     return run
 

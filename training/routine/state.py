@@ -39,7 +39,8 @@ class Run:
     run_id: str
     as_of: datetime
     outcomes: list[Outcome] = field(default_factory=list)
-    is_whole: bool = False
+    is_whole: bool = False  # every step was taken, and none failed
+    is_at_end: bool = False  # every step was tried: the next run begins anew, whatever failed in this one
 
     def has_done(self, name: str) -> bool:
         """Whether that step need not be taken again."""
@@ -51,7 +52,8 @@ class Run:
 
     def keep(self, outcome: Outcome) -> None:
         """Notes what became of a step, in place of what became of it before."""
-        self.outcomes = [one for one in self.outcomes if one.name != outcome.name] + [outcome]
+        by_name = {one.name: one for one in self.outcomes} | {outcome.name: outcome}
+        self.outcomes = list(by_name.values())
 
     def as_dict(self) -> dict[str, Any]:
         """For the state file and `--json`."""
@@ -59,6 +61,7 @@ class Run:
             "run_id": self.run_id,
             "as_of": self.as_of.isoformat(),
             "is_whole": self.is_whole,
+            "is_at_end": self.is_at_end,
             "steps": [
                 {"name": one.name, "status": one.status, "told": one.told, "seconds": one.seconds, "result": one.result}
                 for one in self.outcomes
@@ -74,7 +77,7 @@ def state_file(workspace: Workspace) -> Path:
 def begin(workspace: Workspace, *, now: datetime) -> Run:
     """The run that was left before its end, if that was not long ago; else a new one."""
     left = read_run(workspace)
-    if left is not None and not left.is_whole and timedelta(0) <= now - left.as_of <= RESUMED_WITHIN:
+    if left is not None and not left.is_at_end and timedelta(0) <= now - left.as_of <= RESUMED_WITHIN:
         return left
     as_of = (now.astimezone(UTC) - BEHIND_THE_CLOCK).replace(microsecond=0)
     return Run(f"{as_of:%Y%m%dT%H%M%SZ}", as_of)
@@ -89,7 +92,9 @@ def read_run(workspace: Workspace) -> Run | None:
     if not isinstance(written, dict) or written.get("format") != FORMAT:
         return None
     outcomes = [Outcome(**step) for step in written["steps"]]
-    return Run(written["run_id"], datetime.fromisoformat(written["as_of"]), outcomes, written["is_whole"])
+    is_whole = written["is_whole"]
+    as_of, is_at_end = datetime.fromisoformat(written["as_of"]), written.get("is_at_end", is_whole)
+    return Run(written["run_id"], as_of, outcomes, is_whole=is_whole, is_at_end=is_at_end)
 
 
 def write_run(workspace: Workspace, run: Run) -> None:
