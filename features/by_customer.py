@@ -2,53 +2,38 @@
 
 `lake/by_customer/` holds a memory-mapped Arrow file a bucket, with all versions of its events sorted by customer, and
 an index of where each customer's begin. `by_customer.json`, replaced atomically, says of which lake they are. Where it
-is missing, or the lake has moved on, the lake's own files are read instead: slow, right.
+is missing, or the lake's past has changed since, the lake's own files are read instead: slow, right.
+
+Invariant: while the event log was only exported since they were made, these files and the log beyond their own
+`log_through` are all that there is, since rows leave the log only once they are here. So an export makes nothing
+slower, and a bucket is written again only when enough of its rows have come.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
-import os
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
+from features.by_customer_meta import META, Bucket, Meta, read_meta, sync_file, write_meta
 from features.contract import EVENT_SCHEMA
 from features.lake import N_BUCKETS, Lake, bucket_of, quoted
-from features.lake_manifest import LakeFile, Manifest, sync_folder
+from features.lake_manifest import LakeFile, Manifest
 from features.workspace import Workspace
 
-FORMAT = 1
-META = "by_customer.json"
 BATCH_ROWS = 65_536
+WORTH_A_SHARE = 20  # a bucket is written again when it lacks more than one row in so many,
+WORTH_ROWS = 50_000  # or more than these
 _COLUMNS = ", ".join(EVENT_SCHEMA.names)
 _Stamp = tuple[int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """One bucket's file, and where its record batches and customers begin."""
-
-    made_from: str  # fingerprint of the lake's files of this bucket
-    name: str  # of the Arrow file; the index has the same name with .npy
-    batch_starts: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Meta:
-    """Of which lake the files are."""
-
-    lake: str  # its fingerprint
-    log_through: int  # the log_seq up to which the event log is in them
-    buckets: dict[int, Bucket]
 
 
 def by_customer_folder(workspace: Workspace) -> Path:
@@ -57,13 +42,17 @@ def by_customer_folder(workspace: Workspace) -> Path:
 
 
 def ensure_by_customer(workspace: Workspace) -> int:
-    """Brings the files up to the lake as it is now; gives how many buckets had to be written."""
+    """Makes the files such that they and the log beyond their `log_through` are the lake and the log as they are now.
+
+    Returns:
+        How many buckets had to be written.
+    """
     folder = by_customer_folder(workspace)
     folder.mkdir(parents=True, exist_ok=True)
     lake = Lake(workspace.lake)
     with _alone(folder):
         while True:
-            manifest, before = lake.manifest(), _read_meta(folder)
+            manifest, before = lake.manifest(), read_meta(folder)
             try:
                 return _bring_up(folder, manifest, before, lake=lake)
             except duckdb.IOException:
@@ -73,7 +62,7 @@ def ensure_by_customer(workspace: Workspace) -> int:
 
 
 class ByCustomer:
-    """Events by customer, of the lake as it is at each call. Safe from several threads."""
+    """Events by customer; with the log beyond `log_through`, all there are at each call. Safe from several threads."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.lake = Lake(workspace.lake)
@@ -81,7 +70,7 @@ class ByCustomer:
         self._lock = threading.Lock()
         self._stamps: tuple[_Stamp | None, _Stamp | None] | None = None
         self._manifest_log_through = 0
-        self._meta: Meta | None = None  # None: missing, or of another lake
+        self._meta: Meta | None = None  # None: missing, or of a lake whose past has changed
         self._open: dict[int, _OpenBucket] = {}
 
     @classmethod
@@ -91,7 +80,7 @@ class ByCustomer:
 
     @property
     def is_current(self) -> bool:
-        """Whether the files are of the lake as it is now."""
+        """Whether the files are of the lake as it is now, apart from what has come out of the log since."""
         with self._lock:
             return self._current() is not None
 
@@ -105,6 +94,7 @@ class ByCustomer:
     def events(self, keys: Sequence[int]) -> pa.Table:
         """All versions of all events written under these keys, with the columns of EVENT_SCHEMA.
 
+        Those that the log holds beyond `log_through` may be among them, or not.
         A key of nobody has none. The rows of one key are together, by occurred_at.
         """
         with self._lock:
@@ -128,11 +118,11 @@ class ByCustomer:
         return self._open[bucket]
 
     def _current(self) -> Meta | None:
-        """The meta where it is of the lake's files; looks at the disk only if one of the two has been replaced."""
+        """The meta where it is of the lake; looks at the disk only if one of the two has been replaced."""
         stamps = (_stamp(self.lake.manifest_path), _stamp(self._folder / META))
         if stamps != self._stamps:
-            meta, manifest = _read_meta(self._folder), self.lake.manifest()
-            is_of_it = meta is not None and meta.lake == manifest.fingerprint()
+            meta, manifest = read_meta(self._folder), self.lake.manifest()
+            is_of_it = meta is not None and meta.is_of(manifest)
             self._manifest_log_through = manifest.log_through
             self._meta, self._open = (meta if is_of_it else None), {}
             self._stamps = stamps
@@ -172,6 +162,7 @@ class _OpenBucket:
 
 
 def _bring_up(folder: Path, manifest: Manifest, before: Meta | None, *, lake: Lake) -> int:
+    is_continued = before is not None and before.is_of(manifest)
     known = before.buckets if before is not None else {}
     buckets: dict[int, Bucket] = {}
     n_written = 0
@@ -180,19 +171,35 @@ def _bring_up(folder: Path, manifest: Manifest, before: Meta | None, *, lake: La
         if not files:
             continue
         made_from = Manifest(tuple(files)).fingerprint()
-        if number in known and known[number].made_from == made_from:
-            buckets[number] = known[number]
+        stored = known.get(number)
+        if stored is not None and stored.made_from == made_from:
+            buckets[number] = replace(stored, log_through=manifest.log_through)
+        elif stored is not None and is_continued and not _is_worth(files, stored):
+            buckets[number] = stored
         else:
-            buckets[number] = _write_bucket(folder, number, files, lake=lake, made_from=made_from)
+            name, starts = _write_bucket(folder, number, files, lake=lake)
+            buckets[number] = Bucket(made_from, _n_rows(files), manifest.log_through, name, starts)
             n_written += 1
-    after = Meta(manifest.fingerprint(), manifest.log_through, buckets)
+    through = min((bucket.log_through for bucket in buckets.values()), default=manifest.log_through)
+    after = Meta(manifest.origin, manifest.commit, manifest.changed, through, buckets)
     if after != before:
-        _write_meta(folder, after)
+        write_meta(folder, after)
     _sweep(folder, after)
     return n_written
 
 
-def _write_bucket(folder: Path, number: int, files: Sequence[LakeFile], *, lake: Lake, made_from: str) -> Bucket:
+def _is_worth(files: Sequence[LakeFile], stored: Bucket) -> bool:
+    """Whether writing a bucket anew is worth the rows of the log that it lacks."""
+    n_lacking = _n_rows(files) - stored.n_rows
+    return n_lacking * WORTH_A_SHARE > stored.n_rows or n_lacking > WORTH_ROWS
+
+
+def _n_rows(files: Sequence[LakeFile]) -> int:
+    return sum(file.n_rows for file in files)
+
+
+def _write_bucket(folder: Path, number: int, files: Sequence[LakeFile], *, lake: Lake) -> tuple[str, tuple[int, ...]]:
+    """Writes the files of a bucket; gives their name and where the record batches begin."""
     name = f"{number:02d}-{uuid.uuid4().hex}"
     starts: list[int] = []
     keys: list[np.ndarray] = []
@@ -209,8 +216,8 @@ def _write_bucket(folder: Path, number: int, files: Sequence[LakeFile], *, lake:
     with (folder / f"{name}.npy").open("wb") as file:
         np.save(file, index)
     for suffix in ("arrow", "npy"):
-        _sync(folder / f"{name}.{suffix}")
-    return Bucket(made_from, name, tuple(starts))
+        sync_file(folder / f"{name}.{suffix}")
+    return name, tuple(starts)
 
 
 def _sorted(
@@ -248,45 +255,12 @@ def _connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
-def _read_meta(folder: Path) -> Meta | None:
-    """What the files are of; None where nobody can read it: they are made anew then."""
-    try:
-        said = json.loads((folder / META).read_text("utf-8"))
-        if said["format"] != FORMAT:
-            return None
-        buckets = {
-            int(number): Bucket(one["made_from"], one["name"], tuple(one["batch_starts"]))
-            for number, one in said["buckets"].items()
-        }
-        return Meta(said["lake"], said["log_through"], buckets)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _write_meta(folder: Path, meta: Meta) -> None:
-    partial = folder / f".{META}.{os.getpid()}"
-    buckets = {str(number): asdict(bucket) for number, bucket in meta.buckets.items()}
-    said = {"format": FORMAT, "lake": meta.lake, "log_through": meta.log_through, "buckets": buckets}
-    partial.write_text(json.dumps(said), "utf-8")
-    _sync(partial)
-    partial.replace(folder / META)
-    sync_folder(folder)
-
-
 def _sweep(folder: Path, meta: Meta) -> None:
     """Removes what the meta does not name: who has an older file mapped keeps it until it is let go."""
     kept = {f"{bucket.name}.{suffix}" for bucket in meta.buckets.values() for suffix in ("arrow", "npy")}
     for path in [*folder.glob("*.arrow"), *folder.glob("*.npy")]:
         if path.name not in kept:
             path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _stamp(path: Path) -> _Stamp | None:

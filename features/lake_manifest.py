@@ -39,6 +39,8 @@ class Manifest:
     `log_through` is the log_seq up to which the event log is in these files: it moves with them or not at all, so that
     no event is lost and none is there twice, whenever an export is killed. `commit` counts the commits since the lake
     of this `origin` began; `imported` and `logged` say what each added to the past (`features.lake_changes`).
+    `changed` is the number of the newest commit that did more than export the log: while it stands, what the files held
+    at an earlier commit since, and the log beyond the `log_through` of then, are what they hold now.
     """
 
     files: tuple[LakeFile, ...] = ()
@@ -48,6 +50,7 @@ class Manifest:
     commit: int = 0
     imported: tuple[Step, ...] = ()
     logged: tuple[Step, ...] = ()
+    changed: int = 0
 
     def fingerprint(self) -> str:
         """Sha256 over the live files' own sha256: the same for the same data, whatever the files are called."""
@@ -81,6 +84,7 @@ def read_manifest(path: Path) -> Manifest:
         commit=written.get("commit", 0),
         imported=imported,
         logged=logged,
+        changed=written.get("changed", 0),
     )
 
 
@@ -95,6 +99,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
         "commit": manifest.commit,
         "imported": [[step.at, step.since_us] for step in manifest.imported],
         "logged": [[step.at, step.since_us] for step in manifest.logged],
+        "changed": manifest.changed,
     }
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as file:

@@ -89,6 +89,7 @@ class LakeWriter:
         self._retired: set[str] = set()
         self._since_us: list[int] = []
         self._stretch: LogStretch | None = None
+        self._replaces = False  # what stood in a file of the lake
         self._n_parts = 0
         self.n_exported = 0
         self.n_left_out = 0
@@ -99,7 +100,7 @@ class LakeWriter:
         return self._manifest.log_through
 
     def export(self, stretch: LogStretch, batches: Iterable[pa.RecordBatch]) -> None:
-        """Adds a stretch of the event log, whose events may be in the lake already: those are left out.
+        """Adds a stretch of the event log; what of it an import has brought already is left out.
 
         The rows, how far the log is in the lake and what that changed become so by the same commit.
         """
@@ -154,6 +155,7 @@ class LakeWriter:
         written = self._written(connection, query, folder=Path(file.path).parent)
         self._added += [written] if written is not None else []
         self._retired.add(file.path)
+        self._replaces = True
 
     def commit(self, *, progress: Callable[[float], None] = lambda share: None) -> None:
         """Puts what was gathered into the lake. Nothing gathered: nothing changes, not even the manifest."""
@@ -168,7 +170,14 @@ class LakeWriter:
             self._replace_manifest()
 
     def _known_already(self, connection: duckdb.DuckDBPyConnection, parts: str) -> str:
-        """The condition that leaves out what the lake holds: an import may have brought what the log brings too."""
+        """The condition that leaves out what an import has brought too, be it under another customer's key.
+
+        The log has each event once: what only the log has brought is in the lake by the stretches before.
+        """
+        if not self._manifest.imported:
+            row = connection.execute(f"SELECT count(*) FROM {parts}").fetchone()
+            self.n_exported, self.n_left_out = (row[0] if row else 0), 0
+            return ""
         self.lake.register_versions(connection)
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE known_already AS SELECT DISTINCT event_id FROM event_versions "
@@ -224,6 +233,8 @@ class LakeWriter:
             commit=before.commit + 1,
             origin=before.origin or uuid.uuid4().hex,
         )
+        if stretch is None or self._replaces:
+            manifest = replace(manifest, changed=manifest.commit)
         if stretch is not None:
             manifest = replace(manifest, log_through=stretch.through, logged=climbed(before.logged, stretch.steps))
         elif self._since_us:
@@ -233,7 +244,7 @@ class LakeWriter:
         for path in set(before.retired) - set(manifest.retired):  # spared for one commit's readers, no longer
             (self.lake.root / path).unlink(missing_ok=True)
         self._manifest, self._added, self._retired = self.lake.manifest(), [], set()
-        self._since_us, self._stretch = [], None
+        self._since_us, self._stretch, self._replaces = [], None, False
 
     def _next_part(self) -> Path:
         self._n_parts += 1

@@ -2,7 +2,8 @@
 
 Design. The lake's manifest says up to which log_seq the log is in its files, and is replaced together with them: an
 export reads what lies beyond and commits both at once. What the log holds and an import has brought already is left
-out. Rows are removed from the log only once nobody needs them there (`prunable_through`).
+out. Rows are removed from the log only once nobody needs them there (`prunable_through`), and by a later sync than the
+one that exported them: a reader that began before the manifest moved still finds its rows in the log.
 
 Invariant: each event of the log counts in the lake exactly once after a sync that ends, and before it not at all.
 """
@@ -28,7 +29,7 @@ from features.moments import catch_up as catch_up_moments
 from features.snapshot_origin import log_seqs_of_snapshots
 from features.workspace import Workspace
 
-KEPT_IN_LOG = timedelta(hours=1)  # a reader that began before the manifest moved still finds its rows in the log
+KEPT_IN_LOG = timedelta(hours=1)  # younger ones are looked for there first
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Synced:
 def sync(
     workspace: Workspace, *, now: datetime | None = None, on_rows: Callable[[int], None] = lambda n_rows: None
 ) -> Synced:
-    """Exports what the log has beyond the lake, then removes from the log what is in every place that needs it.
+    """Exports what the log has beyond the lake, then removes from the log what was in every place that needs it before.
 
     Args:
         workspace: of the brand.
@@ -61,10 +62,11 @@ def sync(
     """
     with closing(connect(workspace.database)) as connection:
         log = EventLog(connection)
+        through_before = prunable_through(workspace, log)
         n_events, n_left_out = _export(workspace, connection, log, on_rows)
         ensure_by_customer(workspace)
         catch_up_moments(workspace, now=now)  # what an event starts is started before the event goes
-        through = prunable_through(workspace, log)
+        through = min(through_before, prunable_through(workspace, log))
         older_than_us = instant_us((now or datetime.now(UTC)) - KEPT_IN_LOG)
         n_pruned = log.prune(through, older_than_us=older_than_us) if through else 0
     manifest = Lake(workspace.lake).manifest()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import closing
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +13,10 @@ import pytest
 
 from features.by_customer import ByCustomer, by_customer_folder, ensure_by_customer
 from features.contract import EVENT_SCHEMA
+from features.database import connect
+from features.event_log import MATERIALIZED_THROUGH, PRUNED_THROUGH, EventLog
 from features.lake import Lake, bucket_of
+from features.sync import KEPT_IN_LOG, sync
 from features.workspace import Workspace
 
 Event = dict[str, Any]
@@ -110,3 +115,47 @@ def test_readers_beside_a_writer_always_see_whole_histories(
     assert set(sizes) <= {5, 6, 7, 8}
     assert all(len(set(events)) == len(events) for events in seen)
     assert opened.events([5]).num_rows == 8
+
+
+def test_an_export_of_a_few_events_leaves_the_files_and_reads_none_of_the_lake(
+    a_workspace: Callable[..., Workspace], an_order: Callable[..., Event], noon: datetime
+) -> None:
+    shop = a_workspace(an_order(key) for key in range(1, 9) for _ in range(40))
+    ensure_by_customer(shop)
+    opened, before = ByCustomer.open(shop), set(by_customer_folder(shop).iterdir())
+    with closing(connect(shop.database)) as connection:
+        log = EventLog(connection)
+        log.append([an_order(1), an_order(2)])
+        sync(shop, now=noon)
+        (shop.lake / "events").rename(shop.lake / "hidden")  # who looks into the lake finds nothing
+        assert (opened.is_current, opened.log_through) == (True, 0)
+        assert opened.events([1]).num_rows == 40
+        assert log.of_customers([1], after=opened.log_through).num_rows == 1
+        (shop.lake / "hidden").rename(shop.lake / "events")
+        assert set(by_customer_folder(shop).iterdir()) - before == set()
+        log.set_state(MATERIALIZED_THROUGH, log.newest())
+        assert sync(shop, now=noon + KEPT_IN_LOG).n_pruned == 0  # the files do not hold them yet
+
+        log.append([an_order(1) for _ in range(2)])
+        log.set_state(MATERIALIZED_THROUGH, log.newest())
+        for _ in range(2):
+            sync(shop, now=noon + KEPT_IN_LOG)
+        written = {path.name[:2] for path in set(by_customer_folder(shop).glob("*.arrow")) - before}
+        assert written == {"01"}  # three of forty are worth it; customer 2's one waits, and holds back the log
+        assert (opened.log_through, log.state(PRUNED_THROUGH), opened.events([1]).num_rows) == (0, 0, 43)
+
+
+def test_once_the_past_has_changed_the_files_are_current_only_when_they_were_brought_up(
+    a_workspace: Callable[..., Workspace], put: Callable[..., None], an_order: Callable[..., Event], noon: datetime
+) -> None:
+    shop = a_workspace(an_order(key) for key in range(1, 9) for _ in range(40))
+    ensure_by_customer(shop)
+    opened = ByCustomer.open(shop)
+    with closing(connect(shop.database)) as connection:
+        EventLog(connection).append([an_order(1)])
+        sync(shop, now=noon)
+        put(shop, [an_order(2)])
+        assert (opened.is_current, opened.events([1]).num_rows, opened.events([2]).num_rows) == (False, 41, 41)
+        assert ensure_by_customer(shop) == 2
+    assert (opened.is_current, opened.log_through) == (True, 1)
+    assert (opened.events([1]).num_rows, opened.events([2]).num_rows) == (41, 41)

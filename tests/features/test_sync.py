@@ -199,6 +199,46 @@ def test_rows_leave_the_log_once_everybody_has_them_and_not_before(
     assert len(ids_in_lake(shop)) == 4
 
 
+def test_no_row_leaves_the_log_in_the_sync_that_exports_it(
+    shop: Workspace, log: EventLog, an_event: Callable[..., Event], noon: datetime
+) -> None:
+    log.append([an_event(1, "Page Viewed", days_ago=3)])
+    log.set_state(MATERIALIZED_THROUGH, 1)
+    before = Lake(shop.lake).manifest().log_through  # what a snapshot looks at first, and at the log afterwards
+    assert sync(shop, now=noon).n_pruned == 0
+    assert log.since(before).num_rows == 1
+    assert sync(shop, now=noon).n_pruned == 1
+
+
+def test_an_export_looks_into_the_lake_only_where_an_import_may_have_brought_the_same(
+    shop: Workspace,
+    log: EventLog,
+    an_event: Callable[..., Event],
+    events_table: Callable[..., pa.Table],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[int] = []
+    whole = Lake.register_versions
+
+    def counted(self: Lake, *args: Any, **said: Any) -> None:
+        looked.append(1)
+        whole(self, *args, **said)
+
+    monkeypatch.setattr(Lake, "register_versions", counted)
+    for n_synced in (1, 2):
+        log.append([an_event(1, "Page Viewed")])
+        done = sync(shop)
+        assert (done.n_events, done.n_left_out, looked) == (1, 0, [])
+        assert Lake(shop.lake).n_events() == n_synced
+    both = an_event(1, "Page Viewed")
+    with Lake(shop.lake).writer() as writer:
+        writer.write(events_table([both], EVENT_SCHEMA))
+    log.append([both | {"customer_key": 2}])  # sent live under another key of the same person
+    done = sync(shop)
+    assert (done.n_events, done.n_left_out) == (0, 1)
+    assert looked
+
+
 def test_whoever_reads_while_a_sync_goes_on_sees_every_event(
     shop: Workspace, log: EventLog, an_event: Callable[..., Event]
 ) -> None:
