@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from features.by_customer import ByCustomer
 from features.database import create_tables
+from features.erased_letters import NO_LETTERS, Letters, forget_letters
 from features.identity import IdentityTable
 from features.workspace import Workspace
 
@@ -55,7 +56,12 @@ def personal_tables(connection: sqlite3.Connection) -> list[str]:
 
 
 def erase_rows(
-    connection: sqlite3.Connection, customer_keys: Sequence[int], *, ids: Sequence[str], is_late: bool = False
+    connection: sqlite3.Connection,
+    customer_keys: Sequence[int],
+    *,
+    ids: Sequence[str],
+    letters: Letters = NO_LETTERS,
+    is_late: bool = False,
 ) -> dict[str, int]:
     """Deletes every row of a person and counts what the experiment needs; gives how many rows by table.
 
@@ -63,6 +69,7 @@ def erase_rows(
         connection: in a transaction that may write.
         customer_keys: every key of the person.
         ids: every outside id.
+        letters: the dead letters that name them, as far as they have been looked through before the transaction.
         is_late: the person was erased and counted before: what is here came after.
     """
     create_tables(connection, SCHEMA)
@@ -74,7 +81,7 @@ def erase_rows(
         decided = connection.execute(f"SELECT decision_id FROM decisions WHERE customer_key IN ({keys})").fetchall()
         fingerprints = [(decision_fingerprint(row[0]),) for row in decided]
         connection.executemany("INSERT OR IGNORE INTO erased_decisions VALUES (?)", fingerprints)
-    removed = {"dead_letters": _forget_dead_letters(connection, ids)}
+    removed = {"dead_letters": forget_letters(connection, ids, letters)}
     removed["identity"] = IdentityTable(connection).forget(customer_keys)  # tells whoever keeps keys in memory
     connection.execute(f"DELETE FROM customer_merges WHERE from_key IN ({keys}) OR into_key IN ({keys})")
     for table in tables:
@@ -121,20 +128,6 @@ def earliest_known_us(workspace: Workspace, connection: sqlite3.Connection, cust
     stored = ByCustomer.open(workspace).events(customer_keys)
     known.append(pc.min(pc.max_element_wise(stored["occurred_at"], stored["received_at"]).cast(pa.int64())).as_py())
     return min((int(one) for one in known if one is not None), default=None)
-
-
-def _forget_dead_letters(connection: sqlite3.Connection, ids: Sequence[str]) -> int:
-    """Calls that were sent under these ids and could not be taken, also those too broken to say under which."""
-    if not _has(connection, "dead_letters"):
-        return 0
-    removed = 0
-    for one in ids:
-        named = "user_id = ?1 OR anonymous_id = ?1"
-        nameless = "user_id IS NULL AND anonymous_id IS NULL AND instr(CAST(body AS TEXT), ?2) > 0"
-        removed += connection.execute(
-            f"DELETE FROM dead_letters WHERE {named} OR ({nameless})", (one, f'"{one}"')
-        ).rowcount
-    return removed
 
 
 def _has(connection: sqlite3.Connection, table: str) -> bool:

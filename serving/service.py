@@ -82,6 +82,7 @@ class Rapport:
         self._closing.append(moments.close)
         application.state.engine = engine
         application.state.ingest_limits = settings.ingest_limits
+        application.state.dead_letters_kept = settings.dead_letters_kept
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 1_000)

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from features.faults import CallersMistake, closest_name
 from serving.ingest.instants import DAY_US, SECOND_US, Limits
+from serving.ingest.keeping import Kept
 from serving.keys.loopback import is_loopback
 
 PREFIX = "RAPPORT_"
@@ -38,6 +39,8 @@ class Settings(BaseSettings):
     keys: Literal["auto", "required"] = "auto"
     ingest_past_days: Annotated[float, Field(gt=0, le=36_500)] = 730.0
     ingest_future_seconds: Annotated[float, Field(ge=0, le=86_400)] = 3_600.0
+    dead_letters_most: Annotated[int, Field(ge=1)] = 100_000
+    dead_letters_days: Annotated[float, Field(gt=0, le=36_500)] = 90.0
     clock: Annotated[datetime, AfterValidator(_in_utc)] | None = None
 
     @property
@@ -49,6 +52,11 @@ class Settings(BaseSettings):
     def ingest_limits(self) -> Limits:
         """How far from its arrival a live event may have happened."""
         return Limits(int(self.ingest_past_days * DAY_US), int(self.ingest_future_seconds * SECOND_US))
+
+    @property
+    def dead_letters_kept(self) -> Kept:
+        """How many dead letters are kept, and for how long."""
+        return Kept(self.dead_letters_most, int(self.dead_letters_days * DAY_US))
 
 
 def read_settings(**arguments: object) -> Settings:

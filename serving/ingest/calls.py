@@ -15,7 +15,7 @@ TYPES = ("identify", "track", "page", "screen", "alias", "group")
 Id = str | int | float | None
 
 
-class Context(msgspec.Struct, gc=False):
+class Context(msgspec.Struct, omit_defaults=True, gc=False):
     """Where a call comes from; a field of another kind than expected counts as not said."""
 
     campaign: Any = None
@@ -62,6 +62,7 @@ class Signed(msgspec.Struct):
     type: Any = None
     userId: Any = None  # noqa: N815
     anonymousId: Any = None  # noqa: N815
+    previousId: Any = None  # noqa: N815
     messageId: Any = None  # noqa: N815
     sentAt: Any = None  # noqa: N815
 

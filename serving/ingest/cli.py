@@ -29,9 +29,11 @@ def list_letters(
     """Show what could not be taken, and why."""
     from serving.ingest.told import told_letters
     from serving.ingest.verb import letters_of
+    from serving.settings import read_settings
 
     found = letters_of(find_workspace(workspace), reason=reason, limit=limit)
-    typer.echo(json.dumps(found, ensure_ascii=False, indent=2) if as_json else told_letters(found))
+    kept = read_settings().dead_letters_kept
+    typer.echo(json.dumps(found, ensure_ascii=False, indent=2) if as_json else told_letters(found, kept=kept))
 
 
 @dead_letters.command()

@@ -73,10 +73,10 @@ class ColumnsOf:
             raise WrongEventError("unparsable_products", f"the products of '{event}' are no list of objects")
         if "total" not in columns and (revenue := number_of(rest.get("revenue"))) is not None:
             columns["total"] = revenue  # Segment's other name for it
-        currency = columns.get("currency", self._brand.currency)
-        if currency.upper() != self._brand.currency:
+        currency = columns.get("currency") or rest.get("currency") or self._brand.currency
+        if type(currency) is not str or currency.upper() != self._brand.currency:
             rule = f"this brand counts in {self._brand.currency}: convert it before it is sent"
-            raise WrongEventError("unknown_currency", f"the currency of '{event}' is '{currency}', but {rule}")
+            raise WrongEventError("unknown_currency", f"the currency of '{event}' is {_shown(currency)}, but {rule}")
         columns["currency"] = self._brand.currency
         products = columns.get("products", ())
         if event == self._brand.events.refund:

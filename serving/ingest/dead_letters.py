@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
+import msgspec
+
 from features.database import create_tables
+from serving.ingest.calls import Context
 from serving.ingest.judging import Letter
+from serving.ingest.keeping import Kept
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS dead_letters (
     number       INTEGER PRIMARY KEY AUTOINCREMENT,
-    message_id   TEXT NOT NULL UNIQUE,
+    fingerprint  BLOB NOT NULL UNIQUE,  -- blake2b, 128 bits, of message_id and body: what is sent again is one letter
+    message_id   TEXT NOT NULL,
     type         TEXT,
     user_id      TEXT,
     anonymous_id TEXT,
+    previous_id  TEXT,                  -- of an alias
     reason       TEXT NOT NULL,
     detail       TEXT NOT NULL,
     received_at  INTEGER NOT NULL,      -- microseconds since the epoch, UTC
     sent_at      INTEGER,               -- of its request, by the client's clock
-    body         BLOB NOT NULL          -- as it was sent; it may not even be UTF-8
+    body         BLOB NOT NULL,         -- as it was sent; it may not even be UTF-8
+    context      BLOB                   -- of its batch, as JSON, for a body that has none of its own
 ) STRICT;
 CREATE INDEX IF NOT EXISTS dead_letters_of_user ON dead_letters (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS dead_letters_of_device ON dead_letters (anonymous_id) WHERE anonymous_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS dead_letters_of_previous ON dead_letters (previous_id) WHERE previous_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS dead_letters_by_age ON dead_letters (received_at);
 """
-_COLUMNS = "number, message_id, type, user_id, anonymous_id, reason, detail, received_at, sent_at, body"
+LARGEST_CONTEXT = 4_096  # bytes; a larger one is not kept: it would be, with each letter of its batch
+_WRITTEN = "message_id, type, user_id, anonymous_id, previous_id, reason, detail, received_at, sent_at, body, context"
+_COLUMNS = f"number, {_WRITTEN}"
 _INSERT = (
-    "INSERT INTO dead_letters (message_id, type, user_id, anonymous_id, reason, detail, received_at, sent_at, body) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (message_id) DO NOTHING"
+    f"INSERT INTO dead_letters (fingerprint, {_WRITTEN}) VALUES (?{', ?' * len(_WRITTEN.split(', '))}) "
+    "ON CONFLICT (fingerprint) DO NOTHING"
 )
 
 
@@ -40,11 +52,13 @@ class DeadLetter(NamedTuple):
     type: str | None
     user_id: str | None
     anonymous_id: str | None
+    previous_id: str | None
     reason: str
     detail: str
     received_at_us: int
     sent_at_us: int | None
     body: bytes
+    context: bytes | None
 
 
 class DeadLetters:
@@ -57,23 +71,34 @@ class DeadLetters:
 
     def add(self, letters: Sequence[Letter]) -> None:
         """Writes calls that could not be taken; one that was sent before stays as it is."""
-        self._connection.executemany(
-            _INSERT,
-            (
+        contexts: dict[int, bytes | None] = {}  # of one batch, and there may be thousands of letters in it
+        for letter in letters:
+            if id(letter.context) not in contexts:
+                contexts[id(letter.context)] = _as_kept(letter.context)
+            self._connection.execute(
+                _INSERT,
                 (
+                    _fingerprint(letter.message_id, letter.raw),
                     letter.message_id,
                     letter.type,
                     letter.user_id,
                     letter.anonymous_id,
+                    letter.previous_id,
                     letter.verdict.reason,
                     letter.verdict.detail,
                     letter.arrived_us,
                     letter.sent_us,
                     letter.raw,
-                )
-                for letter in letters
-            ),
-        )
+                    contexts[id(letter.context)],
+                ),
+            )
+
+    def prune(self, kept: Kept, *, now_us: int) -> int:
+        """Removes the oldest, beyond what is kept; gives how many."""
+        oldest = "SELECT received_at, number FROM dead_letters ORDER BY received_at DESC, number DESC LIMIT 1 OFFSET ?"
+        gone = "DELETE FROM dead_letters WHERE (received_at, number) <= (?, ?)"
+        last = self._connection.execute(oldest, (kept.most,)).fetchone() or (0, 0)
+        return self._connection.execute(gone, max(last, (now_us - kept.past_us, 0))).rowcount
 
     def newest(self, *, reason: str | None = None, limit: int) -> list[DeadLetter]:
         """The newest first."""
@@ -99,3 +124,20 @@ class DeadLetters:
         self._connection.execute(
             "UPDATE dead_letters SET reason = ?, detail = ? WHERE number = ?", (reason, detail, number)
         )
+
+
+def prune_letters(connection: sqlite3.Connection, *, kept: Kept, now_us: int) -> int:
+    """The ledger's work: removes what is not kept any more."""
+    return DeadLetters(connection).prune(kept, now_us=now_us)
+
+
+def _fingerprint(message_id: str, body: bytes) -> bytes:
+    fingerprint = blake2b(message_id.encode("utf-8", "surrogatepass"), digest_size=16)
+    fingerprint.update(b"\0")
+    fingerprint.update(body)
+    return fingerprint.digest()
+
+
+def _as_kept(context: Context | None) -> bytes | None:
+    encoded = None if context is None else msgspec.json.encode(context)
+    return encoded if encoded is not None and len(encoded) <= LARGEST_CONTEXT else None

@@ -15,8 +15,9 @@ from features.brand import Brand, Trait
 
 TEXT_LENGTH = 4_096
 LARGEST_NUMBER = 1e15
+LONGEST_ZONE = 64  # characters; the longest name there is has 32
 OF_EVERYBODY = ("locale", "time_zone")  # known of customers without being traits of brand.yaml
-_LOCALE = re.compile(r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$")
+_LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 
 
 class WrongValueError(ValueError):
@@ -125,13 +126,13 @@ def _text(value: Any) -> str:
 
 def _locale(value: Any) -> str:
     text = value.replace("_", "-") if isinstance(value, str) else ""
-    if not _LOCALE.match(text):
+    if not _LOCALE.fullmatch(text):
         raise WrongValueError("must be written like en, hi-IN or hi-Latn")
     return text
 
 
 def _time_zone(value: Any) -> str:
-    if not isinstance(value, str) or not _is_zone(value):
+    if not isinstance(value, str) or len(value) > LONGEST_ZONE or not _is_zone(value):
         raise WrongValueError("must be an IANA name such as Asia/Kolkata")
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,13 +12,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from features.brand import Brand
+from features.catalogue import Catalogue
 from features.event_schema import event_schema
 from features.lake import instant_us
 from serving.clocks import Clock
 from serving.engine import Engine
+from serving.ingest.conversions import Conversions
+from serving.ingest.dead_letters import prune_letters
 from serving.ingest.gathering import Gathering
 from serving.ingest.instants import Limits
 from serving.ingest.judging import Arrival, Judge, Judged, Letter, Taken
+from serving.ingest.keeping import Kept, Looks
 from serving.ingest.reading import JSON, Calls, inflated, many_calls, one_call
 from serving.ingest.verdicts import DUPLICATE, Verdict, answer
 from serving.ledger import Ledger
@@ -46,23 +51,28 @@ class Ingest:
 
     Args:
         brand: by whose rules they are judged.
+        catalogue: whose actions are for which goal.
         ledger: that writes them.
         clock: which says when they arrived.
         touched: is told whose rows are behind, once that is on disk.
         limits: how far from their arrival events may have happened.
+        kept: how many dead letters are kept, and for how long.
     """
 
     def __init__(
         self,
         brand: Brand,
+        catalogue: Catalogue,
         ledger: Ledger,
         *,
         clock: Clock,
         touched: Callable[[Collection[int]], object],
         limits: Limits,
+        kept: Kept,
     ) -> None:
         self._clock, self._touched = clock, touched
-        self._gathering = Gathering(ledger)
+        self._ledger, self._kept, self._looks = ledger, kept, Looks()
+        self._gathering = Gathering(ledger, Conversions(brand, catalogue))
         self._judge = Judge(brand, limits).judge
 
     async def take(self, calls: Calls, *, kind: str | None = None) -> list[Verdict]:
@@ -79,6 +89,8 @@ class Ingest:
                     call.verdict = Verdict(call.message_id, DUPLICATE)
             if keys := {key for key in written.customer_keys if key is not None}:
                 self._touched(keys)
+        if self._looks.is_due(len(letters), now_us=arrived_us):
+            self._ledger.write_later(partial(prune_letters, kept=self._kept, now_us=arrived_us))
         return [_verdict(one) for one in judged]
 
 
@@ -136,10 +148,12 @@ def _ingest(request: Request) -> Ingest:
     if of_engine is None or of_engine[0] is not engine:
         ingest = Ingest(
             engine.brand,
+            engine.catalogue,
             engine.ledger,
             clock=engine.now,
             touched=engine.refresher.touched,
             limits=getattr(state, "ingest_limits", Limits()),
+            kept=getattr(state, "dead_letters_kept", Kept()),
         )
         of_engine = state.ingest = (engine, ingest)
     return of_engine[1]

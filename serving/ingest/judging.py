@@ -7,6 +7,7 @@ ids are taken is the business of `work`, inside the transaction.
 from __future__ import annotations
 
 import secrets
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ from features.brand import Brand
 from features.contract import IDENTIFY
 from serving.ingest.calls import TYPES, UNREADABLE, Call, Context, read_call, signed_of, text_of
 from serving.ingest.columns import ColumnsOf, WrongEventError
+from serving.ingest.conversions import Goals, Reached
 from serving.ingest.instants import UNREADABLE as UNREADABLE_TIME
 from serving.ingest.instants import Limits, occurred_at, out_of_limits, read_instant
 from serving.ingest.statements import Said, Statements
@@ -25,6 +27,7 @@ LARGEST_EVENT = 32 * 1_024
 ALIAS = "alias"
 EVENT_LENGTH = 200
 _ID_RULE = "1 to 256 printable characters"
+_MESSAGE_ID_RULE = "any text with something in it, or none at all: then one is made here"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,6 +44,7 @@ class Taken(msgspec.Struct, gc=False):
     payload: str
     verdict: Verdict
     texts: tuple[Said, ...] = ()
+    reached: tuple[Reached, ...] = ()
 
 
 class Letter(msgspec.Struct, gc=False):
@@ -50,9 +54,11 @@ class Letter(msgspec.Struct, gc=False):
     type: str | None
     user_id: str | None
     anonymous_id: str | None
+    previous_id: str | None
     arrived_us: int
     sent_us: int | None
     raw: bytes
+    context: Context | None  # of its batch
     verdict: Verdict
 
 
@@ -91,6 +97,7 @@ class Judge:
         self._columns = ColumnsOf(brand)
         self._statements = Statements(brand)
         self._limits = limits
+        self._goals = Goals(brand)
         self._page_view = brand.events.page_view
         self._answered = brand.events.question_answered
         self._visits = frozenset((brand.events.page_view, brand.events.ad_click))
@@ -99,7 +106,7 @@ class Judge:
         """What is to become of one call, given as its JSON."""
         if (n_bytes := len(memoryview(raw))) > LARGEST_EVENT:
             detail = f"it is {n_bytes:,} bytes long; one event may have {LARGEST_EVENT:,}"
-            return Verdict(text_of(signed_of(raw).messageId) or _new_id(), "rejected", TOO_LARGE, detail)
+            return Verdict(_said_id(signed_of(raw).messageId) or _new_id(), "rejected", TOO_LARGE, detail)
         try:
             call = read_call(raw)
         except UNREADABLE as fault:
@@ -112,15 +119,25 @@ class Judge:
             return _letter(raw, arrival, wrong)
 
     def _taken(self, call: Call, arrival: Arrival) -> Taken | Verdict:
-        message_id = arrival.message_id or text_of(call.messageId)
+        message_id = _said_id(call.messageId)
         kind = arrival.kind or call.type
         if kind == "group":
             return Verdict(message_id or _new_id(), "rejected", NOT_KEPT, "groups are not kept: a customer is a person")
+        if message_id is None:
+            if call.messageId is not None:
+                raise WrongEventError(
+                    "unusable_message_id", f"messageId is {call.messageId!r:.80}; send {_MESSAGE_ID_RULE}"
+                )
+            message_id = arrival.message_id
         verdict = Verdict(message_id, "accepted") if message_id is not None else _made_verdict()
         occurred_us = self._occurred_at(call, arrival)
         texts: tuple[Said, ...] = ()
+        reached: tuple[Reached, ...] = ()
         if kind == "track":
             columns, texts = self._track(call)
+            reached = self._goals.reached(
+                columns["event"], message_id=verdict.messageId, columns=columns, properties=call.properties or {}
+            )
         elif kind in ("page", "screen"):
             columns = self._event(self._page_view, call, {"name": call.name, "category": call.category})
         elif kind == IDENTIFY:
@@ -145,6 +162,7 @@ class Judge:
             _encode(columns).decode(),
             verdict,
             texts,
+            reached,
         )
 
     def _occurred_at(self, call: Call, arrival: Arrival) -> int:
@@ -209,15 +227,19 @@ class Judge:
 
 def _letter(raw: bytes | msgspec.Raw, arrival: Arrival, wrong: WrongEventError) -> Letter:
     signed = signed_of(raw)
-    message_id = arrival.message_id or text_of(signed.messageId) or _new_id()
+    message_id = arrival.message_id or _said_id(signed.messageId)
+    if message_id is None:  # what says a wrong id is the same letter when it is sent again
+        message_id = _new_id() if signed.messageId is None else f"rapport-{blake2b(raw, digest_size=16).hexdigest()}"
     return Letter(
         message_id,
         arrival.kind or text_of(signed.type, 40),
         text_of(signed.userId),
         text_of(signed.anonymousId),
+        text_of(signed.previousId),
         arrival.arrived_us,
         arrival.sent_us,
         bytes(raw),
+        arrival.context,
         Verdict(message_id, "dead_lettered", wrong.reason, f"{wrong}"),
     )
 
@@ -227,6 +249,11 @@ def _id_of(value: object) -> str | None:
         return None
     found = text_of(value)
     return found if found is not None and found.isprintable() else None
+
+
+def _said_id(value: object) -> str | None:
+    """The id of a message, as long as it may be: only its fingerprint is compared."""
+    return (value or None) if type(value) is str else text_of(value)
 
 
 def _new_id() -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 from serving.ingest.dead_letters import DeadLetter
+from serving.ingest.instants import DAY_US
+from serving.ingest.keeping import Kept
 
 SHOWN = 20
 
@@ -21,20 +24,25 @@ def told_letter(letter: DeadLetter) -> dict[str, Any]:
         "message_id": letter.message_id,
         "user_id": letter.user_id,
         "anonymous_id": letter.anonymous_id,
+        "previous_id": letter.previous_id,
         "body": letter.body.decode("utf-8", "replace"),
+        "context": None if letter.context is None else json.loads(letter.context),
     }
 
 
-def told_letters(letters: list[dict[str, Any]]) -> str:
-    """A list of them for people."""
+def told_letters(letters: list[dict[str, Any]], *, kept: Kept) -> str:
+    """A list of them for people, and which of them will not be in it for ever."""
+    rule = f"Kept are the newest {kept.most:,}, each for {kept.past_us / DAY_US:g} days: the oldest go first."
     if not letters:
-        return "There are no dead letters: every event was taken."
+        return f"There are no dead letters. {rule}"
     lines = [
         f"{letter['number']:>6}  {letter['received_at'][:19]}  {letter['reason']:<24}  {_whose(letter):<24}  "
         f"{_harmless(letter['detail'])}"
         for letter in letters
     ]
-    return "\n".join([f"{'number':>6}  {'received (UTC)':<19}  {'reason':<24}  {'of':<24}  what is wrong", *lines])
+    return "\n".join(
+        [f"{'number':>6}  {'received (UTC)':<19}  {'reason':<24}  {'of':<24}  what is wrong", *lines, rule]
+    )
 
 
 def told_replay(found: dict[str, Any]) -> str:

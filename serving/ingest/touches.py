@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, unquote_plus, urlsplit
 
 from serving.ingest.calls import Context, text_of
 
@@ -26,9 +25,12 @@ CLICK_IDS = {
     "sccid": "snapchat / cpc",
     "yclid": "yandex / cpc",
 }
-_CAMPAIGN = ("source", "medium", "name", "term", "content")
+_NOTHING = Context()
+_TOUCHES = 1_024
+_touches: dict[tuple[Any, ...], Touch | None] = {}  # of campaigns; short texts only: whoever sends them fills it
 SEARCH_ENGINES = ("google", "bing", "duckduckgo", "yahoo", "baidu", "yandex", "naver", "ecosia")
-_MARKS = ("utm_", "clid", "braid", "li_fat_id", "msclkid")
+_PARAMETERS = frozenset((*CLICK_IDS, *(f"utm_{of}" for of in ("source", "medium", "campaign", "term", "content"))))
+_LONGEST_ADDRESS = 2_048  # of a query, or of an address without one: what is longer is not looked at
 
 
 class Touch(NamedTuple):
@@ -60,15 +62,23 @@ def touch_of(context: Context | None, *, is_visit: bool) -> Touch | None:
     if page is None and context.referrer is None and context.referral is None and context.ref is None:
         if campaign is None:
             return Touch(UNKNOWN) if is_visit else None
-        said = tuple(map(campaign.get, _CAMPAIGN))  # most calls: the same few campaigns again and again
-        if all(one is None or type(one) is str for one in said):
-            return _of_campaign(said, is_visit)
+        return _of_campaign(campaign, is_visit)
     return _found(context, page or {}, campaign or {}, is_visit=is_visit)
 
 
-@lru_cache(maxsize=4_096)
-def _of_campaign(said: tuple[str | None, ...], is_visit: bool) -> Touch | None:
-    return _found(Context(), {}, dict(zip(_CAMPAIGN, said, strict=True)), is_visit=is_visit)
+def _of_campaign(campaign: dict[str, Any], is_visit: bool) -> Touch | None:
+    """Most calls tell of the same few campaigns again and again, and of nothing else."""
+    get = campaign.get
+    said = (get("source"), get("medium"), get("name"), get("term"), get("content"), is_visit)
+    try:
+        return _touches[said]
+    except (KeyError, TypeError):  # TypeError: something in it is no text
+        touch = _found(_NOTHING, {}, campaign, is_visit=is_visit)
+    if all(one is None or (type(one) is str and len(one) <= LONGEST) for one in said[:-1]):
+        if len(_touches) >= _TOUCHES:
+            _touches.clear()
+        _touches[said] = touch
+    return touch
 
 
 def _found(context: Context, page: dict[str, Any], campaign: dict[str, Any], *, is_visit: bool) -> Touch | None:
@@ -111,14 +121,21 @@ def _query(page: dict[str, Any]) -> dict[str, str]:
     """Campaign parameters and click ids of the page's address, by their names in small letters."""
     for of in ("search", "url"):
         text = page.get(of)
-        if type(text) is str and any(mark in text.lower() for mark in _MARKS):
-            query = text.partition("?")[2].partition("#")[0]
-            try:
-                pairs = parse_qsl(query, max_num_fields=100)
-            except ValueError:
-                return {}
-            return {name.lower(): value[:LONGEST] for name, value in pairs if value}
+        if type(text) is str and (found := _parameters(text)):
+            return found
     return {}
+
+
+def _parameters(address: str) -> dict[str, str]:
+    query = address.partition("?")[2].partition("#")[0]
+    if len(query) > _LONGEST_ADDRESS:
+        query = query[:_LONGEST_ADDRESS].rpartition("&")[0]  # half a value is none
+    found: dict[str, str] = {}
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if value and (name := name.lower()) in _PARAMETERS:
+            found[name] = unquote_plus(value)[:LONGEST]
+    return found
 
 
 def _ref(context: Context) -> tuple[str | None, str | None]:
@@ -139,7 +156,7 @@ def _split(address: object) -> SplitResult | None:
     if type(address) is not str or not address:
         return None
     try:
-        found = urlsplit(address)
+        found = urlsplit(address[:_LONGEST_ADDRESS])
         return found._replace(netloc=found.hostname.removeprefix("www.")) if found.hostname else None
     except ValueError:
         return None

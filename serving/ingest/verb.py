@@ -9,10 +9,15 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from features.brand import load_brand
+from features.catalogue import load_catalogue
 from features.database import connect
 from features.faults import CallersMistake
 from features.workspace import Workspace
+from serving.ingest.calls import Context
+from serving.ingest.conversions import Conversions
 from serving.ingest.dead_letters import DeadLetter, DeadLetters
 from serving.ingest.judging import Arrival, Judge, Judged, Letter, Taken
 from serving.ingest.told import told_letter
@@ -48,7 +53,9 @@ def replay_letters(
         CallersMistake: there is no dead letter of such a number.
     """
     limits = read_settings().ingest_limits
-    judge = Judge(load_brand(workspace), limits._replace(past_us=_FOR_EVER_US) if any_time else limits)
+    brand = load_brand(workspace)
+    judge = Judge(brand, limits._replace(past_us=_FOR_EVER_US) if any_time else limits)
+    conversions = Conversions(brand, load_catalogue(workspace, brand))
     with closing(connect(workspace.database)) as connection:
         there = DeadLetters(connection).numbers(reason=reason)
     if numbers is not None:
@@ -62,19 +69,22 @@ def replay_letters(
     ledger = Ledger(workspace.database)
     try:
         for start in range(0, len(there), AT_ONCE):
-            _add(told, ledger.write(partial(_replay, numbers=there[start : start + AT_ONCE], judge=judge)))
+            numbers = there[start : start + AT_ONCE]
+            _add(told, ledger.write(partial(_replay, numbers=numbers, judge=judge, conversions=conversions)))
     finally:
         ledger.close()
     return told
 
 
-def _replay(connection: sqlite3.Connection, *, numbers: Sequence[int], judge: Judge) -> dict[str, Any]:
+def _replay(
+    connection: sqlite3.Connection, *, numbers: Sequence[int], judge: Judge, conversions: Conversions
+) -> dict[str, Any]:
     letters = DeadLetters(connection)
     found = [letter for number in numbers if (letter := letters.of(number)) is not None]
     now_us = time.time_ns() // 1_000
     judged = [(letter, _judged_again(judge, letter, now_us=now_us)) for letter in found]
     taken = [(letter, one) for letter, one in judged if isinstance(one, Taken)]
-    written = write_calls(connection, taken=[one for _, one in taken], letters=())
+    written = write_calls(connection, taken=[one for _, one in taken], letters=(), conversions=conversions)
     letters.remove([letter.number for letter, _ in taken])
     still = [(letter, one.verdict) for letter, one in judged if isinstance(one, Letter)]
     for letter, verdict in still:
@@ -91,7 +101,10 @@ def _replay(connection: sqlite3.Connection, *, numbers: Sequence[int], judge: Ju
 
 def _judged_again(judge: Judge, letter: DeadLetter, *, now_us: int) -> Judged:
     """Judged by the rules of now; known from now on, by a clock that was corrected when it first arrived."""
-    arrival = Arrival(now_us, letter.received_at_us, letter.sent_at_us, letter.type, message_id=letter.message_id)
+    context = None if letter.context is None else msgspec.json.decode(letter.context, type=Context)
+    arrival = Arrival(
+        now_us, letter.received_at_us, letter.sent_at_us, letter.type, context, message_id=letter.message_id
+    )
     return judge.judge(letter.body, arrival)
 
 

@@ -16,17 +16,23 @@ import pytest
 from typer.testing import CliRunner
 
 from features.brand import load_brand
+from features.catalogue import load_catalogue
 from features.database import connect
+from features.erased_rows import erase_rows
 from features.event_log import EventLog
 from features.identity import IdentityTable
 from features.lake import instant_us
 from features.texts import texts_of
 from features.workspace import Workspace
 from serving.ingest.cli import dead_letters
+from serving.ingest.conversions import Conversions
+from serving.ingest.dead_letters import DeadLetters
 from serving.ingest.http import Ingest
 from serving.ingest.instants import Limits
 from serving.ingest.judging import Arrival, Judge, Letter, Taken
+from serving.ingest.keeping import LOOKED_AFTER, LOOKED_EVERY_US, Kept, Looks
 from serving.ingest.reading import many_calls
+from serving.ingest.verb import replay_letters
 from serving.ingest.work import write_calls
 from serving.ledger import Ledger
 from tests.serving.conftest import starter
@@ -42,12 +48,15 @@ class Shop:
         self.brand = load_brand(workspace)
         self.ledger = Ledger(workspace.database)
         self.touched: list[set[int]] = []
+        self.catalogue = load_catalogue(workspace, self.brand)
         self.ingest = Ingest(
             self.brand,
+            self.catalogue,
             self.ledger,
             clock=lambda: NOON,
             touched=lambda keys: self.touched.append(set(keys)),
             limits=Limits(),
+            kept=Kept(most=30),
         )
 
     def tell(self, *calls: dict[str, Any], sent_at: datetime | None = None) -> list[tuple[str, str | None]]:
@@ -162,6 +171,7 @@ def test_a_request_is_written_as_a_whole_or_not_at_all(shop: Shop) -> None:
             connection,
             taken=[one for one in judged if isinstance(one, Taken)],
             letters=[one for one in judged if isinstance(one, Letter)],
+            conversions=Conversions(shop.brand, shop.catalogue),
         )
         raise ValueError("as if the disk were full")
 
@@ -251,12 +261,66 @@ def test_the_list_for_people_shows_no_command_to_a_terminal(shop: Shop) -> None:
 def test_replays_at_the_same_time_take_each_letter_once(shop: Shop) -> None:
     shop.tell(*(answered(f"m{n}") for n in range(20)))
     declare_shoe_size(shop.workspace)
+    replay = partial(replay_letters, shop.workspace, numbers=None, reason=None, any_time=False)
 
-    async def both() -> list[Any]:
-        return await asyncio.gather(*(asyncio.to_thread(partial(shop.run, "replay")) for _ in range(2)))
+    async def both() -> list[dict[str, Any]]:
+        return list(await asyncio.gather(asyncio.to_thread(replay), asyncio.to_thread(replay)))
 
     assert sum(told["accepted"] for told in asyncio.run(both())) == 20
     assert len(shop.events()) == 20
+
+
+def test_two_letters_of_one_message_id_are_both_kept(shop: Shop) -> None:
+    for call in (answered("m1"), answered("m1"), track("m1", event="")):
+        shop.tell(call)
+    assert [letter["reason"] for letter in shop.run("list")] == ["no_event_name", "unknown_trait"]
+
+
+def test_a_letter_is_replayed_with_the_context_of_its_batch(shop: Shop) -> None:
+    batch = {"batch": [answered("m1")], "context": {"campaign": {"source": "google", "medium": "cpc"}}}
+    asyncio.run(shop.ingest.take(many_calls(json.dumps(batch).encode())))
+    assert shop.run("list")[0]["context"] == {"campaign": {"source": "google", "medium": "cpc"}}
+    declare_shoe_size(shop.workspace)
+    assert shop.run("replay")["accepted"] == 1
+    assert json.loads(shop.rows("SELECT payload FROM event_log")[0][0])["source"] == "google / cpc"
+
+
+def test_a_large_context_is_not_kept_a_thousand_times(shop: Shop) -> None:
+    batch = {"batch": [answered("m1")], "context": {"page": {"url": "x" * 100_000}}}
+    asyncio.run(shop.ingest.take(many_calls(json.dumps(batch).encode())))
+    assert shop.run("list")[0]["context"] is None
+
+
+def test_erasure_finds_a_letter_by_the_id_that_an_alias_would_have_joined(shop: Shop) -> None:
+    alias = {"type": "alias", "previousId": "asha_old", "userId": "bela", "messageId": "m1", "timestamp": "soon"}
+    shop.tell(alias, track("m2", timestamp="soon"))
+    with closing(connect(shop.workspace.database)) as connection, connection:
+        assert erase_rows(connection, [], ids=["asha_old"])["dead_letters"] == 1
+    assert [letter["message_id"] for letter in shop.run("list")] == ["m2"]
+
+
+def test_the_oldest_dead_letters_go_first_and_the_list_says_so(shop: Shop) -> None:
+    shop.tell(*(track(f"m{n}", event="") for n in range(33)))
+    shop.ledger.write(lambda connection: None)  # what is written later is written by now
+    assert [letter["number"] for letter in shop.run("list")] == list(range(33, 3, -1))
+    with closing(connect(shop.workspace.database)) as connection, connection:
+        letters = DeadLetters(connection)
+        assert letters.prune(Kept(most=30, past_us=5), now_us=instant_us(NOON) + 5) == 0
+        assert letters.prune(Kept(most=30, past_us=5), now_us=instant_us(NOON) + 6) == 30
+    result = CliRunner().invoke(dead_letters, ["list", "--workspace", str(shop.workspace.root)])
+    assert "Kept are the newest 100,000, each for 90 days: the oldest go first." in result.output
+
+
+def test_a_process_looks_for_old_letters_at_first_then_every_hour_and_in_a_flood() -> None:
+    looks = Looks()
+    assert [looks.is_due(0, now_us=now) for now in (5, 6, LOOKED_EVERY_US + 4, LOOKED_EVERY_US + 5)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    flood = [looks.is_due(LOOKED_AFTER // 2, now_us=LOOKED_EVERY_US + 6) for _ in range(4)]
+    assert flood == [False, True, False, True]
 
 
 def test_the_log_reads_back_as_the_event_tables_columns(shop: Shop) -> None:

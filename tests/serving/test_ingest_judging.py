@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pyarrow as pa
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from features.brand import Trait
 from features.contract import EVENT_SCHEMA
 from features.lake import instant_us
+from serving.ingest import declared, touches
 from serving.ingest.instants import DAY_US, SECOND_US, Limits
 from serving.ingest.judging import LARGEST_EVENT, Arrival, Judge, Judged, Letter, Taken
 from serving.ingest.verdicts import Verdict
@@ -117,6 +119,10 @@ def test_a_text_where_an_ordinary_event_has_a_value_is_no_fault() -> None:
         ("Consent Given", {"purpose": "everything"}, "unknown_purpose"),
         ("Question Answered", {"trait": "shoe_size", "answer": 42}, "unknown_trait"),
         ("Question Answered", {"answer": 42}, "unknown_trait"),
+        ("Order Completed", {"total": 5, "currency": {"code": "USD"}}, "unknown_currency"),
+        ("Order Completed", {"total": 5, "currency": "EUR" * 100}, "unknown_currency"),
+        ("Question Answered", {"trait": "locale", "answer": "en\n"}, "invalid_answer"),
+        ("Question Answered", {"trait": "time_zone", "answer": "x" * 65}, "invalid_answer"),
         ("Question Answered", {"trait": "need", "answer": "wet"}, "invalid_answer"),
         ("Question Answered", {"trait": "born", "answer": "yesterday"}, "invalid_answer"),
         ("Question Answered", {"trait": "income", "answer": True}, "invalid_answer"),
@@ -137,6 +143,7 @@ def test_what_would_be_counted_wrongly_is_a_dead_letter(event: str, properties: 
         ({"type": "track", "event": "X", "userId": {"id": 1}}, "not_valid"),
         ({"type": "track", "event": "X", "properties": []}, "not_valid"),
         ({"type": "track", "event": 5}, "not_valid"),
+        ({"type": "track", "event": "X", "messageId": ""}, "unusable_message_id"),
         ({"type": "alias"}, "no_id"),
         ({"type": "alias", "previousId": "old", "userId": None, "anonymousId": "a"}, "no_id"),
         ({"type": "trakc", "event": "X"}, "unknown_type"),
@@ -160,6 +167,22 @@ def test_a_message_without_an_id_gets_one_and_is_told() -> None:
     assert isinstance(other, Taken)
     assert one.verdict.reason == "message_id_made"
     assert one.message_id == one.verdict.messageId != other.message_id
+
+
+def test_a_messages_id_is_taken_as_it_is_however_long() -> None:
+    one = judged({"type": "track", "userId": "u", "event": "X", "messageId": "m" * 300})
+    assert isinstance(one, Taken)
+    assert (one.message_id, one.verdict.messageId, one.verdict.reason) == ("m" * 300, "m" * 300, None)
+
+
+@pytest.mark.parametrize("unusable", ["", 10**30])
+def test_an_id_that_is_none_makes_a_dead_letter_which_is_the_same_when_it_is_sent_again(unusable: object) -> None:
+    call = {"type": "track", "userId": "u", "event": "X", "messageId": unusable}
+    one, again = judged(call), judged(call)
+    assert isinstance(one, Letter)
+    assert isinstance(again, Letter)
+    assert one.verdict.reason == "unusable_message_id"
+    assert one.message_id == again.message_id
 
 
 def test_a_page_is_a_page_view_with_its_name() -> None:
@@ -310,6 +333,34 @@ def test_what_else_a_touch_said_is_kept_without_the_referrers_query() -> None:
     page = {"url": f"{SITE}?gclid=abc&utm_term=soap", "referrer": "https://blog.example/a?mail=me@b.example"}
     details = taken({"type": "page", "context": {"page": page}})["properties"]["_touch"]
     assert details == {"term": "soap", "click_id": "gclid:abc", "referrer": "blog.example/a"}
+
+
+@pytest.mark.parametrize("of", ["url", "search"])
+def test_of_an_address_only_what_is_known_is_read_and_no_more_than_it_may_hold(of: str) -> None:
+    decoded: list[str] = []
+
+    def noted(text: str) -> str:
+        decoded.append(text)
+        return unquote_plus(text)
+
+    many = "&".join(f"field{n}={n}" for n in range(90))
+    late = "&".join(["x=" + "y" * 3_000, "utm_campaign=late"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(touches, "unquote_plus", noted)
+        columns = tracked("Page Viewed", context={"page": {of: f"https://a.example/?{many}&utm_source=x%20y&{late}"}})
+    assert (columns["source"], columns.get("campaign"), decoded) == ("x y", None, ["x%20y"])
+
+
+def test_what_is_kept_in_memory_of_campaigns_and_zones_is_bounded_whoever_sends_them() -> None:
+    touches._touches.clear()
+    declared._is_zone.cache_clear()
+    for n in range(2 * touches._TOUCHES):
+        tracked("X", context={"campaign": {"name": f"{n}"}})
+        tracked("X", context={"campaign": {"name": f"{n}-" + "x" * 10_000}})
+        judged({"type": "identify", "userId": "u", "messageId": "m", "traits": {"time_zone": f"{n}-" + "x" * 10_000}})
+    assert 0 < len(touches._touches) <= touches._TOUCHES
+    assert max(len(str(one)) for one in touches._touches) < 5 * touches.LONGEST
+    assert declared._is_zone.cache_info().currsize == 0
 
 
 def test_an_event_of_a_server_is_no_visit() -> None:
