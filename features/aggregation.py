@@ -41,7 +41,7 @@ from features.feature_sql import sql_fingerprint as sql_fingerprint
 from features.lake import Lake, instant_us, quoted
 from features.merges import Merge
 from features.own_sql import OwnView
-from features.owners import Owned, keys_behind, owned, owners_at
+from features.owners import Owned, keys_behind, links_table, owned, owners_at
 from features.schema import FeatureSchema
 from features.windows import window_columns
 
@@ -159,7 +159,10 @@ def _register(connection: duckdb.DuckDBPyConnection, sources: Sources, as_ofs: S
 
 
 def _register_owned(connection: duckdb.DuckDBPyConnection, sources: Sources, as_ofs: Sequence[datetime]) -> str | None:
-    """The table of whose events the joined customers' are; none where nobody was joined."""
+    """The table of whose events the joined customers' are; none where nobody was joined. And who is who, as `links`."""
+    connection.register("known_links", links_table(sources.merges))
+    connection.execute("CREATE TEMP TABLE links AS SELECT * FROM known_links")
+    connection.unregister("known_links")
     stretches = owned(sources.merges, [instant_us(as_of) for as_of in as_ofs])
     if not stretches:
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +19,8 @@ import pyarrow as pa
 from features.brand import Brand
 from features.contract import IDENTIFY
 from features.feature_sql import parameters, sql_of, traits_sql
+from features.merges import Merge, merges_of
+from features.owners import links_table
 from features.persons import events_of
 from features.texts import Text, texts_of
 from features.workspace import Workspace
@@ -93,7 +95,8 @@ def evidence_of(
         events = events_of(workspace, connection, customer_keys)
     statements = statements_in(events, brand)
     statements += [_of_text(text, brand) for text in texts_of(connection, customer_keys) if text.trait in brand.traits]
-    withdrawn = withdrawn_purposes(events, brand)
+    merges = merges_of(connection, customer_keys) if len(customer_keys) > 1 else ()
+    withdrawn = withdrawn_purposes(events, brand, merges=merges)
     by_trait: dict[str, list[Statement]] = {}
     for statement in sorted(statements, key=lambda one: (one.said_at, one.received_at, one.event_id)):
         by_trait.setdefault(statement.trait, []).append(statement)
@@ -126,14 +129,14 @@ class Withdrawal:
     received_at: datetime
 
 
-def withdrawn_purposes(events: pa.Table, brand: Brand) -> dict[str, datetime]:
+def withdrawn_purposes(events: pa.Table, brand: Brand, *, merges: Iterable[Merge] = ()) -> dict[str, datetime]:
     """The purposes that stand withdrawn as a whole among the events of one person, and since when."""
-    by_person = withdrawals_in(events, brand, owner_of=lambda key: 0)
+    by_person = withdrawals_in(events, brand, owner_of=lambda key: 0, merges=merges)
     return {one.purpose: one.at for one in by_person.get(0, ())}
 
 
 def withdrawals_in(
-    events: pa.Table, brand: Brand, *, owner_of: Callable[[int], int]
+    events: pa.Table, brand: Brand, *, owner_of: Callable[[int], int], merges: Iterable[Merge] = ()
 ) -> dict[int, tuple[Withdrawal, ...]]:
     """The purposes that stand withdrawn as a whole, by person; given again, a purpose stands, and is left out.
 
@@ -141,26 +144,36 @@ def withdrawals_in(
         events: with the columns of `features.persons.SCHEMA`; of them, consents given and withdrawn count.
         brand: whose event names count.
         owner_of: the person of a customer key.
+        merges: at least those of these persons: a refusal under one key is lifted under another only by who was
+            known to be the same person then.
     """
-    newest: dict[tuple[int, str], dict[str, Any]] = {}
-    for row in _staged(events, brand, "consents", order="occurred_at, received_at, event_id"):
+    newest: dict[tuple[int, int, str], dict[str, Any]] = {}
+    for row in _staged(events, brand, "consents", order="occurred_at, received_at, event_id", merges=merges):
         if row["channel"] is None and row["purpose"] is not None:
-            newest[owner_of(int(row["customer_key"])), row["purpose"]] = row
-    found: dict[int, tuple[Withdrawal, ...]] = {}
-    for (owner, purpose), row in newest.items():
+            newest[owner_of(int(row["customer_key"])), int(row["spoken_for"]), row["purpose"]] = row
+    standing: dict[tuple[int, str], Withdrawal] = {}
+    for (owner, _, purpose), row in newest.items():
         if not row["is_given"]:
-            withdrawal = Withdrawal(purpose, _utc(row["occurred_at"]), _utc(row["received_at"]))
-            found[owner] = (*found.get(owner, ()), withdrawal)
+            one = Withdrawal(purpose, _utc(row["occurred_at"]), _utc(row["received_at"]))
+            held = standing.get((owner, purpose), one)
+            standing[owner, purpose] = Withdrawal(purpose, max(one.at, held.at), max(one.received_at, held.received_at))
+    found: dict[int, tuple[Withdrawal, ...]] = {}
+    for (owner, _), withdrawal in standing.items():
+        found[owner] = (*found.get(owner, ()), withdrawal)
     return found
 
 
-def _staged(events: pa.Table, brand: Brand, stage: str, *, order: str) -> list[dict[str, Any]]:
+def _staged(
+    events: pa.Table, brand: Brand, stage: str, *, order: str, merges: Iterable[Merge] = ()
+) -> list[dict[str, Any]]:
     """The rows of one of the features' stages over these events, as they stand now."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'; SET threads = 1")
         connection.register("events", events)
+        connection.register("links", links_table(merges))
         connection.execute(
-            "CREATE TEMP VIEW history AS SELECT *, 0 AS period, 1 AS visible_from, 2 AS visible_until FROM events"
+            "CREATE TEMP VIEW history AS SELECT *, customer_key AS written_key, 0 AS period, "
+            "1 AS visible_from, 2 AS visible_until FROM events"
         )
         connection.execute(f"CREATE TEMP TABLE traits AS {traits_sql(brand)}")
         sql = sql_of(f"stages/{stage}")

@@ -50,7 +50,14 @@ def sql_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def history_sql(versions: str, *, as_ofs: Sequence[str], edges: Sequence[str], owned: str | None = None) -> str:
+def history_sql(
+    versions: str,
+    *,
+    as_ofs: Sequence[str],
+    edges: Sequence[str],
+    owned: str | None = None,
+    written_key: str = "customer_key",
+) -> str:
     """What any of the instants can see of the versions of events, and which of them see it.
 
     Args:
@@ -58,10 +65,12 @@ def history_sql(versions: str, *, as_ofs: Sequence[str], edges: Sequence[str], o
         as_ofs: SQL of each instant, ascending.
         edges: SQL of every edge of every window, ascending; `period` counts how many of them an event has reached.
         owned: a table of `features.owners.Owned`, where customers have been joined.
+        written_key: SQL of the key under which an event was written; another than `customer_key` where the versions
+            stand under their owners already.
     """
     known_at = "greatest(occurred_at, received_at)"
     seen = (
-        f"SELECT {COLUMNS}, {_n_reached(edges, 'occurred_at')} AS period, "
+        f"SELECT {COLUMNS}, {written_key} AS written_key, {_n_reached(edges, 'occurred_at')} AS period, "
         f"{_n_reached(as_ofs, known_at)} + 1 AS visible_from, "
         f"CASE WHEN superseded_at IS NULL THEN {len(as_ofs) + 1} "
         f"ELSE {_n_reached(as_ofs, 'superseded_at')} + 1 END AS visible_until "

@@ -12,10 +12,13 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from features.contract import INSTANT
 from features.database import connect
 from features.identity import IdentityTable
 from features.merges import Merge, survivors
 from features.workspace import Workspace
+
+LINKS_SCHEMA = pa.schema([("from_key", pa.int64()), ("into_key", pa.int64()), ("known_at", INSTANT)])
 
 
 class Owned(NamedTuple):
@@ -25,6 +28,32 @@ class Owned(NamedTuple):
     owner: int
     first_i: int
     until_i: int
+
+
+class Link(NamedTuple):
+    """From when on whoever speaks under `into_key` is known to be the person of `from_key` too."""
+
+    from_key: int
+    into_key: int
+    known_at: int  # microseconds since the epoch, UTC
+
+
+def links(merges: Iterable[Merge]) -> list[Link]:
+    """Every key that was merged away beside each key that it became part of, at once or by way of others."""
+    into = {merge.from_key: merge for merge in merges}
+    found = []
+    for key in into:
+        owner, known_at = key, 0
+        while owner in into:
+            known_at = max(known_at, into[owner].merged_at_us)
+            owner = into[owner].into_key
+            found.append(Link(key, owner, known_at))
+    return found
+
+
+def links_table(merges: Iterable[Merge]) -> pa.Table:
+    """What `links` gives, with LINKS_SCHEMA."""
+    return pa.Table.from_pylist([link._asdict() for link in links(merges)], schema=LINKS_SCHEMA)
 
 
 def owned(merges: Iterable[Merge], as_ofs_us: Sequence[int]) -> list[Owned]:

@@ -36,11 +36,12 @@ from features.feature_sql import (
 )
 from features.lake import Lake, instant_us, quoted
 from features.merges import Merge
-from features.owners import keys_behind, owners_at
+from features.owners import LINKS_SCHEMA, keys_behind, links_table, owners_at
 from features.schema import FeatureSchema
 from features.workspace import Workspace
 
-HANDED = EVENT_SCHEMA.append(pa.field("as_of", INSTANT, nullable=False))
+WRITTEN = EVENT_SCHEMA.append(pa.field("written_key", pa.int64(), nullable=False))
+HANDED = WRITTEN.append(pa.field("as_of", INSTANT, nullable=False))
 MEMORY_LIMIT = "1GB"
 _KEPT = frozenset({"history", "orders", "deeds"})  # read more than once
 # Statistics of one call's events say nothing about the next call's, and the plan is kept.
@@ -62,11 +63,12 @@ class Recomputer:
         self._schema = schema
         self._lock = threading.Lock()
         self.n_events_read = 0
-        self._events = _Handed()
+        self._events, self._links = _Handed(HANDED), _Handed(LINKS_SCHEMA)
         self._connection = duckdb.connect(config={"threads": 1, "memory_limit": MEMORY_LIMIT})
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute(UNITS)
         self._connection.register("handed", self._events)
+        self._connection.register("links", self._links)
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute(f"SET disabled_optimizers = '{_UNSAFE_OPTIMIZERS}'")
         self._is_ready = self._prepare()
@@ -93,7 +95,7 @@ class Recomputer:
         merges = tuple(merges)
         owners = owners_at(merges, instant_us(as_of))
         events = self._history(keys_behind(customers, owners), owners, log=log)
-        table = self._run(_with_instant(events, as_of)) if self._is_ready else None
+        table = self._run(_with_instant(events, as_of), links_table(merges)) if self._is_ready else None
         if table is None or pc.count_distinct(table["customer_key"]).as_py() < table.num_rows:
             # The brand's own SQL is at fault: say which file it is, as a snapshot does.
             sources = Sources(self._lake, log=log, customers=tuple(int(key) for key in customers), merges=merges)
@@ -112,17 +114,17 @@ class Recomputer:
             return False
         return True
 
-    def _run(self, events: pa.Table) -> pa.Table | None:
+    def _run(self, events: pa.Table, links: pa.Table) -> pa.Table | None:
         """The rows of these events' customers; None where the statement fails on them."""
         with self._lock:
-            self._events.table = events
+            self._events.table, self._links.table = events, links
             self.n_events_read += events.num_rows
             try:
                 return self._connection.execute("EXECUTE recompute").to_arrow_table()
             except duckdb.Error:
                 return None
             finally:
-                self._events.table = HANDED.empty_table()
+                self._events.table, self._links.table = HANDED.empty_table(), LINKS_SCHEMA.empty_table()
 
     def _history(self, keys: Sequence[int], owners: dict[int, int], *, log: pa.Table) -> pa.Table:
         """All versions of the events under these keys, from lake and log, under the customers whose they are."""
@@ -133,6 +135,7 @@ class Recomputer:
                 pc.invert(pc.is_in(log["event_id"], value_set=events["event_id"].combine_chunks())),
             )
             events = pa.concat_tables([events, log.filter(is_new).select(EVENT_SCHEMA.names)])
+        events = events.append_column(WRITTEN.field("written_key"), events["customer_key"])
         if owners and events.num_rows:
             whose = [owners.get(key, key) for key in events["customer_key"].to_pylist()]
             at = EVENT_SCHEMA.get_field_index("customer_key")
@@ -141,16 +144,17 @@ class Recomputer:
 
 
 class _Handed:
-    """The table that the statement reads at each call, by Arrow's C stream interface."""
+    """A table that the statement reads at each call, by Arrow's C stream interface."""
 
-    def __init__(self) -> None:
-        self.table = HANDED.empty_table()
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self.table = schema.empty_table()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.table.__arrow_c_stream__(requested_schema)
 
     def __arrow_c_schema__(self) -> object:
-        return HANDED.__arrow_c_schema__()
+        return self._schema.__arrow_c_schema__()
 
 
 def statement(brand: Brand, schema: FeatureSchema) -> str:
@@ -160,7 +164,7 @@ def statement(brand: Brand, schema: FeatureSchema) -> str:
     values = {name: quoted(value) for name, value in parameters(brand).items()} | {"i": "1"}
     values |= {f"since_{day}d": str(edge) for edge, day in enumerate(days, start=1)}
     parts = {
-        "history": history_sql("FROM handed", as_ofs=["as_of"], edges=edges),
+        "history": history_sql("FROM handed", as_ofs=["as_of"], edges=edges, written_key="written_key"),
         "traits": traits_sql(brand),
     }
     parts |= {stage: with_literals(sql_of(f"stages/{stage}"), values) for stage in STAGES}

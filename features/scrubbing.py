@@ -28,6 +28,7 @@ from features.evidence import Withdrawal, withdrawals_in
 from features.identity import IdentityTable
 from features.lake import Lake, instant_us
 from features.lake_rewriting import purge, rewrite
+from features.merges import merges_of
 from features.persons import events_of
 from features.schema import feature_schema
 from features.snapshots import snapshots_folder
@@ -155,7 +156,7 @@ def _people(workspace: Workspace, connection: sqlite3.Connection, brand: Brand) 
         batch = groups[start : start + _PEOPLE_AT_ONCE]
         owner = {key: keys[0] for keys in batch for key in keys}
         events = events_of(workspace, connection, list(owner), names=names)
-        found = withdrawals_in(events, brand, owner_of=owner.__getitem__)
+        found = withdrawals_in(events, brand, owner_of=owner.__getitem__, merges=merges_of(connection, list(owner)))
         people += [_Person(tuple(map(int, keys)), found[keys[0]]) for keys in batch if keys[0] in found]
     return people
 

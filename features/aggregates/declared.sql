@@ -12,6 +12,7 @@ WITH said AS (
 consented AS (
     SELECT
         customer_key,
+        spoken_for,
         channel,
         purpose,
         max({'said_at': occurred_at, 'known_at': received_at, 'id': event_id, 'is_given': is_given}) AS newest
@@ -20,26 +21,37 @@ consented AS (
     GROUP BY ALL
 ),
 refused AS (
-    -- What stands withdrawn as a whole, without a channel: purposes, and since when the brand may not speak at all.
+    -- What stands withdrawn as a whole, without a channel: purposes, and since when the brand may not speak at all, by
+    -- the key for which that was said; each needs its own consent.
     SELECT
         customer_key,
         list(purpose) FILTER (WHERE purpose IS NOT NULL) AS withdrawn,
-        max(newest.said_at) FILTER (WHERE coalesce(purpose, 'marketing') = 'marketing') AS withdrawn_at
+        list({'spoken_for': spoken_for, 'since': newest.said_at})
+            FILTER (WHERE coalesce(purpose, 'marketing') = 'marketing') AS silenced
     FROM consented
     WHERE channel IS NULL AND NOT newest.is_given
     GROUP BY ALL
 ),
 by_channel AS (
-    SELECT customer_key, channel, max(newest) AS newest
-    FROM consented
-    WHERE channel IS NOT NULL AND coalesce(purpose, 'marketing') = 'marketing'
+    SELECT
+        customer_key,
+        channel,
+        bool_and(newest.is_given) AS is_given,
+        list({'spoken_for': spoken_for, 'since': newest.said_at}) AS given
+    FROM (
+        SELECT customer_key, spoken_for, channel, max(newest) AS newest
+        FROM consented
+        WHERE channel IS NOT NULL AND coalesce(purpose, 'marketing') = 'marketing'
+        GROUP BY ALL
+    )
     GROUP BY ALL
 ),
 channels AS (
     SELECT customer_key, '[' || string_agg(CAST(to_json(channel) AS VARCHAR), ',' ORDER BY channel) || ']' AS consents
     FROM by_channel
     LEFT JOIN refused USING (customer_key)
-    WHERE newest.is_given AND (withdrawn_at IS NULL OR newest.said_at > withdrawn_at)
+    WHERE is_given AND NOT coalesce(len(list_filter(silenced, lambda no: NOT coalesce(list_bool_or(list_transform(
+        given, lambda yes: yes.spoken_for = no.spoken_for AND yes.since > no.since)), false))) > 0, false)
     GROUP BY ALL
 ),
 standing AS (

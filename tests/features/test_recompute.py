@@ -110,7 +110,12 @@ def test_alone_or_with_everyone_joined_customers_are_one_from_the_join_on(
         alone = shared.recomputed((1, 2, 3), at, history, merges)
         assert alone.schema.equals(rows.schema)
         assert alone.to_pylist() == rows.to_pylist()
-        assert alone.to_pylist() == shared.recomputed((1, 2, 3), at, one_person(history, merges, at)).to_pylist()
+        # All but consents: of these the stricter holds, whoever turned out to be one (test_consent_of_persons.py).
+        rest = [event for event in history if not event["event"].startswith("Consent")]
+        assert (
+            shared.recomputed((1, 2, 3), at, rest, merges).to_pylist()
+            == shared.recomputed((1, 2, 3), at, one_person(rest, merges, at)).to_pylist()
+        )
         assert shared.recomputed((2,), at, history, merges).to_pylist() == [
             row for row in rows.to_pylist() if row["customer_key"] == 2
         ]
