@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+from serving.ingest.conversions import Conversions
 from serving.ingest.judging import Letter, Taken
 from serving.ingest.work import Written, write_calls
 from serving.ledger import Ledger
@@ -30,8 +31,8 @@ class _Waiting(NamedTuple):
 class Gathering:
     """What one event loop's requests wait to have written; each is told of its own calls."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, conversions: Conversions) -> None:
+        self._ledger, self._conversions = ledger, conversions
         self._waiting: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -77,17 +78,20 @@ class Gathering:
         return together
 
     async def _write(self, together: Sequence[_Waiting]) -> None:
-        for one, written in await self._ledger.write_soon(partial(_write_together, together=together)):
+        work = partial(_write_together, together=together, conversions=self._conversions)
+        for one, written in await self._ledger.write_soon(work):
             if not one.written.done():
                 one.written.set_result(written)
 
 
-def _write_together(connection: sqlite3.Connection, *, together: Sequence[_Waiting]) -> list[tuple[_Waiting, Written]]:
+def _write_together(
+    connection: sqlite3.Connection, *, together: Sequence[_Waiting], conversions: Conversions
+) -> list[tuple[_Waiting, Written]]:
     """The ledger's work: of those who are still there when their turn comes."""
     live = [one for one in together if not one.written.done()]
     taken = [call for one in live for call in one.taken]
     letters = [letter for one in live for letter in one.letters]
-    written = write_calls(connection, taken=taken, letters=letters)
+    written = write_calls(connection, taken=taken, letters=letters, conversions=conversions)
     told, start = [], 0
     for one in live:
         end = start + len(one.taken)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from features.event_log import EventLog, LogRow
 from features.identity import IdentityTable
 from features.texts import write_text
+from serving.ingest.conversions import Conversions
 from serving.ingest.dead_letters import DeadLetters
 from serving.ingest.judging import Letter, Taken
 
@@ -31,7 +32,9 @@ class Written(NamedTuple):
     customer_keys: list[int | None]
 
 
-def write_calls(connection: sqlite3.Connection, *, taken: Sequence[Taken], letters: Sequence[Letter]) -> Written:
+def write_calls(
+    connection: sqlite3.Connection, *, taken: Sequence[Taken], letters: Sequence[Letter], conversions: Conversions
+) -> Written:
     """Writes them inside the caller's transaction; run again after a rollback, it does the same."""
     if letters:
         DeadLetters(connection).add(letters)
@@ -49,6 +52,13 @@ def write_calls(connection: sqlite3.Connection, *, taken: Sequence[Taken], lette
     for call, key in zip(new, keys, strict=True):
         if call.texts:
             _write_texts(connection, call, key)
+    reached = [
+        (goal, key, call.occurred_us, call.arrived_us)
+        for call, key in zip(new, keys, strict=True)
+        for goal in call.reached
+    ]
+    if reached:
+        conversions.write(connection, reached)
     both = [next(written) if first else (None, None) for first in is_new]
     return Written([log_seq for log_seq, _ in both], [key for _, key in both])
 

@@ -11,12 +11,20 @@ from pathlib import Path
 
 import pytest
 
+from features.brand import load_brand
+from features.catalogue import load_catalogue
 from features.database import connect
 from features.event_log import EventLog
+from features.workspace import Workspace
+from serving.ingest.conversions import Conversions
 from serving.ingest.gathering import Gathering
 from serving.ingest.judging import Taken
 from serving.ingest.verdicts import Verdict
 from serving.ledger import Ledger
+
+BRAND_FOLDER = Path(__file__).resolve().parents[2] / "features" / "starter"
+BRAND = load_brand(Workspace(BRAND_FOLDER))
+CONVERSIONS = Conversions(BRAND, load_catalogue(Workspace(BRAND_FOLDER), BRAND))
 
 
 @pytest.fixture
@@ -59,7 +67,7 @@ def events_in(ledger: Ledger) -> list[str]:
 
 def test_each_request_hears_of_its_own_calls(ledger: Ledger) -> None:
     async def play() -> list[list[int | None]]:
-        gathering, go_on = Gathering(ledger), held_up(ledger)
+        gathering, go_on = Gathering(ledger, CONVERSIONS), held_up(ledger)
         requests = [[a_call("a")], [a_call("b"), a_call("c")], [a_call("a"), a_call("d")]]
         written = [asyncio.create_task(gathering.write(calls, [])) for calls in requests]
         await asyncio.sleep(0.05)
@@ -72,7 +80,7 @@ def test_each_request_hears_of_its_own_calls(ledger: Ledger) -> None:
 
 def test_whoever_has_gone_away_before_their_turn_is_not_written(ledger: Ledger) -> None:
     async def play() -> None:
-        gathering, go_on = Gathering(ledger), held_up(ledger)
+        gathering, go_on = Gathering(ledger, CONVERSIONS), held_up(ledger)
         stays, goes = (asyncio.create_task(gathering.write([a_call(name)], [])) for name in ("stays", "goes"))
         await asyncio.sleep(0.05)
         goes.cancel()
@@ -86,7 +94,7 @@ def test_whoever_has_gone_away_before_their_turn_is_not_written(ledger: Ledger) 
 
 def test_one_request_that_cannot_be_written_does_not_take_the_others_with_it(ledger: Ledger) -> None:
     async def play() -> list[object]:
-        gathering, go_on = Gathering(ledger), held_up(ledger)
+        gathering, go_on = Gathering(ledger, CONVERSIONS), held_up(ledger)
         first = asyncio.create_task(gathering.write([a_call("first")], []))
         await asyncio.sleep(0.05)  # the next two wait together
         rest = [
@@ -105,7 +113,7 @@ def test_one_request_that_cannot_be_written_does_not_take_the_others_with_it(led
 
 def test_the_databases_rows_are_those_that_were_told(ledger: Ledger, tmp_path: Path) -> None:
     async def play() -> list[int | None]:
-        gathering = Gathering(ledger)
+        gathering = Gathering(ledger, CONVERSIONS)
         together = await asyncio.gather(*(gathering.write([a_call(f"m{n % 30}")], []) for n in range(60)))
         return [one.log_seqs[0] for one in together]
 
