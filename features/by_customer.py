@@ -11,7 +11,6 @@ slower, and a bucket is written again only when enough of its rows have come.
 
 from __future__ import annotations
 
-import fcntl
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from features.by_customer_meta import META, Bucket, Meta, read_meta, sync_file, 
 from features.contract import EVENT_SCHEMA
 from features.lake import N_BUCKETS, Lake, bucket_of, quoted
 from features.lake_manifest import LakeFile, Manifest
+from features.locks import queued
 from features.workspace import Workspace
 
 BATCH_ROWS = 65_536
@@ -50,7 +50,7 @@ def ensure_by_customer(workspace: Workspace) -> int:
     folder = by_customer_folder(workspace)
     folder.mkdir(parents=True, exist_ok=True)
     lake = Lake(workspace.lake)
-    with _alone(folder):
+    with queued(folder / "lock"):
         while True:
             manifest, before = lake.manifest(), read_meta(folder)
             try:
@@ -269,10 +269,3 @@ def _stamp(path: Path) -> _Stamp | None:
     except FileNotFoundError:
         return None
     return said.st_ino, said.st_mtime_ns, said.st_size
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

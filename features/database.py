@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from features.locks import queued
 
 BUSY_TIMEOUT_MS = 5_000
 CACHE_KIB = 64 * 1024  # SQLite's own 2 MiB spills the pages of one large commit to disk before it is committed
 CHECKPOINTED_PAGES = 16_000  # 64 MiB: a page written by many commits goes to the database once, not each time
+
+_TURNS, _TURN_MS, _BETWEEN_TURNS = 10, 50, 0.1  # of emptying the journal: about a second, in which others write
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -28,19 +33,62 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def empty_journal(connection: sqlite3.Connection) -> bool:
+    """Brings the write-ahead log into the database and cuts it to nothing, so that deleted pages stand nowhere.
+
+    Gives whether that could be done: a reader of before the deletion keeps the journal. It is waited for in short
+    turns, since nobody can write during one.
+    """
+    (timeout,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute(f"PRAGMA busy_timeout = {_TURN_MS}")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # most of the work, and nobody waits for it
+        for turn in range(_TURNS):
+            if turn:
+                time.sleep(_BETWEEN_TURNS)
+            if _is_emptied(connection):
+                return True
+        return False
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {timeout}")
+
+
+def _is_emptied(connection: sqlite3.Connection) -> bool:
+    try:
+        return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+    except sqlite3.OperationalError as fault:
+        if fault.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return False
+        raise
+
+
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction that may write, from its first statement on; inside somebody's it stands or falls with theirs."""
+    """One transaction that may write, from its first statement on; inside somebody's it stands or falls with theirs.
+
+    It waits for its turn among all writers of all processes: SQLite's own busy timeout leaves to chance who is next,
+    and the ledger's requests would wait behind whoever writes much.
+    """
     if connection.in_transaction:
         yield
         return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.rollback()  # does nothing where SQLite has ended a failed transaction itself
-        raise
+    with contextlib.ExitStack() as held:
+        path = connection.execute("PRAGMA database_list").fetchone()[2]
+        if path:  # it is not in memory
+            with contextlib.suppress(OSError):  # a disk that takes no write: SQLite says so in its own words
+                held.enter_context(queued(lock_of(Path(path))))
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.rollback()  # does nothing where SQLite has ended a failed transaction itself
+            raise
+
+
+def lock_of(database: Path) -> Path:
+    """The file behind whose lock every writer of a database waits for its turn."""
+    return database.with_suffix(".lock")
 
 
 def create_tables(connection: sqlite3.Connection, schema: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import os
 import sqlite3
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.brand import Brand
+from features.locks import queued
 from features.schema import FeatureSchema, feature_schema
 from features.workspace import Workspace
 
@@ -102,7 +102,7 @@ def open_store(workspace: Workspace, brand: Brand, *, schema: FeatureSchema | No
         entity_key_serialization_version=3,
     )
     store = FeatureStore(config=config)
-    with _one_at_a_time(workspace.state / "feast.lock"):  # several workers start at once
+    with queued(workspace.state / "feast.lock"):  # several workers start at once
         _apply(store, workspace=workspace, brand=brand, schema=schema)
     store.refresh_registry()
     return store
@@ -140,13 +140,6 @@ def _apply(store: FeatureStore, *, workspace: Workspace, brand: Brand, schema: F
     with quiet():
         store.apply(objects, objects_to_delete=gone, partial=not gone)
     marker.write_text(wanted, "utf-8")
-
-
-@contextlib.contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ whoever shows the id find it.
 
 from __future__ import annotations
 
-import fcntl
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -21,13 +20,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from features import erasures
-from features.database import connect, create_tables
+from features.database import connect, create_tables, empty_journal, transaction
+from features.erased_letters import letters_naming
 from features.erased_rows import earliest_known_us, erase_rows, remaining_counts
 from features.erasures import Erasure
 from features.faults import CallersMistake
-from features.forgetting import forget_lake, forget_online, forget_quarantine, forget_tables
+from features.forgetting import empty_online_journal, forget_lake, forget_online, forget_quarantine, forget_tables
 from features.identity import IdentityTable
 from features.lake import instant_us
+from features.locks import queued
 from features.trained_models import models_trained_with
 from features.workspace import Workspace
 
@@ -60,21 +61,38 @@ def erase(
             the database, and the files follow when the same is asked again or by the next `rapport run`.
     """
     now = now or datetime.now(UTC)
-    with closing(connect(workspace.database)) as connection:
-        connection.execute("PRAGMA secure_delete = ON")
-        create_tables(connection, erasures.SCHEMA)
-        erasure = _begin(workspace, connection, customer_id, now=now, on_step=on_step)
-        if erasure is None:
-            erasure = erasures.found(connection, customer_id)
-        if erasure is None:
-            raise CallersMistake(
-                f"Asked to erase the customer '{customer_id}', but nobody by that id was ever seen here. It is your "
-                "own id of the customer, as sent with their events, or a device's anonymous id."
-            )
+    with _opened(workspace) as connection:
+        erasure = _begun(workspace, connection, customer_id, now=now, on_step=on_step)
         with _one_eraser(workspace):
             erasure = erasures.erasures_where(connection, "erasure_id = ?", (erasure.erasure_id,))[0]
             _finish(workspace, connection, erasure, now=now, on_step=on_step)
         return erasure.receipt
+
+
+def begin_erasure(workspace: Workspace, customer_id: str, *, now: datetime | None = None) -> dict[str, Any]:
+    """Takes a person out of the database and gives the receipt so far; `finish_begun` takes them out of the files.
+
+    Asked again, it gives the receipt as it is by then.
+
+    Raises:
+        CallersMistake: nobody has ever heard of this id.
+    """
+    with _opened(workspace) as connection:
+        return _begun(workspace, connection, customer_id, now=now or datetime.now(UTC)).receipt
+
+
+def finish_begun(workspace: Workspace, *, now: datetime | None = None) -> bool:
+    """Takes everybody out of the files whose erasure has begun; gives whether none is left that has not ended.
+
+    Raises:
+        CallersMistake: the lake is being written to.
+    """
+    now = now or datetime.now(UTC)
+    with _opened(workspace) as connection, _one_eraser(workspace):
+        left = erasures.erasures_where(connection, "finished_at IS NULL ORDER BY asked_at", ())
+        for erasure in left:
+            _finish(workspace, connection, erasure, now=now, on_step=lambda step: None)
+        return all(erasure.is_finished for erasure in left)
 
 
 def receipt_of(workspace: Workspace, customer_id: str) -> dict[str, Any] | None:
@@ -98,17 +116,33 @@ def finish_erasures(workspace: Workspace, *, now: datetime | None = None) -> tup
     """
     now = now or datetime.now(UTC)
     finished = late = 0
-    with closing(connect(workspace.database)) as connection:
-        connection.execute("PRAGMA secure_delete = ON")
-        create_tables(connection, erasures.SCHEMA)
-        with _one_eraser(workspace):
-            for erasure in erasures.erasures_where(connection, "swept_at IS NULL ORDER BY asked_at", ()):
-                if not erasure.is_finished:
-                    _finish(workspace, connection, erasure, now=now, on_step=lambda step: None)
-                    finished += 1
-                else:
-                    late += _sweep(workspace, connection, erasure, now=now)
+    with _opened(workspace) as connection, _one_eraser(workspace):
+        for erasure in erasures.erasures_where(connection, "swept_at IS NULL ORDER BY asked_at", ()):
+            if not erasure.is_finished:
+                _finish(workspace, connection, erasure, now=now, on_step=lambda step: None)
+                finished += erasure.is_finished
+            else:
+                late += _sweep(workspace, connection, erasure, now=now)
     return finished, late
+
+
+def _begun(
+    workspace: Workspace,
+    connection: sqlite3.Connection,
+    customer_id: str,
+    *,
+    now: datetime,
+    on_step: OnStep = lambda step: None,
+) -> Erasure:
+    """The erasure of an id: begun now where the id means somebody, else the newest that there was."""
+    erasure = _begin(workspace, connection, customer_id, now=now, on_step=on_step)
+    erasure = erasure or erasures.found(connection, customer_id)
+    if erasure is None:
+        raise CallersMistake(
+            f"Asked to erase the customer '{customer_id}', but nobody by that id was ever seen here. It is your "
+            "own id of the customer, as sent with their events, or a device's anonymous id."
+        )
+    return erasure
 
 
 def _begin(
@@ -123,13 +157,14 @@ def _begin(
     on_step("quarantine")
     hashes = [erasures.hash_of(connection, one) for one in ids]
     known_since = earliest_known_us(workspace, connection, keys)
+    letters = letters_naming(connection, ids)
     erasure = Erasure(secrets.token_hex(8), instant_us(now), None, keys, known_since)
     with alone(workspace, connection):
         if _person(connection, customer_id) != (keys, ids):  # joined with somebody meanwhile
             changed = True
         else:
             changed = False
-            removed = {"quarantined_rows": quarantined} | erase_rows(connection, keys, ids=ids)
+            removed = {"quarantined_rows": quarantined} | erase_rows(connection, keys, ids=ids, letters=letters)
             erasure.receipt = _receipt(erasure, removed)
             erasures.write(connection, erasure)
             connection.executemany(
@@ -144,7 +179,10 @@ def _begin(
 def _finish(
     workspace: Workspace, connection: sqlite3.Connection, erasure: Erasure, *, now: datetime, on_step: OnStep
 ) -> None:
-    """Takes the person out of the files, step by step; a step that is written down as done is not done again."""
+    """Takes the person out of the files, step by step; a step that is written down as done is not done again.
+
+    Where a reader keeps a journal in which the person still stands, the erasure stays unfinished.
+    """
     if erasure.is_finished:
         return
     removed = erasure.receipt["removed"]
@@ -156,6 +194,9 @@ def _finish(
             erasure.steps.append(step)
             with alone(workspace, connection):
                 erasures.write(connection, erasure)
+    if not _journals_are_empty(workspace, connection):
+        return  # somebody reads what was before: the step stays open, and is taken again
+    on_step("journals")
     erasure.finished_at_us = max(instant_us(now), erasure.asked_at_us)
     erasure.receipt |= {
         "finished_at": _told(erasure.finished_at_us),
@@ -164,7 +205,6 @@ def _finish(
     }
     with alone(workspace, connection):
         erasures.write(connection, erasure)
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what was deleted may still stand in the journal
     on_step("finished")
 
 
@@ -175,13 +215,19 @@ def _sweep(workspace: Workspace, connection: sqlite3.Connection, erasure: Erasur
     late = sum(rows.values())
     for work in _STEPS.values():
         late += sum(work(workspace, erasure.customer_keys).values())
-    if instant_us(now) - (erasure.finished_at_us or 0) >= LATE_US:
+    is_over = instant_us(now) - (erasure.finished_at_us or 0) >= LATE_US
+    if is_over and _journals_are_empty(workspace, connection):
         with alone(workspace, connection):
             connection.execute(
                 "UPDATE erasures SET swept_at = ?, customer_keys = NULL, known_since = NULL WHERE erasure_id = ?",
                 (instant_us(now), erasure.erasure_id),
             )
     return late
+
+
+def _journals_are_empty(workspace: Workspace, connection: sqlite3.Connection) -> bool:
+    """Whether what was deleted from the databases stands in their journals no longer."""
+    return empty_journal(connection) and empty_online_journal(workspace)
 
 
 def _by_customer(workspace: Workspace, _keys: Sequence[int]) -> dict[str, int]:
@@ -231,25 +277,22 @@ def _told(at_us: int) -> str:
 
 
 @contextmanager
+def _opened(workspace: Workspace) -> Iterator[sqlite3.Connection]:
+    with closing(connect(workspace.database)) as connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        create_tables(connection, erasures.SCHEMA)
+        yield connection
+
+
+@contextmanager
 def _one_eraser(workspace: Workspace) -> Iterator[None]:
     """One process at a time takes people out of files."""
-    with (workspace.state / "erasing.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with queued(workspace.state / "erasing.lock"):
         yield
 
 
 @contextmanager
 def alone(workspace: Workspace, connection: sqlite3.Connection) -> Iterator[None]:
     """One transaction that queues with the ledgers of all workers, which wait on the same lock."""
-    with workspace.database.with_suffix(".lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.rollback()
-                raise
-        finally:
-            fcntl.flock(lock, fcntl.LOCK_UN)
+    with transaction(connection):
+        yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -47,7 +48,8 @@ LOG_SCHEMA = EVENT_SCHEMA.append(pa.field("log_seq", pa.int64(), nullable=False)
 _OWN_COLUMNS = ("event_id", "customer_key", "occurred_at", "received_at", "superseded_at")
 _PAYLOAD = tuple(name for name in EVENT_SCHEMA.names if name not in _OWN_COLUMNS)
 _IN_ONE_QUERY = 500  # below every SQLite's limit of variables
-_PRUNED_AT_ONCE = 20_000  # rows a transaction: a writer that waits behind it waits for milliseconds
+_PRUNED_AT_ONCE = 2_000  # rows a transaction: a writer that waits behind it waits for milliseconds,
+_AT_REST_FOR_EACH_AT_WORK = 1.0  # and then has as long for itself
 
 
 class LogRow(NamedTuple):
@@ -181,13 +183,15 @@ class EventLog:
         stop = int(self._connection.execute(query, (through, through, older_than_us)).fetchone()[0]) - 1
         removed, start = 0, self.state(PRUNED_THROUGH)
         while start < stop:
-            end = min(start + _PRUNED_AT_ONCE, stop)
+            end, began = min(start + _PRUNED_AT_ONCE, stop), time.monotonic()
             with transaction(self._connection):
                 gone = self._connection.execute(
                     "DELETE FROM event_log WHERE log_seq > ? AND log_seq <= ?", (start, end)
                 )
                 self.set_state(PRUNED_THROUGH, max(end, self.state(PRUNED_THROUGH)))
             removed, start = removed + gone.rowcount, end
+            if start < stop:
+                time.sleep(_AT_REST_FOR_EACH_AT_WORK * (time.monotonic() - began))
         return removed
 
     def forget(self, customer_keys: Sequence[int]) -> int:

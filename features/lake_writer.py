@@ -6,7 +6,6 @@ writer, which is alone: an flock is held from the first row to the commit.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import uuid
@@ -28,6 +27,7 @@ from features.lake import N_BUCKETS, SQL_TYPES, Lake, quoted
 from features.lake_changes import LogStretch, Step, climbed
 from features.lake_manifest import LakeFile, sha256_of, sync_folder, write_manifest
 from features.lake_rows import as_events
+from features.locks import alone
 
 MEMORY_LIMIT = "3GB"
 THREADS = 2
@@ -43,7 +43,7 @@ class LakeIsBusy(CallersMistake):
 def open_writer(lake: Lake) -> Iterator[LakeWriter]:
     """The lake's only writer for as long as the context lasts; committed on leaving it without an error."""
     lake.root.mkdir(parents=True, exist_ok=True)
-    with _alone(lake.root):
+    with alone(lake.root / "writer.lock", busy=lambda process: _busy(lake.root, process)):
         sweep(lake)
         staging = lake.root / "staging"
         staging.mkdir()
@@ -289,19 +289,8 @@ def _known_since(connection: duckdb.DuckDBPyConnection, partition: Path) -> int 
     return row[0] if row else None
 
 
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    with (root / "writer.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise LakeIsBusy(
-                f"Asked to write to the lake {root}, but process {holder} is writing to it. One writes at a time: "
-                "wait until it ends."
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+def _busy(root: Path, process: str) -> LakeIsBusy:
+    return LakeIsBusy(
+        f"Asked to write to the lake {root}, but process {process} is writing to it. One writes at a time: "
+        "wait until it ends."
+    )

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
 from features.by_customer import ensure_by_customer
-from features.event_log import MATERIALIZED_THROUGH, PRUNED_THROUGH
+from features.database import connect, transaction
+from features.event_log import MATERIALIZED_THROUGH, PRUNED_THROUGH, EventLog
 from features.lake import instant_us
 from features.merges import Merge, survivors
 from features.packing import pack
 from features.snapshots import build_snapshot
+from features.workspace import Workspace
 
 if TYPE_CHECKING:
     from features.online import OnlineFeatures
@@ -41,13 +44,21 @@ def fill(online: OnlineFeatures, as_of: datetime) -> int:
         part = table.slice(start, PACKED_AT_ONCE)
         cells = pack(part, online.schema, log_seq=covered, joined=joined)
         online.rows.write((key, cell, as_of) for key, cell in zip(part["customer_key"].to_pylist(), cells, strict=True))
+    _keep(online.workspace, covered=covered, as_of_us=instant_us(as_of))
     with online.transaction() as connection:
-        online.log.set_state(MATERIALIZED_THROUGH, covered)
-        online.log.set_state(MATERIALIZED_AS_OF, instant_us(as_of))
         behind = _customers_after(connection, covered, through=online.log.newest())
         behind += [merge.into_key for merge in online.identity.merges()[len(merges) :]]
     online.refresh(behind)
     return int(table.num_rows)
+
+
+def _keep(workspace: Workspace, *, covered: int, as_of_us: int) -> None:
+    """Says how far the rows go, in one short transaction among the other writers'."""
+    with closing(connect(workspace.database)) as connection:
+        log = EventLog(connection)
+        with transaction(connection):
+            log.set_state(MATERIALIZED_THROUGH, covered)
+            log.set_state(MATERIALIZED_AS_OF, as_of_us)
 
 
 def _covered(connection: sqlite3.Connection, as_of_us: int, *, newest: int) -> int:

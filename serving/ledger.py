@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import queue
 import sqlite3
@@ -29,7 +28,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from experiments.records import SCHEMA
-from features.database import connect
+from features.database import connect, lock_of
+from features.locks import queued
 from serving.handing_over import Waiting, Work, tell
 from serving.ledger_rows import STATISTICS_SCHEMA
 from serving.unavailable import Unavailable, unavailability, write_something
@@ -54,9 +54,8 @@ class Ledger:
     def __init__(self, database: Path) -> None:
         database.parent.mkdir(parents=True, exist_ok=True)
         self._database = database
-        self._lock_file = database.with_suffix(".lock").open("ab")
         self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
-        with self._alone():
+        with queued(lock_of(self._database)):
             connection = connect(database)
             connection.executescript(SCHEMA + STATISTICS_SCHEMA)
             connection.close()
@@ -105,7 +104,6 @@ class Ledger:
             self._takes_work = False
             self._waiting.put(None)
         self._committer.join()
-        self._lock_file.close()
 
     def _put(self, waiting: Waiting) -> None:
         with self._entrance:
@@ -190,7 +188,7 @@ class Ledger:
         """One write transaction behind the flock; what is committed when it ends is on disk."""
         until = time.monotonic() + (0.0 if self._trouble else PATIENCE_SECONDS)
         while True:
-            with self._alone():
+            with queued(lock_of(self._database)):
                 try:
                     connection = self._opened()
                     connection.execute("BEGIN IMMEDIATE")
@@ -205,14 +203,6 @@ class Ledger:
                     connection.rollback()  # does nothing where SQLite has ended a failed transaction itself
                     raise
                 return
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:

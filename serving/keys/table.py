@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from features.database import transaction
 from features.faults import CallersMistake, closest_name
 from serving.keys.scopes import SCOPES, Scope, read_scopes
 from serving.keys.tokens import NewToken, digest, new_token
@@ -80,7 +80,7 @@ class KeyTable:
             CallersMistake: the name or the rate is none that a key can have.
         """
         _refuse_wrong(name, requests_per_second)
-        with self._writing():
+        with transaction(self._connection):
             return self._insert(name, scopes, rate=requests_per_second, at=at, replaces=None)
 
     def replace(self, key_id: str, *, at: datetime, grace: timedelta) -> NewToken:
@@ -89,7 +89,7 @@ class KeyTable:
         Raises:
             CallersMistake: there is no such key, it opens nothing any more, or it was replaced already.
         """
-        with self._writing():
+        with transaction(self._connection):
             old = self._found(key_id)
             if (state := old.state(at)) != "active":
                 raise CallersMistake(
@@ -109,7 +109,7 @@ class KeyTable:
         Raises:
             CallersMistake: there is no such key.
         """
-        with self._writing():
+        with transaction(self._connection):
             self._found(key_id)
             self._connection.execute(
                 "UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?) WHERE key_id = ?", (_us(at), key_id)
@@ -143,16 +143,6 @@ class KeyTable:
             (made.key_id, name, digest(made.token), said, rate, _us(at), replaces),
         )
         return made
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.rollback()
-            raise
-        self._connection.commit()
 
 
 def note_use(connection: sqlite3.Connection, *, key_id: str, at: datetime) -> None:

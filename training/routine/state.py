@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from features import locks
 from features.faults import CallersMistake
 from features.lake_manifest import sync_folder
 from features.workspace import Workspace
@@ -93,7 +93,7 @@ def read_run(workspace: Workspace) -> Run | None:
         return None
     outcomes = [Outcome(**step) for step in written["steps"]]
     is_whole = written["is_whole"]
-    as_of, is_at_end = datetime.fromisoformat(written["as_of"]), written.get("is_at_end", is_whole)
+    as_of, is_at_end = datetime.fromisoformat(written["as_of"]), bool(written.get("is_at_end", is_whole))
     return Run(written["run_id"], as_of, outcomes, is_whole=is_whole, is_at_end=is_at_end)
 
 
@@ -118,17 +118,12 @@ def alone(workspace: Workspace) -> Iterator[None]:
         CallersMistake: another process is running one.
     """
     workspace.state.mkdir(parents=True, exist_ok=True)
-    with (workspace.state / "run.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise CallersMistake(
-                f"Asked for a run of {workspace.root}, but process {holder} is at one. One run goes on at a time: wait "
-                "until it ends, or leave it to the one that runs '--every'."
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    with locks.alone(workspace.state / "run.lock", busy=lambda process: _busy(workspace, process)):
         yield
+
+
+def _busy(workspace: Workspace, process: str) -> CallersMistake:
+    return CallersMistake(
+        f"Asked for a run of {workspace.root}, but process {process} is at one. One run goes on at a time: wait "
+        "until it ends, or leave it to the one that runs '--every'."
+    )
