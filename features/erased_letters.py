@@ -29,8 +29,9 @@ NO_LETTERS = Letters()
 
 
 def letters_naming(connection: sqlite3.Connection, ids: Sequence[str], *, after: int = 0) -> Letters:
-    """Those that name any of these ids: as whose they are, as a string of their JSON however that is escaped, or as a
-    word of what is no JSON.
+    """Those that name any of these ids.
+
+    As whose they are, as a string of their JSON however that is escaped, or as a word of what is no JSON.
 
     Args:
         connection: to the workspace's database.

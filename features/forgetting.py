@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from features.database import empty_journal
 from features.lake import Lake
 from features.lake_manifest import sync_folder
 from features.lake_rewriting import forget, purge
@@ -127,8 +128,18 @@ def forget_online(workspace: Workspace, customer_keys: Sequence[int]) -> int:
             for entity in _entity_keys(customer_keys):
                 for table in tables:
                     removed += connection.execute(f'DELETE FROM "{table}" WHERE entity_key = ?', (entity,)).rowcount
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return removed
+
+
+def empty_online_journal(workspace: Workspace) -> bool:
+    """Whether what was deleted from the online store stands in its journal no longer; made so where nobody reads."""
+    from features.definitions import online_path
+
+    path = online_path(workspace)
+    if not path.is_file():
+        return True
+    with closing(sqlite3.connect(path)) as connection:
+        return empty_journal(connection)
 
 
 def _keyed_tables(connection: sqlite3.Connection) -> list[str]:

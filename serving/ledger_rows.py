@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS answers (     -- what was answered to a decision_id t
     question_sha256 TEXT NOT NULL,  -- of the request, canonical: what the customer wrote is not kept
     answer          TEXT NOT NULL
 ) STRICT;
+CREATE INDEX IF NOT EXISTS answers_of_customer ON answers (customer_key);
 """
 
 _DECISION_COLUMNS = (

@@ -23,8 +23,14 @@ def as_before(request: DecisionRequest, kept: KeptAnswer) -> dict[str, Any]:
     """The answer that this decision_id got before.
 
     Raises:
-        Conflict: the question was another.
+        Conflict: the question was another, or its answer is not kept any more.
     """
+    if not kept.question_sha256:
+        rule = (
+            f"'{request.decision_id}' was decided before, and its answer is not kept any more: it can be had again for "
+            "a day. Send a new decision_id (or none: then we make one)."
+        )
+        raise Conflict([WrongField("/decision_id", rule)])
     if kept.question_sha256 != _fingerprint(request):
         rule = (
             f"'{request.decision_id}' was already used for another question. Repeat that question exactly to get its "

@@ -8,9 +8,10 @@ import json
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from features.erasure import erase, receipt_of
+from features.erasure import begin_erasure
 from features.faults import CallersMistake
 from serving.engine import Engine
+from serving.erasing.finishing import finish_soon
 from serving.refusals import NotFound, WrongField
 
 
@@ -19,19 +20,19 @@ def add_erasure_routes(app: FastAPI) -> None:
 
     @app.delete("/v1/customers/{customer_id:path}", summary="Erases a customer, under every id and key of theirs.")
     async def erase_customer(customer_id: str, request: Request) -> Response:
-        """200 with the receipt once nothing is left; 202 while files still hold them: the next `rapport run` finishes.
+        """202 with the receipt so far: the person is out of the database; files follow, which may take minutes.
 
-        Whoever goes away before the answer loses nothing: the erasure goes on, and asked again gives its receipt.
+        Asked again, the answer is 200 with the finished receipt once nothing is left, and 202 until then. Whoever goes
+        away before the answer loses nothing.
         """
         engine: Engine = request.app.state.engine
         try:
-            receipt = await asyncio.to_thread(erase, engine.workspace, customer_id, now=engine.now())
+            receipt = await asyncio.to_thread(begin_erasure, engine.workspace, customer_id, now=engine.now())
         except CallersMistake:
-            unfinished = await asyncio.to_thread(receipt_of, engine.workspace, customer_id)
-            if unfinished is None:
-                rule = "we have never heard of this customer. It is your own id of them, or a device's anonymous id."
-                raise NotFound([WrongField("/customer_id", rule)]) from None
-            receipt = unfinished  # the lake is being written to
+            rule = "we have never heard of this customer. It is your own id of them, or a device's anonymous id."
+            raise NotFound([WrongField("/customer_id", rule)]) from None
+        is_finished = receipt["finished_at"] is not None
+        if not is_finished:
+            finish_soon(engine.workspace, now=engine.now)
         body = json.dumps(receipt, ensure_ascii=False, allow_nan=False)
-        status = 200 if receipt["finished_at"] is not None else 202
-        return Response(body, status_code=status, media_type="application/json")
+        return Response(body, status_code=200 if is_finished else 202, media_type="application/json")

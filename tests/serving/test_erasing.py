@@ -9,34 +9,42 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from features.database import connect
+from features.database import connect, transaction
+from features.definitions import online_path
+from features.erased_letters import forget_letters, letters_naming
 from features.erased_rows import personal_tables
 from features.erasure import LATE_US, erase, finish_erasures, receipt_of
 from features.event_log import EventLog
 from features.faults import CallersMistake
 from features.forgetting import forget_online
 from features.identity import IdentityTable
+from features.kept_answers import forget_old_answers
 from features.lake import Lake
 from features.persons import events_of
 from features.scrubbing import scrub
 from features.workspace import Workspace
 from serving.engine import Engine
+from serving.erasing import finishing
 from serving.erasing.cli import customer
+from serving.ingest.dead_letters import DeadLetters
 from tests.serving.erasing_world import ANN, BOB, NOON, PHONE, SECRET, a_shop, call, decide, fill
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ANNS, BOBS, PHONES = 1, 2, 3
-STEPS = ("quarantine", "database", "lake", "by_customer", "tables", "online")
+STEPS = ("quarantine", "database", "lake", "by_customer", "tables", "online", "journals")
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +238,7 @@ def test_after_an_erasure_the_same_id_is_a_new_customer_and_the_decision_says_er
     with Engine(shop, clock=lambda: NOON) as engine:
         assert call(engine, "GET", "/v1/decisions/decision-of-ann").json()["customer_id"] == ANN
         answer = call(engine, "DELETE", f"/v1/customers/{PHONE}")  # any of their ids will do
-        assert (answer.status_code, answer.json()["finished_at"] is not None) == (200, True)
+        assert (answer.status_code, answer.json()["finished_at"]) == (202, None)
         told = call(engine, "GET", "/v1/decisions/decision-of-ann")
         assert (told.status_code, told.json()) == (200, {"decision_id": "decision-of-ann", "erased": True})
         assert call(engine, "GET", f"/v1/customers/{ANN}").status_code == 404
@@ -241,6 +249,7 @@ def test_after_an_erasure_the_same_id_is_a_new_customer_and_the_decision_says_er
         assert decide(engine, ANN, "another")["fallback_reason"] == "unknown_customer"
         assert call(engine, "DELETE", f"/v1/customers/{ANN}").json()["removed"]["decisions"] == 1
         assert call(engine, "DELETE", "/v1/customers/never@example.org").status_code == 404
+        assert once_finished(engine, ANN)["finished_at"] is not None
     with closing(connect(shop.database)) as connection:
         assert connection.execute("SELECT count(*) FROM outcomes WHERE outcome_id = 'late'").fetchone() == (0,)
 
@@ -251,8 +260,130 @@ def test_while_the_lake_is_written_to_the_person_is_out_of_the_database_and_the_
             answer = call(engine, "DELETE", f"/v1/customers/{ANN}")
             assert (answer.status_code, answer.json()["finished_at"]) == (202, None)
             assert call(engine, "GET", f"/v1/customers/{ANN}").status_code == 404
-        assert call(engine, "DELETE", f"/v1/customers/{ANN}").status_code == 200
+            assert call(engine, "DELETE", f"/v1/customers/{ANN}").status_code == 202  # asked again, and again
+        assert once_finished(engine, ANN)["removed"]["lake_rows"] == 5
     assert holds_anything_of_ann(shop) == []
+
+
+def once_finished(engine: Engine, customer_id: str) -> dict[str, Any]:
+    """The receipt, asked for until it is finished in the background."""
+    for _ in range(200):
+        answer = call(engine, "DELETE", f"/v1/customers/{customer_id}")
+        if answer.status_code == 200:
+            told: dict[str, Any] = answer.json()
+            return told
+        time.sleep(0.05)
+    raise TimeoutError(customer_id)
+
+
+def test_an_erasure_over_http_is_answered_at_once_and_one_thread_does_the_rest(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished, in_files, threads = finishing.finish_begun, threading.Event(), set()
+
+    def slowly(workspace: Workspace, **named: Any) -> bool:
+        threads.add(threading.get_ident())
+        assert in_files.wait(30)  # what takes minutes where the lake is large
+        return finished(workspace, **named)
+
+    monkeypatch.setattr(finishing, "finish_begun", slowly)
+    with Engine(shop, clock=lambda: NOON) as engine:
+        for _ in range(5):
+            assert call(engine, "DELETE", f"/v1/customers/{ANN}").status_code == 202
+        assert call(engine, "DELETE", f"/v1/customers/{BOB}").status_code == 202
+        in_files.set()
+        for customer_id in (ANN, BOB):
+            assert once_finished(engine, customer_id)["finished_at"] is not None
+    assert len(threads) == 1
+    assert holds_anything_of_ann(shop) == []
+
+
+def test_a_reader_of_before_keeps_the_erasure_open_and_no_writer_waits_for_it(shop: Workspace) -> None:
+    with closing(connect(shop.database)) as reader, closing(connect(shop.database)) as writer:
+        writer.execute("PRAGMA busy_timeout = 300")
+        slowest, is_over = 0.0, threading.Event()
+
+        def write() -> None:
+            nonlocal slowest
+            while not is_over.wait(0.005):
+                began = time.monotonic()
+                with transaction(writer):
+                    writer.execute("UPDATE identity_version SET n = n")
+                slowest = max(slowest, time.monotonic() - began)
+
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM identity").fetchone()
+        thread = threading.Thread(target=write)
+        thread.start()
+        receipt = erase(shop, ANN)
+        is_over.set()
+        thread.join()
+        assert receipt["finished_at"] is None  # its pages are still in the journal
+        assert slowest < 0.3
+        assert finish_erasures(shop)[0] == 0
+        reader.rollback()
+        assert finish_erasures(shop)[0] == 1
+        assert holds_anything_of_ann(shop) == []  # nothing was closed, which would have emptied the journal
+
+
+def test_a_reader_of_the_online_store_keeps_the_erasure_open_too(shop: Workspace) -> None:
+    with closing(sqlite3.connect(online_path(shop))) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM sqlite_master").fetchone()
+        began = time.monotonic()
+        assert erase(shop, ANN)["finished_at"] is None
+        assert time.monotonic() - began < 10
+        reader.rollback()
+        assert erase(shop, ANN)["finished_at"] is not None
+
+
+def test_rows_of_one_person_are_found_by_an_index_in_every_table(filled: Workspace) -> None:
+    with closing(connect(filled.database)) as connection:
+        for table in personal_tables(connection):
+            plan = connection.execute(f'EXPLAIN QUERY PLAN DELETE FROM "{table}" WHERE customer_key IN (1, 3)')
+            said = [row[3] for row in plan]
+            assert any(one.startswith(f"SEARCH {table} ") for one in said), (table, said)
+
+
+def test_calls_that_could_not_be_taken_go_where_they_name_the_person_and_stay_where_they_do_not(
+    tmp_path: Path,
+) -> None:
+    who = "zoë/1@example.org"
+    bodies = {
+        "beside": (BOB, json.dumps({"userId": BOB, "traits": {"referred_by": who}}, ensure_ascii=False)),
+        "escaped": (BOB, json.dumps({"userId": BOB, "traits": {"referred_by": who}}).replace("/", "\\/")),
+        "otherwise": (None, '{"userId": "\\u007ao\\u00CB/1@example.org"}'.replace("CB", "eb")),
+        "torn": (None, f'{{"userId": "{who}'),
+        "whose": (who, "{}"),
+        "longer": (BOB, json.dumps({"userId": BOB, "traits": {"email": "a" + who}})),
+        "nobody": (None, '{"userId": "\\u007ao"}'),
+    }
+    with closing(connect(tmp_path / "a.db")) as connection:
+        DeadLetters(connection)
+        for name, (user, body) in bodies.items():
+            values = (name, user, body.encode())
+            insert = "INSERT INTO dead_letters (message_id, user_id, reason, detail, received_at, body, fingerprint) "
+            connection.execute(insert + "VALUES (?1, ?2, '', '', 1, ?3, ?3)", values)
+            if name == "escaped":
+                found = letters_naming(connection, [who])  # before the transaction; the others come after
+        assert (len(found.numbers), found.through) == (2, 2)
+        assert forget_letters(connection, [who], found) == 5
+        left = connection.execute("SELECT message_id FROM dead_letters ORDER BY number").fetchall()
+    assert left == [("longer",), ("nobody",)]
+
+
+def test_answers_kept_for_retries_go_after_a_day_and_a_later_retry_is_told_so(shop: Workspace) -> None:
+    assert forget_old_answers(shop, now=NOON + timedelta(hours=23)) == 0
+    with closing(connect(shop.database)) as connection:
+        connection.execute("UPDATE decisions SET decided_at = decided_at + 7200000000 WHERE customer_key = ?", (BOBS,))
+        connection.commit()
+    assert forget_old_answers(shop, now=NOON + timedelta(hours=25)) == 1
+    asked = {"customer_id": ANN, "placement": "chat_reply", "channel": "web", "decision_id": "decision-of-ann"}
+    with Engine(shop, clock=lambda: NOON + timedelta(hours=25)) as engine:
+        answer = call(engine, "POST", "/v1/decisions", asked | {"explain": True})
+        assert answer.status_code == 409
+        assert "is not kept any more" in answer.text
+        assert decide(engine, BOB, "decision-of-bob")["decision_id"] == "decision-of-bob"
 
 
 def test_an_export_holds_everything_of_one_person_and_nothing_of_another(filled: Workspace, tmp_path: Path) -> None:

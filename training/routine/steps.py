@@ -50,10 +50,12 @@ def sync(asked: Asked, run: Run) -> Came:
 
 
 def scrub(asked: Asked, run: Run) -> Came:
-    """What was withdrawn or erased leaves stored snapshots and inputs of decisions."""
+    """What was withdrawn or erased leaves stored snapshots and inputs of decisions; kept answers go after a day."""
+    from features.kept_answers import forget_old_answers
     from features.scrubbing import scrub as take_out
 
-    result = _as_dict(take_out(asked.workspace))
+    n_answers = forget_old_answers(asked.workspace)
+    result = _as_dict(take_out(asked.workspace)) | {"n_answers": n_answers}
     said = ", ".join(f"{name} {value}" for name, value in result.items() if value)
     return Came(said or "nothing to take out", result)
 
