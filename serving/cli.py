@@ -29,11 +29,12 @@ def serve(
     """Serves decisions over HTTP until Ctrl-C or SIGTERM."""
     import os
 
-    from serving.launching import command, environment, has_keys
+    from serving.launching import command, environment, has_keys, require_free
     from serving.settings import read_settings
 
     settings = read_settings(workspace=workspace, host=host, port=port, workers=workers, keys=keys, clock=clock)
     found = find_workspace(settings.workspace)
+    require_free(settings.host, settings.port)
     if settings.needs_keys and not has_keys(found):
         typer.echo(
             "There are no API keys yet: every request is refused until 'rapport keys create' made one.", err=True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from features.database import connect
+from features.faults import CallersMistake
 from features.workspace import WORKSPACE_VARIABLE, Workspace
 from serving.keys.table import KeyTable
 from serving.settings import PREFIX, Settings
@@ -36,6 +38,24 @@ def command(settings: Settings, *, service: str = SERVICE) -> list[str]:
         "--timeout-graceful-shutdown",
         str(settings.graceful_seconds),
     ]
+
+
+def require_free(host: str, port: int) -> None:
+    """Refuses an address that nobody could listen on just now.
+
+    Raises:
+        CallersMistake: the port is taken, or the address is none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: closed connections do not matter
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CallersMistake(
+                f"Asked to serve on {host}:{port}, but that cannot be listened on: {error.strerror}. "
+                "Stop what listens there, or name another address with --port or --host."
+            ) from None
 
 
 def has_keys(workspace: Workspace) -> bool:

@@ -22,6 +22,7 @@ from serving.keys.rates import SharedRates
 from serving.keys.table import note_use
 from serving.launching import SLACK_SECONDS
 from serving.opening import open_when_possible
+from serving.orphans import end_with_parent
 from serving.settings import Settings, read_settings
 
 SWAGGER_FILES = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"
@@ -59,6 +60,7 @@ class Rapport:
     """One worker: one engine."""
 
     def __init__(self) -> None:
+        end_with_parent()
         self._closing: list[Callable[[], None]] = []
         settings = read_settings()
         workspace = find_workspace(settings.workspace)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.journeys.shop import Shop, run
+from tests.journeys.shop import RAPPORT, Shop, free_port, run, wait_until_ready
 
 PLACE = {"placement": "chat_reply", "channel": "web"}
 
@@ -74,6 +76,26 @@ def test_how_old_an_event_may_be_is_the_shops_to_say(shop: Shop, monkeypatch: py
         answer = client.post("/v1/batch", json={"batch": [event | {"timestamp": long_ago}]})
     assert [one["status"] for one in answer.json()["events"]] == ["dead_lettered"]
     assert "time_too_long_ago" in answer.text
+
+
+def test_workers_do_not_outlive_their_server(shop: Shop) -> None:
+    port = free_port()
+    command = [str(RAPPORT), "serve", "--workspace", str(shop.workspace), "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0) as client:
+        wait_until_ready(client, server=server, log=shop.workspace / "server.log")
+    assert "cannot be listened on" in subprocess.run(command, capture_output=True, text=True).stderr
+    server.kill()
+    server.wait(timeout=30)
+    until = time.monotonic() + 60
+    while (busy := is_taken(port)) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not busy
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def ask(client: httpx.Client, customer: str | None, **more: Any) -> dict[str, Any]:
