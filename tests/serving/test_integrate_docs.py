@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -28,17 +29,23 @@ def run(arguments: list[str], *, text: str | None = None) -> str:
 
 
 @pytest.mark.usefixtures("curl")
-def test_five_calls_go_from_nothing_to_a_decision_and_its_outcome(served_shop: tuple[str, Workspace]) -> None:
+def test_the_calls_go_from_a_device_that_writes_to_a_customer_who_orders(served_shop: tuple[str, Workspace]) -> None:
     calls = blocks("bash")
-    assert len(calls) == 5
+    assert len(calls) == 11
     answers = [json.loads(run(["sh"], text=call.replace(ADDRESS, served_shop[0]))) for call in calls]
-    ready, first, told, outcomes, customer = answers
+    ready, written, first, answered, signed_in, decided, outcomes, ordered, agreed, moments, customer = answers
     assert ready["status"] == "ready"
+    for told in (written, answered, signed_in, ordered, agreed):
+        assert {one["status"] for one in told["events"]} == {"accepted"}
+        assert not any("reason" in one for one in told["events"])
     assert first["message"]["locale"] == "hi"
-    assert told["decision_id"] == "chat-0002"
-    assert "curated_set" in {ranked["action_id"] for ranked in told["ranking"]}
+    assert decided["decision_id"] == "chat-0002"
+    assert "curated_set" in {ranked["action_id"] for ranked in decided["ranking"]}  # by what the device said
     assert [one["status"] for one in outcomes["outcomes"]] == ["recorded", "recorded"]
+    assert moments["moments"] == []
     assert customer["decisions"][0]["decision_id"] == "chat-0002"
+    with urllib.request.urlopen(f"{served_shop[0]}/v1/decisions/chat-0002", timeout=30) as answer:
+        assert {one["outcome"] for one in json.load(answer)["outcomes"]} == {"clicked", "converted"}
 
 
 def test_python_does_it_in_twenty_lines(served_shop: tuple[str, Workspace]) -> None:
