@@ -49,6 +49,7 @@ class CheckReport:
 
 def check_workspace(workspace: Workspace) -> CheckReport:
     """Checks the files as a whole, expressions on typed samples, renderings against their channels, and the lake."""
+    from features.identity_checks import identity_checks
     from features.lake_checks import lake_checks
 
     results: list[CheckResult] = []
@@ -79,7 +80,7 @@ def check_workspace(workspace: Workspace) -> CheckReport:
     if brand is not None and catalogue is not None:
         results += _language_results(brand, catalogue)
 
-    results += lake_checks(workspace)
+    results += [*lake_checks(workspace), *identity_checks(workspace)]
     return CheckReport(tuple(results), tuple(faults))
 
 

@@ -114,12 +114,3 @@ def texts_of(connection: sqlite3.Connection, customer_keys: Sequence[int]) -> li
     marks = ", ".join("?" * len(customer_keys))
     query = f"SELECT {_COLUMNS} FROM texts WHERE customer_key IN ({marks}) ORDER BY said_at, received_at, event_id"
     return [Text(*row) for row in connection.execute(query, tuple(map(int, customer_keys)))]
-
-
-def delete_texts(connection: sqlite3.Connection, customer_keys: Sequence[int]) -> int:
-    """Removes every statement of these keys, inside the caller's transaction; gives how many there were."""
-    if not customer_keys or not has_texts(connection):
-        return 0
-    marks = ", ".join("?" * len(customer_keys))
-    cursor = connection.execute(f"DELETE FROM texts WHERE customer_key IN ({marks})", tuple(map(int, customer_keys)))
-    return cursor.rowcount
