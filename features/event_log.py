@@ -145,16 +145,6 @@ class EventLog:
         row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event_log'").fetchone()
         return 0 if row is None else int(row[0])
 
-    def newest_before(self, as_of: datetime) -> dict[int, int]:
-        """For every customer in the log, the highest log_seq received before that instant."""
-        query = "SELECT customer_key, max(log_seq) FROM event_log WHERE received_at < ? GROUP BY customer_key"
-        return dict(self._connection.execute(query, (instant_us(as_of),)).fetchall())
-
-    def customers_since(self, as_of: datetime) -> list[int]:
-        """Customers with an event that had not both happened and arrived before that instant."""
-        query = "SELECT DISTINCT customer_key FROM event_log WHERE received_at >= ?1 OR occurred_at >= ?1"
-        return [row[0] for row in self._connection.execute(query, (instant_us(as_of),))]
-
     def state(self, name: str) -> int:
         """How far something has come in the log: `pruned_through`, `materialized_through`; 0 before it began."""
         row = self._connection.execute("SELECT value FROM log_state WHERE name = ?", (name,)).fetchone()
