@@ -32,6 +32,7 @@ STAGES = (
 )
 VIEWS = ("behaviour", "recent", "declared")
 COLUMNS = ", ".join(name for name in EVENT_SCHEMA.names if name != "superseded_at")
+SEEN = "visible_from <= $i AND $i < visible_until"  # as the files ask it: whether an instant sees a row
 UNITS = "CREATE OR REPLACE MACRO units(amount) AS TRY_CAST(round(amount * 10000) AS BIGINT)"
 
 
@@ -69,11 +70,15 @@ def history_sql(
             stand under their owners already.
     """
     known_at = "greatest(occurred_at, received_at)"
+    if len(as_ofs) == 1:  # all that is not left out below
+        visible_from, visible_until = "1", "2"
+    else:
+        visible_from = f"{_n_reached(as_ofs, known_at)} + 1"
+        until = f"{_n_reached(as_ofs, 'superseded_at')} + 1"
+        visible_until = f"CASE WHEN superseded_at IS NULL THEN {len(as_ofs) + 1} ELSE {until} END"
     seen = (
         f"SELECT {COLUMNS}, {written_key} AS written_key, {_n_reached(edges, 'occurred_at')} AS period, "
-        f"{_n_reached(as_ofs, known_at)} + 1 AS visible_from, "
-        f"CASE WHEN superseded_at IS NULL THEN {len(as_ofs) + 1} "
-        f"ELSE {_n_reached(as_ofs, 'superseded_at')} + 1 END AS visible_until "
+        f"CAST({visible_from} AS BIGINT) AS visible_from, CAST({visible_until} AS BIGINT) AS visible_until "
         f"FROM ({versions}) WHERE {known_at} < {as_ofs[-1]} "
         f"AND (superseded_at IS NULL OR superseded_at >= {as_ofs[0]})"
     )
@@ -135,18 +140,19 @@ def with_literals(sql: str, values: Mapping[str, str]) -> str:
 def _trait_columns(brand: Brand) -> str:
     """SQL of the columns of every trait, and of all of them as one JSON object, in the order of their names."""
     traits = {name: trait for name, trait in sorted(brand.traits.items()) if trait.type != "text"}
-    said = [f"""max('"{name}":' || value) FILTER (WHERE trait = {quoted(name)})""" for name in traits]
+    said = [f"""max(CASE WHEN trait = {quoted(name)} THEN '"{name}":' || value END)""" for name in traits]
     columns = [f"'{{' || concat_ws(',', {', '.join(said)}) || '}}' AS declared" if said else "'{}' AS declared"]
     for name, trait in traits.items():
-        of_trait = f"FILTER (WHERE trait = {quoted(name)})"
-        columns.append(f"max(said_at) {of_trait} AS trait_{name}_at")
+        is_it = f"trait = {quoted(name)}"
+        columns.append(f"max(CASE WHEN {is_it} THEN said_at END) AS trait_{name}_at")
         if trait.type == "choices":
             columns += [
-                f"max(CAST(list_contains(chosen, {quoted(choice)}) AS TINYINT)) {of_trait} AS trait_{name}_{choice}"
+                f"max(CASE WHEN {is_it} THEN CAST(list_contains(chosen, {quoted(choice)}) AS TINYINT) END) "
+                f"AS trait_{name}_{choice}"
                 for choice in trait.choices
             ]
         else:
-            columns.append(f"max(number) {of_trait} AS trait_{name}")
+            columns.append(f"max(CASE WHEN {is_it} THEN number END) AS trait_{name}")
     return "".join(f", {column}" for column in columns)
 
 

@@ -23,6 +23,7 @@ from features.columns import WINDOWS_DAYS
 from features.contract import EVENT_SCHEMA, INSTANT
 from features.feature_sql import (
     COLUMNS,
+    SEEN,
     STAGES,
     UNITS,
     VIEWS,
@@ -117,7 +118,8 @@ class Recomputer:
     def _run(self, events: pa.Table, links: pa.Table) -> pa.Table | None:
         """The rows of these events' customers; None where the statement fails on them."""
         with self._lock:
-            self._events.table, self._links.table = events, links
+            # DuckDB sends each chunk through all operators by itself: as they come, there is one a customer.
+            self._events.table, self._links.table = events.combine_chunks(), links
             self.n_events_read += events.num_rows
             try:
                 return self._connection.execute("EXECUTE recompute").to_arrow_table()
@@ -161,15 +163,20 @@ def statement(brand: Brand, schema: FeatureSchema) -> str:
     """All of `aggregates/*.sql` and the brand's own views as one statement over `handed`, whose events name `as_of`."""
     days = sorted(WINDOWS_DAYS, reverse=True)
     edges = [*(f"as_of - INTERVAL {24 * day} HOUR" for day in days), "as_of"]
-    values = {name: quoted(value) for name, value in parameters(brand).items()} | {"i": "1"}
+    values = {name: quoted(value) for name, value in parameters(brand).items()}
     values |= {f"since_{day}d": str(edge) for edge, day in enumerate(days, start=1)}
+
+    def at_the_instant(sql: str) -> str:
+        # `history` holds what the one instant sees: to ask it again at each step would cost an operator each.
+        return with_literals(sql.replace(SEEN, "true"), values)
+
     parts = {
         "history": history_sql("FROM handed", as_ofs=["as_of"], edges=edges, written_key="written_key"),
         "traits": traits_sql(brand),
     }
-    parts |= {stage: with_literals(sql_of(f"stages/{stage}"), values) for stage in STAGES}
-    parts |= {view: with_literals(view_sql(view, brand), values) for view in VIEWS}
-    bands = with_literals(sql_of("bands"), values)
+    parts |= {stage: at_the_instant(sql_of(f"stages/{stage}")) for stage in STAGES}
+    parts |= {view: at_the_instant(view_sql(view, brand)) for view in VIEWS}
+    bands = at_the_instant(sql_of("bands"))
     parts["bands_of"] = f"SELECT customer_key, list(banded) AS bands FROM (\n{bands}\n) AS banded GROUP BY ALL"
     parts["events"] = f"SELECT {COLUMNS} FROM history"
     parts |= {f"own_{view.name}": _naming_instant(view.sql) for view in schema.own}

@@ -37,21 +37,21 @@ habits AS (
     -- Gaps from whole numbers, so that the order in which rows come changes no digit.
     SELECT
         customer_key,
-        count(*) FILTER (WHERE gap IS NULL OR gap > 0) AS n_order_days,
-        count(*) FILTER (WHERE gap > 0) AS n_gaps,
+        count_if(gap IS NULL OR gap > 0) AS n_order_days,
+        count_if(gap > 0) AS n_gaps,
         sum(gap) / nullif(n_gaps, 0) AS mean_gap_days,
         CASE WHEN n_gaps >= 2 THEN
             sqrt((n_gaps * sum(gap * gap) - sum(gap) * sum(gap)) / (n_gaps * (n_gaps - 1)))
         END AS sd_gap_days,
-        count(*) FILTER (WHERE isodow(day) >= 6) / count(*) AS order_share_weekend,
-        count(*) FILTER (WHERE hour < 6) / count(*) AS order_share_night,
-        count(*) FILTER (WHERE hour >= 6 AND hour < 12) / count(*) AS order_share_morning,
-        count(*) FILTER (WHERE hour >= 12 AND hour < 18) / count(*) AS order_share_afternoon,
-        count(*) FILTER (WHERE hour >= 18) / count(*) AS order_share_evening,
-        [count(*) FILTER (WHERE isodow(day) = 1), count(*) FILTER (WHERE isodow(day) = 2),
-         count(*) FILTER (WHERE isodow(day) = 3), count(*) FILTER (WHERE isodow(day) = 4),
-         count(*) FILTER (WHERE isodow(day) = 5), count(*) FILTER (WHERE isodow(day) = 6),
-         count(*) FILTER (WHERE isodow(day) = 7)] AS by_weekday
+        count_if(isodow(day) >= 6) / count(*) AS order_share_weekend,
+        count_if(hour < 6) / count(*) AS order_share_night,
+        count_if(hour >= 6 AND hour < 12) / count(*) AS order_share_morning,
+        count_if(hour >= 12 AND hour < 18) / count(*) AS order_share_afternoon,
+        count_if(hour >= 18) / count(*) AS order_share_evening,
+        [count_if(isodow(day) = 1), count_if(isodow(day) = 2),
+         count_if(isodow(day) = 3), count_if(isodow(day) = 4),
+         count_if(isodow(day) = 5), count_if(isodow(day) = 6),
+         count_if(isodow(day) = 7)] AS by_weekday
     FROM seen
     GROUP BY ALL
 ),
@@ -87,15 +87,15 @@ baskets AS (
         max(price_max) / 10000 AS price_max,
         nullif(count(category), 0) AS n_categories,
         sum(CAST(round(-share * ln(share) * 1e9) AS BIGINT)) / 1e9 AS category_entropy,
-        max(share) FILTER (WHERE rank = 1) AS top_category_share,
-        CASE WHEN count(category) > 0 THEN coalesce(max(share) FILTER (WHERE rank = 2), 0) END AS second_category_share,
-        max(category) FILTER (WHERE rank = 1) AS top_category,
+        max(CASE WHEN rank = 1 THEN share END) AS top_category_share,
+        CASE WHEN count(category) > 0 THEN coalesce(max(CASE WHEN rank = 2 THEN share END), 0) END AS second_category_share,
+        max(CASE WHEN rank = 1 THEN category END) AS top_category,
         CASE WHEN count(category) > 0 THEN
             '{' || concat_ws(
                 ',',
-                max(said) FILTER (WHERE rank = 1),
-                max(said) FILTER (WHERE rank = 2),
-                max(said) FILTER (WHERE rank = 3)
+                max(CASE WHEN rank = 1 THEN said END),
+                max(CASE WHEN rank = 2 THEN said END),
+                max(CASE WHEN rank = 3 THEN said END)
             ) || '}'
         END AS category_shares
     FROM (
