@@ -15,12 +15,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from features.aggregation import Sources, aggregate
 from features.brand import Brand, load_brand
+from features.by_customer_meta import sync_file
 from features.faults import CallersMistake
+from features.forgetting import replace_table
 from features.lake import Lake, instant_us
+from features.lake_manifest import sync_folder
 from features.schema import FeatureSchema, feature_schema
 from features.snapshot_origin import (
     FILE,
@@ -39,7 +41,6 @@ __all__ = [
     "build_snapshots",
     "check_as_of",
     "event_log_table",
-    "rows_of",
     "snapshot_path",
     "snapshots_folder",
     "weekly",
@@ -100,24 +101,6 @@ def build_snapshots(
     return [snapshot_path(workspace, as_of) for as_of in as_ofs]
 
 
-def rows_of(
-    workspace: Workspace,
-    customers: Sequence[int],
-    *,
-    as_of: datetime,
-    brand: Brand,
-    schema: FeatureSchema,
-    log: pa.Table,
-) -> pa.Table:
-    """The rows of a few customers as of an instant, computed now from all of their history by the snapshots' SQL.
-
-    `log` holds these customers' events of the log, with the columns of LOG_SCHEMA.
-    """
-    keys = tuple(int(key) for key in customers)
-    sources = Sources(Lake(workspace.lake), log=log, customers=keys)
-    return next(iter(aggregate(sources, [as_of], brand=brand, schema=schema)))
-
-
 def _update(
     workspace: Workspace,
     missing: Sequence[datetime],
@@ -161,17 +144,17 @@ def _is_current(workspace: Workspace, as_of: datetime, stands: Standing) -> bool
 
 
 def _write(workspace: Workspace, as_of: datetime, *, table: pa.Table, stands: Standing) -> None:
-    """Replaces a snapshot; it is current only once its Parquet file is whole."""
+    """Replaces a snapshot; it is current only once its Parquet file is whole and on disk."""
     path = snapshot_path(workspace, as_of)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(MADE_FROM)
     beside.unlink(missing_ok=True)
-    partial = path.with_name(f".{FILE}.{os.getpid()}")
-    pq.write_table(table, partial, compression="zstd", compression_level=1, use_dictionary=False)
-    partial.replace(path)
+    replace_table(path, table)
     written = beside.with_name(f".{MADE_FROM}.{os.getpid()}")
     written.write_text(json.dumps(stands.made_from(as_of)), "utf-8")
+    sync_file(written)
     written.replace(beside)
+    sync_folder(path.parent)
 
 
 def _sweep(workspace: Workspace, *, schema_version: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,3 +55,18 @@ def test_who_asks_for_a_snapshot_keeps_it(shop: Workspace) -> None:
     assert snapshot_path(shop, MIDNIGHT).stat().st_mtime_ns == before  # asked for, not made anew
     assert prune_snapshots(shop, now=datetime.now(UTC)) == 1
     assert [as_of_of(path) for path in stored_snapshots(shop)] == [MIDNIGHT, NEWEST]
+
+
+def test_a_snapshot_is_on_disk_before_it_is_said_to_be_there(shop: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    later = NEWEST + timedelta(days=1)
+    build_snapshots(shop, [later])
+    folder, mine = snapshot_path(shop, later).parent, str(os.getpid())
+    assert synced == [f".snapshot.parquet.{mine}", folder.name, f".{MADE_FROM}.{mine}", folder.name]
