@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import secrets
@@ -66,7 +67,7 @@ class Guard:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
-                await _drain(message, receive, at_most=DRAINED_LIMITS * self._limit)
+                await self._drain(message, receive)
                 raise HTTPException(413, too_large, headers=_CLOSE)  # the app's handler makes it a problem
             return message
 
@@ -75,7 +76,7 @@ class Guard:
             return
         too_large = f"A request may hold {self._limit} bytes. Send less, or in several requests."
         if length > self._limit:
-            await _drain({"more_body": True}, receive, at_most=DRAINED_LIMITS * self._limit)
+            await self._drain({"more_body": True}, receive)
             response = problem(413, title=TOO_LARGE, detail=too_large, request_id=request_id, headers=_CLOSE)
             await response(scope, receive, send_with_id)
             return
@@ -92,13 +93,17 @@ class Guard:
             if not has_started:
                 await response(scope, receive, send_with_id)
 
+    async def _drain(self, message: Message, receive: Receive) -> None:
+        """Takes the rest of a body: a client that is still sending would never read why it was refused.
 
-async def _drain(message: Message, receive: Receive, *, at_most: int) -> None:
-    """Takes the rest of a body: a client that is still sending would never read why it was refused."""
-    drained = 0
-    while message.get("more_body", False) and drained <= at_most:
-        message = await receive()
-        drained += len(message.get("body", b""))
+        One that sends without end, or stalls, is refused all the same.
+        """
+        drained = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                while message.get("more_body", False) and drained <= DRAINED_LIMITS * self._limit:
+                    message = await receive()
+                    drained += len(message.get("body", b""))
 
 
 def _headers(scope: Scope) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -15,7 +16,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # BentoML and Feast read these when they are imported.
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="rapport-metrics-"))
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    _metrics = tempfile.mkdtemp(prefix="rapport-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
+    # The library of metrics closes its files in a handler of its own, which is registered later and so runs before.
+    atexit.register(shutil.rmtree, _metrics, ignore_errors=True)
 
 settings.register_profile(
     "rapport", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], max_examples=25

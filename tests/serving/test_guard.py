@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -54,3 +55,38 @@ def test_a_page_takes_the_time_that_it_takes() -> None:
 def test_whoever_has_begun_to_answer_is_not_stopped() -> None:
     start, body = answered(slow_after_the_first_byte, "/v1/decisions")
     assert (start["status"], body["body"]) == (200, b"at last")
+
+
+async def reads_all(scope: Scope, receive: Receive, send: Send) -> None:
+    while (await receive()).get("more_body"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("path", "says_its_length", "status"),
+    [("/v1/batch", True, 413), ("/report", True, 413), ("/v1/batch", False, 504), ("/report", False, 500)],
+)
+def test_a_client_that_stalls_in_a_body_that_is_too_large_is_not_waited_for(
+    path: str, says_its_length: bool, status: int
+) -> None:
+    """Without a length the fault is the app's to tell: this one has no handler that makes it a 413."""
+    sent: list[Message] = []
+    parts = [{"type": "http.request", "body": b"x" * 2_000, "more_body": True}]
+
+    async def receive() -> Message:
+        if parts:
+            return parts.pop()
+        await asyncio.sleep(60)
+        raise AssertionError("it was waited for")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def asked() -> None:
+        headers = [(b"content-length", b"5000")] if says_its_length else []
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+        guard = Guard(reads_all, body_limit_bytes=1_024, timeout_seconds=0.02)
+        await asyncio.wait_for(guard(scope, receive, send), 5)
+
+    asyncio.run(asked())
+    assert sent[0]["status"] == status
