@@ -159,7 +159,7 @@ def _begin(
     known_since = earliest_known_us(workspace, connection, keys)
     letters = letters_naming(connection, ids)
     erasure = Erasure(secrets.token_hex(8), instant_us(now), None, keys, known_since)
-    with alone(workspace, connection):
+    with transaction(connection):
         if _person(connection, customer_id) != (keys, ids):  # joined with somebody meanwhile
             changed = True
         else:
@@ -192,7 +192,7 @@ def _finish(
                 removed[name] = removed.get(name, 0) + n_rows
             on_step(step)
             erasure.steps.append(step)
-            with alone(workspace, connection):
+            with transaction(connection):
                 erasures.write(connection, erasure)
     if not _journals_are_empty(workspace, connection):
         return  # somebody reads what was before: the step stays open, and is taken again
@@ -203,21 +203,21 @@ def _finish(
         "models_trained_with": models_trained_with(workspace, known_since_us=erasure.known_since_us),
         "remains_as_counts": remaining_counts(connection),
     }
-    with alone(workspace, connection):
+    with transaction(connection):
         erasures.write(connection, erasure)
     on_step("finished")
 
 
 def _sweep(workspace: Workspace, connection: sqlite3.Connection, erasure: Erasure, *, now: datetime) -> int:
     """Removes what came under the erased keys since, and forgets the keys once nothing can come any more."""
-    with alone(workspace, connection):
+    with transaction(connection):
         rows = erase_rows(connection, erasure.customer_keys, ids=(), is_late=True)
     late = sum(rows.values())
     for work in _STEPS.values():
         late += sum(work(workspace, erasure.customer_keys).values())
     is_over = instant_us(now) - (erasure.finished_at_us or 0) >= LATE_US
     if is_over and _journals_are_empty(workspace, connection):
-        with alone(workspace, connection):
+        with transaction(connection):
             connection.execute(
                 "UPDATE erasures SET swept_at = ?, customer_keys = NULL, known_since = NULL WHERE erasure_id = ?",
                 (instant_us(now), erasure.erasure_id),
@@ -288,11 +288,4 @@ def _opened(workspace: Workspace) -> Iterator[sqlite3.Connection]:
 def _one_eraser(workspace: Workspace) -> Iterator[None]:
     """One process at a time takes people out of files."""
     with queued(workspace.state / "erasing.lock"):
-        yield
-
-
-@contextmanager
-def alone(workspace: Workspace, connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction that queues with the ledgers of all workers, which wait on the same lock."""
-    with transaction(connection):
         yield

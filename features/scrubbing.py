@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,8 +21,9 @@ import duckdb
 
 from features.brand import Brand, load_brand
 from features.by_customer import by_customer_folder, ensure_by_customer
-from features.database import connect, create_tables
-from features.erasure import alone, finish_erasures
+from features.contract import IDENTIFY
+from features.database import connect, create_tables, transaction
+from features.erasure import LATE_US, finish_erasures
 from features.event_log import EventLog
 from features.evidence import Withdrawal, withdrawals_in
 from features.identity import IdentityTable
@@ -38,6 +39,7 @@ from features.withdrawing import (
     record_without,
     scrub_snapshot,
     statements_condition,
+    traits_in,
     without_statements,
 )
 from features.workspace import Workspace
@@ -49,6 +51,12 @@ CREATE TABLE IF NOT EXISTS withdrawals (
 CREATE TABLE IF NOT EXISTS scrub_state (
     name  TEXT PRIMARY KEY,             -- log_through | rewriting | made_from
     value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS asked_for (  -- of whom a trait was asked for a purpose that is not the trait's own
+    customer_key INTEGER NOT NULL,
+    purpose      TEXT NOT NULL,
+    trait        TEXT NOT NULL,
+    PRIMARY KEY (customer_key, purpose, trait)
 ) STRICT, WITHOUT ROWID;
 """
 _PEOPLE_AT_ONCE = 500
@@ -81,6 +89,12 @@ class _Person:
 
     keys: tuple[int, ...]
     withdrawals: tuple[Withdrawal, ...]
+    asked: frozenset[str]  # traits that were asked for these purposes, whatever their own purpose is
+
+    @property
+    def until_us(self) -> int:
+        """Until when a decision may have been made that used what was withdrawn."""
+        return max(instant_us(one.received_at) for one in self.withdrawals) + LATE_US
 
     @property
     def purposes(self) -> frozenset[str]:
@@ -97,7 +111,8 @@ def scrub(workspace: Workspace, *, now: datetime | None = None) -> Scrubbed:
     Raises:
         CallersMistake: the lake is being written to, or brand.yaml is wrong.
     """
-    n_erasures, n_late = finish_erasures(workspace, now=now or datetime.now(UTC))
+    now = now or datetime.now(UTC)
+    n_erasures, n_late = finish_erasures(workspace, now=now)
     brand = load_brand(workspace)
     with closing(connect(workspace.database)) as connection:
         connection.execute("PRAGMA secure_delete = ON")
@@ -108,10 +123,13 @@ def scrub(workspace: Workspace, *, now: datetime | None = None) -> Scrubbed:
         log_through = _find(workspace, connection, brand)
         people = _people(workspace, connection, brand)
         n_statements, n_records, n_snapshot_rows = _take_out(workspace, connection, people, brand=brand)
-        with alone(workspace, connection):
+        with transaction(connection):
             _set_state(connection, "log_through", str(log_through))
             _set_state(connection, "rewriting", "no")
-            _set_state(connection, "made_from", _made_from(workspace, connection, brand, log_through=log_through))
+            # While decisions may still be written that did not know of a withdrawal, the next run looks again.
+            is_over = all(person.until_us <= instant_us(now) for person in people)
+            made_from = _made_from(workspace, connection, brand, log_through=log_through) if is_over else ""
+            _set_state(connection, "made_from", made_from)
     return Scrubbed(n_erasures, n_late, len(people), n_statements, n_snapshot_rows, n_records)
 
 
@@ -135,7 +153,7 @@ def _find(workspace: Workspace, connection: sqlite3.Connection, brand: Brand) ->
         database.execute("SET TimeZone = 'UTC'; SET threads = 2")
         Lake(workspace.lake).register(database)
         found = database.execute("SELECT DISTINCT customer_key FROM events WHERE event = ?", [name]).fetchall()
-    with alone(workspace, connection):
+    with transaction(connection):
         connection.executemany("INSERT OR IGNORE INTO withdrawals VALUES (?)", found)
         connection.execute(
             "INSERT OR IGNORE INTO withdrawals SELECT DISTINCT customer_key FROM event_log "
@@ -157,8 +175,37 @@ def _people(workspace: Workspace, connection: sqlite3.Connection, brand: Brand) 
         owner = {key: keys[0] for keys in batch for key in keys}
         events = events_of(workspace, connection, list(owner), names=names)
         found = withdrawals_in(events, brand, owner_of=owner.__getitem__, merges=merges_of(connection, list(owner)))
-        people += [_Person(tuple(map(int, keys)), found[keys[0]]) for keys in batch if keys[0] in found]
+        _write_asked(workspace, connection, {keys: found.get(keys[0], ()) for keys in batch}, brand)
+        for keys in (keys for keys in batch if keys[0] in found):
+            marks = ", ".join(str(int(key)) for key in keys)
+            asked = connection.execute(f"SELECT DISTINCT trait FROM asked_for WHERE customer_key IN ({marks})")
+            people.append(_Person(tuple(map(int, keys)), found[keys[0]], frozenset(row[0] for row in asked)))
     return people
+
+
+def _write_asked(
+    workspace: Workspace,
+    connection: sqlite3.Connection,
+    withdrawals: Mapping[tuple[int, ...], Sequence[Withdrawal]],
+    brand: Brand,
+) -> None:
+    """Writes down what was asked for the purposes, before it is taken out: a killed scrub must still know it."""
+    purposes = {key: {one.purpose for one in found} for keys, found in withdrawals.items() for key in keys}
+    theirs = [key for key, withdrawn in purposes.items() if withdrawn]
+    names = (brand.events.question_answered, IDENTIFY)
+    rows = [
+        (row["customer_key"], purpose, trait)
+        for row in (events_of(workspace, connection, theirs, names=names).to_pylist() if theirs else ())
+        for purpose in purposes[row["customer_key"]]
+        for trait in traits_in(row, (), brand, purposes=(purpose,))
+        if trait in brand.traits
+    ]
+    gone = [(int(key), json.dumps(sorted(withdrawn))) for key, withdrawn in purposes.items()]
+    with transaction(connection):
+        connection.executemany(
+            "DELETE FROM asked_for WHERE customer_key = ? AND purpose NOT IN (SELECT value FROM json_each(?))", gone
+        )
+        connection.executemany("INSERT OR IGNORE INTO asked_for VALUES (?, ?, ?)", rows)
 
 
 def _take_out(
@@ -175,38 +222,49 @@ def _take_out(
     n_statements = n_records = n_rows = 0
     was_killed = _state(connection, "rewriting") == "yes"
     if people:
-        with alone(workspace, connection):
+        with transaction(connection):
             _set_state(connection, "rewriting", "yes")
     for purposes, group in groups.items():
         keys, traits = [key for person in group for key in person.keys], about[purposes]
-        if traits:
-            condition = statements_condition(traits, brand)
-            edit = _edit(traits)
-            n_statements += rewrite(lake, keys, where=condition, edit=edit)
-        with alone(workspace, connection):
-            n_statements += _scrub_log(connection, keys, traits, brand)
+        condition = statements_condition(traits, brand, purposes=purposes)
+        n_statements += rewrite(lake, keys, where=condition, edit=_edit(traits, brand, purposes))
+        with transaction(connection):
+            n_statements += _scrub_log(connection, keys, traits, brand, purposes)
             n_statements += _scrub_texts(connection, keys, traits, purposes)
-            n_records += sum(_scrub_records(connection, person, traits) for person in group)
+            n_records += sum(_scrub_records(connection, person, traits | person.asked) for person in group)
     if n_statements or was_killed:
         purge(lake)  # the files that still held them
     if by_customer_folder(workspace).is_dir():
         ensure_by_customer(workspace)
     for purposes, group in groups.items():
-        keys = [key for person in group for key in person.keys]
-        held = {name for name in about[purposes] if brand.traits[name].type != "text"}
-        for path in sorted(snapshots_folder(workspace).glob("as_of=*/snapshot.parquet")) if held else ():
-            n_rows += scrub_snapshot(path, keys, held, brand=brand, schema=schema)
+        for asked in sorted({person.asked for person in group}, key=sorted):
+            keys = [key for person in group if person.asked == asked for key in person.keys]
+            held = {
+                name for name in about[purposes] | asked if name in brand.traits and brand.traits[name].type != "text"
+            }
+            for path in sorted(snapshots_folder(workspace).glob("as_of=*/snapshot.parquet")) if held else ():
+                n_rows += scrub_snapshot(path, keys, held, brand=brand, schema=schema)
     return n_statements, n_records, n_rows
 
 
-def _edit(traits: Collection[str]) -> Any:
-    return lambda rows: without_statements(rows, traits)
+def _edit(traits: Collection[str], brand: Brand, purposes: Collection[str]) -> Any:
+    return lambda rows: without_statements(rows, traits, brand, purposes=purposes)
 
 
-def _scrub_log(connection: sqlite3.Connection, keys: Sequence[int], traits: Collection[str], brand: Brand) -> int:
+def _scrub_log(
+    connection: sqlite3.Connection,
+    keys: Sequence[int],
+    traits: Collection[str],
+    brand: Brand,
+    purposes: Collection[str],
+) -> int:
     marks = ", ".join(str(key) for key in keys)
     rows = connection.execute(f"SELECT log_seq, payload FROM event_log WHERE customer_key IN ({marks})").fetchall()
-    edited = [(left, seq) for seq, payload in rows if (left := payload_without(payload, traits, brand)) is not None]
+    edited = [
+        (left, seq)
+        for seq, payload in rows
+        if (left := payload_without(payload, traits, brand, purposes=purposes)) is not None
+    ]
     connection.executemany("UPDATE event_log SET payload = ? WHERE log_seq = ?", edited)
     return len(edited)
 
@@ -226,11 +284,14 @@ def _scrub_texts(
 
 
 def _scrub_records(connection: sqlite3.Connection, person: _Person, traits: Collection[str]) -> int:
-    """The decisions of before a purpose's withdrawal arrived, each once, and the answers kept for their retries."""
+    """The decisions of before a purpose's withdrawal was committed, each once, and the answers kept for their retries.
+
+    Between its arrival and its commit decisions are made that do not know of it yet: none later than LATE_US after.
+    """
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "decisions" not in tables:
         return 0
-    until = max(instant_us(one.received_at) for one in person.withdrawals)
+    until = person.until_us
     marks, purposes = ", ".join(str(key) for key in person.keys), json.dumps(sorted(person.purposes))
     missing = (
         "EXISTS (SELECT 1 FROM json_each(?2) AS p WHERE p.value NOT IN "
