@@ -55,12 +55,14 @@ class TraitEvidence:
 
     Attributes:
         name: of the trait.
-        statement: the newest; without its value where it was withdrawn.
+        statement: the newest that has not fallen with the purpose of its trait or that for which it was asked; where
+            all have, or it was taken back, the newest without its value.
         withdrawn_at: when the customer took it back, or withdrew its purpose; None where it stands.
         withdrawn_by: `customer` (an empty answer) or `purpose`; None where it stands.
         age_days: of the statement, at least 0.
         confidence: 0.5 ** (age / half-life); None where it was withdrawn.
-        superseded: earlier statements, newest first; those of before a withdrawal without their values.
+        superseded: the other statements, newest first; those that fell with a purpose, or were taken back, without
+            their values.
     """
 
     name: str
@@ -232,23 +234,25 @@ def _weighed(
     statements: Sequence[Statement], *, brand: Brand, withdrawn: Mapping[str, datetime], at: datetime
 ) -> TraitEvidence:
     """What stands of the statements about one trait, oldest first."""
-    newest, trait = statements[-1], brand.traits[statements[-1].trait]
+    trait = brand.traits[statements[-1].trait]
+    fallen = [withdrawn.get(trait.purpose) or withdrawn.get(one.purpose or "") for one in statements]
+    standing = [place for place, since in enumerate(fallen) if since is None]
+    place = standing[-1] if standing else len(statements) - 1
+    newest, since = statements[place], fallen[place]
+    taken_back = max((n for n in standing if statements[n].value is None), default=-1)
+    told = [  # what was withdrawn is not told again
+        replace(one, value=None) if n < taken_back or fallen[n] is not None else one for n, one in enumerate(statements)
+    ]
     age_days = max((at - newest.said_at) / _DAY, 0.0)
-    since = withdrawn.get(trait.purpose)
-    if since is None and trait.type == "text" and newest.purpose is not None:
-        since = withdrawn.get(newest.purpose)  # as it was said when it was asked
-    taken_back = max((index for index, one in enumerate(statements) if one.value is None), default=-1)
-    hidden = len(statements) if since is not None else taken_back  # what was withdrawn is not told again
-    told = [replace(one, value=None) if index < hidden else one for index, one in enumerate(statements)]
     by = "purpose" if since is not None else "customer" if newest.value is None else None
     return TraitEvidence(
         name=newest.trait,
-        statement=told[-1],
+        statement=told[place],
         withdrawn_at=since if since is not None else newest.said_at if by else None,
         withdrawn_by=by,
         age_days=age_days,
         confidence=None if by else 0.5 ** (age_days / trait.half_life_days),
-        superseded=tuple(told[-2::-1]),
+        superseded=(*told[:place:-1], *told[:place][::-1]),
     )
 
 

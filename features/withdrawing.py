@@ -29,36 +29,56 @@ _EVIDENCE = ("question", "purpose", "notice_version", "locale_shown")
 _READS_STATEMENTS = re.compile(r"\b(answer|trait|properties)\b", re.IGNORECASE)
 
 
-def statements_condition(traits: Collection[str], brand: Brand) -> str:
-    """The SQL condition on events that say something about these traits."""
-    names = ", ".join(quoted(name) for name in sorted(traits))
+def statements_condition(traits: Collection[str], brand: Brand, *, purposes: Collection[str]) -> str:
+    """The SQL condition on events that say something about these traits, or said anything for these purposes."""
+
+    def listed(names: Collection[str]) -> str:
+        return f"[{', '.join(quoted(name) for name in sorted(names))}]::VARCHAR[]"
+
     keys = "CASE WHEN json_valid(properties) THEN json_keys(properties) END"
+    told, asked = (
+        f"CASE WHEN json_valid(properties) THEN json_extract_string(properties, '{path}') END IN (SELECT "
+        f"unnest({listed(purposes)}))"
+        for path in (f"$.{TOLD}.purpose", "$.purpose")
+    )
     return (
-        f"((event = {quoted(brand.events.question_answered)} AND trait IN ({names}) AND answer IS NOT NULL) "
-        f"OR (event = {quoted(IDENTIFY)} AND list_has_any({keys}, [{names}])))"
+        f"((event = {quoted(brand.events.question_answered)} AND answer IS NOT NULL "
+        f"AND (list_contains({listed(traits)}, trait) OR {asked})) "
+        f"OR (event = {quoted(IDENTIFY)} AND (list_has_any({keys}, {listed(traits)}) "
+        f"OR ({told} AND list_has_any({keys}, {listed(brand.traits)})))))"
     )
 
 
-def without_statements(rows: pa.Table, traits: Collection[str]) -> pa.Table:
-    """Events that say something about these traits, with nothing of it left."""
-    edited = [_edited(row, traits) for row in rows.select(["event", "trait", "answer", "properties"]).to_pylist()]
+def traits_in(row: Mapping[str, Any], traits: Collection[str], brand: Brand, *, purposes: Collection[str]) -> set[str]:
+    """The traits of which an event says something that falls: these, and all that was asked for these purposes."""
+    properties = _object(row.get("properties"))
+    if row.get("event") == IDENTIFY:
+        told = properties.get(TOLD)
+        is_for = isinstance(told, dict) and told.get("purpose") in purposes
+        return {name for name in properties if name in traits or (is_for and name in brand.traits)}
+    if row.get("event") != brand.events.question_answered or row.get("trait") is None:
+        return set()
+    falls = row["trait"] in traits or properties.get("purpose") in purposes
+    return {row["trait"]} if falls else set()
+
+
+def without_statements(rows: pa.Table, traits: Collection[str], brand: Brand, *, purposes: Collection[str]) -> pa.Table:
+    """Events of which `statements_condition` is true, with nothing left of what it speaks of."""
+    read = rows.select(["event", "trait", "answer", "properties"]).to_pylist()
+    edited = [_edited(row, traits_in(row, traits, brand, purposes=purposes)) for row in read]
     for name in ("answer", "properties"):
         place = rows.schema.get_field_index(name)
         rows = rows.set_column(place, rows.schema.field(name), pa.array([row[name] for row in edited], pa.string()))
     return rows
 
 
-def payload_without(payload: str, traits: Collection[str], brand: Brand) -> str | None:
-    """The payload of a row of the event log with nothing about these traits in it; None where it holds nothing."""
+def payload_without(payload: str, traits: Collection[str], brand: Brand, *, purposes: Collection[str]) -> str | None:
+    """The payload of a row of the event log with nothing of what falls in it; None where it holds nothing."""
     said = json.loads(payload)
-    event = said.get("event")
-    is_answer = (
-        event == brand.events.question_answered and said.get("trait") in traits and said.get("answer") is not None
-    )
-    is_identify = event == IDENTIFY and not set(traits).isdisjoint(_object(said.get("properties")))
-    if not (is_answer or is_identify):
+    falling = traits_in(said, traits, brand, purposes=purposes)
+    if not falling or (said.get("event") != IDENTIFY and said.get("answer") is None):
         return None
-    edited = _edited({"event": event, "trait": said.get("trait"), **said}, traits)
+    edited = _edited(said, falling)
     left = {name: value for name, value in edited.items() if value is not None}
     return json.dumps(left, ensure_ascii=False, separators=(",", ":"))
 

@@ -1,15 +1,5 @@
 -- What the customer has told us and not withdrawn, with when; the channels with a consent that stands; locale, time zone.
-WITH said AS (
-    SELECT
-        customer_key,
-        trait,
-        max({'said_at': occurred_at, 'known_at': received_at, 'id': event_id, 'value': value, 'number': number,
-             'chosen': chosen, 'purpose': purpose}) AS newest
-    FROM statements
-    WHERE visible_from <= $i AND $i < visible_until
-    GROUP BY ALL
-),
-consented AS (
+WITH consented AS (
     SELECT
         customer_key,
         spoken_for,
@@ -54,17 +44,29 @@ channels AS (
         given, lambda yes: yes.spoken_for = no.spoken_for AND yes.since > no.since)), false))) > 0, false)
     GROUP BY ALL
 ),
+said AS (
+    -- A statement falls with the purpose of its trait, and with the purpose for which it was asked.
+    SELECT
+        customer_key,
+        trait,
+        max({'said_at': occurred_at, 'known_at': received_at, 'id': event_id, 'value': value, 'number': number,
+             'chosen': chosen}) AS newest
+    FROM statements
+    LEFT JOIN refused USING (customer_key)
+    WHERE visible_from <= $i AND $i < visible_until
+        AND NOT coalesce(list_contains(withdrawn, purpose) OR list_contains(withdrawn, asked_for), false)
+    GROUP BY ALL
+),
 standing AS (
     SELECT customer_key, trait, newest.said_at AS said_at, newest.value AS value, newest.number AS number, newest.chosen AS chosen
     FROM said
-    LEFT JOIN refused USING (customer_key)
-    WHERE newest.value IS NOT NULL AND NOT coalesce(list_contains(withdrawn, newest.purpose), false)
+    WHERE newest.value IS NOT NULL
 ),
 traits_of AS (
     SELECT
         customer_key,
-        max(value) FILTER (WHERE trait = 'locale') AS locale,
-        max(value) FILTER (WHERE trait = 'time_zone') AS time_zone
+        max(CASE WHEN trait = 'locale' THEN value END) AS locale,
+        max(CASE WHEN trait = 'time_zone' THEN value END) AS time_zone
         /* a column a trait */
     FROM standing
     GROUP BY ALL

@@ -17,9 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from experiments.records import SCHEMA as LEDGER
+from features.brand import load_brand
 from features.by_customer import ByCustomer, ensure_by_customer
 from features.database import connect, create_tables
 from features.event_log import EventLog
+from features.evidence import evidence_of
 from features.identity import IdentityTable
 from features.lake import Lake
 from features.scrubbing import Scrubbed, scrub
@@ -211,6 +213,82 @@ def test_a_withdrawal_that_was_imported_counts_too(
 
 def everything_of_lake(workspace: Workspace, key: int) -> str:
     return str(ByCustomer.open(workspace).events([key]).to_pylist())
+
+
+@pytest.fixture
+def asked_for_marketing(a_workspace: Callable[..., Workspace], an_event: Callable[..., Event]) -> Workspace:
+    """Ann told two traits of the purpose personalisation when she was asked for marketing, and one when she was not."""
+    asked = {"question": "What does it need?", "purpose": "marketing"}
+    told = json.dumps({"income": 5, "locale": "hi-IN", "_told": {"purpose": "marketing"}})
+    events = [
+        an_event(ANN, "Question Answered", days_ago=31, trait="interests", answer='["makeup"]'),
+        an_event(ANN, "Question Answered", days_ago=30, trait="skin_need", answer="acne", properties=json.dumps(asked)),
+        an_event(ANN, "identify", days_ago=29, properties=told),
+    ]
+    workspace = a_workspace(events)
+    with closing(connect(workspace.database)) as connection:
+        create_tables(connection, LEDGER + STATISTICS_SCHEMA)
+        IdentityTable(connection)
+        with connection:
+            write_text(connection, customer_key=BOB, trait="wish", value="rain", event_id="t", said_at_us=1)
+    ensure_by_customer(workspace)
+    return workspace
+
+
+def stop_marketing(workspace: Workspace, an_event: Callable[..., Event], **columns: Any) -> None:
+    stop = an_event(ANN, "Consent Withdrawn", properties='{"purpose":"marketing"}', **columns)
+    with closing(connect(workspace.database)) as connection:
+        EventLog(connection).append([stop])
+
+
+def test_a_withdrawn_purpose_takes_what_was_asked_for_it_whatever_the_traits_own_purpose_is(
+    asked_for_marketing: Workspace, an_event: Callable[..., Event], noon: datetime
+) -> None:
+    shop, at = asked_for_marketing, noon - timedelta(days=10)
+    build_snapshot(shop, at)
+    before = rows(shop, at, ANN)
+    assert (before["trait_skin_need"], before["trait_income"], before["trait_interests_makeup"]) == (1.0, 5.0, 1.0)
+    with closing(connect(shop.database)) as connection:
+        decide(connection, ANN, "d1", noon - timedelta(days=7))
+    stop_marketing(shop, an_event, days_ago=0.5)
+    build_snapshot(shop, noon)
+    after = rows(shop, noon, ANN)  # before any scrub
+    assert (after["trait_skin_need"], after["trait_income"], after["trait_interests_makeup"]) == (None, None, 1.0)
+    assert (json.loads(after["declared"]), after["locale"]) == ({"interests": ["makeup"]}, "hi-IN")
+    with closing(connect(shop.database)) as connection:
+        found = evidence_of(shop, connection, [ANN], brand=load_brand(shop), at=noon)
+    assert {one.name: one.withdrawn_by for one in found} == {
+        "skin_need": "purpose",
+        "income": "purpose",
+        "interests": None,
+    }
+    done = scrub(shop)
+    assert (done.n_customers, done.n_statements, done.n_records) == (1, 2, 2)
+    left = everything(shop, (ANN,))
+    assert [word for word in ("acne", "income") if word in left] == []
+    assert "makeup" in left
+    assert "hi-IN" in left
+    scrubbed = rows(shop, at, ANN)
+    assert (scrubbed["trait_skin_need"], scrubbed["trait_interests_makeup"]) == (None, 1.0)
+    snapshot_path(shop, at).unlink()
+    build_snapshot(shop, at)
+    assert rows(shop, at, ANN) == scrubbed
+
+
+def test_a_decision_made_between_a_withdrawals_arrival_and_its_commit_is_scrubbed_too(
+    asked_for_marketing: Workspace, an_event: Callable[..., Event], noon: datetime
+) -> None:
+    shop, arrived = asked_for_marketing, noon - timedelta(days=1)
+    stop_marketing(shop, an_event, occurred_at=arrived)
+    assert scrub(shop, now=arrived + timedelta(seconds=1)).n_records == 0
+    with closing(connect(shop.database)) as connection:
+        decide(connection, ANN, "d-late", arrived + timedelta(seconds=300))
+        decide(connection, ANN, "d-after", arrived + timedelta(seconds=700))
+    assert scrub(shop, now=arrived + timedelta(seconds=601)).n_records == 2  # record and answer of the first
+    with closing(connect(shop.database)) as connection:
+        texts = dict(connection.execute("SELECT decision_id, record FROM decisions").fetchall())
+    assert "acne" not in texts["d-late"]
+    assert "acne" in texts["d-after"]
 
 
 def test_free_text_is_gone_with_its_purpose(shop: Workspace) -> None:

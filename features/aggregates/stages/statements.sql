@@ -1,7 +1,16 @@
 -- What customers said of themselves: answers to questions, the traits of identify calls, locale, time zone. An answer
 -- that is no valid value of its trait is no evidence and left out; a null answer withdraws what was said before.
 WITH said AS (
-    SELECT customer_key, trait, answer, occurred_at, received_at, event_id, visible_from, visible_until
+    SELECT
+        customer_key,
+        trait,
+        answer,
+        CASE WHEN json_valid(properties) THEN json_extract_string(properties, '$.purpose') END AS asked_for,
+        occurred_at,
+        received_at,
+        event_id,
+        visible_from,
+        visible_until
     FROM history
     WHERE event = $question_answered AND trait IS NOT NULL
     UNION ALL
@@ -9,6 +18,7 @@ WITH said AS (
         customer_key,
         trait,
         json_extract_string(properties, '$."' || trait || '"') AS answer,
+        json_extract_string(properties, '$._told.purpose') AS asked_for,
         occurred_at,
         received_at,
         event_id,
@@ -45,6 +55,7 @@ SELECT
     trait,
     type,
     purpose,
+    CASE WHEN type <> 'text' THEN asked_for END AS asked_for, -- whoever asked; locale and time zone are for everything
     CASE WHEN isfinite(number) THEN number END AS number,
     chosen,
     CASE
