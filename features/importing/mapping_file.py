@@ -10,20 +10,13 @@ from zoneinfo import available_timezones
 
 from features.brand import Brand
 from features.contract import IDENTIFY
+from features.event_names import known_event_names
 from features.faults import Fault, InvalidFile, closest_name
 from features.importing.mapping import Mapping, Record, TimeSpec, ValueSpec
 from features.importing.safe_sql import expression_problems, query_problems
 from features.validation import validate
 from features.yaml_file import Location, YamlFile, read_yaml
 
-SEGMENT_EVENTS = (
-    *("Products Searched", "Product List Viewed", "Product List Filtered", "Product Clicked", "Product Viewed"),
-    *("Product Added", "Product Removed", "Product Shared", "Product Reviewed", "Cart Viewed", "Cart Shared"),
-    *("Promotion Viewed", "Promotion Clicked", "Product Added to Wishlist", "Product Removed from Wishlist"),
-    *("Checkout Started", "Checkout Step Viewed", "Checkout Step Completed", "Payment Info Entered"),
-    *("Order Updated", "Order Completed", "Order Refunded", "Order Cancelled", "Page Viewed", "Signed Up"),
-    *("Coupon Entered", "Coupon Applied", "Coupon Denied", "Coupon Removed", "Ad Viewed", "Ad Clicked"),
-)
 _EXPRESSION = "An expression is SQL over one row's columns; it reads no file, no clock and nothing random."
 _QUERY = "A query is one SELECT over 'file' and the mapping's tables; it reads nothing else."
 
@@ -149,7 +142,7 @@ class _Check:
 
 def doubtful_events(mapped: MappingFile, brand: Brand) -> list[str]:
     """A warning for each event name of the mapping that nobody knows, but that is close to one that is known."""
-    known = {*brand.events.model_dump().values(), *(goal.event for goal in brand.goals.values()), *SEGMENT_EVENTS}
+    known = known_event_names(brand)
     warnings = []
     for n, record in enumerate(mapped.mapping.events):
         said = [record.event.value, record.event.otherwise, *(record.event.map or {}).values()]

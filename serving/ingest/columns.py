@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from features.brand import Brand
+from features.faults import closest_name
 from serving.ingest.calls import text_of
 from serving.ingest.declared import LARGEST_NUMBER
 
@@ -14,7 +15,8 @@ TEXTS = frozenset(
 )
 NUMBERS = frozenset(("total", "action_probability", "value", "window_days"))
 _PRODUCT_TEXTS = ("product_id", "name", "category")
-_PRODUCT_KEYS = frozenset((*_PRODUCT_TEXTS, "sku", "price", "quantity"))
+_PRODUCT_NUMBERS = ("price", "quantity")
+_PRODUCT_KEYS = frozenset((*_PRODUCT_TEXTS, "sku", *_PRODUCT_NUMBERS))
 
 Columns = dict[str, Any]
 
@@ -36,6 +38,7 @@ class ColumnsOf:
         self._money = {names.order, names.refund}
         self._of_one_product = {names.product_view, names.add_to_cart}
         self._consents = {names.consent_given, names.consent_withdrawn}
+        self._answered = names.question_answered
         self._measured = {names.outcome_measured: NUMBERS, names.message_sent: frozenset(("action_probability",))}
 
     def take(self, event: str, properties: dict[str, Any]) -> tuple[Columns, dict[str, Any]]:
@@ -62,6 +65,8 @@ class ColumnsOf:
             _take_one_product(columns, rest)
         elif event in self._consents:
             self._check_consent(columns, rest)
+        elif event == self._answered:
+            self.check_purpose(rest.get("purpose"), of="an answer")
         elif event in self._measured:
             _check_measured(columns, rest, self._measured[event])
         return columns, rest
@@ -94,13 +99,29 @@ class ColumnsOf:
 
     def _check_consent(self, columns: Columns, rest: dict[str, Any]) -> None:
         """A misspelt channel or purpose would leave a withdrawal without effect, and nobody would know."""
-        for name, value, known in (
-            ("channel", columns.get("channel", rest.get("channel")), tuple(self._brand.channels)),
-            ("purpose", rest.get("purpose"), self._brand.purposes),
-        ):
-            if value is not None and value not in known:
-                detail = f"the {name} of a consent is {_shown(value)}; brand.yaml has: {', '.join(known)}"
-                raise WrongEventError(f"unknown_{name}", detail)
+        channel = columns.get("channel", rest.get("channel"))
+        self._check_known("channel", channel, tuple(self._brand.channels), of="a consent")
+        self.check_purpose(rest.get("purpose"), of="a consent")
+
+    def check_purpose(self, purpose: object, *, of: str) -> None:
+        """What was asked for a misspelt purpose would stay when that purpose is withdrawn.
+
+        Raises:
+            WrongEventError: brand.yaml does not know that purpose.
+        """
+        self._check_known("purpose", purpose, self._brand.purposes, of=of)
+
+    def _check_known(self, name: str, value: object, known: tuple[str, ...], *, of: str) -> None:
+        if value is not None and value not in known:
+            hint = closest_hint(value, known)
+            detail = f"the {name} of {of} is {_shown(value)}.{hint} brand.yaml has: {', '.join(known)}"
+            raise WrongEventError(f"unknown_{name}", detail)
+
+
+def closest_hint(said: object, known: Iterable[str]) -> str:
+    """The name that a misspelt one most likely meant, as a sentence; empty where nothing is near."""
+    closest = closest_name(said[:80], known) if type(said) is str else None
+    return f" Closest: '{closest}'." if closest else ""
 
 
 def number_of(value: object) -> float | int | None:
@@ -116,23 +137,24 @@ def number_of(value: object) -> float | int | None:
 
 
 def _products(value: object) -> list[dict[str, Any]] | None:
-    if type(value) is not list or not all(type(one) is dict for one in value):
+    if type(value) is not list:
         return None
-    return [_product(one) for one in value]
+    made = []
+    for one in value:
+        if type(one) is not dict:
+            return None
+        made.append(_product(one))
+    return made
 
 
 def _product(given: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    for name in _PRODUCT_TEXTS:
-        value = given.get(name)
-        if value is not None and (text := text_of(value)) is not None:
-            made[name] = text
+    for name, value in given.items():
+        read = _PRODUCT_READERS.get(name)
+        if read is not None and (found := read(value)) is not None:
+            made[name] = found
     if "product_id" not in made and (sku := text_of(given.get("sku"))) is not None:
         made["product_id"] = sku
-    for name in ("quantity", "price"):
-        value = given.get(name)
-        if value is not None and (number := number_of(value)) is not None:
-            made[name] = number
     return made
 
 
@@ -162,4 +184,8 @@ _READERS: dict[str, Callable[[object], Any]] = {
     **dict.fromkeys(TEXTS, text_of),
     **dict.fromkeys(NUMBERS, number_of),
     "products": _products,
+}
+_PRODUCT_READERS: dict[str, Callable[[object], Any]] = {
+    **dict.fromkeys(_PRODUCT_TEXTS, text_of),
+    **dict.fromkeys(_PRODUCT_NUMBERS, number_of),
 }

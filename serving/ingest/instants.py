@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 SECOND_US = 1_000_000
@@ -12,6 +12,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNREADABLE = "unparsable_timestamp"
 FUTURE = "time_in_the_future"
 PAST = "time_too_long_ago"
+ISO_8601 = "send ISO 8601, such as '2026-03-01T12:00:00Z'"
 
 
 class Limits(NamedTuple):
@@ -29,6 +30,11 @@ def read_instant(text: str) -> int | None:
     except (ValueError, OverflowError):
         return None
     return (elapsed.days * 86_400 + elapsed.seconds) * SECOND_US + elapsed.microseconds
+
+
+def instant_of(instant_us: int) -> str:
+    """Microseconds since the epoch as ISO 8601, to the second."""
+    return (_EPOCH + timedelta(microseconds=instant_us)).isoformat(timespec="seconds")
 
 
 def occurred_at(said_us: int | None, *, sent_us: int | None, arrived_us: int) -> int:
@@ -57,6 +63,28 @@ def out_of_limits(occurred_us: int, *, known_us: int, limits: Limits) -> str | N
     """
     if occurred_us > known_us + limits.future_us:
         return FUTURE
-    if occurred_us < max(0, known_us - limits.past_us):
+    if occurred_us < 0 or occurred_us < known_us - limits.past_us:
         return PAST
     return None
+
+
+def told_limit(reason: str, occurred_us: int, *, known_us: int, limits: Limits) -> str:
+    """Why an instant cannot be right and what to do, as a sentence that stands after what was said.
+
+    Args:
+        reason: which limit it is beyond.
+        occurred_us: when it would have happened, by our clock.
+        known_us: our clock.
+        limits: how far these may lie apart.
+    """
+    now = instant_of(known_us)
+    if reason == FUTURE:
+        ahead, most = (occurred_us - known_us) / SECOND_US, limits.future_us / SECOND_US
+        return (
+            f"that is {ahead:,.0f} seconds after the server's time, {now}, and at most {most:,.0f} are taken: set that "
+            "clock right, send sentAt by the same clock, or leave timestamp out"
+        )
+    return (
+        f"that is more than {limits.past_us / DAY_US:,.0f} days before the server's time, {now}: import what is older, "
+        "or replay it with --any-time"
+    )

@@ -14,16 +14,18 @@ import msgspec
 
 from features.brand import Brand
 from features.contract import IDENTIFY
+from features.event_names import UnusualNames
 from serving.ingest.calls import TYPES, UNREADABLE, Call, Context, read_call, signed_of, text_of
 from serving.ingest.columns import ColumnsOf, WrongEventError
 from serving.ingest.conversions import Goals, Reached
+from serving.ingest.instants import ISO_8601, Limits, instant_of, occurred_at, out_of_limits, read_instant, told_limit
 from serving.ingest.instants import UNREADABLE as UNREADABLE_TIME
-from serving.ingest.instants import Limits, occurred_at, out_of_limits, read_instant
 from serving.ingest.statements import Said, Statements
 from serving.ingest.touches import touch_of
-from serving.ingest.verdicts import MADE_HERE, NOT_KEPT, TOO_LARGE, Verdict
+from serving.ingest.verdicts import MADE_HERE, NO_CHANNEL, NOT_KEPT, TOO_LARGE, UNUSUAL, Verdict
 
 LARGEST_EVENT = 32 * 1_024
+LONGEST_ID = 256
 ALIAS = "alias"
 EVENT_LENGTH = 200
 _ID_RULE = "1 to 256 printable characters"
@@ -98,19 +100,21 @@ class Judge:
         self._statements = Statements(brand)
         self._limits = limits
         self._goals = Goals(brand)
+        self._unusual = UnusualNames(brand)
         self._page_view = brand.events.page_view
         self._answered = brand.events.question_answered
+        self._given = brand.events.consent_given
         self._visits = frozenset((brand.events.page_view, brand.events.ad_click))
 
     def judge(self, raw: bytes | msgspec.Raw, arrival: Arrival) -> Judged:
         """What is to become of one call, given as its JSON."""
-        if (n_bytes := len(memoryview(raw))) > LARGEST_EVENT:
+        if (n_bytes := len(raw)) > LARGEST_EVENT:
             detail = f"it is {n_bytes:,} bytes long; one event may have {LARGEST_EVENT:,}"
             return Verdict(_said_id(signed_of(raw).messageId) or _new_id(), "rejected", TOO_LARGE, detail)
         try:
             call = read_call(raw)
         except UNREADABLE as fault:
-            return _letter(raw, arrival, WrongEventError("not_valid", f"{fault}"[:200]))
+            return _letter(raw, arrival, _unreadable(fault))
         if call.context is None:
             call.context = arrival.context
         try:
@@ -135,12 +139,19 @@ class Judge:
         reached: tuple[Reached, ...] = ()
         if kind == "track":
             columns, texts = self._track(call)
+            if columns["event"] == self._given and "channel" not in columns:
+                _tell_no_channel(verdict, call.properties or {})
+            if (meant := self._unusual.meant(columns["event"])) is not None:
+                rule = f"it is counted as '{columns['event']}'; if it is the same as '{meant}', send that name"
+                verdict.say(UNUSUAL, rule)
             reached = self._goals.reached(
                 columns["event"], message_id=verdict.messageId, columns=columns, properties=call.properties or {}
             )
         elif kind in ("page", "screen"):
             columns = self._event(self._page_view, call, {"name": call.name, "category": call.category})
         elif kind == IDENTIFY:
+            if call.traits and call.context is not None:
+                self._columns.check_purpose(call.context.purpose, of="an identify call")
             columns, texts = self._statements.of_identify(call, verdict)
         elif kind == ALIAS:
             columns = {"event": ALIAS}
@@ -169,14 +180,16 @@ class Judge:
         """When it happened, by our clock; at the latest when it became known."""
         said_us = None
         if call.timestamp is not None and (said_us := read_instant(call.timestamp)) is None:
-            raise WrongEventError(UNREADABLE_TIME, f"timestamp is '{call.timestamp[:80]}'; send ISO 8601")
+            raise WrongEventError(UNREADABLE_TIME, f"timestamp is '{call.timestamp[:80]}'; {ISO_8601}")
         sent_us = arrival.sent_us
         if call.sentAt is not None:
             sent_us = read_instant(call.sentAt) or sent_us
         occurred_us = occurred_at(said_us, sent_us=sent_us, arrived_us=arrival.arrived_us)
         if (reason := out_of_limits(occurred_us, known_us=arrival.known_us, limits=self._limits)) is not None:
-            raise WrongEventError(reason, f"timestamp is '{call.timestamp}', sentAt '{call.sentAt or 'of its batch'}'")
-        return min(occurred_us, arrival.known_us)
+            by = f", sentAt '{call.sentAt[:80]}'" if call.sentAt is not None else _sent(arrival)
+            why = told_limit(reason, occurred_us, known_us=arrival.known_us, limits=self._limits)
+            raise WrongEventError(reason, f"timestamp is '{call.timestamp}'{by}: {why}")
+        return occurred_us if occurred_us < arrival.known_us else arrival.known_us
 
     def _track(self, call: Call) -> tuple[dict[str, Any], tuple[Said, ...]]:
         event = call.event
@@ -225,6 +238,12 @@ class Judge:
         return columns, texts
 
 
+def _tell_no_channel(verdict: Verdict, properties: dict[str, Any]) -> None:
+    """A consent to marketing without a channel lifts what was withdrawn without one, and gives none by itself."""
+    if properties.get("purpose") in (None, "marketing"):
+        verdict.say(NO_CHANNEL, "it names no channel: it lifts a withdrawal of all channels, and gives none by itself")
+
+
 def _letter(raw: bytes | msgspec.Raw, arrival: Arrival, wrong: WrongEventError) -> Letter:
     signed = signed_of(raw)
     message_id = arrival.message_id or _said_id(signed.messageId)
@@ -244,11 +263,22 @@ def _letter(raw: bytes | msgspec.Raw, arrival: Arrival, wrong: WrongEventError) 
     )
 
 
+def _unreadable(fault: BaseException) -> WrongEventError:
+    """What is wrong with a call that is no call; most often a time that is a number of seconds."""
+    detail = f"{fault}"[:200]
+    is_time = detail.endswith(("`$.timestamp`", "`$.sentAt`"))
+    return WrongEventError("not_valid", f"{detail}; {ISO_8601}" if is_time else detail)
+
+
+def _sent(arrival: Arrival) -> str:
+    return "" if arrival.sent_us is None else f", sentAt of its batch '{instant_of(arrival.sent_us)}'"
+
+
 def _id_of(value: object) -> str | None:
     if value is None:
         return None
-    found = text_of(value)
-    return found if found is not None and found.isprintable() else None
+    found = value if type(value) is str else text_of(value)
+    return found if found and len(found) <= LONGEST_ID and found.isprintable() else None
 
 
 def _said_id(value: object) -> str | None:

@@ -12,8 +12,9 @@ import msgspec
 
 from features.brand import Brand
 from features.contract import IDENTIFY
+from features.faults import closest_name
 from serving.ingest.calls import Call, Context, text_of
-from serving.ingest.columns import WrongEventError
+from serving.ingest.columns import WrongEventError, closest_hint
 from serving.ingest.declared import DeclaredTraits, WrongValueError, as_answer
 from serving.ingest.verdicts import TRAITS_IGNORED, Verdict
 
@@ -44,7 +45,8 @@ class Statements:
         """
         trait = properties.get("trait")
         if type(trait) is not str or trait not in self._traits:
-            detail = f"trait is {trait!r:.80}; brand.yaml declares: {', '.join(self._traits.names)}"
+            hint = closest_hint(trait, self._traits.names)
+            detail = f"trait is {trait!r:.80}.{hint} brand.yaml declares: {', '.join(self._traits.names)}"
             raise WrongEventError("unknown_trait", detail)
         try:
             value = self._traits.read(trait, properties.get("answer"))
@@ -65,7 +67,9 @@ class Statements:
         ignored: list[str] = []
         for name, value in (call.traits or {}).items():
             if name not in self._traits:
-                ignored.append(f"{name[:80]} (not declared in brand.yaml)")
+                near = closest_name(name[:80], self._traits.names) if len(ignored) < NAMED else None
+                closest = f"; closest: '{near}'" if near else ""
+                ignored.append(f"{name[:80]} (not declared in brand.yaml{closest})")
                 continue
             try:
                 read = self._traits.read(name, value)
@@ -101,6 +105,4 @@ def _evidence(context: Context | None) -> dict[str, str]:
 
 def _tell(verdict: Verdict, ignored: list[str]) -> None:
     more = f" and {len(ignored) - NAMED} more" if len(ignored) > NAMED else ""
-    left_out = f"traits left out: {', '.join(ignored[:NAMED])}{more}"
-    verdict.detail = left_out if verdict.detail is None else f"{verdict.detail}; {left_out}"
-    verdict.reason = verdict.reason or TRAITS_IGNORED
+    verdict.say(TRAITS_IGNORED, f"traits left out: {', '.join(ignored[:NAMED])}{more}")

@@ -13,6 +13,8 @@ MADE_HERE = "message_id_made"
 TRAITS_IGNORED = "traits_ignored"
 TOO_LARGE = "too_large"
 NOT_KEPT = "not_kept"
+NO_CHANNEL = "no_channel_given"
+UNUSUAL = "unusual_event_name"
 
 
 class Verdict(msgspec.Struct, omit_defaults=True, gc=False):
@@ -30,6 +32,11 @@ class Verdict(msgspec.Struct, omit_defaults=True, gc=False):
     status: Status
     reason: str | None = None
     detail: str | None = None
+
+    def say(self, reason: str, detail: str) -> None:
+        """Adds what is to be known of an accepted event; the reason is the first one's."""
+        self.reason = self.reason or reason
+        self.detail = detail if self.detail is None else f"{self.detail}; {detail}"
 
 
 class Answer(msgspec.Struct):

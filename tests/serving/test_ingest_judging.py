@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from features.brand import Trait
 from features.contract import EVENT_SCHEMA
+from features.event_names import MOST_REMEMBERED, UnusualNames
 from features.lake import instant_us
 from serving.ingest import declared, touches
 from serving.ingest.instants import DAY_US, SECOND_US, Limits
@@ -118,6 +119,8 @@ def test_a_text_where_an_ordinary_event_has_a_value_is_no_fault() -> None:
         ("Consent Withdrawn", {"channel": ["mail"]}, "unknown_channel"),
         ("Consent Given", {"purpose": "everything"}, "unknown_purpose"),
         ("Question Answered", {"trait": "shoe_size", "answer": 42}, "unknown_trait"),
+        ("Question Answered", {"trait": "need", "answer": None, "purpose": "marketting"}, "unknown_purpose"),
+        ("Question Answered", {"trait": "need", "answer": None, "purpose": ["marketing"]}, "unknown_purpose"),
         ("Question Answered", {"answer": 42}, "unknown_trait"),
         ("Order Completed", {"total": 5, "currency": {"code": "USD"}}, "unknown_currency"),
         ("Order Completed", {"total": 5, "currency": "EUR" * 100}, "unknown_currency"),
@@ -153,6 +156,20 @@ def test_what_would_be_counted_wrongly_is_a_dead_letter(event: str, properties: 
 )
 def test_a_call_that_is_none_is_a_dead_letter(call: dict[str, Any], reason: str) -> None:
     assert refused(call) == reason
+
+
+def test_traits_that_were_asked_for_a_purpose_that_nobody_knows_are_a_dead_letter() -> None:
+    call = {"type": "identify", "traits": {"vegan": True}, "context": {"purpose": "marketting"}}
+    assert refused(call) == "unknown_purpose"
+    assert taken(call | {"traits": {}}) == {"event": "identify"}  # nothing was asked
+
+
+def test_a_consent_that_gives_no_channel_is_told_so() -> None:
+    call = {"userId": "u", "messageId": "m", "type": "track", "event": "Consent Given"}
+    verdicts = [
+        judged(call | {"properties": said}) for said in ({}, {"purpose": "personalisation"}, {"channel": "mail"})
+    ]
+    assert [one.verdict.reason for one in verdicts if isinstance(one, Taken)] == ["no_channel_given", None, None]
 
 
 def test_an_event_over_32_kilobytes_is_rejected_and_says_which() -> None:
@@ -293,6 +310,58 @@ def test_long_ago_is_a_dead_letter() -> None:
     assert happened({"timestamp": (NOON - timedelta(days=30)).isoformat()}) == NOON - timedelta(days=30)
     for instant in ((NOON - timedelta(days=31)).isoformat(), "0001-01-01T00:00:00+14:00"):
         assert refused({"type": "track", "event": "X", "timestamp": instant}) == "time_too_long_ago"
+
+
+def detail(call: dict[str, Any], **arrival: Any) -> str:
+    """What people are told of a call."""
+    one = judged({"type": "track", "userId": "u", "messageId": "m"} | call, **arrival)
+    return str((one if isinstance(one, Verdict) else one.verdict).detail)
+
+
+def test_a_time_that_cannot_be_right_is_told_with_the_servers_time_and_what_to_do() -> None:
+    ahead = {"event": "X", "timestamp": "2030-01-01T00:00:00Z"}
+    told = detail(ahead)
+    assert f"the server's time, {NOON.isoformat()}" in told
+    assert "at most 60 are taken" in told
+    assert "leave timestamp out" in told
+    assert "its batch" not in told
+    assert f"sentAt of its batch '{NOON.isoformat()}'" in detail(ahead, sent_at=NOON)
+    assert "replay it with --any-time" in detail({"event": "X", "timestamp": "2010-01-01T00:00:00Z"})
+
+
+@pytest.mark.parametrize("epoch", [1_700_000_000, "1700000000", "1700000000000"])
+def test_seconds_since_the_epoch_are_told_to_be_no_iso_8601(epoch: object) -> None:
+    assert "send ISO 8601" in detail({"event": "X", "timestamp": epoch})
+
+
+def test_a_misspelt_trait_channel_or_purpose_is_told_the_closest_one() -> None:
+    assert "'ned'. Closest: 'need'." in detail({"event": "Question Answered", "properties": {"trait": "ned"}})
+    assert "Closest: 'mail'." in detail({"event": "Consent Given", "properties": {"channel": "emial"}})
+    assert "closest: 'need'" in detail({"type": "identify", "traits": {"ned": "x"}})
+
+
+@pytest.mark.parametrize("name", ["order completed", "Order_Completed", "OrderComplete", "Ordr Completed"])
+def test_an_event_that_is_almost_a_known_one_is_taken_and_told(name: str) -> None:
+    one = judged({"type": "track", "userId": "u", "messageId": "m", "event": name})
+    assert isinstance(one, Taken)
+    assert one.verdict.reason == "unusual_event_name"
+    assert "'Order Completed'" in str(one.verdict.detail)
+    assert json.loads(one.payload)["event"] == name
+
+
+@pytest.mark.parametrize("name", ["Order Completed", "Message Received", "Quiz Completed", "Subscribed"])
+def test_known_names_and_a_shops_own_are_not_called_unusual(name: str) -> None:
+    one = judged({"type": "track", "userId": "u", "messageId": "m", "event": name})
+    assert isinstance(one, Taken)
+    assert one.verdict.reason is None
+
+
+def test_whoever_makes_up_event_names_does_not_keep_a_server_busy() -> None:
+    names = UnusualNames(BRAND)
+    for n in range(MOST_REMEMBERED):
+        names.meant(f"made up {n}")
+    assert names.meant("order completed") is None  # no more are looked at
+    assert names.meant("Order Completed") is None
 
 
 # -- touches ----------------------------------------------------------------------------------------------------------
