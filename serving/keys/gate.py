@@ -93,7 +93,7 @@ class Gate:
                 f"{request['method']} {request['path'][:80]} needs a key with the scope '{needed}'; '{key.name}' "
                 f"({key.key_id}) has {', '.join(sorted(key.scopes))}. {_MAKE}",
             )
-        if wait := self._rates.wait_of(key.number, per_second=key.requests_per_second):
+        if wait := self._rates.wait_of(key.bucket, per_second=key.requests_per_second):
             return Refused(
                 429,
                 "Too many requests.",

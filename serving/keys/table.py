@@ -36,6 +36,7 @@ _COLUMNS = (
     "number, key_id, name, token_sha256, scopes, requests_per_second, created_at, expires_at, revoked_at, replaces, "
     "last_used_at"
 )
+_REPLACES = _COLUMNS.split(", ").index("replaces")
 
 State = Literal["active", "expired", "revoked"]
 
@@ -55,6 +56,8 @@ class ApiKey:
     revoked_at: datetime | None
     replaces: str | None
     last_used_at: datetime | None
+    bucket: int
+    """The number of the first of the keys that replaced one another: they have one rate among them."""
 
     def state(self, at: datetime) -> State:
         """Whether it opens anything at that instant."""
@@ -119,7 +122,11 @@ class KeyTable:
     def all(self) -> list[ApiKey]:
         """Every key there ever was, oldest first."""
         rows = self._connection.execute(f"SELECT {_COLUMNS} FROM api_keys ORDER BY number").fetchall()
-        return [_as_key(row) for row in rows]
+        buckets: dict[object, object] = {}  # by key_id
+        for row in rows:
+            number, key_id, replaces = row[0], row[1], row[_REPLACES]
+            buckets[key_id] = buckets.get(replaces, number)
+        return [_as_key(row, bucket=int(str(buckets[row[1]]))) for row in rows]
 
     def _found(self, key_id: str) -> ApiKey:
         keys = {key.key_id: key for key in self.all()}
@@ -160,7 +167,7 @@ def _refuse_wrong(name: str, rate: float) -> None:
         raise CallersMistake(f"Asked for {rate:g} requests a second. A rate is above 0; 0.5 is one in two seconds.")
 
 
-def _as_key(row: tuple[object, ...]) -> ApiKey:
+def _as_key(row: tuple[object, ...], *, bucket: int) -> ApiKey:
     number, key_id, name, sha, scopes, rate, created, expires, revoked, replaces, used = row
     return ApiKey(
         int(str(number)),
@@ -174,6 +181,7 @@ def _as_key(row: tuple[object, ...]) -> ApiKey:
         _instant(revoked),
         None if replaces is None else str(replaces),
         _instant(used),
+        bucket,
     )
 
 

@@ -227,6 +227,18 @@ def test_above_its_rate_a_key_is_told_when_to_come_again(gate: Gate, database: P
     assert (refused.status, refused.headers["retry-after"]) == (429, "2")
 
 
+def test_a_key_and_those_that_replace_it_have_one_rate_among_them(database: Path) -> None:
+    connection = connect(database)
+    table = KeyTable(connection)
+    first, other = (table.create(name, ["decide"], at=NOW, requests_per_second=0.5) for name in ("first", "other"))
+    second = table.replace(first.key_id, at=NOW, grace=timedelta(hours=1))
+    third = table.replace(second.key_id, at=NOW, grace=timedelta(hours=1))
+    gate = Gate(connection, rates=SharedRates(database.parent / "rates"), required=True)
+    asked = [status(gate, a_request(made.token)) for made in (first, second, third, other)]
+    assert asked == [200, 429, 429, 200]
+    gate.close()
+
+
 def test_a_bucket_holds_what_a_second_allows_and_fills_at_its_rate(tmp_path: Path, clock: Clock) -> None:
     rates = SharedRates(tmp_path / "rates", clock=clock)
     assert [rates.wait_of(1, per_second=4) == 0 for _ in range(5)] == [True] * 4 + [False]
