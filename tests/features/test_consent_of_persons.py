@@ -74,7 +74,7 @@ def consents(said: Sequence[Said]) -> list[Event]:
     events = [seen | {"event_id": "seen", "backfilled": False}]
     for n, (key, channel, purpose, is_given, at) in enumerate(said):
         about = None if purpose is None else json.dumps({"purpose": purpose})
-        event = {"event_id": f"e{n}", "event": "Consent Given" if is_given else "Consent Withdrawn", "channel": channel}
+        event: Event = {"event_id": f"e{n}", "event": "Consent Given" if is_given else "Consent Withdrawn", "channel": channel}
         event |= {"customer_key": key, "properties": about, "backfilled": False}
         events.append(event | {"occurred_at": hour(at), "received_at": hour(at)})
     return events
@@ -154,6 +154,15 @@ def test_a_purpose_refused_on_one_device_is_not_given_back_by_another(asked: Ask
     said.append((1, None, purpose, GIVEN, 4))
     assert "acne" in asked.row([*consents(said), told], joined)["declared"]
     assert asked.withdrawn(consents(said), joined) == set()
+
+
+def test_a_purpose_withdrawn_with_a_channel_is_withdrawn_as_a_whole(asked: Asked) -> None:
+    said: list[Said] = [(1, EMAIL, "personalisation", REFUSED, 1)]
+    told = consents([])[0] | {"trait": "skin_need", "answer": "acne", "event": "Question Answered", "event_id": "a"}
+    assert asked.row([*consents(said), told])["declared"] in (None, "{}")
+    assert asked.withdrawn(consents(said)) == {"personalisation"}
+    said.append((1, EMAIL, "personalisation", GIVEN, 2))  # less than what was withdrawn
+    assert asked.withdrawn(consents(said)) == {"personalisation"}
 
 
 statements = st.lists(

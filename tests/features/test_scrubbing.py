@@ -8,17 +8,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from experiments.records import SCHEMA as LEDGER
+from features import scrubbed_rows, withdrawing
 from features.brand import load_brand
 from features.by_customer import ByCustomer, ensure_by_customer
+from features.contract import EVENT_SCHEMA
 from features.database import connect, create_tables
 from features.event_log import EventLog
 from features.evidence import evidence_of
@@ -26,6 +29,7 @@ from features.identity import IdentityTable
 from features.lake import Lake
 from features.scrubbing import Scrubbed, scrub
 from features.snapshots import build_snapshot, snapshot_path
+from features.sync import sync
 from features.texts import texts_of, write_text
 from features.workspace import Workspace
 from serving.ledger_rows import STATISTICS_SCHEMA
@@ -179,8 +183,98 @@ def test_a_second_scrub_finds_nothing_and_touches_no_file(shop: Workspace) -> No
     assert scrub(shop) == Scrubbed()
     with closing(connect(shop.database)) as connection, connection:
         connection.execute("UPDATE scrub_state SET value = '' WHERE name = 'made_from'")  # as if killed before the end
+    assert scrub(shop) == Scrubbed()
+    forget_standing(shop)
     assert scrub(shop) == Scrubbed(n_customers=1)
     assert changed_at(shop) == files
+
+
+def forget_standing(workspace: Workspace) -> None:
+    """As if killed before anything was noted."""
+    with closing(connect(workspace.database)) as connection, connection:
+        connection.execute("UPDATE scrub_state SET value = '' WHERE name = 'made_from'")
+        connection.execute("DELETE FROM scrubbed")
+
+
+def log(workspace: Workspace, event: Event) -> None:
+    with closing(connect(workspace.database)) as connection:
+        EventLog(connection).append([event])
+
+
+def test_only_those_of_whom_something_has_come_since_are_looked_at_again(
+    shop: Workspace, an_event: Callable[..., Event]
+) -> None:
+    assert scrub(shop).n_customers == 1
+    log(shop, an_event(BOB, "Product Viewed", days_ago=0.2))
+    assert scrub(shop) == Scrubbed()
+    log(shop, an_event(DEVICE, "Question Answered", days_ago=0.1, trait="skin_need", answer="acne"))
+    done = scrub(shop)
+    assert (done.n_customers, done.n_statements) == (1, 1)  # said after the withdrawal, which still stands
+    sync(shop)
+    assert scrub(shop).n_customers == 1  # what the log held of her has come into the lake
+    log(shop, an_event(BOB, "Product Viewed", days_ago=0.05))
+    assert scrub(shop).n_customers == 0
+
+
+def test_after_an_import_everybody_is_looked_at_again(shop: Workspace, an_event: Callable[..., Event]) -> None:
+    scrub(shop)
+    said = an_event(ANN, "Question Answered", days_ago=40, trait="skin_need", answer="acne")
+    rows = [{name: _naive(value) for name, value in said.items()}]
+    with Lake(shop.lake).writer() as writer:
+        writer.write(pa.Table.from_pylist(rows, schema=EVENT_SCHEMA))
+    done = scrub(shop)
+    assert (done.n_customers, done.n_statements) == (1, 1)
+    log(shop, an_event(BOB, "Product Viewed", days_ago=0.2))
+    assert scrub(shop).n_customers == 0
+
+
+def _naive(value: Any) -> Any:
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
+
+
+def test_rows_are_looked_for_outside_the_lock_and_what_changes_meanwhile_is_looked_at_again(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edits, transaction, n_taken = scrubbed_rows._edits, scrubbed_rows.transaction, 0
+
+    def outside(connection: Any, *given: Any, **named: Any) -> Any:
+        for edit in edits(connection, *given, **named):
+            assert not connection.in_transaction
+            yield edit
+
+    def meanwhile(connection: Any) -> Any:
+        nonlocal n_taken
+        n_taken += 1
+        if n_taken == 1:
+            with closing(connect(shop.database)) as another, another:
+                another.execute("UPDATE decisions SET record = json_set(record, '$.noted', 7) WHERE decision_id = 'd1'")
+        return transaction(connection)
+
+    monkeypatch.setattr(scrubbed_rows, "_edits", outside)
+    monkeypatch.setattr(scrubbed_rows, "transaction", meanwhile)
+    assert scrub(shop).n_records == 2
+    assert n_taken == 2
+    with closing(connect(shop.database)) as connection:
+        (text,) = connection.execute("SELECT record FROM decisions WHERE decision_id = 'd1'").fetchone()
+    assert json.loads(text)["noted"] == 7
+    assert json.loads(text)["inputs"] == {"n_orders": 2}
+
+
+def test_of_a_snapshot_that_holds_nothing_more_only_the_traits_are_read(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scrub(shop)
+    forget_standing(shop)
+    read, columns = withdrawing.pq.read_table, []
+
+    def noted(path: Path, **named: Any) -> Any:
+        columns.append(named.get("columns"))
+        return read(path, **named)
+
+    monkeypatch.setattr(withdrawing.pq, "read_table", noted)
+    assert scrub(shop).n_snapshot_rows == 0
+    assert len(columns) >= 2
+    assert all(names and "n_answers" not in names for names in columns)
 
 
 def changed_at(workspace: Workspace) -> dict[Path, int]:
@@ -206,9 +300,9 @@ def test_a_withdrawal_that_was_imported_counts_too(
     email = an_event(BOB, "Consent Withdrawn", days_ago=20, properties=PERSONALISATION, channel="email")
     told = an_event(BOB, "Question Answered", days_ago=30, trait="skin_need", answer="acne")
     workspace = a_workspace([said, stop, email, told])
-    assert scrub(workspace) == Scrubbed(n_customers=1, n_statements=1)
+    assert scrub(workspace) == Scrubbed(n_customers=2, n_statements=2)
     assert "acne" not in everything_of_lake(workspace, ANN)
-    assert "acne" in everything_of_lake(workspace, BOB)
+    assert "acne" not in everything_of_lake(workspace, BOB)  # by whichever channel: a purpose is withdrawn as a whole
 
 
 def everything_of_lake(workspace: Workspace, key: int) -> str:
@@ -300,16 +394,20 @@ def test_free_text_is_gone_with_its_purpose(shop: Workspace) -> None:
 KILLED_IN = """
 import os, signal, sys
 from pathlib import Path
+import importlib
 import features.scrubbing as scrubbing
 from features.workspace import Workspace
 def kill(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
-setattr(scrubbing, sys.argv[2], kill)
+module, _, function = sys.argv[2].rpartition(".")
+setattr(importlib.import_module("features." + (module or "scrubbing")), function, kill)
 scrubbing.scrub(Workspace(Path(sys.argv[1])))
 """
 
 
-@pytest.mark.parametrize("function", ["rewrite", "_scrub_log", "purge", "ensure_by_customer", "scrub_snapshot"])
+@pytest.mark.parametrize(
+    "function", ["rewrite", "scrub_rows", "scrubbed_rows._replace", "purge", "ensure_by_customer", "scrub_snapshot"]
+)
 def test_killed_anywhere_the_next_one_does_the_rest(shop: Workspace, function: str) -> None:
     arguments = [sys.executable, "-c", KILLED_IN, str(shop.root), function]
     done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)

@@ -1,20 +1,24 @@
 -- Every consent given or withdrawn. Without a channel it is about all channels, without a purpose about marketing.
--- A refusal is lifted only by a consent of somebody who was the same person already: so each statement speaks for the
+-- A purpose other than marketing is withdrawn as a whole, whichever channel is named: it means what is known, not where
+-- the brand writes. A refusal is lifted only by a consent of somebody who was the same person already: so each statement speaks for the
 -- key under which it was written, and a consent also for every key that was known to be the same person when it was given.
 WITH said AS (
     SELECT
         customer_key,
         written_key AS spoken_for,
-        channel,
-        CASE WHEN json_valid(properties) THEN json_extract_string(properties, '$.purpose') END AS purpose,
+        CASE WHEN event = $consent_given OR coalesce(about, 'marketing') = 'marketing' THEN channel END AS channel,
+        about AS purpose,
         event = $consent_given AS is_given,
         occurred_at,
         received_at,
         event_id,
         visible_from,
         visible_until
-    FROM history
-    WHERE event IN ($consent_given, $consent_withdrawn)
+    FROM (
+        SELECT *, CASE WHEN json_valid(properties) THEN json_extract_string(properties, '$.purpose') END AS about
+        FROM history
+        WHERE event IN ($consent_given, $consent_withdrawn)
+    )
 )
 SELECT *
 FROM said
