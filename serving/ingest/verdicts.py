@@ -16,6 +16,14 @@ NOT_KEPT = "not_kept"
 NO_CHANNEL = "no_channel_given"
 UNUSUAL = "unusual_event_name"
 
+LETTER_REASONS = (  # why a call becomes a dead letter; docs/ingest.md tells what each means
+    *("not_valid", "unknown_type", "no_id", "no_event_name", "reserved_event_name", "unusable_message_id"),
+    *("unparsable_timestamp", "time_in_the_future", "time_too_long_ago"),
+    *("unparsable_total", "unparsable_products", "negative_price", "negative_quantity", "unknown_currency"),
+    *("unparsable_value", "unparsable_window_days", "unparsable_action_probability", "probability_out_of_range"),
+    *("unknown_trait", "invalid_answer", "unknown_channel", "unknown_purpose"),
+)
+
 
 class Verdict(msgspec.Struct, omit_defaults=True, gc=False):
     """What became of one event.
