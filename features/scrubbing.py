@@ -19,11 +19,12 @@ from typing import Any
 
 import duckdb
 
+from features import scrub_standing
 from features.brand import Brand, load_brand
 from features.by_customer import by_customer_folder, ensure_by_customer
 from features.contract import IDENTIFY
 from features.database import connect, create_tables, transaction
-from features.erasure import LATE_US, finish_erasures
+from features.erasure import finish_erasures
 from features.event_log import EventLog
 from features.evidence import Withdrawal, withdrawals_in
 from features.identity import IdentityTable
@@ -32,11 +33,10 @@ from features.lake_rewriting import purge, rewrite
 from features.merges import merges_of
 from features.persons import events_of
 from features.schema import feature_schema
+from features.scrub_standing import Standing
+from features.scrubbed_rows import Person, scrub_rows
 from features.snapshots import snapshots_folder
-from features.texts import has_texts
 from features.withdrawing import (
-    payload_without,
-    record_without,
     scrub_snapshot,
     statements_condition,
     traits_in,
@@ -69,7 +69,7 @@ class Scrubbed:
     Attributes:
         n_erasures: erasures that had been killed, finished now.
         n_late: rows that came to erased customers after they were erased.
-        n_customers: people with a purpose that stands withdrawn.
+        n_customers: people with a purpose that stands withdrawn, of those that had not been looked at before.
         n_statements: events of the lake and the log whose answers went, free text too.
         n_snapshot_rows: rows of stored snapshots that lost a trait.
         n_records: records of decisions and kept answers that lost what was declared.
@@ -81,24 +81,6 @@ class Scrubbed:
     n_statements: int = 0
     n_snapshot_rows: int = 0
     n_records: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Person:
-    """Somebody with withdrawn purposes: under which keys, which, and until when decisions may have used them."""
-
-    keys: tuple[int, ...]
-    withdrawals: tuple[Withdrawal, ...]
-    asked: frozenset[str]  # traits that were asked for these purposes, whatever their own purpose is
-
-    @property
-    def until_us(self) -> int:
-        """Until when a decision may have been made that used what was withdrawn."""
-        return max(instant_us(one.received_at) for one in self.withdrawals) + LATE_US
-
-    @property
-    def purposes(self) -> frozenset[str]:
-        return frozenset(one.purpose for one in self.withdrawals)
 
 
 def scrub(workspace: Workspace, *, now: datetime | None = None) -> Scrubbed:
@@ -116,19 +98,22 @@ def scrub(workspace: Workspace, *, now: datetime | None = None) -> Scrubbed:
     brand = load_brand(workspace)
     with closing(connect(workspace.database)) as connection:
         connection.execute("PRAGMA secure_delete = ON")
-        create_tables(connection, SCHEMA)
+        create_tables(connection, SCHEMA + scrub_standing.SCHEMA)
         made_from = _made_from(workspace, connection, brand)
         if _state(connection, "made_from") == made_from:
             return Scrubbed(n_erasures, n_late)
+        standing = Standing(connection, Lake(workspace.lake).manifest(), brand)
         log_through = _find(workspace, connection, brand)
-        people = _people(workspace, connection, brand)
+        looked_at = standing.changed(_candidates(connection))
+        people = _people(workspace, connection, looked_at, brand)
         n_statements, n_records, n_snapshot_rows = _take_out(workspace, connection, people, brand=brand)
+        # While decisions may still be written that did not know of a withdrawal, the next run looks again.
+        waiting = {person.keys for person in people if person.until_us > instant_us(now)}
+        standing.write([keys for keys in looked_at if keys not in waiting])
         with transaction(connection):
             _set_state(connection, "log_through", str(log_through))
             _set_state(connection, "rewriting", "no")
-            # While decisions may still be written that did not know of a withdrawal, the next run looks again.
-            is_over = all(person.until_us <= instant_us(now) for person in people)
-            made_from = _made_from(workspace, connection, brand, log_through=log_through) if is_over else ""
+            made_from = _made_from(workspace, connection, brand, log_through=log_through) if not waiting else ""
             _set_state(connection, "made_from", made_from)
     return Scrubbed(n_erasures, n_late, len(people), n_statements, n_snapshot_rows, n_records)
 
@@ -153,21 +138,29 @@ def _find(workspace: Workspace, connection: sqlite3.Connection, brand: Brand) ->
         database.execute("SET TimeZone = 'UTC'; SET threads = 2")
         Lake(workspace.lake).register(database)
         found = database.execute("SELECT DISTINCT customer_key FROM events WHERE event = ?", [name]).fetchall()
-    with transaction(connection):
-        connection.executemany("INSERT OR IGNORE INTO withdrawals VALUES (?)", found)
-        connection.execute(
-            "INSERT OR IGNORE INTO withdrawals SELECT DISTINCT customer_key FROM event_log "
-            "WHERE log_seq > ? AND log_seq <= ? AND json_extract(payload, '$.event') = ?",
-            (since, through, name),
-        )
+    query = (
+        "SELECT DISTINCT customer_key FROM event_log "
+        "WHERE log_seq > ? AND log_seq <= ? AND json_extract(payload, '$.event') = ?"
+    )
+    found += connection.execute(query, (since, through, name)).fetchall()
+    new = {row[0] for row in found} - {row[0] for row in connection.execute("SELECT customer_key FROM withdrawals")}
+    if new:
+        with transaction(connection):
+            connection.executemany("INSERT OR IGNORE INTO withdrawals VALUES (?)", ((key,) for key in sorted(new)))
     return through
 
 
-def _people(workspace: Workspace, connection: sqlite3.Connection, brand: Brand) -> list[_Person]:
-    """Everybody with a purpose that stands withdrawn now, by all that is known."""
+def _candidates(connection: sqlite3.Connection) -> list[tuple[int, ...]]:
+    """Everybody who has ever withdrawn something, under all of their keys."""
     identity = IdentityTable(connection)
-    candidates = [row[0] for row in connection.execute("SELECT customer_key FROM withdrawals ORDER BY customer_key")]
-    groups = list(dict.fromkeys(identity.keys_of(key) for key in candidates))
+    keys = [row[0] for row in connection.execute("SELECT customer_key FROM withdrawals ORDER BY customer_key")]
+    return list(dict.fromkeys(tuple(map(int, identity.keys_of(key))) for key in keys))
+
+
+def _people(
+    workspace: Workspace, connection: sqlite3.Connection, groups: Sequence[tuple[int, ...]], brand: Brand
+) -> list[Person]:
+    """Those of them with a purpose that stands withdrawn now, by all that is known."""
     names = (brand.events.consent_given, brand.events.consent_withdrawn)
     people = []
     for start in range(0, len(groups), _PEOPLE_AT_ONCE):
@@ -179,7 +172,7 @@ def _people(workspace: Workspace, connection: sqlite3.Connection, brand: Brand) 
         for keys in (keys for keys in batch if keys[0] in found):
             marks = ", ".join(str(int(key)) for key in keys)
             asked = connection.execute(f"SELECT DISTINCT trait FROM asked_for WHERE customer_key IN ({marks})")
-            people.append(_Person(tuple(map(int, keys)), found[keys[0]], frozenset(row[0] for row in asked)))
+            people.append(Person(keys, found[keys[0]], frozenset(row[0] for row in asked)))
     return people
 
 
@@ -209,10 +202,10 @@ def _write_asked(
 
 
 def _take_out(
-    workspace: Workspace, connection: sqlite3.Connection, people: Sequence[_Person], *, brand: Brand
+    workspace: Workspace, connection: sqlite3.Connection, people: Sequence[Person], *, brand: Brand
 ) -> tuple[int, int, int]:
     """The statements first, from which all else could be made again; gives how many statements, records, rows."""
-    groups: dict[frozenset[str], list[_Person]] = {}
+    groups: dict[frozenset[str], list[Person]] = {}
     for person in people:
         groups.setdefault(person.purposes, []).append(person)
     about = {
@@ -228,10 +221,8 @@ def _take_out(
         keys, traits = [key for person in group for key in person.keys], about[purposes]
         condition = statements_condition(traits, brand, purposes=purposes)
         n_statements += rewrite(lake, keys, where=condition, edit=_edit(traits, brand, purposes))
-        with transaction(connection):
-            n_statements += _scrub_log(connection, keys, traits, brand, purposes)
-            n_statements += _scrub_texts(connection, keys, traits, purposes)
-            n_records += sum(_scrub_records(connection, person, traits | person.asked) for person in group)
+        n_rows_said, n_rows_used = scrub_rows(connection, group, traits, brand=brand, purposes=purposes)
+        n_statements, n_records = n_statements + n_rows_said, n_records + n_rows_used
     if n_statements or was_killed:
         purge(lake)  # the files that still held them
     if by_customer_folder(workspace).is_dir():
@@ -249,81 +240,6 @@ def _take_out(
 
 def _edit(traits: Collection[str], brand: Brand, purposes: Collection[str]) -> Any:
     return lambda rows: without_statements(rows, traits, brand, purposes=purposes)
-
-
-def _scrub_log(
-    connection: sqlite3.Connection,
-    keys: Sequence[int],
-    traits: Collection[str],
-    brand: Brand,
-    purposes: Collection[str],
-) -> int:
-    marks = ", ".join(str(key) for key in keys)
-    rows = connection.execute(f"SELECT log_seq, payload FROM event_log WHERE customer_key IN ({marks})").fetchall()
-    edited = [
-        (left, seq)
-        for seq, payload in rows
-        if (left := payload_without(payload, traits, brand, purposes=purposes)) is not None
-    ]
-    connection.executemany("UPDATE event_log SET payload = ? WHERE log_seq = ?", edited)
-    return len(edited)
-
-
-def _scrub_texts(
-    connection: sqlite3.Connection, keys: Sequence[int], traits: Collection[str], purposes: Collection[str]
-) -> int:
-    """Free text about these traits, and what was given for these purposes by its own words."""
-    if not has_texts(connection):
-        return 0
-    marks = ", ".join(str(key) for key in keys)
-    query = (
-        f"DELETE FROM texts WHERE customer_key IN ({marks}) AND (trait IN (SELECT value FROM json_each(?)) "
-        "OR purpose IN (SELECT value FROM json_each(?)))"
-    )
-    return connection.execute(query, (json.dumps(sorted(traits)), json.dumps(sorted(purposes)))).rowcount
-
-
-def _scrub_records(connection: sqlite3.Connection, person: _Person, traits: Collection[str]) -> int:
-    """The decisions of before a purpose's withdrawal was committed, each once, and the answers kept for their retries.
-
-    Between its arrival and its commit decisions are made that do not know of it yet: none later than LATE_US after.
-    """
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if "decisions" not in tables:
-        return 0
-    until = person.until_us
-    marks, purposes = ", ".join(str(key) for key in person.keys), json.dumps(sorted(person.purposes))
-    missing = (
-        "EXISTS (SELECT 1 FROM json_each(?2) AS p WHERE p.value NOT IN "
-        "(SELECT value FROM json_each(coalesce(json_extract({text}, '$.withdrawn'), '[]'))))"
-    )
-    mine = f"customer_key IN ({marks}) AND decided_at < ?1"
-    found = connection.execute(
-        f"SELECT decision_id, record FROM decisions WHERE {mine} AND {missing.format(text='record')}",
-        (until, purposes),
-    ).fetchall()
-    _update(connection, "decisions", "record", found, traits, person)
-    answers: list[tuple[str, str]] = []
-    if "answers" in tables:
-        answers = connection.execute(
-            f"SELECT decision_id, answer FROM answers WHERE {missing.format(text='answer')} AND decision_id IN "
-            f"(SELECT decision_id FROM decisions WHERE {mine})",
-            (until, purposes),
-        ).fetchall()
-        _update(connection, "answers", "answer", answers, traits, person)
-    return len(found) + len(answers)
-
-
-def _update(
-    connection: sqlite3.Connection,
-    table: str,
-    column: str,
-    rows: Sequence[tuple[str, str]],
-    traits: Collection[str],
-    person: _Person,
-) -> None:
-    edited = [(record_without(text, traits, person.purposes), decision_id) for decision_id, text in rows]
-    connection.executemany(f"UPDATE {table} SET {column} = ? WHERE decision_id = ?", edited)
 
 
 def _state(connection: sqlite3.Connection, name: str) -> str | None:

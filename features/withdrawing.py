@@ -102,9 +102,14 @@ def scrub_snapshot(
 
     Columns of the brand's own SQL that read what was said are emptied too: nobody knows what they would have been.
     """
+    stored = set(pq.read_schema(path).names)
+    names = [name for name in _columns(traits, brand=brand, schema=schema) if name in stored]
+    keys = [int(key) for key in customer_keys]
+    theirs = pq.read_table(path, columns=[KEY, *names], partitioning=None, filters=[(KEY, "in", set(keys))])
+    if not pc.any(_any_known(theirs, names)).as_py():
+        return 0  # and the other columns of everybody are not read
     table = pq.read_table(path, partitioning=None)
-    is_theirs = pc.is_in(table[KEY], pa.array([int(key) for key in customer_keys], pa.int64()))
-    names = [name for name in _columns(traits, brand=brand, schema=schema) if name in table.column_names]
+    is_theirs = pc.is_in(table[KEY], pa.array(keys, pa.int64()))
     holds = pc.and_(is_theirs, _any_known(table, names))
     n_rows = int(pc.sum(pc.cast(holds, pa.int64())).as_py() or 0)
     if n_rows:

@@ -26,7 +26,7 @@ from features.database import connect, transaction
 from features.definitions import online_path
 from features.erased_letters import forget_letters, letters_naming
 from features.erased_rows import personal_tables
-from features.erasure import LATE_US, erase, finish_erasures, receipt_of
+from features.erasure import LATE_US, erase, finish_begun, finish_erasures, receipt_of
 from features.event_log import EventLog
 from features.faults import CallersMistake
 from features.forgetting import forget_online
@@ -279,7 +279,7 @@ def once_finished(engine: Engine, customer_id: str) -> dict[str, Any]:
 def test_an_erasure_over_http_is_answered_at_once_and_one_thread_does_the_rest(
     shop: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finished, in_files, threads = finishing.finish_begun, threading.Event(), set()
+    finished, in_files, threads = finish_begun, threading.Event(), set()
 
     def slowly(workspace: Workspace, **named: Any) -> bool:
         threads.add(threading.get_ident())
