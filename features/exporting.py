@@ -41,8 +41,7 @@ def export_customer(workspace: Workspace, customer_id: str, *, now: datetime | N
     now, brand = now or datetime.now(UTC), load_brand(workspace)
     with closing(connect(workspace.database)) as connection:
         identity = IdentityTable(connection)
-        key = identity.key(customer_id)
-        key = key if key is not None else identity.key(customer_id, "anonymous")
+        key = identity.key_said(customer_id)
         if key is None:
             raise CallersMistake(
                 f"Asked to export the customer '{customer_id}', but nobody by that id was ever seen here. It is your "

@@ -74,6 +74,11 @@ class IdentityTable:
         ).fetchone()
         return None if row is None else CustomerKey(row[0])
 
+    def key_said(self, customer_id: str) -> CustomerKey | None:
+        """The key of an id that does not say its kind: the user's, else the device's; None where it was never seen."""
+        known = self.key(customer_id)
+        return known if known is not None else self.key(customer_id, "anonymous")
+
     def key_or_new(self, customer_id: str, kind: Kind = "user") -> CustomerKey:
         """The customer's key; a new one where that id was never seen."""
         known = self.key(customer_id, kind)
@@ -203,10 +208,10 @@ class IdentityTable:
         return removed
 
     def id_of(self, customer_key: int) -> str | None:
-        """The outside id of that key: the shop's own where there is one, else the device's; None if unknown."""
+        """The outside id of that key's person: the shop's own where there is one, else a device's; None if unknown."""
         row = self._connection.execute(
             "SELECT customer_id FROM identity WHERE customer_key = ? ORDER BY kind DESC, first_seen_at, rowid LIMIT 1",
-            (int(customer_key),),
+            (self.resolve(customer_key),),
         ).fetchone()
         return None if row is None else str(row[0])
 

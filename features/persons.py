@@ -28,9 +28,10 @@ def events_of(
         customer_keys: all keys of one person, or of several.
         names: only events of these names; all where none is named.
     """
+    # The log first: what leaves it meanwhile is in the lake by then, and what is in both is told once.
+    log = EventLog(connection).of_customers(customer_keys).select(COLUMNS)
     stored = ByCustomer.open(workspace).events(customer_keys)
     stored = stored.filter(pc.is_null(stored["superseded_at"])).select(COLUMNS)
-    log = EventLog(connection).of_customers(customer_keys).select(COLUMNS)
     log = log.filter(pc.invert(pc.is_in(log["event_id"], stored["event_id"].combine_chunks())))
     events = pa.concat_tables([stored, log]).cast(SCHEMA)
     if names:

@@ -60,7 +60,7 @@ def moments_view(workspace: Workspace, *, since: int, limit: int, moment: str | 
             rule = f"is {since}, but the newest moment here is {newest}: a cursor of another database. Begin anew."
             raise RequestRefused([WrongField("/since", rule)])
         fired = fired_since(connection, since, limit=limit, moment=moment)
-        ids = {key: identity.id_of(identity.resolve(key)) for key in {one.customer_key for one in fired}}
+        ids = {key: identity.id_of(key) for key in {one.customer_key for one in fired}}
     return {
         "moments": [_told(one, customer_id) for one in fired if (customer_id := ids[one.customer_key]) is not None],
         "next": fired[-1].moment_seq if fired else since,

@@ -47,8 +47,7 @@ def traits_view(engine: Engine, customer_id: str) -> dict[str, Any] | None:
     at, brand, workspace = engine.now(), engine.brand, engine.workspace
     with closing(connect(workspace.database)) as connection:
         identity = IdentityTable(connection)
-        key = identity.key(customer_id)
-        key = key if key is not None else identity.key(customer_id, "anonymous")
+        key = identity.key_said(customer_id)
         if key is None:
             return None
         keys = identity.keys_of(key)
