@@ -66,6 +66,7 @@ def test_a_known_device_becomes_part_of_the_known_user(identity: IdentityTable) 
     assert identity.key("phone", "anonymous") == ana
     assert identity.keys_of(ana) == identity.keys_of(phone) == (ana, phone)
     assert identity.resolve(phone) == ana
+    assert identity.id_of(phone) == identity.id_of(ana) == "ana"
     assert identity.merges() == [(phone, ana, 5)]
     assert identity.version() == 1
 
@@ -161,6 +162,7 @@ def test_chains_of_joins_end_at_one_survivor(identity: IdentityTable) -> None:
 def test_ids_of_either_kind_are_found_the_users_first(identity: IdentityTable) -> None:
     user, device = identity.key_or_new("7"), identity.key_or_new("7", "anonymous")
     phone = identity.key_or_new("phone", "anonymous")
+    assert [identity.key_said(one) for one in ("7", "phone", "new")] == [user, phone, None]
     found = identity.keys_said(["7", "phone", "new"])
     assert found == {"7": user, "phone": phone, "new": identity.key("new")}
     assert device != user

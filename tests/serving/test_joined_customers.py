@@ -19,6 +19,7 @@ from serving.contact import EVERY_CHANNEL, unsubscribed_channels
 from serving.engine import Engine
 from serving.profile import customer_view_soon
 from serving.schemas import DecisionRequest, OutcomeReport
+from tests.serving.erasing_world import call
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -102,6 +103,14 @@ def test_what_is_known_of_a_customer_is_recomputed_beside_the_event_loop(
     view = asyncio.run(customer_view_soon(engine, "new"))
     assert view is not None
     assert (view["features"]["n_orders"], threads) == (1.0, ["rapport-refresher"])
+
+
+def test_a_decision_of_before_a_join_names_its_customer_after_it(engine: Engine) -> None:
+    before = engine.decide(a_request("old"))
+    join(engine, user_id="new", previous_id="old")
+    told = call(engine, "GET", f"/v1/decisions/{before['decision_id']}").json()
+    assert told["customer_id"] in ("old", "new")
+    assert engine.key_of(told["customer_id"]) == engine.key_of("new")
 
 
 def test_refusals_of_both_add_up(engine: Engine) -> None:
