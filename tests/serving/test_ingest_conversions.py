@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from experiments.records import read_outcomes
 from features.database import connect
 from features.workspace import Workspace
 from tests.serving.conftest import starter
@@ -36,11 +35,9 @@ def order(message_id: str, **properties: Any) -> dict[str, Any]:
 
 
 def conversions(workspace: Workspace) -> list[tuple[str, float | None, str | None, str]]:
-    table = read_outcomes(workspace.database)
-    return [
-        (row.goal, None if row.value != row.value else row.value, row.decision_id, row.joined_by)
-        for row in table.itertuples()
-    ]
+    with closing(connect(workspace.database)) as connection:
+        query = "SELECT goal, value, decision_id, joined_by FROM outcomes WHERE outcome = 'converted' ORDER BY rowid"
+        return connection.execute(query).fetchall()
 
 
 def decided(shop: Shop, decision_id: str, *, days_ago: float) -> None:
