@@ -51,6 +51,7 @@ def check_workspace(workspace: Workspace) -> CheckReport:
     """Checks the files as a whole, expressions on typed samples, renderings against their channels, and the lake."""
     from features.identity_checks import identity_checks
     from features.lake_checks import lake_checks
+    from features.letter_counts import letter_check
 
     results: list[CheckResult] = []
     faults: list[tuple[Path, Fault]] = []
@@ -80,7 +81,7 @@ def check_workspace(workspace: Workspace) -> CheckReport:
     if brand is not None and catalogue is not None:
         results += _language_results(brand, catalogue)
 
-    results += [*lake_checks(workspace), *identity_checks(workspace)]
+    results += [*lake_checks(workspace), *identity_checks(workspace), letter_check(workspace)]
     return CheckReport(tuple(results), tuple(faults))
 
 

@@ -9,7 +9,9 @@ import typer
 
 from features.workspace import find_workspace
 
-customer = typer.Typer(no_args_is_help=True, help="Gives a customer everything that is kept of them, or removes it.")
+customer = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Gives a customer everything that is kept of them, or removes it."
+)
 
 WorkspaceOption = Annotated[
     Path | None, typer.Option("--workspace", help="The brand's folder; default $RAPPORT_WORKSPACE, else ./workspace.")

@@ -10,7 +10,9 @@ import typer
 
 from features.workspace import find_workspace
 
-dead_letters = typer.Typer(no_args_is_help=True, help="Live events that could not be taken: list them, replay them.")
+dead_letters = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Live events that could not be taken: list them, replay them."
+)
 
 WorkspaceOption = Annotated[
     Path | None, typer.Option("--workspace", help="The brand's folder; default $RAPPORT_WORKSPACE, else ./workspace.")

@@ -14,13 +14,15 @@ import msgspec
 from features.brand import load_brand
 from features.catalogue import load_catalogue
 from features.database import connect
-from features.faults import CallersMistake
+from features.faults import CallersMistake, closest_name
+from features.letter_counts import letter_counts
 from features.workspace import Workspace
 from serving.ingest.calls import Context
 from serving.ingest.conversions import Conversions
 from serving.ingest.dead_letters import DeadLetter, DeadLetters
 from serving.ingest.judging import Arrival, Judge, Judged, Letter, Taken
 from serving.ingest.told import told_letter
+from serving.ingest.verdicts import LETTER_REASONS
 from serving.ingest.work import write_calls
 from serving.ledger import Ledger
 from serving.settings import read_settings
@@ -30,8 +32,13 @@ _FOR_EVER_US = 2**62
 
 
 def letters_of(workspace: Workspace, *, reason: str | None, limit: int) -> list[dict[str, Any]]:
-    """The newest dead letters, each as an object for a program."""
+    """The newest dead letters, each as an object for a program.
+
+    Raises:
+        CallersMistake: there is no such reason.
+    """
     with closing(connect(workspace.database)) as connection:
+        _check_reason(connection, reason)
         return [told_letter(letter) for letter in DeadLetters(connection).newest(reason=reason, limit=limit)]
 
 
@@ -50,13 +57,14 @@ def replay_letters(
         any_time: also what happened longer ago than live events may have.
 
     Raises:
-        CallersMistake: there is no dead letter of such a number.
+        CallersMistake: there is no dead letter of such a number, or no such reason.
     """
     limits = read_settings().ingest_limits
     brand = load_brand(workspace)
     judge = Judge(brand, limits._replace(past_us=_FOR_EVER_US) if any_time else limits)
     conversions = Conversions(brand, load_catalogue(workspace, brand))
     with closing(connect(workspace.database)) as connection:
+        _check_reason(connection, reason)
         there = DeadLetters(connection).numbers(reason=reason)
     if numbers is not None:
         if missing := sorted(set(numbers) - set(there)):
@@ -74,6 +82,21 @@ def replay_letters(
     finally:
         ledger.close()
     return told
+
+
+def _check_reason(connection: sqlite3.Connection, reason: str | None) -> None:
+    if reason is None or reason in LETTER_REASONS:
+        return
+    counts = letter_counts(connection)
+    if reason in counts:  # of another version
+        return
+    closest = closest_name(reason, (*LETTER_REASONS, *counts))
+    hint = f" Closest: '{closest}'." if closest else ""
+    there = ", ".join(f"{name} ({n:,})" for name, n in counts.items()) or "none"
+    raise CallersMistake(
+        f"Asked for dead letters with the reason '{reason}', which there is not.{hint} There are: {there}. The reasons "
+        f"are: {', '.join(LETTER_REASONS)}."
+    )
 
 
 def _replay(

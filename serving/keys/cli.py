@@ -23,7 +23,9 @@ WorkspaceOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The middle part of the key, as 'list' shows it.")]
 
-keys = typer.Typer(help="API keys of the server: create, replace, list, revoke.", no_args_is_help=True)
+keys = typer.Typer(
+    help="API keys of the server: create, replace, list, revoke.", no_args_is_help=True, add_completion=False
+)
 
 
 @keys.command("create")

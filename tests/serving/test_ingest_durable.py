@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,11 +18,13 @@ from typer.testing import CliRunner
 
 from features.brand import load_brand
 from features.catalogue import load_catalogue
+from features.checking import check_workspace
 from features.database import connect
 from features.erased_rows import erase_rows
 from features.event_log import EventLog
 from features.identity import IdentityTable
 from features.lake import instant_us
+from features.letter_counts import letter_check
 from features.texts import texts_of
 from features.workspace import Workspace
 from serving.ingest.cli import dead_letters
@@ -33,6 +36,7 @@ from serving.ingest.judging import Arrival, Judge, Letter, Taken
 from serving.ingest.keeping import LOOKED_AFTER, LOOKED_EVERY_US, Kept, Looks
 from serving.ingest.reading import many_calls
 from serving.ingest.verb import replay_letters
+from serving.ingest.verdicts import LETTER_REASONS
 from serving.ingest.work import write_calls
 from serving.ledger import Ledger
 from tests.serving.conftest import starter
@@ -249,6 +253,32 @@ def test_replaying_a_number_that_is_not_there_is_the_callers_mistake(shop: Shop)
     result = CliRunner().invoke(dead_letters, ["replay", "7", "--workspace", str(shop.workspace.root)])
     assert "no" in str(result.exception)
     assert "dead letter 7" in str(result.exception)
+
+
+@pytest.mark.parametrize("verb", ["list", "replay"])
+def test_a_reason_that_there_is_not_is_refused_with_the_closest_one(shop: Shop, verb: str) -> None:
+    shop.tell(track("m1", timestamp="soon"))
+    result = CliRunner().invoke(
+        dead_letters, [verb, "--reason", "unknown_tait", "--workspace", str(shop.workspace.root)]
+    )
+    assert "Closest: 'unknown_trait'." in str(result.exception)
+    assert "There are: unparsable_timestamp (1)." in str(result.exception)
+    assert shop.run("list", "--reason", "unknown_trait") == []
+
+
+def test_the_reasons_are_those_that_the_docs_explain() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "ingest.md").read_text(encoding="utf-8")
+    table = page.partition("## Dead letters")[2].partition("```")[0]
+    told = [name for line in table.splitlines() if line.startswith("|") for name in re.findall(r"`([a-z_]+)`", line)]
+    assert sorted(told) == sorted(LETTER_REASONS)
+
+
+def test_check_tells_how_many_dead_letters_there_are(shop: Shop) -> None:
+    assert letter_check(shop.workspace).status == "PASS"
+    shop.tell(track("m1", timestamp="soon"), track("m2", timestamp="later"), track(""))
+    found = letter_check(shop.workspace)
+    assert (found.status, found.detail) == ("WARN", "unparsable_timestamp 2, unusable_message_id 1")
+    assert found in check_workspace(shop.workspace).results
 
 
 def test_the_list_for_people_shows_no_command_to_a_terminal(shop: Shop) -> None:

@@ -43,10 +43,14 @@ Step = Callable[[Asked, Run], Came]
 
 def sync(asked: Asked, run: Run) -> Came:
     """The event log into the lake."""
+    from features.letter_counts import letters_of_workspace, told_counts
     from features.sync import sync as export
 
     done = export(asked.workspace)
-    return Came(f"{done.n_events:,} events came into the lake, {done.n_pruned:,} rows left the log", done.as_dict())
+    told = f"{done.n_events:,} events came into the lake, {done.n_pruned:,} rows left the log"
+    if letters := letters_of_workspace(asked.workspace):
+        told += f"; dead letters: {told_counts(letters)} ('rapport dead-letters list')"
+    return Came(told, done.as_dict() | {"dead_letters": letters})
 
 
 def scrub(asked: Asked, run: Run) -> Came:
