@@ -2,7 +2,8 @@
 
 `Booster.predict` parses its parameters and builds a predictor at every call, which costs ten times what the trees do
 for one row. LightGBM's C API for single rows does that once: `FastInit` gives a handle with its own buffers, which one
-thread may use at a time, so each thread that asks has its own. Invariant: a row alone gets bit by bit what it gets
+thread may use at a time, so each thread that asks has its own. The library is loaded without its Python package, which
+imports scikit-learn and SciPy: seconds of every worker's start. Invariant: a row alone gets bit by bit what it gets
 among others; a handle lives while a call is in it and is freed before its booster.
 """
 
@@ -12,10 +13,11 @@ import ctypes
 import threading
 import weakref
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
-import lightgbm
 import numpy as np
-from lightgbm.basic import _LIB
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
@@ -25,6 +27,11 @@ ROWS_WORTH_A_SECOND_THREAD = 2_000
 # Of LightGBM's c_api.h: C_API_PREDICT_RAW_SCORE and C_API_DTYPE_FLOAT64.
 _RAW_SCORE = 1
 _FLOAT64 = 1
+_ALL_ITERATIONS = (ctypes.c_int(0), ctypes.c_int(-1))  # from the first to the last
+
+
+class BoosterError(Exception):
+    """LightGBM could not do what it was asked."""
 
 
 class Boosters:
@@ -35,11 +42,12 @@ class Boosters:
 
     Raises:
         ValueError: there is none, or they do not have the same number of inputs.
+        BoosterError: a text is no model.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._boosters = tuple(lightgbm.Booster(model_str=text) for text in texts)
-        widths = [booster.num_feature() for booster in self._boosters]
+        self._boosters = tuple(_Booster(text) for text in texts)
+        widths = [booster.n_inputs for booster in self._boosters]
         if len(set(widths)) != 1:
             raise ValueError(f"Boosters side by side read the same inputs, at least one does; these read {widths}.")
         self._one_row = (1, widths[0])
@@ -54,8 +62,7 @@ class Boosters:
         if X.shape == self._one_row:
             return self._single_row().raw_scores(X)
         threads = 1 if len(X) < ROWS_WORTH_A_SECOND_THREAD else 2
-        predicted = [booster.predict(X, raw_score=True, num_threads=threads) for booster in self._boosters]
-        return np.column_stack([np.asarray(scores, dtype=np.float64) for scores in predicted])
+        return np.column_stack([booster.raw_scores(X, n_threads=threads) for booster in self._boosters])
 
     def _single_row(self) -> _SingleRow:
         try:
@@ -65,15 +72,53 @@ class Boosters:
         return single_row
 
 
+class _Booster:
+    """One booster, freed when nobody holds it any more."""
+
+    def __init__(self, text: str) -> None:
+        self.handle = ctypes.c_void_p()
+        n_iterations = ctypes.c_int()
+        load = _library().LGBM_BoosterLoadModelFromString
+        _check(load(text.encode(), ctypes.byref(n_iterations), ctypes.byref(self.handle)))
+        weakref.finalize(self, _library().LGBM_BoosterFree, self.handle).atexit = False  # a thread may still be in it
+        self.n_inputs = self._number("LGBM_BoosterGetNumFeature")
+        self.n_outputs = self._number("LGBM_BoosterNumModelPerIteration")
+
+    def raw_scores(self, X: FloatArray, *, n_threads: int) -> FloatArray:
+        rows = np.ascontiguousarray(X, dtype=np.float64)
+        scores = np.empty((len(rows), self.n_outputs))
+        n_written = ctypes.c_int64()
+        _check(
+            _library().LGBM_BoosterPredictForMat(
+                self.handle,
+                ctypes.c_void_p(rows.ctypes.data),
+                ctypes.c_int(_FLOAT64),
+                ctypes.c_int32(len(rows)),
+                ctypes.c_int32(rows.shape[1]),  # another number of them is refused
+                ctypes.c_int(1),  # row after row
+                ctypes.c_int(_RAW_SCORE),
+                *_ALL_ITERATIONS,
+                f"num_threads={n_threads}".encode(),
+                ctypes.byref(n_written),
+                ctypes.c_void_p(scores.ctypes.data),
+            )
+        )
+        return scores
+
+    def _number(self, function: str) -> int:
+        number = ctypes.c_int()
+        _check(getattr(_library(), function)(self.handle, ctypes.byref(number)))
+        return number.value
+
+
 class _SingleRow:
     """One thread's handles, with the memory that they read from and write to."""
 
-    def __init__(self, boosters: Sequence[lightgbm.Booster]) -> None:
-        n_outputs = [booster.num_model_per_iteration() for booster in boosters]
-        self._inputs = np.zeros((1, boosters[0].num_feature()))
-        self._scores = np.zeros((1, sum(n_outputs)))
+    def __init__(self, boosters: Sequence[_Booster]) -> None:
+        self._inputs = np.zeros((1, boosters[0].n_inputs))
+        self._scores = np.zeros((1, sum(booster.n_outputs for booster in boosters)))
         # PyDLL keeps the GIL: giving it up for a few µs may cost a whole switch interval (5 ms) to get it back.
-        library = ctypes.PyDLL("lightgbm", handle=_LIB._handle)
+        library = ctypes.PyDLL("lightgbm", handle=_library()._handle)
         self._score = library.LGBM_BoosterPredictForMatSingleRowFast
         self._score.argtypes = [ctypes.c_void_p] * 4
         handles: list[ctypes.c_void_p] = []
@@ -81,11 +126,11 @@ class _SingleRow:
         self._n_written = ctypes.c_int64()
         self._calls = []
         address = self._scores.ctypes.data
-        for booster, n in zip(boosters, n_outputs, strict=True):
+        for booster in boosters:
             handles.append(_fast_handle(library, booster))
             pointers = (handles[-1].value, self._inputs.ctypes.data, ctypes.addressof(self._n_written), address)
             self._calls.append(tuple(ctypes.c_void_p(pointer) for pointer in pointers))
-            address += n * self._scores.itemsize
+            address += booster.n_outputs * self._scores.itemsize
 
     def raw_scores(self, X: FloatArray) -> FloatArray:
         self._inputs[:] = X
@@ -95,16 +140,15 @@ class _SingleRow:
         return self._scores.copy()
 
 
-def _fast_handle(library: ctypes.PyDLL, booster: lightgbm.Booster) -> ctypes.c_void_p:
+def _fast_handle(library: ctypes.PyDLL, booster: _Booster) -> ctypes.c_void_p:
     handle = ctypes.c_void_p()
     _check(
         library.LGBM_BoosterPredictForMatSingleRowFastInit(
-            booster._handle,
+            booster.handle,
             ctypes.c_int(_RAW_SCORE),
-            ctypes.c_int(0),  # from the first iteration
-            ctypes.c_int(-1),  # to the last
+            *_ALL_ITERATIONS,
             ctypes.c_int(_FLOAT64),
-            ctypes.c_int32(booster.num_feature()),
+            ctypes.c_int32(booster.n_inputs),
             b"num_threads=1",
             ctypes.byref(handle),
         )
@@ -112,12 +156,24 @@ def _fast_handle(library: ctypes.PyDLL, booster: lightgbm.Booster) -> ctypes.c_v
     return handle
 
 
-def _free(library: ctypes.PyDLL, handles: list[ctypes.c_void_p], boosters: Sequence[lightgbm.Booster]) -> None:
+def _free(library: ctypes.PyDLL, handles: list[ctypes.c_void_p], boosters: Sequence[_Booster]) -> None:
     """Frees the handles; that `boosters` is an argument keeps them alive until then."""
     while handles:
         library.LGBM_FastConfigFree(handles.pop())
 
 
+@cache
+def _library() -> ctypes.CDLL:
+    """LightGBM's own library, the same that its Python package loads where training has imported that."""
+    package = find_spec("lightgbm")
+    if package is None or package.origin is None:
+        raise BoosterError("The package lightgbm is not installed.")
+    (file,) = (Path(package.origin).parent / "lib").glob("lib_lightgbm.*")
+    library = ctypes.CDLL(str(file))
+    library.LGBM_GetLastError.restype = ctypes.c_char_p
+    return library
+
+
 def _check(status: int) -> None:
     if status != 0:
-        raise lightgbm.basic.LightGBMError(_LIB.LGBM_GetLastError().decode())
+        raise BoosterError(_library().LGBM_GetLastError().decode())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import lightgbm
 import numpy as np
 import pytest
-from lightgbm.basic import LightGBMError
 
 from training.calibration import IDENTITY, Calibration, FloatArray, from_log_odds
-from training.fast_booster import Boosters
+from training.fast_booster import BoosterError, Boosters
 
 N_INPUTS = 6
 
@@ -69,7 +70,7 @@ def test_any_layout_of_one_row_is_read_right() -> None:
 def test_a_row_of_another_width_is_refused_as_a_batch_of_it_is() -> None:
     boosters = Boosters([a_text()])
     for n in (1, 2):
-        with pytest.raises(LightGBMError, match="number of features"):
+        with pytest.raises(BoosterError, match="number of features"):
             boosters.raw_scores(np.zeros((n, N_INPUTS - 1)))
 
 
@@ -153,3 +154,13 @@ def test_a_calibrated_score_alone_is_what_it_is_among_others(calibration: Calibr
     alone = np.concatenate([calibration.apply(scores[i : i + 1]) for i in range(50)])
     assert np.array_equal(alone, calibration.apply(scores))
     assert np.array_equal(calibration.apply(scores), from_log_odds(calibration.calibrated(scores)))
+
+
+def test_whoever_serves_imports_neither_scikit_learn_nor_scipy() -> None:
+    code = "import sys, training.artifact; print(sorted({'lightgbm', 'sklearn', 'scipy'} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_a_text_that_is_no_model_is_refused() -> None:
+    with pytest.raises(BoosterError):
+        Boosters(["no model"])
