@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from experiments.records import SCHEMA as LEDGER
-from features import scrubbed_rows, withdrawing
+from features import scrubbed_rows
 from features.brand import load_brand
 from features.by_customer import ByCustomer, ensure_by_customer
 from features.contract import EVENT_SCHEMA
-from features.database import connect, create_tables
+from features.database import connect, create_tables, transaction
 from features.event_log import EventLog
 from features.evidence import evidence_of
 from features.identity import IdentityTable
@@ -235,7 +235,7 @@ def _naive(value: Any) -> Any:
 def test_rows_are_looked_for_outside_the_lock_and_what_changes_meanwhile_is_looked_at_again(
     shop: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    edits, transaction, n_taken = scrubbed_rows._edits, scrubbed_rows.transaction, 0
+    edits, n_taken = scrubbed_rows._edits, 0
 
     def outside(connection: Any, *given: Any, **named: Any) -> Any:
         for edit in edits(connection, *given, **named):
@@ -265,13 +265,13 @@ def test_of_a_snapshot_that_holds_nothing_more_only_the_traits_are_read(
 ) -> None:
     scrub(shop)
     forget_standing(shop)
-    read, columns = withdrawing.pq.read_table, []
+    read, columns = pq.read_table, []
 
     def noted(path: Path, **named: Any) -> Any:
         columns.append(named.get("columns"))
         return read(path, **named)
 
-    monkeypatch.setattr(withdrawing.pq, "read_table", noted)
+    monkeypatch.setattr(pq, "read_table", noted)
     assert scrub(shop).n_snapshot_rows == 0
     assert len(columns) >= 2
     assert all(names and "n_answers" not in names for names in columns)
