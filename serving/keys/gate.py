@@ -19,7 +19,7 @@ from starlette.types import Scope as Request
 
 from serving.keys.loopback import is_from_here
 from serving.keys.rates import SharedRates
-from serving.keys.scopes import may, needed_scope
+from serving.keys.scopes import is_page, may, needed_scope
 from serving.keys.table import ApiKey, KeyTable
 from serving.keys.tokens import digest, key_id_of, presented_token
 
@@ -27,6 +27,8 @@ READ_AGAIN_SECONDS = 1.0
 USE_NOTED_SECONDS = 60.0
 KEY_ID = "key_id"
 _HOW = "Send it as 'Authorization: Bearer <key>', or as the user of Basic, as Segment's clients do."
+_ASK_PROGRAM = 'Bearer realm="rapport"'
+_ASK_PERSON = 'Basic realm="rapport: the key as user", charset="UTF-8"'  # a browser then asks for it
 _MAKE = "'rapport keys create' makes one."
 _log = logging.getLogger("rapport.serving")
 
@@ -85,7 +87,7 @@ class Gate:
         key = _holder(keys, token or "")
         at = datetime.now(UTC)
         if key is None or key.state(at) != "active":
-            return _refused(token, key, at) if is_required else None
+            return _refused(token, key, at, is_page=is_page(request["path"])) if is_required else None
         if not may(key.scopes, needed):
             return Refused(
                 403,
@@ -128,14 +130,15 @@ def _holder(keys: Mapping[str, ApiKey], token: str) -> ApiKey | None:
     return key if key is not None and hmac.compare_digest(key.token_sha256, digest(token)) else None
 
 
-def _refused(token: str | None, key: ApiKey | None, at: datetime) -> Refused:
+def _refused(token: str | None, key: ApiKey | None, at: datetime, *, is_page: bool) -> Refused:
     if token is None:
         why = "This server takes requests from other machines only with a key, and this one has none."
     elif key is None:
         why = "The key of this request is none of this workspace."
     else:
         why = f"The key '{key.name}' ({key.key_id}) is {key.state(at)}."
-    return Refused(401, "A key is needed.", f"{why} {_HOW} {_MAKE}", {"www-authenticate": 'Bearer realm="rapport"'})
+    challenge = _ASK_PERSON if is_page else _ASK_PROGRAM
+    return Refused(401, "A key is needed.", f"{why} {_HOW} {_MAKE}", {"www-authenticate": challenge})
 
 
 _UNREADABLE = Refused(

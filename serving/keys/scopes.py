@@ -15,7 +15,7 @@ _INGEST = frozenset(
 _DECIDE = frozenset(("/v1/decisions", "/v1/outcomes"))
 _OPEN = frozenset(("/", "/livez", "/readyz", "/docs", "/openapi.json"))
 _OPEN_FOLDER = "/docs/assets/"
-_READ_FOLDERS = ("/v1/", "/report/")
+_READ_FOLDERS = ("/v1/",)
 
 
 def needed_scope(method: str, path: str) -> Scope | None:
@@ -23,13 +23,18 @@ def needed_scope(method: str, path: str) -> Scope | None:
     if method in ("GET", "HEAD"):
         if path in _OPEN or path.startswith(_OPEN_FOLDER):
             return None
-        return "read" if path.startswith(_READ_FOLDERS) or path == "/report" else "admin"
+        return "read" if path.startswith(_READ_FOLDERS) or is_page(path) else "admin"
     if method == "POST":
         if path in _DECIDE:
             return "decide"
         if path in _INGEST:
             return "ingest"
     return "admin"
+
+
+def is_page(path: str) -> bool:
+    """Whether people open this in a browser, and need a key for it."""
+    return path == "/report" or path.startswith("/report/")
 
 
 def may(scopes: frozenset[Scope], needed: Scope) -> bool:

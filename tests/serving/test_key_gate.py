@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import multiprocessing
 import sqlite3
@@ -313,3 +314,15 @@ def test_nothing_of_the_body_is_read_before_the_key_is_known(gate: Gate) -> None
     assert headers_sent[b"www-authenticate"].startswith(b"Bearer")
     assert headers_sent[b"x-request-id"] == b"r-1"
     assert json.loads(sent[1]["body"])["title"] == "A key is needed."
+
+
+@pytest.mark.parametrize("path", ["/report", "/report/audience/s1.csv"])
+def test_a_browser_is_asked_for_the_key_of_a_page_and_may_give_it_as_the_user(
+    gate: Gate, database: Path, path: str
+) -> None:
+    given = base64.b64encode(f"{a_key(database, 'read')}:".encode())
+    asked = a_request(method="GET", path=path)
+    refused = gate.judge(asked)
+    assert refused is not None
+    assert refused.headers["www-authenticate"].startswith("Basic ")
+    assert gate.judge(asked | {"headers": [(b"authorization", b"Basic " + given)]}) is None
