@@ -250,8 +250,7 @@ _STEPS: dict[str, Callable[[Workspace, Sequence[int]], dict[str, int]]] = {
 def _person(connection: sqlite3.Connection, customer_id: str) -> tuple[tuple[int, ...], list[str]]:
     """Every key and every outside id of the person whom an id means; nothing where it means nobody."""
     identity = IdentityTable(connection)
-    key = identity.key(customer_id)
-    key = key if key is not None else identity.key(customer_id, "anonymous")
+    key = identity.key_said(customer_id)
     if key is None:
         return (), []
     keys = tuple(int(one) for one in identity.keys_of(key))
