@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pyarrow as pa
 
+from features.brand import load_brand
 from features.database import connect
 from features.event_log import EventLog
 from features.lake import Lake, instant_us
@@ -18,25 +19,37 @@ LOOKED_BACK = timedelta(days=90)
 STILL_OPEN = timedelta(hours=24)  # a conversation may go on for a day: a chat's own session is that long
 STEPS_SHOWN = 30
 
-_LOG_SCHEMA = pa.schema([("conversation_id", pa.string()), ("step", pa.string()), ("occurred_at", pa.int64())])
+_LOG_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("conversation_id", "step", "channel", "event")] + [("occurred_at", pa.int64())]
+)
 
-# An id stands for one conversation, whoever the customer was known as in the middle of it.
+# An id stands for one conversation, whoever the customer was known as in the middle of it; its channel is the first one
+# that it names. Bots and languages differ by channel: steps of one are not lined up with those of another.
 _STEPS = """
 WITH said AS (
-    SELECT conversation_id, step, occurred_at FROM (
-        SELECT conversation_id, step, epoch_us(occurred_at) AS occurred_at FROM events WHERE conversation_id IS NOT NULL
+    SELECT conversation_id, step, channel, event, occurred_at FROM (
+        SELECT conversation_id, step, channel, event, epoch_us(occurred_at) AS occurred_at
+        FROM events WHERE conversation_id IS NOT NULL
         UNION ALL
-        SELECT conversation_id, step, occurred_at FROM log_said
+        SELECT conversation_id, step, channel, event, occurred_at FROM log_said
     )
     WHERE occurred_at < $as_of
 ),
 conversations AS (
     SELECT conversation_id, max(occurred_at) AS last_at,
-           max({'at': occurred_at, 'step': step}) FILTER (WHERE step IS NOT NULL) AS last_step
-    FROM said GROUP BY ALL
+           max({'at': occurred_at, 'step': step}) FILTER (WHERE step IS NOT NULL) AS last_step,
+           (min({'at': occurred_at, 'channel': channel}) FILTER (WHERE channel IS NOT NULL)).channel AS channel,
+           bool_or(event IN (SELECT unnest($goal_events))) AS is_finished
+    FROM said GROUP BY conversation_id
     HAVING last_at >= $since AND last_step IS NOT NULL
 ),
-ended AS (SELECT conversation_id, last_step.step AS last_step FROM conversations WHERE last_at < $ended_before),
+ended AS (
+    SELECT conversation_id, channel, is_finished, last_step.step AS last_step
+    FROM conversations WHERE last_at < $ended_before
+),
+flows AS (
+    SELECT channel, count(*) AS n_ended, count(*) FILTER (WHERE is_finished) AS n_finished FROM ended GROUP BY channel
+),
 places AS (
     SELECT conversation_id, step, row_number() OVER (PARTITION BY conversation_id ORDER BY first_at, step) AS place
     FROM (
@@ -45,17 +58,21 @@ places AS (
         WHERE step IS NOT NULL GROUP BY ALL
     )
 )
-SELECT step, count(*) AS n_reached, count(*) FILTER (WHERE step = last_step) AS n_left,
-       (SELECT count(*) FROM ended) AS n_ended, (SELECT count(*) FROM conversations) AS n_all
-FROM places JOIN ended USING (conversation_id)
-GROUP BY step
-ORDER BY avg(place), n_reached DESC, step
+SELECT ended.channel, any_value(flows.n_ended), any_value(flows.n_finished), step, count(*) AS n_reached,
+       count(*) FILTER (WHERE step = last_step AND NOT is_finished) AS n_left,
+       (SELECT count(*) FROM conversations) AS n_all
+FROM places JOIN ended USING (conversation_id) JOIN flows ON flows.channel IS NOT DISTINCT FROM ended.channel
+GROUP BY ended.channel, step
+ORDER BY any_value(flows.n_ended) DESC, ended.channel NULLS LAST, avg(place), n_reached DESC, step
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: of the conversations that have ended, how many got there and for how many it was the last."""
+    """One step: of the conversations that have ended, how many got there and for how many it was the last.
+
+    Whoever reached a goal has finished, and did not stop anywhere.
+    """
 
     name: str
     n_reached: int
@@ -68,27 +85,45 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """The conversations of one channel that have ended; those that name none have None."""
+
+    channel: str | None
+    n_ended: int
+    n_finished: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Conversations:
     """The conversations of the last days that named their steps, in the order in which people come to these.
 
     Attributes:
-        n_ended: without an event for STILL_OPEN; only these are counted step by step.
-        n_open: the others.
-        steps: those that most got to, at most STEPS_SHOWN.
-        n_steps: all of them.
+        n_open: those with an event within STILL_OPEN; only the others are counted step by step.
+        flows: by channel, the one with most conversations first; with the steps that most got to, at most STEPS_SHOWN.
+        n_steps: all steps.
     """
 
-    n_ended: int
     n_open: int
-    steps: tuple[Step, ...]
+    flows: tuple[Flow, ...]
     n_steps: int
+
+    @property
+    def n_ended(self) -> int:
+        """Those that have ended, on every channel."""
+        return sum(flow.n_ended for flow in self.flows)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that are shown, of every channel."""
+        return tuple(step for flow in self.flows for step in flow.steps)
 
 
 def read_conversations(workspace: Workspace, *, as_of: datetime | None = None) -> Conversations | None:
     """The conversations of the last LOOKED_BACK before an instant; None where none that named a step has ended.
 
     Args:
-        workspace: whose lake and log.
+        workspace: whose lake, log and goals.
         as_of: where to stand; default now.
     """
     stands_at = as_of or datetime.now(UTC)
@@ -103,14 +138,18 @@ def read_conversations(workspace: Workspace, *, as_of: datetime | None = None) -
                 "as_of": instant_us(stands_at),
                 "since": instant_us(stands_at - LOOKED_BACK),
                 "ended_before": instant_us(stands_at - STILL_OPEN),
+                "goal_events": sorted({goal.event for goal in load_brand(workspace).goals.values()}),
             },
         ).fetchall()
     if not rows:
         return None
-    shown = {name for name, *_ in sorted(rows, key=lambda row: row[1], reverse=True)[:STEPS_SHOWN]}
-    steps = tuple(Step(name, reached, left) for name, reached, left, _, _ in rows if name in shown)
-    n_ended, n_all = rows[0][3:]
-    return Conversations(n_ended=n_ended, n_open=n_all - n_ended, steps=steps, n_steps=len(rows))
+    shown = sorted(range(len(rows)), key=lambda n: rows[n][4], reverse=True)[:STEPS_SHOWN]
+    steps: dict[tuple[str | None, int, int], list[Step]] = {tuple(row[:3]): [] for row in rows}
+    for n in sorted(shown):
+        steps[tuple(rows[n][:3])].append(Step(*rows[n][3:6]))
+    flows = tuple(Flow(*flow, tuple(found)) for flow, found in steps.items())
+    n_ended = sum(flow.n_ended for flow in flows)
+    return Conversations(n_open=rows[0][6] - n_ended, flows=flows, n_steps=len(rows))
 
 
 def _in_log(workspace: Workspace, *, after: int) -> pa.Table:
@@ -119,7 +158,8 @@ def _in_log(workspace: Workspace, *, after: int) -> pa.Table:
         return _LOG_SCHEMA.empty_table()
     query = (
         "SELECT json_extract(payload, '$.conversation_id') AS conversation_id, json_extract(payload, '$.step'), "
-        "occurred_at FROM event_log WHERE log_seq > ? AND conversation_id IS NOT NULL"
+        "json_extract(payload, '$.channel'), json_extract(payload, '$.event'), occurred_at "
+        "FROM event_log WHERE log_seq > ? AND conversation_id IS NOT NULL"
     )
     with closing(connect(workspace.database)) as connection:
         EventLog(connection)

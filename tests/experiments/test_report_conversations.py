@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from experiments.report import report_html
-from experiments.report.conversations import STEPS_SHOWN, Step, read_conversations
+from experiments.report.conversations import STEPS_SHOWN, Flow, Step, read_conversations
 from features.contract import EVENT_SCHEMA
 from features.database import connect
 from features.event_log import EventLog
@@ -81,6 +81,22 @@ def test_each_step_says_how_many_came_and_how_many_stopped(workspace: Workspace)
     assert (found.n_ended, found.n_open) == (4, 0)
     assert found.steps == (Step("hello", 4, 1), Step("need", 3, 1), Step("offer", 2, 2))
     assert [step.left_rate for step in found.steps] == [1 / 4, 1 / 3, 2 / 2]
+
+
+def test_channels_are_told_apart_and_who_reached_a_goal_has_finished(workspace: Workspace) -> None:
+    web, line, ordered = a_conversation("hello", "offer"), a_conversation("sawasdee"), a_conversation("hello", "offer")
+    web[0] |= {"channel": "web"}
+    line[0] |= {"channel": "line"}
+    ordered[0] |= {"channel": "web"}
+    ordered[1] |= {"event": "Order Completed"}
+    into_lake(workspace, ordered)
+    into_log(workspace, web, line)
+    found = read_conversations(workspace, as_of=NOW)
+    assert found is not None
+    assert found.flows == (
+        Flow("web", 2, 1, (Step("hello", 2, 0), Step("offer", 2, 1))),
+        Flow("line", 1, 0, (Step("sawasdee", 1, 1),)),
+    )
 
 
 def test_one_that_may_still_go_on_is_open_and_an_old_one_is_left_out(workspace: Workspace) -> None:
