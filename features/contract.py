@@ -45,7 +45,9 @@ EVENT_SCHEMA = pa.schema(
         pa.field("answer", pa.string()),  # text, number, ISO date, true/false; several choices as a JSON array
         pa.field("channel", pa.string()),
         pa.field("campaign", pa.string()),
-        pa.field("source", pa.string()),  # where a visit came from, such as "google / cpc"; "unknown" if it does not say
+        pa.field(
+            "source", pa.string()
+        ),  # where a visit came from, such as "google / cpc"; "unknown" if it does not say
         pa.field("conversation_id", pa.string()),
         pa.field("step", pa.string()),  # of the conversation, so that drop-off can be told step by step
         pa.field("action_id", pa.string()),

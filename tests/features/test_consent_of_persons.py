@@ -74,7 +74,11 @@ def consents(said: Sequence[Said]) -> list[Event]:
     events = [seen | {"event_id": "seen", "backfilled": False}]
     for n, (key, channel, purpose, is_given, at) in enumerate(said):
         about = None if purpose is None else json.dumps({"purpose": purpose})
-        event: Event = {"event_id": f"e{n}", "event": "Consent Given" if is_given else "Consent Withdrawn", "channel": channel}
+        event: Event = {
+            "event_id": f"e{n}",
+            "event": "Consent Given" if is_given else "Consent Withdrawn",
+            "channel": channel,
+        }
         event |= {"customer_key": key, "properties": about, "backfilled": False}
         events.append(event | {"occurred_at": hour(at), "received_at": hour(at)})
     return events

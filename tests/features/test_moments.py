@@ -20,7 +20,7 @@ from features.database import connect, transaction
 from features.event_log import EventLog
 from features.faults import Fault, InvalidFile
 from features.identity import IdentityTable
-from features.merges import Merge
+from features.merges import Merge, all_merges
 from features.moments import catch_up, seed, seeding, table
 from features.moments.following import THROUGH, follow
 from features.moments.rules import MomentRule, moment_rules
@@ -338,7 +338,7 @@ def test_joins_are_read_once_for_a_whole_seeding_and_one_that_comes_meanwhile_is
     workspace = a_workspace([an_order(key, days_ago=100) for key in (1, 2, 3)])
     imported(workspace, 3)
     build_snapshot(workspace, NOON)
-    n_read, read = 0, seeding.all_merges
+    n_read, read = 0, all_merges
 
     def read_and_joined(connection: sqlite3.Connection) -> list[Merge]:
         nonlocal n_read
@@ -347,7 +347,7 @@ def test_joins_are_read_once_for_a_whole_seeding_and_one_that_comes_meanwhile_is
         return merges
 
     monkeypatch.setattr(seeding, "_AT_ONCE", 1)
-    monkeypatch.setattr(seeding, "all_merges", read_and_joined)
+    monkeypatch.setattr("features.moments.seeding.all_merges", read_and_joined)
     seed(workspace, now=NOON)
     assert n_read == 1
     assert [row[1] for row in waits(workspace)] == [1, 2]

@@ -166,15 +166,19 @@ def test_a_corrected_event_counts_as_it_was_known(world: World, an_order: Callab
     ]
 
 
+def is_current(world: World) -> bool:
+    return world.recomputer.by_customer.is_current
+
+
 def test_rows_are_right_where_the_files_by_customer_are_missing_or_of_an_older_lake(
     world: World, an_order: Callable[..., Event]
 ) -> None:
     with Lake(world.workspace.lake).writer() as writer:
         writer.write(world._events_table([an_order(1), an_order(2)], EVENT_SCHEMA))
-    assert not world.recomputer.by_customer.is_current
+    assert not is_current(world)
     assert world.recomputed((1,), NOON, [])["n_orders"].to_pylist() == [1]
     world.put([an_order(1)])
-    assert world.recomputer.by_customer.is_current
+    assert is_current(world)
     assert world.recomputed((1,), NOON, [])["n_orders"].to_pylist() == [2]
     with Lake(world.workspace.lake).writer() as writer:
         writer.write(world._events_table([an_order(1)], EVENT_SCHEMA))
