@@ -21,7 +21,9 @@ class WrongField:
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.pointer}: {self.detail}"
+        if self.pointer:
+            return f"{self.pointer}: {self.detail}"
+        return f"the body {self.detail}" if self.detail.startswith(("is ", "holds ")) else self.detail
 
 
 class RequestRefused(CallersMistake):

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from features.workspace import Workspace
+from serving.refusals import WrongField
 
 Shop = tuple[str, Workspace]
 GOOD = {"customer_id": "c", "placement": "chat_reply", "channel": "web"}
@@ -127,3 +128,9 @@ def test_another_method_is_405_and_says_which_one_is_taken(served_shop: Shop) ->
 def test_strange_but_valid_ids_are_just_customers(served_shop: Shop, customer_id: str) -> None:
     status, _, told = send(served_shop[0], DECISIONS, body(customer_id=customer_id))
     assert (status, told["customer_id"]) == (200, customer_id)
+
+
+def test_a_fault_of_the_whole_body_is_told_without_a_place() -> None:
+    assert f"{WrongField('', 'the body is not JSON: EOF.')}" == "the body is not JSON: EOF."
+    assert f"{WrongField('', 'is not a JSON object.')}" == "the body is not a JSON object."
+    assert f"{WrongField('/batch', 'is empty.')}" == "/batch: is empty."
