@@ -58,4 +58,4 @@ def test_declared_traits_and_orders_decide_what_is_said(shop: Shop) -> None:
 def test_a_horizon_longer_than_the_history_is_refused_with_the_day_that_suffices(shop: Shop) -> None:
     told = shop.run("train", "next-purchase", "--as-of", AS_OF)
     assert "Asked for a 90-day model" in told
-    assert "That is there on 2019-05-01" in " ".join(told.split())
+    assert "train on 2019-05-01" in " ".join(told.split())

@@ -67,5 +67,5 @@ def test_the_figures_of_the_page_are_those_of_the_code() -> None:
     assert "for two days" in PAGE
     assert MOST_TOUCHED == 0.5
     assert "more than half" in PAGE
-    decided = (DOCS / "decisions" / "what-outdates-a-snapshot.md").read_text("utf-8")
+    decided = (DOCS / "decisions" / "0011-what-outdates-a-snapshot.md").read_text("utf-8")
     assert f"{MOST_STEPS:,} steps" in decided
