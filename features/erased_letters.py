@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _OF_WHOM = ("user_id", "anonymous_id", "previous_id")
+_SAID = frozenset({"body", "context"})  # as it was sent, and what its batch said of all its calls
 _SAYS_WHOM = ("userId", "anonymousId", "previousId")  # where a number is an id and no quantity
 
 
@@ -47,11 +48,12 @@ def letters_naming(connection: sqlite3.Connection, ids: Sequence[str], *, after:
     named = " UNION ".join(f"SELECT number FROM dead_letters WHERE {name} IN ({marks})" for name in whose)
     numbers = {row[0] for row in connection.execute(named, [*ids] * len(whose))}
     # Where neither the id's bytes nor any escape stand, nothing of it can be said.
-    may_name = " OR ".join(["instr(body, ?) > 0"] * (len(ids) + 1))
-    query = f"SELECT number, body FROM dead_letters WHERE number > ? AND number <= ? AND ({may_name})"
-    looked_for = [one.encode("utf-8", "surrogatepass") for one in ids]
-    rows = connection.execute(query, (after, through, b"\\", *looked_for))
-    numbers |= {number for number, body in rows if _names(bytes(body), ids)}
+    looked_for = [b"\\", *(one.encode("utf-8", "surrogatepass") for one in ids)]
+    for said in _SAID & columns:
+        may_name = " OR ".join([f"instr({said}, ?) > 0"] * len(looked_for))
+        query = f"SELECT number, {said} FROM dead_letters WHERE number > ? AND number <= ? AND ({may_name})"
+        rows = connection.execute(query, (after, through, *looked_for))
+        numbers |= {number for number, text in rows if _names(bytes(text), ids)}
     return Letters(tuple(sorted(numbers)), through)
 
 

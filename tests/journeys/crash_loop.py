@@ -56,6 +56,7 @@ class Findings:
 
     rounds: list[Round]
     acknowledged: dict[str, int]
+    n_unanswered: int  # in the end: a client may notice that its server died only after the round is counted
     faults: list[str]
 
 
@@ -94,7 +95,7 @@ def crash_loop(
         faults = book.faults + _faults(workspace, book)
     finally:
         server.close()
-    return Findings(rounds, book.counts(), faults)
+    return Findings(rounds, book.counts(), book.n_unanswered, faults)
 
 
 def _turns() -> Iterator[str]:

@@ -37,7 +37,7 @@ def test_five_kills_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -
     assert [one.killed for one in found.rounds] == ["server", "worker", "server", "worker", "server"]
     assert sum(one.n_lost + one.n_doubled for one in found.rounds) == 0
     assert all(count > 10 for count in found.acknowledged.values()), "it was under load"
-    assert sum(one.n_unanswered for one in found.rounds) > 0, "requests were in flight when it died"
+    assert found.n_unanswered > 0, "clients were cut off when it died"
 
 
 # -- a store that takes no writes -------------------------------------------------------------------------------------
