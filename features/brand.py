@@ -5,21 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
+
+from features.contact_policy import ContactPolicy
+from features.parts import Locale, Name, Part, Rate
 
 if TYPE_CHECKING:
     from features.workspace import Workspace
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$")]
-Rate = Annotated[float, Field(ge=0.0, le=1.0)]
+__all__ = ["Brand", "Locale", "Name", "Rate", "load_brand"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Voice(_Part):
+class Voice(Part):
     """How the brand speaks in one locale."""
 
     name: str
@@ -30,27 +27,27 @@ class Voice(_Part):
     formatting_locale: Locale | None = None  # whose money, numbers and dates: en-IN writes ₹1,00,000
 
 
-class Trait(_Part):
+class Trait(Part):
     """Something that customers tell us: evidence with a purpose, decaying by its half-life."""
 
     kind: Literal["interest", "life_stage", "need", "preference", "fact"]
     type: Literal["choice", "choices", "number", "date", "boolean", "text"]
     choices: tuple[Name, ...] = ()
-    question: dict[Locale, str] = {}
-    labels: dict[Name, dict[Locale, str]] = {}
+    question: dict[Locale, str] = Field(default_factory=dict)
+    labels: dict[Name, dict[Locale, str]] = Field(default_factory=dict)
     purpose: Name = "personalisation"
     half_life_days: Annotated[float, Field(gt=0)] = 365.0
     contradicted_by: str | None = None  # CEL: true where what the customer does says otherwise
 
 
-class Goal(_Part):
+class Goal(Part):
     """Something worth reaching: any event, with the property that holds its value where it has one."""
 
     event: str
     value: str | None = None
 
 
-class EventNames(_Part):
+class EventNames(Part):
     """Which event names mean what; Segment's e-commerce names unless the brand says otherwise."""
 
     order: str = "Order Completed"
@@ -69,23 +66,25 @@ class EventNames(_Part):
     outcome_measured: str = "Outcome Measured"
 
 
-class Funnel(_Part):
+class Funnel(Part):
     """Where the boundaries between awareness, consideration, conversion and loyalty lie."""
 
     consideration_days: Annotated[int, Field(gt=0)] = 90
     loyalty_orders: Annotated[int, Field(ge=2)] = 2
 
 
-class Rewards(_Part):
+class Rewards(Part):
     """What a reached goal is worth, for values in the brand's currency."""
 
     margin_rate: Rate = 0.4
     attribution_days: Annotated[int, Field(ge=1, le=90)] = 7
     organic_rate: Rate = 0.0
     prior_strength: Annotated[float, Field(gt=0)] = 50.0
+    reward_scale: Annotated[float, Field(gt=0)] | None = None  # squarecb divides values by it; else the largest value
+    question_cost: Annotated[float, Field(ge=0)] = 0.0  # what asking a customer one question costs, in patience
 
 
-class Channel(_Part):
+class Channel(Part):
     """One way to reach a customer, with its limits, price and kind of consent."""
 
     kind: Literal["chat", "email", "web", "push", "sms"]
@@ -97,14 +96,36 @@ class Channel(_Part):
     price: Annotated[float, Field(ge=0)] = 0.0
 
 
-class Policy(_Part):
+class Policy(Part):
     """How the action is drawn from the values."""
 
-    name: Literal["greedy", "epsilon_greedy", "uniform"] = "epsilon_greedy"
+    name: Literal["greedy", "epsilon_greedy", "squarecb", "uniform"] = "epsilon_greedy"
     epsilon: Rate = 0.1
+    gamma: Annotated[float, Field(gt=0)] = 100.0  # squarecb: the larger, the greedier
 
 
-class Placement(_Part):
+class Exploration(Part):
+    """How new actions are tried: until each has had so many exposures, they share a part of the probability."""
+
+    exposures: Annotated[int, Field(ge=0)] = 0
+    share: Rate = 0.1
+
+
+class Arm(Part):
+    """One policy that customers may be assigned to for good."""
+
+    share: Annotated[float, Field(gt=0.0, le=1.0)]  # of the customers who are not held out
+    policy: Policy
+
+
+class Experiment(Part):
+    """Policies beside each other: every customer is in one arm, in every placement that has no policy of its own."""
+
+    name: Name  # also the salt of its draw: a new name draws anew
+    arms: Annotated[dict[Name, Arm], Field(min_length=2)]
+
+
+class Placement(Part):
     """One place where a decision is asked for."""
 
     initiated_by: Literal["customer", "brand"]
@@ -112,15 +133,19 @@ class Placement(_Part):
     baseline: Name
     fallback: Name
     policy: Policy | None = None
+    off_script: Name | None = None  # the action that answers an intent which the brand does not know
+    at_most_per_tag: Annotated[int, Field(ge=1)] | None = None  # in one ranked set
+    questions: tuple[Name, ...] = ()  # traits that may be asked for here, where that is worth more than an offer
+    questions_per_conversation: Annotated[int, Field(ge=0)] = 1
 
 
-class Freshness(_Part):
+class Freshness(Part):
     """How old inputs may be before a decision says that it fell back."""
 
     features_days: Annotated[float, Field(gt=0)] = 7.0
 
 
-class Trigger(_Part):
+class Trigger(Part):
     """The event that a moment waits after: of brand.yaml by its name there, or any other as it comes."""
 
     event: Name | None = None  # a name of `events` or of a goal
@@ -130,7 +155,7 @@ class Trigger(_Part):
 Span = Annotated[float, Field(ge=0, le=3_650)]
 
 
-class Moment(_Part):
+class Moment(Part):
     """When to speak to somebody: so long after an event, if a condition then holds."""
 
     after: Trigger
@@ -163,7 +188,7 @@ class Moment(_Part):
 DEFAULT_EXPIRY = timedelta(days=7)
 
 
-class Brand(_Part):
+class Brand(Part):
     """One brand: who speaks, to whom, for what, where, and within which limits."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -172,7 +197,7 @@ class Brand(_Part):
     default_locale: Locale
     locales: Annotated[dict[Locale, Voice], Field(min_length=1)]
     purposes: Annotated[tuple[Name, ...], Field(min_length=1)] = ("personalisation", "marketing")
-    traits: dict[Name, Trait] = {}
+    traits: dict[Name, Trait] = Field(default_factory=dict)
     goals: Annotated[dict[Name, Goal], Field(min_length=1)]
     events: EventNames = EventNames()
     funnel: Funnel = Funnel()
@@ -182,8 +207,13 @@ class Brand(_Part):
     channels: Annotated[dict[Name, Channel], Field(min_length=1)]
     placements: Annotated[dict[Name, Placement], Field(min_length=1)]
     policy: Policy = Policy()
+    exploration: Exploration = Exploration()
+    experiment: Experiment | None = None
+    contact_policy: ContactPolicy = ContactPolicy()
+    intents: tuple[Name, ...] = ()  # that your bot can tell; a placement's `off_script` answers any other
+    link_hosts: tuple[str, ...] = ()  # that a tracked link may lead to; those of the catalogue's links are always
     freshness: Freshness = Freshness()
-    moments: dict[Name, Moment] = {}
+    moments: dict[Name, Moment] = Field(default_factory=dict)
 
     def event_of(self, trigger: Trigger) -> str:
         """What the trigger's event is called in the log."""

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
-from features.brand import Brand, Locale, Name, Rate, _Part
+from features.brand import Brand
+from features.contact_policy import Budget, Cap
+from features.parts import Locale, Name, Part, Rate
 
 if TYPE_CHECKING:
     from features.workspace import Workspace
@@ -16,21 +18,21 @@ Stage = Literal["awareness", "consideration", "conversion", "loyalty"]
 STAGES: tuple[Stage, ...] = ("awareness", "consideration", "conversion", "loyalty")
 
 
-class Slot(_Part):
+class Slot(Part):
     """A value that a rendering takes: a CEL expression over the customer's variables, with a default or without."""
 
     expression: str
     default: str | float | None = None
 
 
-class Link(_Part):
+class Link(Part):
     """Where a message leads."""
 
     url: str
     label: str
 
 
-class Media(_Part):
+class Media(Part):
     """A picture or clip, with words for those who do not see it."""
 
     url: str
@@ -38,17 +40,38 @@ class Media(_Part):
     alt: str
 
 
-class Rendering(_Part):
+class Item(Part):
+    """One shoppable thing of a bundle, a carousel card or a curated set."""
+
+    title: str
+    url: str
+    product_id: str | None = None
+    image: str | None = None
+    price: str = ""  # as it is written, such as "{{ 499 | money }}"
+
+
+class Reply(Part):
+    """A suggested reply that says something by itself: a declared trait, or a refusal."""
+
+    text: str
+    trait: Name | None = None
+    value: str | float | bool | None = None  # of the trait
+    refuses: Literal["not_now", "never"] | None = None
+
+
+class Rendering(Part):
     """What the customer reads in one locale; every text is a Jinja template over the action's slots."""
 
     hook: str = ""
     body: str
     media: Media | None = None
     link: Link | None = None
-    suggested_replies: tuple[str, ...] = ()
+    suggested_replies: tuple[str | Reply, ...] = ()
+    items: tuple[Item, ...] = ()
+    subject: str = ""  # of an e-mail; the hook where it is left out
 
 
-class Template(_Part):
+class Template(Part):
     """A message template that a chat channel's provider has approved."""
 
     name: str
@@ -57,19 +80,20 @@ class Template(_Part):
     parameters: tuple[str, ...] = ()
 
 
-class Incentive(_Part):
+class Incentive(Part):
     """What an offer gives away, with its expected cost in the brand's currency when it is redeemed."""
 
-    kind: Literal["percentage", "amount", "free_item", "points"]
+    kind: Literal["percentage", "amount", "free_item", "sweepstake", "points"]
     value: float
     cost: Annotated[float, Field(ge=0)]
+    coupons: Name | None = None  # the pool whose codes are given out, one a decision; texts say {{ coupon_code }}
 
 
-class Action(_Part):
+class Action(Part):
     """One message or offer that a policy can choose."""
 
     id: Name
-    kind: Literal["message", "offer"]
+    kind: Literal["message", "offer", "question"]
     stage: Stage
     goal: Name
     channels: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -81,12 +105,16 @@ class Action(_Part):
     expected_rate: Rate
     incentive: Incentive | None = None
     tags: tuple[Name, ...] = ()
+    purpose: Name = "marketing"  # that a customer must have consented to, where the channel needs consent
+    caps: tuple[Cap, ...] = ()  # of this action, for one customer
+    budget: Budget | None = None
+    asks: Name | None = None  # of a question: the trait that its answer fills
     slots: dict[Name, Slot] = Field(default_factory=dict)
     renderings: Annotated[dict[Locale, Rendering], Field(min_length=1)]
     templates: dict[Locale, Template] = Field(default_factory=dict)
 
 
-class Catalogue(_Part):
+class Catalogue(Part):
     """Every action of one brand."""
 
     actions: Annotated[tuple[Action, ...], Field(min_length=1)]

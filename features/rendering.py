@@ -144,7 +144,7 @@ def _texts_of(rendering: Rendering) -> Iterator[str]:
         yield from (rendering.media.url, rendering.media.alt)
     if rendering.link is not None:
         yield from (rendering.link.url, rendering.link.label)
-    yield from rendering.suggested_replies
+    yield from (reply if isinstance(reply, str) else reply.text for reply in rendering.suggested_replies)
 
 
 def over_limits(message: RenderedMessage, limits: Channel) -> Iterator[str]:
