@@ -1,0 +1,1 @@
+"""What another catalogue would have done with the customers of the past days."""
