@@ -12,7 +12,7 @@ from features.brand import Brand
 from features.catalogue import STAGES, Action
 from features.expressions import InvalidExpression, UnknownName, compile_expression
 from features.faults import Fault, closest_name
-from features.rendering import NotRenderable, environment, render
+from features.rendering import COUPON_CODE, NotRenderable, environment, gives_out_codes, render
 from features.variable_names import VariableType
 from features.yaml_file import Location, YamlFile
 
@@ -83,6 +83,7 @@ def text_faults(
 
 def _template_faults(file: YamlFile, at: Location, action: Action) -> Iterator[Fault]:
     slots = list(action.slots)
+    always = {"voice", COUPON_CODE} if gives_out_codes(action) else {"voice"}
     for location, text in _texts(file, (*at, "renderings")) + _texts(file, (*at, "templates")):
         if "{" not in text:
             continue
@@ -94,8 +95,9 @@ def _template_faults(file: YamlFile, at: Location, action: Action) -> Iterator[F
             closest = closest_name(named[0], environment().filters) if named else None
             yield file.fault(location, f"is not a template: {str(error.message).rstrip('.')}.", "", closest)
             continue
-        for name in sorted(meta.find_undeclared_variables(tree) - {*slots, "voice"}):
-            rule = f"The action's slots are: {', '.join(slots) or 'none'}; 'voice' is there always."
+        for name in sorted(meta.find_undeclared_variables(tree) - {*slots, *always}):
+            rule = f"The action's slots are: {', '.join(slots) or 'none'}; 'voice' is there always, and 'coupon_code' "
+            rule += "where its incentive names a pool of coupons."
             yield file.fault(location, f"takes '{name}', which is not a slot.", rule, closest_name(name, slots))
 
 

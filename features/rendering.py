@@ -8,10 +8,9 @@ limits cannot be rendered either.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
-from itertools import islice
 from typing import Any
 
 from jinja2 import StrictUndefined, Template, TemplateError, pass_context
@@ -19,14 +18,18 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from features.brand import Brand, Channel, Voice
-from features.catalogue import Action, Rendering
+from features.catalogue import Action, Item, Rendering, Reply
 from features.expressions import has_value
 from features.formatting import Style
 from features.locales import formatting_locale, locale_chain
 
-__all__ = ["NotRenderable", "RenderedMessage", "locale_chain", "render"]
+__all__ = ["COUPON_STAND_IN", "NotRenderable", "RenderedMessage", "locale_chain", "render", "with_coupon"]
 
 OUTSIDE_SESSION_WINDOW = "outside_session_window"
+COUPON_CODE = "coupon_code"  # what a text calls the code that its decision gives out
+LONGEST_COUPON_CODE = 24
+# Stands where the code will: as long as a code may be, so that limits hold, and made of what a URL takes as it is.
+COUPON_STAND_IN = "RAPPORT7COUPON7CODE7HERE"
 _BETWEEN = "\x1e"  # the record separator, which no text holds
 
 
@@ -42,6 +45,10 @@ class RenderedMessage:
         link: url and label, or None.
         suggested_replies: labels of the buttons, none where the channel shows none.
         template: name, language, category and parameters of the approved template, where the channel needs one.
+        replies: the same buttons with what each says by itself: text, and where given trait and value, or refuses
+            (not_now or never); and payload, once it is stamped with the token of its decision.
+        items: shoppable things, each with title and url, and where given product_id, image and price as it is written.
+        subject: of an e-mail; the hook where the rendering has none of its own; empty where it has neither.
     """
 
     locale: str
@@ -51,6 +58,9 @@ class RenderedMessage:
     link: dict[str, str] | None
     suggested_replies: tuple[str, ...]
     template: dict[str, Any] | None
+    replies: tuple[dict[str, Any], ...] = ()
+    items: tuple[dict[str, str], ...] = ()
+    subject: str = ""
 
     @property
     def text(self) -> str:
@@ -59,7 +69,8 @@ class RenderedMessage:
 
     def as_dict(self) -> dict[str, Any]:
         """The message as JSON-ready keys and values."""
-        return {**asdict(self), "suggested_replies": list(self.suggested_replies)}
+        lists = {name: list(getattr(self, name)) for name in ("suggested_replies", "replies", "items")}
+        return asdict(self) | lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +120,8 @@ def render(
             return NotRenderable(f"slot_unknown: {name}")
         values[name] = value
     values["_style"], values["_locale"], values["_brand"] = _style(brand, locale, used), used, brand
+    if gives_out_codes(action):
+        values[COUPON_CODE] = COUPON_STAND_IN
     try:
         message = _written(action, used, values, limits=limits, templated=needs_template)
     except _LabelMissingError as missing:
@@ -126,25 +139,64 @@ def _written(
     template = action.templates[used] if templated else None
     media, link = rendering.media, rendering.link
     texts = iter(_filled((*_texts_of(rendering), *(template.parameters if template else ())), values))
-    hook, body = next(texts), next(texts)
+    hook, body, subject = next(texts), next(texts), next(texts)
     shown = {"url": next(texts), "kind": media.kind, "alt": next(texts)} if media else None
     leads_to = {"url": next(texts), "label": next(texts)} if link else None
-    replies = tuple(islice(texts, len(rendering.suggested_replies)))
+    replies = tuple(_said_by(reply, next(texts)) for reply in rendering.suggested_replies)
+    items = tuple(_shoppable(item, texts) for item in rendering.items)
     approved: dict[str, Any] | None = None
     if template is not None:
         approved = template.model_dump(include={"name", "language", "category"}) | {"parameters": list(texts)}
-    return RenderedMessage(used, hook, body, shown, leads_to, replies if limits.buttons_limit else (), approved)
+    if not limits.buttons_limit:
+        replies = ()
+    labels = tuple(reply["text"] for reply in replies)
+    return RenderedMessage(
+        used, hook, body, shown, leads_to, labels, approved, replies=replies, items=items, subject=subject or hook
+    )
+
+
+def _said_by(reply: str | Reply, text: str) -> dict[str, Any]:
+    if isinstance(reply, str):
+        return {"text": text}
+    said = {"trait": reply.trait, "value": reply.value, "refuses": reply.refuses}
+    return {"text": text} | {name: value for name, value in said.items() if value is not None}
+
+
+def _shoppable(item: Item, texts: Iterator[str]) -> dict[str, str]:
+    written = {"title": next(texts), "url": next(texts), "image": next(texts), "price": next(texts)}
+    known = written | {"product_id": item.product_id or ""}
+    return {name: value for name, value in known.items() if value}
 
 
 def _texts_of(rendering: Rendering) -> Iterator[str]:
     """Every text of a rendering, in the order in which a message takes them."""
-    yield rendering.hook
-    yield rendering.body
+    yield from (rendering.hook, rendering.body, rendering.subject)
     if rendering.media is not None:
         yield from (rendering.media.url, rendering.media.alt)
     if rendering.link is not None:
         yield from (rendering.link.url, rendering.link.label)
     yield from (reply if isinstance(reply, str) else reply.text for reply in rendering.suggested_replies)
+    for item in rendering.items:
+        yield from (item.title, item.url, item.image or "", item.price)
+
+
+def gives_out_codes(action: Action) -> bool:
+    """Whether each decision for this action takes a code from a pool of coupons, which its texts may name."""
+    return action.incentive is not None and action.incentive.coupons is not None
+
+
+def with_coupon(message: RenderedMessage, code: str) -> RenderedMessage:
+    """The message with the decision's own coupon code in every place where its texts name one."""
+
+    def coded(part: Any) -> Any:
+        if isinstance(part, str):
+            return part.replace(COUPON_STAND_IN, code)
+        if isinstance(part, dict):
+            return {name: coded(value) for name, value in part.items()}
+        return type(part)(map(coded, part)) if isinstance(part, list | tuple) else part
+
+    written = {name: coded(getattr(message, name)) for name in RenderedMessage.__slots__}
+    return replace(message, **written)
 
 
 def over_limits(message: RenderedMessage, limits: Channel) -> Iterator[str]:

@@ -88,6 +88,9 @@ def test_everything_of_a_rendering_is_there() -> None:
         "link": {"url": "https://x.example/rose", "label": "Go"},
         "suggested_replies": ["Yes", "No"],
         "template": None,
+        "replies": [{"text": "Yes"}, {"text": "No"}],
+        "items": [],
+        "subject": "Look",
     }
 
 
