@@ -2,22 +2,43 @@
 
 The probability that a policy reports is the one with which the draw acts: both read the same `Distribution`, in the
 same order. Ties share their probability evenly, so that no action wins by the letter its id starts with.
+
+`squarecb` weighs by the inverse of the gap to the best of K actions, so that a close second is tried often and a poor
+one hardly ever:
+
+    gap(a)         = clip((best value - value(a)) / scale, 0, 1)
+    probability(a) = 1 / (K + gamma x gap(a)) for every action that is not the best; the best ones share the rest
+
+The gap is clipped, not each value: where all values are below zero, clipped values would all be equal, and "nothing"
+would be as likely as the worst loss.
+
+References:
+    Foster, D. and Rakhlin, A. (2020). Beyond UCB: optimal and efficient contextual bandits with regression oracles.
+    Algorithm 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
-from features.brand import Policy
+from features.brand import Exploration, Policy
+
+NO_EXPLORATION = Exploration()
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """The probability of each action, in a fixed order: by id."""
+    """The probability of each action, in a fixed order: by id.
+
+    Attributes:
+        parameters: what the probabilities were made with, as it is logged: the policy's name and its own numbers, and
+            which actions were explored as new.
+    """
 
     action_ids: tuple[str, ...]
     probabilities: tuple[float, ...]
+    parameters: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def probability(self, action_id: str) -> float:
         """P(this action); 0 for one that could not be drawn."""
@@ -40,12 +61,23 @@ class Distribution:
         return taken
 
 
-def distribution_over(values: Mapping[str, float], policy: Policy) -> Distribution:
+def distribution_over(
+    values: Mapping[str, float],
+    policy: Policy,
+    *,
+    reward_scale: float | None = None,
+    new: Collection[str] = frozenset(),
+    exploration: Exploration = NO_EXPLORATION,
+) -> Distribution:
     """The policy's distribution over the actions that may be taken.
 
     Args:
         values: the value of each action, in the brand's currency; at least one.
         policy: the policy by name, with its parameters.
+        reward_scale: what `squarecb` divides a gap by; where it is None, the largest of these values without its sign.
+        new: actions that have not had their `exploration.exposures` yet; those that are not among `values` are not
+            looked at.
+        exploration: which share of the probability the new actions have among them, beside what the policy gives them.
 
     Returns:
         The probabilities, ordered by action id.
@@ -56,13 +88,51 @@ def distribution_over(values: Mapping[str, float], policy: Policy) -> Distributi
     if not values:
         raise ValueError("Asked for a distribution over no action at all. A policy needs at least one.")
     action_ids = tuple(sorted(values))
+    probabilities, parameters = _of_policy(action_ids, values, policy, reward_scale)
+    explored = [action_id for action_id in action_ids if action_id in new] if new else []
+    if explored and exploration.share > 0.0:
+        apart, rest = exploration.share / len(explored), 1.0 - exploration.share
+        probabilities = tuple(
+            rest * probability + (apart if action_id in new else 0.0)
+            for action_id, probability in zip(action_ids, probabilities, strict=True)
+        )
+        parameters |= {"explored": explored, "explored_share": exploration.share}
+    return Distribution(action_ids, probabilities, parameters)
+
+
+def _of_policy(
+    action_ids: tuple[str, ...], values: Mapping[str, float], policy: Policy, reward_scale: float | None
+) -> tuple[tuple[float, ...], dict[str, object]]:
+    """The probabilities in the order of the ids, and what to log of how they were made."""
+    n_actions = len(action_ids)
+    parameters: dict[str, object] = {"name": policy.name}
     if policy.name == "uniform":
-        return Distribution(action_ids, (1.0 / len(action_ids),) * len(action_ids))
-    best_value = max(values.values())
-    n_best = sum(value == best_value for value in values.values())
-    explored = policy.epsilon / len(action_ids) if policy.name == "epsilon_greedy" else 0.0
-    exploited = (1.0 - explored * len(action_ids)) / n_best
-    return Distribution(
-        action_ids,
-        tuple(explored + exploited if values[action_id] == best_value else explored for action_id in action_ids),
+        return (1.0 / n_actions,) * n_actions, parameters
+    best = max(values.values())
+    if policy.name == "squarecb":
+        scale = reward_scale or max(abs(value) for value in values.values()) or 1.0
+        parameters |= {"gamma": policy.gamma, "reward_scale": scale, "n_actions": n_actions}
+        return _inverse_gap_weights(action_ids, values, best=best, gamma=policy.gamma, scale=scale), parameters
+    n_best = sum(value == best for value in values.values())
+    explored = 0.0
+    if policy.name == "epsilon_greedy":
+        parameters["epsilon"] = policy.epsilon
+        explored = policy.epsilon / n_actions
+    exploited = (1.0 - explored * n_actions) / n_best
+    return (
+        tuple(explored + exploited if values[action_id] == best else explored for action_id in action_ids),
+        parameters,
     )
+
+
+def _inverse_gap_weights(
+    action_ids: tuple[str, ...], values: Mapping[str, float], *, best: float, gamma: float, scale: float
+) -> tuple[float, ...]:
+    n_actions = len(action_ids)
+    weights = {
+        action_id: 1.0 / (n_actions + gamma * min((best - values[action_id]) / scale, 1.0))
+        for action_id in action_ids
+        if values[action_id] != best
+    }
+    rest = (1.0 - sum(weights.values())) / (n_actions - len(weights))
+    return tuple(weights.get(action_id, rest) for action_id in action_ids)
