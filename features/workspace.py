@@ -49,6 +49,11 @@ class Workspace:
         return self.state / "rapport.db"
 
     @property
+    def versions(self) -> Path:
+        """Every brand.yaml and catalogue.yaml that decisions were made with, by sha256."""
+        return self.state / "versions"
+
+    @property
     def artifacts(self) -> Path:
         """Trained models, and which of them are champions."""
         return self.root / "artifacts"
