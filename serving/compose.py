@@ -12,7 +12,7 @@ from features.catalogue import NOTHING
 from features.packing import CustomerState
 from features.rendering import RenderedMessage
 from features.schema import FeatureSchema
-from serving.contact import missing_consent
+from serving.contact.consent import missing_consent
 from serving.decide import Availability, Decision, Situation, decide
 from serving.eligibility import Offerable, Suppressed
 from serving.knowns import Knowns

@@ -30,7 +30,7 @@ from features.workspace import Workspace
 from serving.answers import answer
 from serving.clocks import Clock, utc_now
 from serving.compose import Composer, Decided, Inputs
-from serving.contact import unsubscribed_channels
+from serving.contact.consent import unsubscribed_channels
 from serving.current import CurrentRows
 from serving.decide import Decision
 from serving.ledger import Ledger

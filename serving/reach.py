@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from features.brand import Brand, Channel
 from features.catalogue import Catalogue
-from serving.contact import EVERY_CHANNEL, missing_consent
+from serving.contact.consent import EVERY_CHANNEL, missing_consent
 
 NEVER = np.iinfo(np.int64).min
 HOUR_US = 3_600_000_000

@@ -24,7 +24,7 @@ from features.lake import Lake, instant_us, quoted
 from features.merges import survivors
 from features.packing import CustomerState
 from features.snapshot_origin import as_of_of, newest_snapshot
-from serving.contact import EVERY_CHANNEL, unsubscribed_channels
+from serving.contact.consent import EVERY_CHANNEL, unsubscribed_channels
 from serving.engine import Engine
 from serving.reach import NEVER, Flags, Names, People
 

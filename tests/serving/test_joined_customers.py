@@ -15,7 +15,7 @@ from features.identity import IdentityTable
 from features.online import Recomputed
 from features.packing import CustomerState, Missing
 from features.workspace import Workspace
-from serving.contact import EVERY_CHANNEL, unsubscribed_channels
+from serving.contact.consent import EVERY_CHANNEL, unsubscribed_channels
 from serving.engine import Engine
 from serving.profile import customer_view_soon
 from serving.schemas import DecisionRequest, OutcomeReport

@@ -9,7 +9,8 @@ import yaml
 
 from features.brand import Moment
 from features.variable_names import MOMENT_VARIABLES, OF_A_REQUEST
-from serving import contact, due_moments, reach
+from serving import due_moments, reach
+from serving.contact import consent
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "moments.md").read_text("utf-8")
 
@@ -28,8 +29,8 @@ def test_every_variable_and_every_reason_is_explained() -> None:
         due_moments.WHEN,
         due_moments.WHEN_UNKNOWN,
         due_moments.NOT_IN_BRAND,
-        contact.NO_CONSENT,
-        contact.UNSUBSCRIBED,
+        consent.NO_CONSENT,
+        consent.UNSUBSCRIBED,
         reach.NEVER_ON_CHANNEL,
         reach.SESSION_CLOSED,
         reach.NOT_THERE,

@@ -17,7 +17,7 @@ from features.brand import Brand, Channel
 from features.event_log import EventLog
 from features.identity import IdentityTable
 from features.snapshots import build_snapshot
-from serving.contact import EVERY_CHANNEL
+from serving.contact.consent import EVERY_CHANNEL
 from serving.engine import Engine
 from serving.reach import HOUR_US, NEVER, NOW, THIS_WEEK, People, channel_states, reach_of
 from serving.reaching import reach_view
