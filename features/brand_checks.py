@@ -15,6 +15,7 @@ from babel.core import UnknownLocaleError, get_global
 from babel.numbers import list_currencies
 
 from features.brand import Brand, EventNames
+from features.experiment_checks import experiment_faults
 from features.faults import Fault, closest_name
 from features.validation import shown, validate
 from features.variable_names import RESERVED_NAMES
@@ -41,6 +42,7 @@ def brand_faults(file: YamlFile) -> Iterator[Fault]:
     yield from _placement_faults(file)
     yield from _horizon_faults(file)
     yield from _moment_faults(file)
+    yield from experiment_faults(file)
 
 
 def unknown_name(file: YamlFile, location: Location, *, known: Iterable[str], what: str) -> Iterator[Fault]:

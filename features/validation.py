@@ -67,7 +67,10 @@ def _fault(file: YamlFile, model: type[BaseModel], *, at: Location, error: Error
 
 def _only_follows(file: YamlFile, at: Location, error: ErrorDetails) -> bool:
     """Whether a list is only called too short because its items are wrong."""
-    return error["type"] == "too_short" and bool(file.value_at((*at, *_in_file(file, at, error["loc"]))))
+    if error["type"] != "too_short":
+        return False
+    value = file.value_at((*at, *_in_file(file, at, error["loc"])))
+    return isinstance(value, dict | list) and len(value) >= error.get("ctx", {}).get("min_length", 1)
 
 
 def _in_file(file: YamlFile, at: Location, reported: Iterable[str | int]) -> Location:

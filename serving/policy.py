@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from features.brand import Exploration, Policy
+from features.brand import Brand, Exploration, Placement, Policy
 
 NO_EXPLORATION = Exploration()
 
@@ -59,6 +59,18 @@ class Distribution:
                 if draw < cumulated:
                     break
         return taken
+
+
+def policy_for(placement: Placement, *, brand: Brand, arm: str) -> Policy:
+    """The policy of a customer in a placement: the placement's own, else that of their arm, else the brand's.
+
+    Whoever is held out, or in no experiment, is in none of its arms; what they would have got is the brand's policy's.
+    """
+    if placement.policy is not None:
+        return placement.policy
+    if brand.experiment is not None and (of_arm := brand.experiment.arms.get(arm)) is not None:
+        return of_arm.policy
+    return brand.policy
 
 
 def distribution_over(

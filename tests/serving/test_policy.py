@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.brand import Exploration, Policy
+from features.brand import Arm, Experiment, Exploration, Policy
 from features.catalogue import NOTHING
-from serving.policy import Distribution, distribution_over
+from serving.policy import Distribution, distribution_over, policy_for
+from tests.serving.tiny_world import a_brand
 
 N_DRAWS = 6_000
 POLICIES = [
@@ -170,3 +171,27 @@ def test_the_least_draw_and_the_greatest_both_take_something() -> None:
     distribution = Distribution(("a", "b", "c"), (0.0, 0.3, 0.7 - 1e-16))
     assert distribution.take(0.0) == "b"
     assert distribution.take(1.0 - 2**-53) == "c"
+
+
+OWN = Policy(name="uniform")
+BRAVE = Policy(name="squarecb", gamma=5.0)
+
+
+@pytest.mark.parametrize(
+    ("arm", "own", "expected"),
+    [
+        ("brave", None, BRAVE),
+        ("personalised", None, Policy(name="greedy")),
+        ("holdout", None, Policy(name="greedy")),
+        ("brave", OWN, OWN),
+    ],
+)
+def test_a_placement_goes_before_the_arm_and_the_arm_before_the_brand(
+    arm: str, own: Policy | None, expected: Policy
+) -> None:
+    experiment = Experiment(
+        name="bold", arms={"brave": Arm(share=0.5, policy=BRAVE), "calm": Arm(share=0.5, policy=OWN)}
+    )
+    brand = a_brand(experiment=experiment)
+    placement = brand.placements["reply"].model_copy(update={"policy": own})
+    assert policy_for(placement, brand=brand, arm=arm) == expected
