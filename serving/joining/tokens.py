@@ -1,0 +1,177 @@
+"""Signed tokens: what a button, a link or a picture says of the decision that showed it.
+
+Design. A token is one byte of form, one of slot, the decision's id (a ULID in its 16 bytes, another as text), what it
+is the token of, then 10 bytes of keyed BLAKE2b over all of that; in URL-safe base64 without padding, so that chat
+providers' payloads and URLs take it as it is. It is signed and not encrypted: it names no customer. It does not end: an
+outcome that comes late is kept and flagged. A guess is right once in 2^80.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hmac
+import json
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from ulid import ULID
+
+from features.faults import CallersMistake
+
+KEY_FILE = "token.key"
+SHORTEST_SECRET = 16  # characters
+LONGEST_TOKEN = 512
+_N_SIGNED = 10
+_WITH_ULID, _WITH_TEXT = 1, 2
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_DIGITS = str.maketrans("ABCDEFGHJKMNPQRSTVWXYZ", "abcdefghijklmnopqrstuv")  # Crockford's to those of int(…, 32)
+
+LINK = "link"
+ITEM = "item"
+REPLY = "reply"
+REFUSES = "refuses"
+ANSWER = "answer"
+OPEN = "open"
+UNSUBSCRIBE = "unsubscribe"
+COUPON = "coupon"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a token says.
+
+    Attributes:
+        decision_id: of the decision that showed it.
+        slot: of the decision's list, from 0.
+        what: `link`, `item:2`, `reply:0`, `refuses:not_now`, `answer:["need","dry"]`, `open`, `unsubscribe`, `coupon`.
+    """
+
+    decision_id: str
+    slot: int
+    what: str
+
+    @property
+    def kind(self) -> str:
+        """Of what it is the token."""
+        return self.what.partition(":")[0]
+
+    @property
+    def detail(self) -> str:
+        """What stands behind the colon; empty where there is none."""
+        return self.what.partition(":")[2]
+
+    @property
+    def answer(self) -> tuple[str, str | float | bool] | None:
+        """The trait that its button declares, with the value; None where it declares nothing."""
+        if self.kind != ANSWER:
+            return None
+        trait, value = json.loads(self.detail)
+        return trait, value
+
+
+class TokenMint:
+    """Makes tokens and reads them back; pure, and cheap enough for every button of every decision.
+
+    Args:
+        secret: whoever holds it can make tokens; at least 16 bytes.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = blake2b(secret, digest_size=32, person=b"rapport-token").digest()
+
+    def token(self, decision_id: str, slot: int, what: str) -> str:
+        """A token of one thing that a decision showed; the same thing has the same token."""
+        form, identified = _identified(decision_id)
+        signed = bytes((form, slot)) + identified + what.encode()
+        return base64.urlsafe_b64encode(signed + self._signature(signed)).rstrip(b"=").decode()
+
+    def read(self, token: str) -> Said | None:
+        """What a token says; None where it was not made with this secret."""
+        if not 0 < len(token) <= LONGEST_TOKEN or not token.isascii():
+            return None
+        try:
+            raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        except binascii.Error:
+            return None
+        signed, signature = raw[:-_N_SIGNED], raw[-_N_SIGNED:]
+        if not hmac.compare_digest(signature, self._signature(signed)):
+            return None
+        if signed[0] == _WITH_ULID:
+            decision_id, rest = str(ULID.from_bytes(signed[2:18])), signed[18:]
+        else:
+            end = 3 + signed[2]
+            decision_id, rest = signed[3:end].decode(), signed[end:]
+        said = Said(decision_id, signed[1], rest.decode())
+        return said if self.token(said.decision_id, said.slot, said.what) == token else None  # one spelling a token
+
+    def _signature(self, signed: bytes) -> bytes:
+        return blake2b(signed, digest_size=_N_SIGNED, key=self._key).digest()
+
+
+def answer_of(trait: str, value: str | float | bool) -> str:
+    """What the token of a button says that declares a trait."""
+    return f"{ANSWER}:{json.dumps([trait, value], ensure_ascii=False, separators=(',', ':'))}"
+
+
+def open_mint(state: Path, *, secret: str | None = None) -> TokenMint:
+    """The mint of a workspace: of the secret that is given, else of the one in its folder, which is made once.
+
+    Args:
+        state: the workspace's folder of databases.
+        secret: $RAPPORT_TOKEN_SECRET, where it is set.
+
+    Raises:
+        CallersMistake: the secret is too short to keep anybody from guessing it.
+    """
+    if secret is not None:
+        if len(secret) < SHORTEST_SECRET:
+            raise CallersMistake(
+                f"RAPPORT_TOKEN_SECRET has {len(secret)} characters: a secret has {SHORTEST_SECRET} at least, or it "
+                "can be guessed. Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'."
+            )
+        return TokenMint(secret.encode())
+    file = state / KEY_FILE
+    with contextlib.suppress(FileExistsError):
+        _make_key(file)
+    kept = file.read_bytes()
+    if len(kept) < SHORTEST_SECRET:
+        raise CallersMistake(
+            f"{file} holds {len(kept)} bytes: a secret has {SHORTEST_SECRET} at least. Put back the file that was "
+            "there, or remove it: then a new one is made, and the tokens of messages already sent are not known."
+        )
+    return TokenMint(kept)
+
+
+def _make_key(file: Path) -> None:
+    """Whole or not at all: two workers that start together read the same key.
+
+    Raises:
+        FileExistsError: there is one.
+    """
+    if file.exists():
+        raise FileExistsError(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{KEY_FILE}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as written:
+            written.write(secrets.token_urlsafe(32).encode())
+            written.flush()
+            os.fsync(written.fileno())
+        os.link(draft, file)
+    finally:
+        draft.unlink()
+
+
+def _identified(decision_id: str) -> tuple[int, bytes]:
+    """The form and the bytes of an id; a ULID by arithmetic, which costs a tenth of its library's reading."""
+    if _ULID.fullmatch(decision_id):
+        return _WITH_ULID, int(decision_id.translate(_DIGITS), 32).to_bytes(16)
+    told = decision_id.encode()
+    return _WITH_TEXT, bytes((len(told),)) + told
