@@ -12,7 +12,9 @@ from features.brand import Brand
 from features.catalogue import STAGES, Action
 from features.expressions import InvalidExpression, UnknownName, compile_expression
 from features.faults import Fault, closest_name
-from features.rendering import COUPON_CODE, NotRenderable, environment, gives_out_codes, render
+from features.messages import COUPON_CODE
+from features.rendering import NotRenderable, gives_out_codes, render
+from features.templating import environment
 from features.variable_names import VariableType
 from features.yaml_file import Location, YamlFile
 

@@ -94,6 +94,7 @@ class Channel(Part):
     button_label_limit: Annotated[int, Field(ge=0)] = 20
     session_window_hours: Annotated[int, Field(gt=0)] | None = None
     price: Annotated[float, Field(ge=0)] = 0.0
+    format: Literal["whatsapp", "line", "email"] | None = None  # whose message bodies it takes; its limits hold too
 
 
 class Policy(Part):

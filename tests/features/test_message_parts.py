@@ -8,9 +8,8 @@ import pytest
 
 from features.brand import Brand
 from features.catalogue import Action
+from features.messages import COUPON_STAND_IN, LONGEST_COUPON_CODE
 from features.rendering import (
-    COUPON_STAND_IN,
-    LONGEST_COUPON_CODE,
     RenderedMessage,
     render,
     with_coupon,

@@ -91,6 +91,8 @@ def test_everything_of_a_rendering_is_there() -> None:
         "replies": [{"text": "Yes"}, {"text": "No"}],
         "items": [],
         "subject": "Look",
+        "open_url": "",
+        "unsubscribe_url": "",
     }
 
 

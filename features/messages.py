@@ -1,0 +1,69 @@
+"""A message as a customer reads it, and its coupon code, which is known only once its decision is reserved."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+COUPON_CODE = "coupon_code"  # what a text calls the code that its decision gives out
+LONGEST_COUPON_CODE = 24
+# Stands where the code will: as long as a code may be, so that limits hold, and made of what a URL takes as it is.
+COUPON_STAND_IN = "RAPPORT7COUPON7CODE7HERE"
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedMessage:
+    """What a customer reads, in the locale that was really used.
+
+    Attributes:
+        locale: the locale of the texts: where it is not the asked one, this says so.
+        hook: the first line; may be empty.
+        body: the text.
+        media: url, kind and alt, or None.
+        link: url and label, or None.
+        suggested_replies: labels of the buttons, none where the channel shows none.
+        template: name, language, category and parameters of the approved template, where the channel needs one.
+        replies: the same buttons with what each says by itself: text, and where given trait and value, or refuses
+            (not_now or never); and payload, once it is stamped with the token of its decision.
+        items: shoppable things, each with title and url, and where given product_id, image and price as it is written.
+        subject: of an e-mail; the hook where the rendering has none of its own; empty where it has neither.
+        open_url, unsubscribe_url: of this server, once it is stamped and customers can reach it: the picture that says
+            that an e-mail was opened, and where a customer leaves the channel. Empty before.
+    """
+
+    locale: str
+    hook: str
+    body: str
+    media: dict[str, str] | None
+    link: dict[str, str] | None
+    suggested_replies: tuple[str, ...]
+    template: dict[str, Any] | None
+    replies: tuple[dict[str, Any], ...] = ()
+    items: tuple[dict[str, str], ...] = ()
+    subject: str = ""
+    open_url: str = ""
+    unsubscribe_url: str = ""
+
+    @property
+    def text(self) -> str:
+        """Hook and body as one text, as chat channels send it; what a body limit counts."""
+        return f"{self.hook}\n\n{self.body}" if self.hook else self.body
+
+    def as_dict(self) -> dict[str, Any]:
+        """The message as JSON-ready keys and values."""
+        lists = {name: list(getattr(self, name)) for name in ("suggested_replies", "replies", "items")}
+        return asdict(self) | lists
+
+
+def with_coupon(message: RenderedMessage, code: str) -> RenderedMessage:
+    """The message with the decision's own coupon code in every place where its texts name one."""
+
+    def coded(part: Any) -> Any:
+        if isinstance(part, str):
+            return part.replace(COUPON_STAND_IN, code)
+        if isinstance(part, dict):
+            return {name: coded(value) for name, value in part.items()}
+        return type(part)(map(coded, part)) if isinstance(part, list | tuple) else part
+
+    written = {name: coded(getattr(message, name)) for name in RenderedMessage.__slots__}
+    return replace(message, **written)
