@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS decisions (
     initiated_by       TEXT NOT NULL,
     locale_asked       TEXT,
     locale_used        TEXT,
-    arm                TEXT NOT NULL,              -- personalised | holdout
+    arm                TEXT NOT NULL,              -- holdout | personalised | an arm of the experiment
     arm_probability    REAL NOT NULL,              -- P(this arm) by assignment
     policy             TEXT NOT NULL,
     action_id          TEXT NOT NULL,              -- what the customer really got; 'nothing' where nothing was said
@@ -57,7 +57,9 @@ CREATE TABLE IF NOT EXISTS decisions (
     stage              TEXT,
     purchase_propensity REAL,                      -- over the brand's middle horizon
     fallback_reason    TEXT,
-    record             TEXT NOT NULL               -- the Decision's canonical JSON: inputs' versions, draw, reasons
+    record             TEXT NOT NULL,              -- the Decision's canonical JSON: inputs' versions, draw, reasons
+    experiment         TEXT,                       -- whose arm it is; null where it is no experiment's
+    holdout_rate       REAL                        -- P(held out) at that time; null in rows from before it was kept
 ) STRICT;
 CREATE INDEX IF NOT EXISTS decisions_of_customer ON decisions (customer_key, decided_at);
 
@@ -78,6 +80,20 @@ CREATE INDEX IF NOT EXISTS outcomes_of_decision ON outcomes (decision_id);
 """
     + merges.SCHEMA
 )  # whoever reads decisions and outcomes asks which customers are one
+
+ADDED_COLUMNS = (("decisions", "experiment", "TEXT"), ("decisions", "holdout_rate", "REAL"))
+"""What later versions added; each may be null, and is in the rows of earlier ones."""
+
+
+def add_missing_columns(connection: sqlite3.Connection) -> None:
+    """Gives the tables of an earlier version the columns that were added since; harmless to do again."""
+    for table, column, kind in ADDED_COLUMNS:
+        if column not in _columns_of(connection, table):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+
+
+def _columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {str(row[1]) for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
 def read_decisions(database: Path, *, columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -132,7 +148,7 @@ SELECT d.action_id,
        coalesce(sum(r.converted), 0) AS n_converted,
        coalesce(sum(r.value), 0.0) AS value
 FROM decisions d LEFT JOIN reached r USING (decision_id)
-WHERE d.arm = 'personalised'
+WHERE d.arm <> 'holdout'
 GROUP BY d.action_id ORDER BY n_decisions DESC, d.action_id
 """
 
@@ -161,15 +177,29 @@ def _read(
     database: Path, table: str, *, columns: Sequence[str], instants: Sequence[str], outcome: str | None = None
 ) -> pd.DataFrame:
     only, arguments = ("", ()) if outcome is None else (" WHERE outcome = ?", (outcome,))
-    query = f"SELECT {', '.join(columns) or '*'} FROM {table}{only}"
-    return _query(database, query, instants=instants, arguments=arguments)
+    with closing(_opened(database)) as connection:
+        there = _columns_of(connection, table)
+        added = [column for of, column, _ in ADDED_COLUMNS if of == table and column not in there]
+        asked = ", ".join(f"NULL AS {column}" if column in added else column for column in columns)
+        everything = ", ".join(["*", *(f"NULL AS {column}" for column in added)])
+        frame = pd.read_sql_query(f"SELECT {asked or everything} FROM {table}{only}", connection, params=arguments)
+    return _with_instants(frame, instants)
 
 
-def _query(database: Path, query: str, *, instants: Sequence[str], arguments: tuple[str, ...] = ()) -> pd.DataFrame:
-    with closing(sqlite3.connect(database if _has_tables(database) else ":memory:")) as connection:
-        if not _is_ledger(connection):
-            connection.executescript(SCHEMA)
-        frame = pd.read_sql_query(query, connection, params=arguments)
+def _query(database: Path, query: str, *, instants: Sequence[str]) -> pd.DataFrame:
+    with closing(_opened(database)) as connection:
+        return _with_instants(pd.read_sql_query(query, connection), instants)
+
+
+def _opened(database: Path) -> sqlite3.Connection:
+    """The database to read from; an empty one with its tables where there is none."""
+    connection = sqlite3.connect(database if _has_tables(database) else ":memory:")
+    if not _is_ledger(connection):
+        connection.executescript(SCHEMA)
+    return connection
+
+
+def _with_instants(frame: pd.DataFrame, instants: Sequence[str]) -> pd.DataFrame:
     for column in set(instants) & set(frame.columns):
         frame[column] = pd.to_datetime(frame[column].astype("int64"), unit="us", utc=True)
     return frame

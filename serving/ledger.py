@@ -27,7 +27,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-from experiments.records import SCHEMA
+from experiments.records import SCHEMA, add_missing_columns
 from features.database import connect, lock_of
 from features.locks import queued
 from serving.handing_over import Waiting, Work, tell
@@ -58,6 +58,7 @@ class Ledger:
         with queued(lock_of(self._database)):
             connection = connect(database)
             connection.executescript(SCHEMA + STATISTICS_SCHEMA)
+            add_missing_columns(connection)
             connection.close()
         self._connection: sqlite3.Connection | None = None  # the committer's
         self._trouble: Unavailable | None = None
