@@ -1,0 +1,1 @@
+"""Which question, if any, is worth asking before the next offer."""
