@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from features.faults import CallersMistake, closest_name
 from training.calibration import Calibration, FloatArray, busier, from_log_odds
+from training.contributions import Contributions, contributions_of
 from training.fast_booster import Boosters
 from training.members import TREES_ALONE, Customers, Members
 
@@ -151,6 +152,20 @@ class NextPurchaseModel(_Model):
             scores[:, place] = self._calibrations[place].calibrated(members.scores(customers, of_trees))
         heads: FloatArray = np.maximum.accumulate(busier(from_log_odds(scores), self._seasons), axis=1)
         return heads
+
+    def contributions(self, row: Matrix, *, horizon_days: int) -> Contributions:
+        """What each input adds to one customer's score over one of the horizons, exactly.
+
+        Args:
+            row: shape `(1, len(schema.model_inputs))`, NaN where unknown.
+            horizon_days: one of `horizons_days`.
+        """
+        place = self.horizons_days.index(horizon_days)
+        columns, tree = self._columns(row), self._trees[place]
+        of_trees = None
+        if self._boosters is not None and tree is not None:
+            of_trees = self._boosters.contributions(columns, of=tree)[0]
+        return contributions_of(self._members[place], Customers(columns, self.inputs), of_trees)
 
 
 def tempered_softmax(raw: FloatArray, *, temperature: float) -> FloatArray:

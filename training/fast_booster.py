@@ -24,9 +24,11 @@ FloatArray = NDArray[np.float64]
 
 ROWS_WORTH_A_SECOND_THREAD = 2_000
 
-# Of LightGBM's c_api.h: C_API_PREDICT_RAW_SCORE and C_API_DTYPE_FLOAT64.
+# Of LightGBM's c_api.h: C_API_PREDICT_RAW_SCORE, C_API_PREDICT_CONTRIB and C_API_DTYPE_FLOAT64.
 _RAW_SCORE = 1
+_CONTRIBUTIONS = 3
 _FLOAT64 = 1
+_ONE_AT_A_TIME = threading.Lock()  # contributions asked for by several threads have crashed LightGBM 4.7
 _ALL_ITERATIONS = (ctypes.c_int(0), ctypes.c_int(-1))  # from the first to the last
 
 
@@ -64,6 +66,17 @@ class Boosters:
         threads = 1 if len(X) < ROWS_WORTH_A_SECOND_THREAD else 2
         return np.column_stack([booster.raw_scores(X, n_threads=threads) for booster in self._boosters])
 
+    def contributions(self, X: FloatArray, *, of: int = 0) -> FloatArray:
+        """What each input adds to one booster's raw score, shape `(n, n_inputs + 1)`; the last is what none adds.
+
+        A row's numbers sum to its raw score (Lundberg and Lee 2017; exact for trees).
+
+        Args:
+            X: shape `(n, n_inputs)`, NaN where unknown.
+            of: which booster, in the order of the texts; it has one output.
+        """
+        return self._boosters[of].contributions(X)
+
     def _single_row(self) -> _SingleRow:
         try:
             single_row: _SingleRow = self._of_thread.single_row
@@ -85,8 +98,15 @@ class _Booster:
         self.n_outputs = self._number("LGBM_BoosterNumModelPerIteration")
 
     def raw_scores(self, X: FloatArray, *, n_threads: int) -> FloatArray:
+        return self._predicted(X, _RAW_SCORE, width=self.n_outputs, n_threads=n_threads)
+
+    def contributions(self, X: FloatArray) -> FloatArray:
+        with _ONE_AT_A_TIME:
+            return self._predicted(X, _CONTRIBUTIONS, width=self.n_outputs * (self.n_inputs + 1), n_threads=1)
+
+    def _predicted(self, X: FloatArray, what: int, *, width: int, n_threads: int) -> FloatArray:
         rows = np.ascontiguousarray(X, dtype=np.float64)
-        scores = np.empty((len(rows), self.n_outputs))
+        scores = np.empty((len(rows), width))
         n_written = ctypes.c_int64()
         _check(
             _library().LGBM_BoosterPredictForMat(
@@ -96,7 +116,7 @@ class _Booster:
                 ctypes.c_int32(len(rows)),
                 ctypes.c_int32(rows.shape[1]),  # another number of them is refused
                 ctypes.c_int(1),  # row after row
-                ctypes.c_int(_RAW_SCORE),
+                ctypes.c_int(what),
                 *_ALL_ITERATIONS,
                 f"num_threads={n_threads}".encode(),
                 ctypes.byref(n_written),

@@ -60,9 +60,16 @@ class Linear:
 
     def scores(self, design: Floats) -> Floats:
         """Log-odds, shape `(n,)`, of the rows of a design `(n, len(columns))`."""
+        return np.asarray(self._centred(design) @ self._weights + self.intercept)
+
+    def terms(self, design: Floats) -> Floats:
+        """What each column adds to the intercept, shape `(n, len(columns))`."""
+        return np.asarray(self._centred(design) * self._weights)
+
+    def _centred(self, design: Floats) -> Floats:
         centred = design - self._mean
         centred[np.isnan(centred)] = 0.0
-        return np.asarray(centred @ self._weights + self.intercept)
+        return centred
 
     def as_dict(self) -> dict[str, Any]:
         """What model.json keeps."""

@@ -35,6 +35,7 @@ class Customers:
 
     def __init__(self, X: Floats, inputs: Sequence[str]) -> None:
         self._X = X
+        self.inputs = tuple(inputs)
         self._places = {name: place for place, name in enumerate(inputs)}
         self._designs: dict[tuple[tuple[str, ...], ...], Floats] = {}
         self._alive: dict[BgNbd, Floats] = {}
