@@ -70,9 +70,15 @@ CREATE TABLE IF NOT EXISTS outcomes (
     outcome      TEXT NOT NULL,
     goal         TEXT,                             -- of a conversion: the brand's goal
     value        REAL,                             -- in the brand's currency, where there is one
-    joined_by    TEXT NOT NULL,                    -- decision_id | attribution_window | none
+    joined_by    TEXT NOT NULL,                    -- decision_id | token | coupon | attribution_window | none
     occurred_at  INTEGER NOT NULL,
-    received_at  INTEGER NOT NULL
+    received_at  INTEGER NOT NULL,
+    slot         INTEGER,                          -- of the decision's list; null where it is not known: the first
+    reason       TEXT,                             -- of a refusal: not_now | never; of a failure: the provider's code
+    retry_after_seconds REAL,                      -- of a failure: when the provider takes the next message
+    is_late      INTEGER,                          -- 1: after the attribution window; kept, not counted
+    is_machine   INTEGER,                          -- 1: a bot, a proxy, a link scanner; kept, not counted
+    over_cap     INTEGER                           -- 1: exposed after its reservation was released, over a cap
 ) STRICT;
 CREATE INDEX IF NOT EXISTS outcomes_of_customer ON outcomes (customer_key, occurred_at);
 CREATE INDEX IF NOT EXISTS unsubscriptions ON outcomes (customer_key) WHERE outcome = 'unsubscribed';
@@ -81,7 +87,16 @@ CREATE INDEX IF NOT EXISTS outcomes_of_decision ON outcomes (decision_id);
     + merges.SCHEMA
 )  # whoever reads decisions and outcomes asks which customers are one
 
-ADDED_COLUMNS = (("decisions", "experiment", "TEXT"), ("decisions", "holdout_rate", "REAL"))
+ADDED_COLUMNS = (
+    ("decisions", "experiment", "TEXT"),
+    ("decisions", "holdout_rate", "REAL"),
+    ("outcomes", "slot", "INTEGER"),
+    ("outcomes", "reason", "TEXT"),
+    ("outcomes", "retry_after_seconds", "REAL"),
+    ("outcomes", "is_late", "INTEGER"),
+    ("outcomes", "is_machine", "INTEGER"),
+    ("outcomes", "over_cap", "INTEGER"),
+)
 """What later versions added; each may be null, and is in the rows of earlier ones."""
 
 
@@ -137,7 +152,7 @@ WITH reached AS (
            max(outcome = 'converted') AS converted,
            sum(CASE WHEN outcome = 'converted' THEN value END) AS value
     FROM outcomes
-    WHERE decision_id IS NOT NULL AND outcome NOT IN ('sent', 'delivered', 'read')
+    WHERE decision_id IS NOT NULL AND outcome NOT IN ('sent', 'delivered', 'read') AND is_machine IS NOT 1
     GROUP BY decision_id
 )
 SELECT d.action_id,
@@ -188,7 +203,17 @@ def _read(
 
 def _query(database: Path, query: str, *, instants: Sequence[str]) -> pd.DataFrame:
     with closing(_opened(database)) as connection:
+        _show_missing_columns(connection)
         return _with_instants(pd.read_sql_query(query, connection), instants)
+
+
+def _show_missing_columns(connection: sqlite3.Connection) -> None:
+    """To this connection alone the tables of an earlier version look as if they had today's columns, all null."""
+    for table in ("decisions", "outcomes"):
+        there = _columns_of(connection, table)
+        missing = [f"NULL AS {column}" for of, column, _ in ADDED_COLUMNS if of == table and column not in there]
+        if missing:
+            connection.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {', '.join(missing)} FROM main.{table}")
 
 
 def _opened(database: Path) -> sqlite3.Connection:
