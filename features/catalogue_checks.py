@@ -12,6 +12,7 @@ from features.brand import Brand, Placement
 from features.brand_checks import in_order, items_at, keys_at, unknown_name
 from features.catalogue import NOTHING, Action, Catalogue
 from features.faults import Fault, closest_name
+from features.question_checks import question_action_faults
 from features.validation import validate
 from features.variables import feature_variables, variables_of
 from features.workspace import Workspace
@@ -20,13 +21,18 @@ from features.yaml_file import Location, YamlFile, read_yaml
 
 def read_catalogue(workspace: Workspace, brand: Brand) -> tuple[Catalogue | None, list[Fault]]:
     """The catalogue of a workspace, or None, and every fault, in the order of the file's lines."""
-    file = read_yaml(workspace.catalogue_file)
+    return check_catalogue(read_yaml(workspace.catalogue_file), workspace, brand)
+
+
+def check_catalogue(file: YamlFile, workspace: Workspace, brand: Brand) -> tuple[Catalogue | None, list[Fault]]:
+    """As `read_catalogue`, of what was read already: from catalogue.yaml, or from a workbook."""
     catalogue, faults = validate(file, Catalogue)
     sound = dict(_sound_actions(file))
     faults += _name_faults(file, brand)
     variables = variables_of(brand, feature_variables(brand, workspace))
     for at, action in sound.items():
         faults += _action_faults(file, at, action)
+        faults += question_action_faults(file, at, action, brand=brand)
         faults += expression_faults(file, at, action, brand=brand, variables=variables)
         faults += text_faults(file, at, action, brand=brand, variables=variables)
     brand_file = read_yaml(workspace.brand_file)
@@ -109,7 +115,10 @@ def _placement_faults(
     ids = [str(file.value_at((*at, "id"))) for at in items_at(file, ("actions",))]
     places = dict(zip(ids, items_at(file, ("actions",)), strict=True))
     for name, placement in brand.placements.items():
-        for role, action_id in (("baseline", placement.baseline), ("fallback", placement.fallback)):
+        roles = (("baseline", placement.baseline), ("fallback", placement.fallback), ("off_script", placement.off_script))
+        for role, action_id in roles:
+            if action_id is None:
+                continue
             if action_id not in ids:
                 line = brand_file.line(("placements", name, role))
                 where = f"brand.yaml, line {line}: placements.{name}.{role}"

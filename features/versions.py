@@ -8,6 +8,7 @@ in decisions and what is kept are the same bytes, also while somebody is writing
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from pydantic import BaseModel
 
@@ -27,9 +28,11 @@ from features.workspace import Workspace
 from features.yaml_file import read_yaml
 
 Kind = Literal["brand", "catalogue"]
+BrandFile = tuple[Brand, bytes]
 Model = TypeVar("Model", bound=BaseModel)
 
-_DRAFTS = "draft-"
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_IN_USE = "in-use.json"
 
 
 class VersionNotKeptError(CallersMistake):
@@ -51,9 +54,30 @@ class CheckedFiles:
         return {"brand": sha256_of(self.brand_bytes), "catalogue": sha256_of(self.catalogue_bytes)}
 
     def keep(self, workspace: Workspace) -> None:
-        """Puts both where `kept_brand` and `kept_catalogue` find them."""
+        """Puts both where `kept_brand` and `kept_catalogue` find them, as what is in use now."""
         keep_version(workspace, "brand", self.brand_bytes)
         keep_version(workspace, "catalogue", self.catalogue_bytes)
+        note_in_use(workspace, self.versions)
+
+
+def note_in_use(workspace: Workspace, versions: dict[str, str]) -> None:
+    """Says which kept versions were last taken into use, for whoever finds a broken file on disk."""
+    _write(workspace.versions / _IN_USE, json.dumps(versions, sort_keys=True).encode())
+
+
+def last_good(workspace: Workspace) -> CheckedFiles | None:
+    """The files that were last in use and sound; None where nothing was ever taken into use."""
+    try:
+        versions = json.loads((workspace.versions / _IN_USE).read_bytes())
+        contents = {kind: version_file(workspace, kind, versions[kind]).read_bytes() for kind in KINDS}
+        return CheckedFiles(
+            kept_brand(workspace, versions["brand"]),
+            kept_catalogue(workspace, versions["catalogue"]),
+            contents["brand"],
+            contents["catalogue"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):  # never kept, or by another Rapport
+        return None
 
 
 def sha256_of(content: bytes) -> str:
@@ -74,13 +98,7 @@ def keep_version(workspace: Workspace, kind: Kind, content: bytes) -> str:
     sha256 = sha256_of(content)
     path = version_file(workspace, kind, sha256)
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(prefix=_DRAFTS, dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).replace(path)
+        _write(path, content)
     return sha256
 
 
@@ -104,26 +122,33 @@ def kept_catalogue(workspace: Workspace, sha256: str) -> Catalogue:
     return _kept(workspace, "catalogue", sha256, Catalogue)
 
 
-def read_checked(workspace: Workspace, *, brand: tuple[Brand, bytes] | None = None) -> CheckedFiles:
+def checked_brand(workspace: Workspace) -> BrandFile:
+    """The brand with the bytes that say it.
+
+    Raises:
+        InvalidFile: brand.yaml is wrong; with every fault.
+        CallersMistake: it cannot be read.
+    """
+    content = _read(workspace.brand_file)
+    with _standing_still(workspace, content) as still:
+        return load_brand(still), content
+
+
+def read_checked(workspace: Workspace, *, brand: BrandFile | None = None) -> CheckedFiles:
     """Both files of a workspace, each read once, checked as `rapport check` checks them.
 
     Args:
         workspace: whose files.
-        brand: the brand to check the catalogue against, with its bytes; else the one in brand.yaml.
+        brand: what to check the catalogue against; else what is in brand.yaml.
 
     Raises:
         InvalidFile: one of them is wrong; with every fault.
         CallersMistake: one of them cannot be read.
     """
-    brand_bytes = _read(workspace.brand_file) if brand is None else brand[1]
+    known, brand_bytes = brand or checked_brand(workspace)
     catalogue_bytes = _read(workspace.catalogue_file)
     with _standing_still(workspace, brand_bytes, catalogue_bytes) as still:
-        try:
-            checked = load_brand(still) if brand is None else brand[0]
-            return CheckedFiles(checked, load_catalogue(still, checked), brand_bytes, catalogue_bytes)
-        except InvalidFile as wrong:
-            asked = {still.brand_file: workspace.brand_file, still.catalogue_file: workspace.catalogue_file}
-            raise InvalidFile(asked.get(wrong.path, wrong.path), wrong.faults) from None
+        return CheckedFiles(known, load_catalogue(still, known), brand_bytes, catalogue_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +169,17 @@ class StillWorkspace(Workspace):
 
 
 @contextmanager
-def _standing_still(workspace: Workspace, brand: bytes, catalogue: bytes) -> Iterator[Workspace]:
+def _standing_still(workspace: Workspace, brand: bytes, catalogue: bytes = b"") -> Iterator[Workspace]:
+    """A workspace of these bytes; what is wrong with them is told of the files that they are of."""
     folder = Path(tempfile.mkdtemp(prefix="rapport-checking-"))
+    still = StillWorkspace(workspace.root, folder)
     try:
-        still = StillWorkspace(workspace.root, folder)
         still.brand_file.write_bytes(brand)
         still.catalogue_file.write_bytes(catalogue)
         yield still
+    except InvalidFile as wrong:
+        meant = {still.brand_file: workspace.brand_file, still.catalogue_file: workspace.catalogue_file}
+        raise InvalidFile(meant.get(wrong.path, wrong.path), wrong.faults) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -167,6 +196,16 @@ def _kept(workspace: Workspace, kind: Kind, sha256: str, model: type[Model]) -> 
     if read is None:
         raise InvalidFile(path, faults)
     return read
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(prefix="draft-", dir=path.parent)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(draft).replace(path)
 
 
 def _read(path: Path) -> bytes:
