@@ -70,7 +70,14 @@ def _literal_faults(file: YamlFile, location: Location, text: str, brand: Brand)
 def known_values(brand: Brand) -> dict[str, Sequence[str]]:
     """What the variables with a closed list of values can be."""
     traits = {name: trait.choices for name, trait in brand.traits.items() if trait.choices}
-    return {**traits, "stage": STAGES, "channel": tuple(brand.channels), "placement": tuple(brand.placements)}
+    intents = {"intent": brand.intents} if brand.intents else {}
+    return {
+        **traits,
+        **intents,
+        "stage": STAGES,
+        "channel": tuple(brand.channels),
+        "placement": tuple(brand.placements),
+    }
 
 
 def text_faults(

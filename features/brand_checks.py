@@ -36,6 +36,8 @@ def in_order(faults: Iterable[Fault]) -> list[Fault]:
 
 def brand_faults(file: YamlFile) -> Iterator[Fault]:
     """The faults of names that refer to other names, and of names that the world defines."""
+    from features.question_checks import placement_question_faults  # which reads the file by this module's functions
+
     yield from _world_faults(file)
     yield from _locale_faults(file)
     yield from _trait_faults(file)
@@ -43,6 +45,7 @@ def brand_faults(file: YamlFile) -> Iterator[Fault]:
     yield from _horizon_faults(file)
     yield from _moment_faults(file)
     yield from experiment_faults(file)
+    yield from placement_question_faults(file)
 
 
 def unknown_name(file: YamlFile, location: Location, *, known: Iterable[str], what: str) -> Iterator[Fault]:

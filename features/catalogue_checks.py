@@ -115,7 +115,11 @@ def _placement_faults(
     ids = [str(file.value_at((*at, "id"))) for at in items_at(file, ("actions",))]
     places = dict(zip(ids, items_at(file, ("actions",)), strict=True))
     for name, placement in brand.placements.items():
-        roles = (("baseline", placement.baseline), ("fallback", placement.fallback), ("off_script", placement.off_script))
+        roles = (
+            ("baseline", placement.baseline),
+            ("fallback", placement.fallback),
+            ("off_script", placement.off_script),
+        )
         for role, action_id in roles:
             if action_id is None:
                 continue

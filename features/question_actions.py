@@ -8,11 +8,12 @@ that writes its own action of kind `question` for a trait asks with that one, an
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from features.brand import Brand, Channel, Trait
 from features.catalogue import Action, Catalogue, Rendering, Reply
 
-QUESTION = "question"
+QUESTION: Final = "question"
 _TALKS = frozenset({"chat", "web", "sms"})  # kinds of channel on which an answer can be typed
 
 
