@@ -1,0 +1,158 @@
+"""What one decision was made from, as the ledger keeps it beside the record, and back.
+
+The record says what came out, with every value, draw and counter; this says what went in: the customer's row as it was
+read, what the caller told, and what was asked. It is personal: erasure deletes it with its row, and where a purpose is
+withdrawn it is emptied, so that a replay says `withdrawn`. What the customer wrote (`inbound_text`) is never in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from features.packing import EPOCH, CustomerState, Missing
+from serving.schemas import DecisionRequest
+from serving.scoring import Customer
+
+_PLACES = {"placement", "channel", "channels", "limit", "placements"}
+_NOT_INPUTS = {"customer_id", "anonymous_id", "decision_id", "explain", "format", "dry_run", "context", *_PLACES}
+
+
+class _State(msgspec.Struct, omit_defaults=True):
+    vector: bytes
+    instants: bytes
+    as_of_us: int
+    log_seq: int
+    declared: dict[str, Any] = {}
+    consents: tuple[str, ...] = ()
+    categories: dict[str, Any] = {}
+    locale: str | None = None
+    time_zone: str | None = None
+    joined: tuple[int, ...] = ()
+
+
+class _Written(msgspec.Struct, omit_defaults=True):
+    state: _State | None = None
+    missing: str = ""  # why there is no state
+    told: dict[str, Any] = {}
+    context: dict[str, Any] = {}
+    request: dict[str, Any] = {}
+    had_text: bool = False
+    unsubscribed: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(_Written)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedInputs:
+    """What a decision was made from.
+
+    Attributes:
+        customer: as they were read, with what the caller told.
+        context: what the caller knew, without what the customer wrote.
+        request: what was asked beside the place.
+        had_text: whether the caller also sent what the customer wrote, which is never kept.
+        unsubscribed: channels that the customer had unsubscribed from.
+        new: actions that had not had the exposures that exploration gives them.
+    """
+
+    customer: Customer
+    context: Mapping[str, Any]
+    request: Mapping[str, Any]
+    had_text: bool
+    unsubscribed: tuple[str, ...]
+    new: frozenset[str]
+
+    def asking(self, *, placement: str, channels: Collection[str], limit: int) -> DecisionRequest:
+        """The request as far as one of its places goes."""
+        asked = {"customer_id": "replayed", "placement": placement, "channels": list(channels), "limit": limit}
+        return DecisionRequest.model_validate({**self.request, **asked, "context": dict(self.context)})
+
+
+def written_inputs(
+    request: DecisionRequest,
+    customer: Customer,
+    *,
+    unsubscribed: Collection[str] = (),
+    new: Collection[str] = (),
+) -> str:
+    """What the ledger keeps, as JSON.
+
+    Args:
+        request: that was decided on.
+        customer: as it was read.
+        unsubscribed: channels that the customer had unsubscribed from.
+        new: actions that were explored.
+    """
+    state, context = customer.state, request.context
+    written = _Written(
+        told=dict(customer.told),
+        context=context.model_dump(exclude={"inbound_text", "traits"}, exclude_defaults=True),
+        request=request.model_dump(exclude=_NOT_INPUTS, exclude_defaults=True),
+        had_text=context.inbound_text is not None,
+        unsubscribed=tuple(sorted(unsubscribed)),
+        new=tuple(sorted(new)),
+    )
+    if isinstance(state, Missing):
+        written.missing = state.reason
+    else:
+        written.state = _State(
+            vector=state.vector.tobytes(),
+            instants=state.instants.tobytes(),
+            as_of_us=state.as_of_us,
+            log_seq=state.log_seq,
+            declared=state.declared,
+            consents=state.consents,
+            categories=state.categories,
+            locale=state.locale,
+            time_zone=state.time_zone,
+            joined=state.joined,
+        )
+    return _ENCODER.encode(written).decode()
+
+
+def read_inputs(text: str, *, customer_key: int) -> RecordedInputs:
+    """What `written_inputs` wrote.
+
+    Args:
+        text: from the ledger.
+        customer_key: of the decision's row.
+
+    Raises:
+        ValueError: it was written by another Rapport, or is not whole.
+    """
+    written = _DECODER.decode(text)
+    return RecordedInputs(
+        customer=Customer(customer_key, _state(written), written.told),
+        context=written.context | ({"traits": written.told} if written.told else {}),
+        request=written.request,
+        had_text=written.had_text,
+        unsubscribed=written.unsubscribed,
+        new=frozenset(written.new),
+    )
+
+
+def _state(written: _Written) -> CustomerState | Missing:
+    state = written.state
+    if state is None:
+        return Missing(written.missing)
+    return CustomerState(
+        vector=np.frombuffer(state.vector, dtype="<f4"),
+        instants=np.frombuffer(state.instants, dtype="<i8"),
+        declared=state.declared,
+        consents=state.consents,
+        locale=state.locale,
+        time_zone=state.time_zone,
+        as_of=EPOCH + timedelta(microseconds=state.as_of_us),
+        log_seq=state.log_seq,
+        categories=state.categories,
+        joined=state.joined,
+    )
