@@ -68,7 +68,7 @@ class Rendering(Part):
     link: Link | None = None
     suggested_replies: tuple[str | Reply, ...] = ()
     items: tuple[Item, ...] = ()
-    subject: str = ""  # of an e-mail; the hook where it is left out
+    subject: str = ""  # of an e-mail; the first line of the hook, else of the body, where it is left out
 
 
 class Template(Part):

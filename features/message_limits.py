@@ -69,7 +69,9 @@ def _whatsapp(message: RenderedMessage) -> Iterator[str]:
         yield from _approved(message.template)
         return
     if is_sound(message):
-        yield "an audio clip cannot be sent with text on WhatsApp: link to it"
+        yield "a sound goes with no text on WhatsApp: link to it"
+    if message.media and len(message.replies) > WHATSAPP_BUTTONS:
+        yield f"a {message.media['kind']} goes with {WHATSAPP_BUTTONS} suggested replies on WhatsApp at most"
     n_replies = len(message.replies)
     has_buttons = bool(n_replies or message.link or message.media)
     addresses = [item["url"] for item in message.items]
@@ -102,6 +104,8 @@ def _line(message: RenderedMessage) -> Iterator[str]:
     if len(message.replies) > LINE_REPLIES:
         yield f"{len(message.replies)} suggested replies on LINE, {LINE_REPLIES} at most"
     yield from _labels(message, at_most=LINE_LABEL, where="LINE")
+    if message.media and message.media["kind"] != "image":
+        yield f"a {message.media['kind']} cannot be shown on LINE: link to it"
     if len(message.items) > LINE_ITEMS:
         yield f"{len(message.items)} items on LINE, {LINE_ITEMS} at most"
     if message.link:
@@ -121,8 +125,6 @@ def images_of(message: RenderedMessage) -> list[str]:
 
 
 def _email(message: RenderedMessage) -> Iterator[str]:
-    if not message.subject:
-        yield "an e-mail needs a subject, or a hook that stands for it"
     if re.search(r"[\x00-\x1f\x7f\u2028\u2029]", message.subject):
         yield f"the subject '{message.subject}' holds a line break or a control character"
 

@@ -26,7 +26,7 @@ class RenderedMessage:
         replies: the same buttons with what each says by itself: text, and where given trait and value, or refuses
             (not_now or never); and payload, once it is stamped with the token of its decision.
         items: shoppable things, each with title and url, and where given product_id, image and price as it is written.
-        subject: of an e-mail; the hook where the rendering has none of its own; empty where it has neither.
+        subject: of an e-mail; where the rendering has none of its own, the first line of its hook, else of its body.
         open_url, unsubscribe_url: of this server, once it is stamped and customers can reach it: the picture that says
             that an e-mail was opened, and where a customer leaves the channel. Empty before.
     """

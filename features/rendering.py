@@ -109,8 +109,21 @@ def _written(
         replies = ()
     labels = tuple(reply["text"] for reply in replies)
     return RenderedMessage(
-        used, hook, body, shown, leads_to, labels, approved, replies=replies, items=items, subject=subject or hook
+        used,
+        hook,
+        body,
+        shown,
+        leads_to,
+        labels,
+        approved,
+        replies=replies,
+        items=items,
+        subject=subject or _first_line(hook or body),
     )
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0].strip()
 
 
 def _said_by(reply: str | Reply, text: str) -> dict[str, Any]:

@@ -88,10 +88,11 @@ def test_items_are_written_with_their_prices_and_without_what_they_lack() -> Non
     [
         ({"subject": "S", "hook": "H", "body": "b"}, "S"),
         ({"hook": "H", "body": "b"}, "H"),
-        ({"body": "b"}, ""),
+        ({"hook": "H\nI", "body": "b"}, "H"),
+        ({"body": "b \n\nc"}, "b"),
     ],
 )
-def test_the_subject_is_the_hook_where_there_is_no_other(rendering: dict[str, Any], subject: str) -> None:
+def test_the_subject_is_the_first_line_where_there_is_no_other(rendering: dict[str, Any], subject: str) -> None:
     assert said(rendering).subject == subject
 
 
