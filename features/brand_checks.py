@@ -17,6 +17,7 @@ from babel.numbers import list_currencies
 from features.brand import Brand, EventNames
 from features.experiment_checks import experiment_faults
 from features.faults import Fault, closest_name
+from features.link_checks import link_host_faults
 from features.validation import shown, validate
 from features.variable_names import RESERVED_NAMES
 from features.yaml_file import Location, YamlFile, read_yaml
@@ -45,6 +46,7 @@ def brand_faults(file: YamlFile) -> Iterator[Fault]:
     yield from _horizon_faults(file)
     yield from _moment_faults(file)
     yield from experiment_faults(file)
+    yield from link_host_faults(file)
     yield from placement_question_faults(file)
 
 
