@@ -29,15 +29,22 @@ class Suppressed:
     rule: str
     detail: str = ""
     eligible_at: datetime | None = None
+    channel: str = ""  # where several were asked for: the one on which it may not
+    counter: Mapping[str, Any] | None = None  # the state of what was counted, where the rule counts
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON types."""
-        return {
+        told: dict[str, Any] = {
             "action_id": self.action_id,
             "rule": self.rule,
             "detail": self.detail,
             "eligible_at": self.eligible_at.isoformat() if self.eligible_at else None,
         }
+        if self.channel:
+            told["channel"] = self.channel
+        if self.counter is not None:
+            told["counter"] = dict(self.counter)
+        return told
 
 
 @dataclass(frozen=True, slots=True)

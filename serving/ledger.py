@@ -30,6 +30,7 @@ from typing import Any, TypeVar
 from experiments.records import SCHEMA, add_missing_columns
 from features.database import connect, lock_of
 from features.locks import queued
+from serving.contact.store import SCHEMA as CONTACT_SCHEMA
 from serving.handing_over import Waiting, Work, tell
 from serving.ledger_rows import STATISTICS_SCHEMA
 from serving.unavailable import Unavailable, unavailability, write_something
@@ -57,7 +58,7 @@ class Ledger:
         self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         with queued(lock_of(self._database)):
             connection = connect(database)
-            connection.executescript(SCHEMA + STATISTICS_SCHEMA)
+            connection.executescript(SCHEMA + STATISTICS_SCHEMA + CONTACT_SCHEMA)
             add_missing_columns(connection)
             connection.close()
         self._connection: sqlite3.Connection | None = None  # the committer's

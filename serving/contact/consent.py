@@ -13,6 +13,7 @@ from features.merges import PERSONS
 NO_CONSENT = "no_consent"
 UNSUBSCRIBED = "unsubscribed"
 EVERY_CHANNEL = "*"
+MARKETING = "marketing"
 
 _UNSUBSCRIBED = f"""
 {PERSONS}
@@ -46,6 +47,7 @@ def missing_consent(
     initiated_by: Literal["customer", "brand"],
     consents: Collection[str],
     unsubscribed: Collection[str],
+    purpose: str = MARKETING,
 ) -> str | None:
     """The rule that keeps us from speaking, or None where we may.
 
@@ -53,12 +55,18 @@ def missing_consent(
         channel: its kind of consent; a session channel's consent is that the customer opened the session.
         channel_name: as the brand calls it.
         initiated_by: who speaks first; a customer who asks is answered, whatever they have unsubscribed from.
-        consents: the channels with a consent on record that was not withdrawn.
+        consents: those on record that were not withdrawn, as `consent_for` calls them.
         unsubscribed: the channels that the customer has unsubscribed from. Consent takes the stricter: an older or
             newer consent on record does not undo it.
+        purpose: of the action; consent for it is asked for where the channel needs one.
     """
     if initiated_by == "brand" and (channel_name in unsubscribed or EVERY_CHANNEL in unsubscribed):
         return UNSUBSCRIBED
-    if channel.consent == "required" and channel_name not in consents:
+    if channel.consent == "required" and consent_for(channel_name, purpose) not in consents:
         return NO_CONSENT
     return None
+
+
+def consent_for(channel_name: str, purpose: str) -> str:
+    """What a consent to a purpose on a channel is called on record: the channel's name alone where to marketing."""
+    return channel_name if purpose == MARKETING else f"{channel_name}/{purpose}"

@@ -1,0 +1,168 @@
+"""Frequency caps: so many contacts at most within a window, counted over facts and open reservations.
+
+What was counted leaves the count at a known instant (its window closes, its reservation ends), so the k-th latest of
+these instants is exactly when a customer at the cap of k may be spoken to again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from features.contact_policy import Cap, FrequencyCap, Period
+from serving.contact.facts import Contact, Facts
+from serving.contact.windows import period_of, to_instant
+
+_LONGEST_DAYS: dict[Period, int] = {"day": 2, "week": 8, "month": 32}
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCap:
+    """One cap of brand.yaml or of an action, ready to be counted.
+
+    Attributes:
+        name: as answers call it.
+        cap: its numbers.
+        channels, tags, actions: what it is about; everything where empty.
+        each: counted apart for each of these.
+
+    What is said together counts once where the cap is of messages, not of actions or tags: five offers in one e-mail
+    are one e-mail.
+    """
+
+    name: str
+    cap: Cap
+    channels: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    actions: frozenset[str] = frozenset()
+    each: str | None = None
+
+    @property
+    def is_of_messages(self) -> bool:
+        """Whether what is said together counts once."""
+        return not self.tags and not self.actions and self.each not in ("action", "tag")
+
+    @property
+    def reaches_back(self) -> timedelta:
+        """How far back its window may begin, at most."""
+        rolling = self.cap.rolling
+        return rolling if rolling is not None else timedelta(days=_LONGEST_DAYS[self.cap.calendar or "month"])
+
+    @property
+    def window(self) -> str:
+        """The window in words."""
+        if self.cap.calendar:
+            return f"calendar {self.cap.calendar}"
+        if self.cap.rolling_days:
+            return f"rolling {self.cap.rolling_days:g} {'day' if self.cap.rolling_days == 1 else 'days'}"
+        return f"rolling {self.cap.rolling_hours:g} {'hour' if self.cap.rolling_hours == 1 else 'hours'}"
+
+    def governs(self, initiated_by: str) -> bool:
+        """Whether it is about what is said where these speak first: those are counted, and those are limited."""
+        return self.cap.governs in ("everyone", initiated_by)
+
+    def is_about(self, action_id: str, channel: str, tags: Iterable[str]) -> bool:
+        """Whether something that is said falls under it."""
+        return (
+            (not self.channels or channel in self.channels)
+            and (not self.actions or action_id in self.actions)
+            and (not self.tags or not self.tags.isdisjoint(tags))
+        )
+
+    def groups(self, action_id: str, channel: str, tags: Iterable[str]) -> tuple[str, ...]:
+        """Under which of its counts something falls."""
+        if self.each == "action":
+            return (action_id,)
+        if self.each == "channel":
+            return (channel,)
+        if self.each == "tag":
+            return tuple(tag for tag in tags if not self.tags or tag in self.tags)
+        return ("",)
+
+    def leaves_at(self, facts: Facts, group: str, zone: ZoneInfo, *, but: tuple[str, str]) -> list[int]:
+        """When each counted contact leaves the count, the latest first.
+
+        Args:
+            facts: whose contacts.
+            group: one of `groups`.
+            zone: the customer's, for calendar windows.
+            but: the message that is being made just now, where whole messages are counted.
+        """
+        key = (self.name, group, zone, but if self.is_of_messages else None)
+        if (kept := facts.memo.get(key)) is not None:
+            return list(kept)
+        latest: dict[object, int] = {}
+        for number, contact in enumerate(facts.contacts):
+            if (leaves := self._counted_until(contact, group, zone)) is None:
+                continue
+            counted_as: object = contact.message if self.is_of_messages else number
+            if counted_as != but:
+                latest[counted_as] = max(leaves, latest.get(counted_as, leaves))
+        found = sorted(latest.values(), reverse=True)
+        facts.memo[key] = found
+        return found
+
+    def since(self, at_us: int, zone: ZoneInfo) -> int:
+        """When the window began that ends now."""
+        if self.cap.calendar:
+            return period_of(at_us, self.cap.calendar, zone).start_us
+        return at_us - (self.cap.rolling or timedelta()) // _MICROSECOND
+
+    def counter(self, counted: int, at_us: int, zone: ZoneInfo) -> dict[str, Any]:
+        """The count as an answer tells it."""
+        return {
+            "cap": self.name,
+            "counted": counted,
+            "at_most": self.cap.at_most,
+            "counts": self.cap.counts,
+            "window": self.window,
+            "since": to_instant(self.since(at_us, zone)).isoformat(),
+        }
+
+    def _counted_until(self, contact: Contact, group: str, zone: ZoneInfo) -> int | None:
+        if not self.governs(contact.initiated_by):
+            return None
+        if not self.is_about(contact.action_id, contact.channel, contact.tags):
+            return None
+        if self.each is not None and group not in self.groups(contact.action_id, contact.channel, contact.tags):
+            return None
+        return max(self._ends(contact, zone), default=None)
+
+    def _ends(self, contact: Contact, zone: ZoneInfo) -> Iterator[int]:
+        counts = self.cap.counts
+        if counts == "exposure" and contact.exposed_at_us is None:
+            if contact.open_until_us is not None:
+                yield contact.open_until_us
+            return
+        instant = {
+            "decision": contact.decided_at_us,
+            "exposure": contact.exposed_at_us,
+            "click": contact.clicked_at_us,
+            "conversion": contact.converted_at_us,
+        }[counts]
+        if instant is None:
+            return
+        if self.cap.calendar:
+            end = period_of(instant, self.cap.calendar, zone).end_us
+            yield instant if end is None else end
+        else:
+            yield instant + (self.cap.rolling or timedelta()) // _MICROSECOND
+
+
+def compiled(name: str, cap: Cap) -> CompiledCap:
+    """A cap of brand.yaml with its filters, or one without any."""
+    if not isinstance(cap, FrequencyCap):
+        return CompiledCap(name, cap)
+    return CompiledCap(name, cap, frozenset(cap.channels), frozenset(cap.tags), frozenset(cap.actions), cap.each)
+
+
+def of_action(action_id: str, caps: Iterable[Cap]) -> tuple[CompiledCap, ...]:
+    """The caps of one action, as answers call them: `hello.caps[1]`."""
+    return tuple(
+        CompiledCap(f"{action_id}.caps[{number}]", cap, actions=frozenset((action_id,)))
+        for number, cap in enumerate(caps, 1)
+    )

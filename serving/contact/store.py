@@ -1,0 +1,314 @@
+"""What was said to whom, what is reserved and what is left: tables of the ledger, moved in its transactions.
+
+A contact is one slot of a decision. It is exposed at once, or, deferred, a reservation: open until it is exposed, or
+until its time is over and everything that it took is given back. `latest_at` is the latest instant of a row, so that
+one index finds all that may still count, however long ago it was decided.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from features.catalogue import NOTHING
+from serving.contact import coupons
+from serving.contact.facts import POOL
+from serving.contact.rules import NEVER, ContactRules
+from serving.contact.windows import to_us
+
+if TYPE_CHECKING:
+    from serving.decision import Decision
+
+SCHEMA = (
+    """
+CREATE TABLE IF NOT EXISTS contacts (
+    decision_id  TEXT NOT NULL,
+    slot         INTEGER NOT NULL,  -- of its list, from 0
+    customer_key INTEGER NOT NULL,
+    action_id    TEXT NOT NULL,
+    channel      TEXT NOT NULL,
+    tags         TEXT NOT NULL,     -- of the action when it was decided, as JSON
+    initiated_by TEXT NOT NULL,
+    decided_at   INTEGER NOT NULL,
+    exposed_at   INTEGER,           -- when the customer could see it
+    open_until   INTEGER,           -- while it is a reservation
+    clicked_at   INTEGER,
+    converted_at INTEGER,
+    latest_at    INTEGER NOT NULL,  -- of all these instants
+    released_why TEXT,              -- failed | unexposed: what it had taken was given back
+    is_over_cap  INTEGER NOT NULL DEFAULT 0,  -- exposed after it was released
+    charges      TEXT,              -- what it took, as JSON: budget, period, units, millionths of money
+    coupon_pool  TEXT,
+    coupon_code  TEXT,
+    PRIMARY KEY (decision_id, slot)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS contacts_of_customer ON contacts (customer_key, initiated_by, latest_at);
+CREATE INDEX IF NOT EXISTS contacts_open ON contacts (open_until) WHERE open_until IS NOT NULL;
+CREATE INDEX IF NOT EXISTS contacts_of_code ON contacts (coupon_code) WHERE coupon_code IS NOT NULL;
+CREATE TABLE IF NOT EXISTS refusals (
+    customer_key INTEGER NOT NULL,
+    action_id    TEXT NOT NULL,
+    reason       TEXT NOT NULL,     -- not_now | never
+    refused_at   INTEGER NOT NULL,
+    PRIMARY KEY (customer_key, action_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS carrier_limits (
+    customer_key INTEGER NOT NULL,
+    channel      TEXT NOT NULL,
+    until        INTEGER NOT NULL,
+    code         TEXT NOT NULL,     -- the provider's
+    PRIMARY KEY (customer_key, channel)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS budget_use (
+    budget TEXT NOT NULL,           -- action:ID for an action's own
+    period INTEGER NOT NULL,        -- when it began; 0: all time
+    units  INTEGER NOT NULL,
+    amount INTEGER NOT NULL,        -- millionths of the currency's unit
+    PRIMARY KEY (budget, period)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS budget_holds (   -- of open reservations only
+    budget       TEXT NOT NULL,     -- coupons:POOL for a pool of codes
+    until        INTEGER NOT NULL,
+    decision_id  TEXT NOT NULL,
+    slot         INTEGER NOT NULL,
+    customer_key INTEGER NOT NULL,
+    units        INTEGER NOT NULL,
+    amount       INTEGER NOT NULL,
+    PRIMARY KEY (budget, until, decision_id, slot)
+) STRICT, WITHOUT ROWID;
+"""
+    + coupons.SCHEMA
+)
+
+FAILED, UNEXPOSED = "failed", "unexposed"
+RELEASED_TOGETHER = 500
+
+_INSERT = f"INSERT INTO contacts VALUES ({', '.join('?' * 18)})"
+_USE = """
+INSERT INTO budget_use VALUES (?, ?, ?, ?)
+ON CONFLICT (budget, period) DO UPDATE SET units = units + excluded.units, amount = amount + excluded.amount
+"""
+_HOLD = "INSERT INTO budget_holds VALUES (?, ?, ?, ?, ?, ?, ?)"
+_LET_GO = "DELETE FROM budget_holds WHERE budget = ? AND until = ? AND decision_id = ? AND slot = ?"
+_ROWS = (
+    "SELECT decision_id, slot, customer_key, action_id, channel, exposed_at, open_until, released_why, charges, "
+    "coupon_pool, coupon_code FROM contacts WHERE "
+)
+_EXPOSE = """
+UPDATE contacts SET exposed_at = ?3, open_until = NULL, released_why = NULL, is_over_cap = max(is_over_cap, ?4),
+                    latest_at = max(latest_at, ?3)
+WHERE decision_id = ?1 AND slot = ?2
+"""
+_RELEASE = """
+UPDATE contacts SET exposed_at = NULL, open_until = NULL, released_why = ? WHERE decision_id = ? AND slot = ?
+"""
+_REFUSE = """
+INSERT INTO refusals VALUES (?1, ?2, ?3, ?4) ON CONFLICT (customer_key, action_id) DO UPDATE SET
+    refused_at = CASE WHEN reason = excluded.reason THEN max(refused_at, ?4) ELSE ?4 END, reason = excluded.reason
+WHERE reason <> 'never' OR excluded.reason = 'never'
+"""
+_LIMIT = """
+INSERT INTO carrier_limits VALUES (?1, ?2, ?3, ?4) ON CONFLICT (customer_key, channel) DO UPDATE SET
+    code = CASE WHEN ?3 > until THEN ?4 ELSE code END, until = max(until, ?3)
+"""
+
+
+class _Row(NamedTuple):
+    decision_id: str
+    slot: int
+    customer_key: int
+    action_id: str
+    channel: str
+    exposed_at: int | None
+    open_until: int | None
+    released_why: str | None
+    charges: str | None
+    pool: str | None
+    code: str | None
+
+
+def reserve(
+    connection: sqlite3.Connection, decision: Decision, rules: ContactRules, at: datetime, *, is_deferred: bool = False
+) -> dict[int, str]:
+    """Writes what a decision says as contacts and takes it from budgets and pools; gives the coupon codes by slot.
+
+    Args:
+        connection: in the transaction that writes the decision; the facts that it rests on must have been read in it.
+        decision: a new one. Of a held-out customer nothing is counted.
+        rules: what each slot takes.
+        at: when it was decided.
+        is_deferred: whether it is only reserved, until it is exposed.
+    """
+    if decision.is_holdout:
+        return {}
+    situation, at_us, codes = decision.situation, to_us(at), dict[int, str]()
+    periods = rules.periods(at_us) if rules.limits else {}
+    until = to_us(rules.reserved_until(at)) if is_deferred else None
+    for slot, said in enumerate(decision.slots):
+        if said.action_id == NOTHING:
+            continue
+        terms = rules.terms(said.action_id, said.channel)
+        code = None if terms.pool is None else _code(connection, terms.pool, at)
+        if code is not None:
+            codes[slot] = code
+        exposed = None if is_deferred else to_us(said.send_at or at)
+        charges = [(*charge, periods.get(charge.budget, 0)) for charge in terms.charges]
+        _charge(connection, charges)
+        if until is not None and charges:
+            holds = [
+                (budget, until, situation.decision_id, slot, units, amount) for budget, units, amount, _ in charges
+            ]
+            connection.executemany(_HOLD, holds)
+        row: tuple[object, ...] = (
+            situation.decision_id,
+            slot,
+            situation.customer_key,
+            said.action_id,
+            said.channel,
+            json.dumps(terms.tags),
+            situation.initiated_by,
+            at_us,
+            exposed,
+            until,
+            None,
+            None,
+            max(at_us, exposed or 0, until or 0),
+            None,
+            0,
+            json.dumps(charges) if charges else None,
+            terms.pool,
+            code,
+        )
+        connection.execute(_INSERT, row)
+    return codes
+
+
+def expose(
+    connection: sqlite3.Connection, decision_id: str, *, at_us: int, slot: int | None = None
+) -> list[tuple[int, bool]]:
+    """Says that the customer could see a decision, or one slot of it; once exposed it stays so.
+
+    What was released before is exposed all the same: it is flagged as over the cap, and takes its budget again.
+
+    Args:
+        connection: in a transaction.
+        decision_id: of any decision; one that says nothing has nothing to expose.
+        at_us: when it could be seen.
+        slot: one of its list; all of them where it is left out.
+
+    Returns:
+        Each slot that is exposed now or was before, with whether it is over the cap.
+    """
+    for row in _rows(connection, decision_id, slot):
+        if row.exposed_at is not None:
+            continue
+        is_late = row.released_why is not None or (row.open_until is not None and row.open_until <= at_us)
+        if row.released_why is not None:
+            _charge(connection, _charges(row))
+            if row.pool is not None and row.code is not None:
+                coupons.take_this_code(connection, row.pool, row.code)
+        _let_go(connection, row)
+        connection.execute(_EXPOSE, (row.decision_id, row.slot, at_us, int(is_late)))
+    query = "SELECT slot, is_over_cap FROM contacts WHERE decision_id = ? AND slot = coalesce(?, slot)"
+    return [(number, bool(is_over)) for number, is_over in connection.execute(query, (decision_id, slot))]
+
+
+def release(
+    connection: sqlite3.Connection, decision_id: str, *, at_us: int, why: str = FAILED, slot: int | None = None
+) -> int:
+    """Takes back that something was said: it failed. What it took is given back; gives how many slots that were."""
+    rows = [row for row in _rows(connection, decision_id, slot) if row.released_why is None]
+    for row in rows:
+        _release(connection, row, why)
+    return len(rows)
+
+
+def release_due(connection: sqlite3.Connection, at: datetime) -> int:
+    """Releases reservations whose time is over, some hundred at most; gives how many they were."""
+    rows = connection.execute(_ROWS + "open_until <= ? ORDER BY open_until LIMIT ?", (to_us(at), RELEASED_TOGETHER))
+    due = [_Row(*row) for row in rows]
+    for row in due:
+        _release(connection, row, UNEXPOSED)
+    return len(due)
+
+
+def note_click(connection: sqlite3.Connection, decision_id: str, *, at_us: int, slot: int | None = None) -> None:
+    """A click counts once, from the first on."""
+    _note(connection, "clicked_at", decision_id, at_us, slot)
+
+
+def note_conversion(connection: sqlite3.Connection, decision_id: str, *, at_us: int, slot: int | None = None) -> None:
+    """A conversion counts once, from the first on."""
+    _note(connection, "converted_at", decision_id, at_us, slot)
+
+
+def refuse(
+    connection: sqlite3.Connection, decision_id: str, *, reason: str, at_us: int, slot: int | None = None
+) -> int:
+    """Keeps a refusal of what a decision said, or of one slot; gives of how many actions. `never` is for ever."""
+    rows = _rows(connection, decision_id, slot)
+    for row in rows:
+        connection.execute(_REFUSE, (row.customer_key, row.action_id, NEVER if reason == NEVER else "not_now", at_us))
+    return len(rows)
+
+
+def limit_carrier(connection: sqlite3.Connection, *, customer_key: int, channel: str, until_us: int, code: str) -> None:
+    """Keeps what a provider said: this customer may not be written to on a channel until then."""
+    connection.execute(_LIMIT, (customer_key, channel, until_us, code))
+
+
+def decision_of_code(connection: sqlite3.Connection, code: str) -> list[tuple[str, int, int]]:
+    """Decision, slot and customer_key of everybody to whom a coupon code was given, the newest first."""
+    query = (
+        "SELECT decision_id, slot, customer_key FROM contacts WHERE coupon_code = ? "
+        "ORDER BY released_why IS NOT NULL, decided_at DESC"
+    )
+    return connection.execute(query, (code,)).fetchall()
+
+
+def _code(connection: sqlite3.Connection, pool: str, at: datetime) -> str | None:
+    """The next code; where none is free, of those whose reservation is over, though nobody has released it yet."""
+    code = coupons.take_code(connection, pool)
+    while code is None and release_due(connection, at):
+        code = coupons.take_code(connection, pool)
+    return code
+
+
+def _rows(connection: sqlite3.Connection, decision_id: str, slot: int | None) -> list[_Row]:
+    rows = connection.execute(_ROWS + "decision_id = ? AND slot = coalesce(?, slot)", (decision_id, slot))
+    return [_Row(*row) for row in rows]
+
+
+def _note(connection: sqlite3.Connection, column: str, decision_id: str, at_us: int, slot: int | None) -> None:
+    connection.execute(
+        f"UPDATE contacts SET {column} = ?1, latest_at = max(latest_at, ?1) "
+        f"WHERE decision_id = ?2 AND slot = coalesce(?3, slot) AND {column} IS NULL",
+        (at_us, decision_id, slot),
+    )
+
+
+def _release(connection: sqlite3.Connection, row: _Row, why: str) -> None:
+    _charge(connection, [(budget, -units, -amount, period) for budget, units, amount, period in _charges(row)])
+    _let_go(connection, row)
+    if row.pool is not None and row.code is not None:
+        coupons.free_code(connection, row.pool, row.code)
+    connection.execute(_RELEASE, (why, row.decision_id, row.slot))
+
+
+def _charges(row: _Row) -> list[tuple[str, int, int, int]]:
+    return [] if row.charges is None else [tuple(charge) for charge in json.loads(row.charges)]
+
+
+def _charge(connection: sqlite3.Connection, charges: Sequence[tuple[str, int, int, int]]) -> None:
+    for budget, units, amount, period in charges:
+        if not budget.startswith(POOL):
+            connection.execute(_USE, (budget, period, units, amount))
+
+
+def _let_go(connection: sqlite3.Connection, row: _Row) -> None:
+    if row.open_until is not None:
+        held = [(budget, row.open_until, row.decision_id, row.slot) for budget, *_ in _charges(row)]
+        connection.executemany(_LET_GO, held)
