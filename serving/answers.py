@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from features.catalogue import NOTHING
 from features.refresher import NOT_RECOMPUTED
 from features.rendering import RenderedMessage
 from serving.compose import Decided
-from serving.decide import FALLBACK_POLICY, NOTHING_ELIGIBLE, Decision
+from serving.decide import FALLBACK_POLICY, NOTHING_ELIGIBLE, Decision, Slot
 from serving.models import ServedModels
 from serving.schemas import DecisionRequest
 from serving.scoring import FEATURES_STALE, NO_MODEL, UNKNOWN_CUSTOMER
-from serving.shelf import Shelf
 
 FALLBACKS_IN_WORDS = {
     UNKNOWN_CUSTOMER: "The online store holds no features of this customer (new, or imported and not yet "
@@ -26,15 +26,20 @@ FALLBACKS_IN_WORDS = {
 }
 
 
-def answer(one: Decided, *, request: DecisionRequest, models: ServedModels, shelf: Shelf) -> dict[str, Any]:
-    """The body of a decision's answer.
+def answer(decided: Sequence[Decided], *, request: DecisionRequest, models: ServedModels) -> dict[str, Any]:
+    """The body of the answer: a decision, or where several places were asked for the list of theirs.
 
     Args:
-        one: the decision, as it is written in the ledger, with its message.
-        request: that it answers.
+        decided: the decisions, as they are written in the ledger.
+        request: that they answer.
         models: whose names the segments have.
-        shelf: whose actions these are.
     """
+    told = [_told(one, request=request, models=models) for one in decided]
+    return told[0] if request.placements is None else {"decisions": told}
+
+
+def _told(one: Decided, *, request: DecisionRequest, models: ServedModels) -> dict[str, Any]:
+    """One decision with its message."""
     decision, message, locale = one.decision, one.message, one.locale
     situation, scores = decision.situation, decision.scores
     told = {
@@ -43,8 +48,8 @@ def answer(one: Decided, *, request: DecisionRequest, models: ServedModels, shel
         "anonymous_id": request.anonymous_id,
         "decided_at": situation.decided_at.isoformat(),
         "placement": situation.placement,
-        "channel": situation.channel,
-        "action": _action(decision, shelf),
+        "channel": decision.channel,
+        "action": _action(decision.slots[0]),
         "message": _message(message) if message is not None else None,
         "locale": {"asked": locale, "used": message.locale if message is not None else None},
         "holdout": decision.is_holdout,
@@ -55,10 +60,12 @@ def answer(one: Decided, *, request: DecisionRequest, models: ServedModels, shel
         "fallback_reason": decision.fallback_reason,
         "reasons": reasons(decision, models, locale),
         "ranking": _ranking(decision),
-        "suppressed": [suppressed.as_dict() for suppressed in decision.available.suppressed],
+        "suppressed": [suppressed.as_dict() for suppressed in decision.suppressed],
         "features_age_seconds": one.scored.age_seconds,
         "versions": dict(decision.versions),
     }
+    if len(decision.prepared.draws) > 1:
+        told["slots"] = [_slot(slot) for slot in decision.said]
     if request.explain:
         told["explanation"] = {
             key: value for key, value in decision.as_dict().items() if key not in told and key != "customer_key"
@@ -66,17 +73,29 @@ def answer(one: Decided, *, request: DecisionRequest, models: ServedModels, shel
     return told
 
 
+def _slot(slot: Slot) -> dict[str, Any]:
+    """One action of a ranked set."""
+    return {
+        "action": _action(slot),
+        "message": _message(slot.offer.message) if slot.offer else None,
+        "channel": slot.channel,
+        "probability": slot.slot_probability,
+        "list_probability": slot.list_probability,
+        "send_at": slot.send_at.isoformat() if slot.send_at else None,
+    }
+
+
 def _message(message: RenderedMessage) -> dict[str, Any]:
     """As `message.as_dict()`, without the deep copies that it makes: this runs in every decision."""
     told = {name: getattr(message, name) for name in RenderedMessage.__slots__}
-    return told | {"suggested_replies": list(message.suggested_replies)}
+    return told | {name: list(told[name]) for name in ("suggested_replies", "replies", "items")}
 
 
-def _action(decision: Decision, shelf: Shelf) -> dict[str, Any]:
-    told: dict[str, Any] = {"id": decision.action_id, "probability": decision.action_probability}
-    if decision.action_id == NOTHING:
+def _action(slot: Slot) -> dict[str, Any]:
+    told: dict[str, Any] = {"id": slot.action_id, "probability": slot.slot_probability}
+    if slot.offer is None:
         return told | {"kind": NOTHING}
-    action = shelf.offerables[decision.action_id].action
+    action = slot.offer.action
     incentive = action.incentive.model_dump(include={"kind", "value"}) if action.incentive else None
     return told | {"kind": action.kind, "goal": action.goal, "tags": list(action.tags), "incentive": incentive}
 
@@ -84,10 +103,12 @@ def _action(decision: Decision, shelf: Shelf) -> dict[str, Any]:
 def _ranking(decision: Decision) -> list[dict[str, Any]]:
     """Every action that could have been taken, the most valuable first."""
     probabilities = decision.distribution.as_dict()
-    ranked = sorted(decision.available.candidates, key=lambda candidate: (-candidate.value, candidate.action_id))
+    ranked = sorted(decision.candidates, key=lambda candidate: (-candidate[1].value, candidate[0]))
+    several = len(decision.situation.channels) > 1
     return [
-        {"action_id": c.action_id, "probability": probabilities[c.action_id], "value": round(c.value, 6)}
-        for c in ranked
+        {"action_id": one.action_id, "probability": probabilities[key], "value": round(one.value, 6)}
+        | ({"channel": key.partition("@")[2] or None} if several else {})
+        for key, one in ranked
     ]
 
 
@@ -128,9 +149,9 @@ def reasons(decision: Decision, models: ServedModels, locale: str) -> list[str]:
 
 
 def _choice(decision: Decision) -> list[str]:
-    by_id = {candidate.action_id: candidate for candidate in decision.available.candidates}
-    taken = by_id[decision.action_id]
-    best = max(candidate.value for candidate in by_id.values())
+    by_key = dict(decision.candidates)
+    taken = by_key[decision.slots[0].key]
+    best = max(candidate.value for candidate in by_key.values())
     rate = taken.rate
     evidence = f"{rate.n_converted} of {rate.n_decided:.0f} so far in this segment and stage; expected {rate.rate:.2%}"
     why = "the best value" if taken.value == best else "explored, to learn what it earns"

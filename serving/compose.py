@@ -1,9 +1,9 @@
-"""Everything between reading a customer and writing their decision: no store, no clock, no randomness."""
+"""From a scored customer to everything that may be said to them: no store, no clock, no randomness."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from experiments.assignment import assign
@@ -13,10 +13,12 @@ from features.packing import CustomerState
 from features.rendering import RenderedMessage
 from features.schema import FeatureSchema
 from serving.contact.consent import missing_consent
-from serving.decide import Availability, Decision, Situation, decide
+from serving.decide import Decision
 from serving.eligibility import Offerable, Suppressed
 from serving.knowns import Knowns
-from serving.schemas import DecisionRequest
+from serving.offers import Offer, Prepared, Situation
+from serving.policy import policy_for
+from serving.schemas import Asked, DecisionRequest
 from serving.scoring import ScoredCustomer
 from serving.shelf import Place, Shelf
 from serving.values import Rates, Valuation, value_action, value_of_nothing
@@ -24,134 +26,206 @@ from serving.values import Rates, Valuation, value_action, value_of_nothing
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What one decision takes from outside, beside the request and the customer."""
+    """What the decisions of one request take from outside, beside the request and the customer.
 
-    decision_id: str
+    Attributes:
+        decision_ids: one a place that is asked for.
+        at: the instant.
+        draws: one a slot, over all places in their order.
+        rates: as they stand.
+        versions: of every input, by name.
+        unsubscribed: channels that the customer has unsubscribed from.
+        new: actions that have not had the exposures that exploration gives them.
+    """
+
+    decision_ids: tuple[str, ...]
     at: datetime
-    draw: float
+    draws: tuple[float, ...]
     rates: Rates
     versions: Mapping[str, str]
-    unsubscribed: Collection[str] = ()  # channels that the customer has unsubscribed from
+    unsubscribed: Collection[str] = ()
+    new: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision with the message that the customer reads; None where nothing is said."""
+    """A decision with the customer that it was made for."""
 
     decision: Decision
-    message: RenderedMessage | None
-    locale: str
     scored: ScoredCustomer
+
+    @property
+    def locale(self) -> str:
+        """In which the customer is spoken to, if there is a rendering in it."""
+        return self.decision.prepared.locale
+
+    @property
+    def message(self) -> RenderedMessage | None:
+        """What the customer reads first; None where nothing is said."""
+        offer = self.decision.slots[0].offer
+        return offer.message if offer else None
 
 
 class Composer:
-    """One brand's way from a scored customer to a decision."""
+    """One brand's way from a scored customer to what competes in each place."""
 
     def __init__(self, brand: Brand, schema: FeatureSchema, shelf: Shelf) -> None:
         self._brand = brand
         self._shelf = shelf
         self._knowns = Knowns(brand, schema)
 
-    def decide(self, request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs) -> Decided:
-        """The decision and its message.
+    def prepare(self, request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs) -> list[Prepared]:
+        """Everything but the counters, for each place that is asked for.
 
         Args:
             request: checked against the brand.
             scored: the customer.
-            inputs: the instant, the draw, the rates, the versions.
+            inputs: the instant, the draws, the rates, the versions.
         """
+        draws = iter(inputs.draws)
+        return [
+            self._prepared(asked, request, scored, inputs, decision_id, tuple(next(draws) for _ in range(asked.limit)))
+            for asked, decision_id in zip(request.asked, inputs.decision_ids, strict=True)
+        ]
+
+    def _prepared(
+        self,
+        asked: Asked,
+        request: DecisionRequest,
+        scored: ScoredCustomer,
+        inputs: Inputs,
+        decision_id: str,
+        draws: tuple[float, ...],
+    ) -> Prepared:
         brand, customer = self._brand, scored.customer
-        place = self._shelf.place(request.placement, request.channel)
-        locale = request.locale or _own_locale(scored) or brand.default_locale
-        values = self._knowns.values(place.names, scored, place, locale=locale, context=request.context)
-        available = self._available(place, scored, request, inputs, locale=locale, values=values)
-        decision = decide(
-            Situation(
-                decision_id=inputs.decision_id,
+        state = customer.state if isinstance(customer.state, CustomerState) else None
+        locale = request.locale or (state.locale if state else None) or brand.default_locale
+        assignment = assign(customer.customer_key, salt=brand.name, holdout_rate=brand.holdout_rate)
+        placement = brand.placements[asked.placement]
+        there = [
+            self._there(self._shelf.place(asked.placement, channel), request, scored, inputs, locale=locale)
+            for channel in asked.channels
+        ]
+        is_alone = len(there) == 1
+        offers: list[Offer] = []
+        suppressed: list[Suppressed] = []
+        for one in there:
+            for judged in one.judged(is_alone=is_alone):
+                (offers if isinstance(judged, Offer) else suppressed).append(judged)  # type: ignore[arg-type]
+        return Prepared(
+            situation=Situation(
+                decision_id=decision_id,
                 customer_key=customer.customer_key,
                 decided_at=inputs.at,
-                placement=place.name,
-                initiated_by=place.placement.initiated_by,
-                channel=place.channel_name,
+                placement=asked.placement,
+                initiated_by=placement.initiated_by,
+                channels=asked.channels,
                 locale_asked=request.locale,
             ),
-            placement=place.placement,
-            assignment=assign(customer.customer_key, salt=brand.name, holdout_rate=brand.holdout_rate),
+            placement=placement,
+            assignment=assignment,
             scores=scored.scores,
-            available=available,
-            policy=place.placement.policy or brand.policy,
-            draw=inputs.draw,
+            offers=tuple(offers),
+            nothing=self._nothing([one.place for one in there], scored, inputs.rates),
+            suppressed=tuple(suppressed),
+            answers=tuple(offer for one in there for offer in one.answers(is_alone=is_alone)),
+            policy=policy_for(placement, brand=brand, arm=assignment.arm),
+            draws=draws,
             versions=inputs.versions,
+            locale=locale,
+            zone=state.time_zone if state else None,
+            consents=state.consents if state else (),
+            reward_scale=brand.rewards.reward_scale,
+            new=inputs.new,
+            exploration=brand.exploration,
         )
-        message = None
-        if decision.action_id != NOTHING:
-            offerable = self._shelf.offerables[decision.action_id]
-            rendered = self._shelf.rendered(
-                offerable, place, locale=locale, values=values, session_open=request.context.session_open
+
+    def _there(
+        self, place: Place, request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs, *, locale: str
+    ) -> _There:
+        values = self._knowns.values(place.names, scored, place, locale=locale, context=request.context)
+        return _There(self._shelf, place, scored, inputs, values, locale, request.context.session_open)
+
+    def _nothing(self, places: Sequence[Place], scored: ScoredCustomer, rates: Rates) -> Valuation | None:
+        """What silence is worth where the brand would speak first."""
+        if places[0].placement.initiated_by != "brand":
+            return None
+        rate = rates.rate(NOTHING, segment=scored.scores.segment, stage=scored.scores.stage)
+        return value_of_nothing(rate=rate, goal_value=_goal_value(places))
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """One place on one channel, for one customer at one instant."""
+
+    shelf: Shelf
+    place: Place
+    scored: ScoredCustomer
+    inputs: Inputs
+    values: Mapping[str, object]
+    locale: str
+    session_open: bool
+
+    def judged(self, *, is_alone: bool) -> Iterator[Offer | Suppressed]:
+        """Every action of the place: offered, or kept away by the first of the catalogue's rules that does."""
+        channel = "" if is_alone else self.place.channel_name
+        if (no_consent := self._no_consent()) is not None:
+            name = self.place.channel_name
+            for offerable in self.place.offerables:
+                yield Suppressed(offerable.action.id, no_consent, detail=name, channel=channel)
+            return
+        for offerable in self.place.offerables:
+            message = self.shelf.judged(
+                offerable,
+                self.place,
+                at=self.inputs.at,
+                locale=self.locale,
+                values=self.values,
+                session_open=self.session_open,
             )
-            message = rendered if isinstance(rendered, RenderedMessage) else None
-        return Decided(decision, message, locale, scored)
+            if isinstance(message, Suppressed):
+                yield replace(message, channel=channel) if channel else message
+            else:
+                yield self._offer(offerable, message, is_alone=is_alone)
 
-    def _available(
-        self,
-        place: Place,
-        scored: ScoredCustomer,
-        request: DecisionRequest,
-        inputs: Inputs,
-        *,
-        locale: str,
-        values: Mapping[str, object],
-    ) -> Availability:
-        state = scored.customer.state
-        consents = state.consents if isinstance(state, CustomerState) else ()
-        no_consent = missing_consent(
-            place.channel,
-            channel_name=place.channel_name,
-            initiated_by=place.placement.initiated_by,
-            consents=consents,
-            unsubscribed=inputs.unsubscribed,
-        )
-        session_open = request.context.session_open
-
-        def why_not(offerable: Offerable) -> Suppressed | None:
-            if no_consent is not None:
-                return Suppressed(offerable.action.id, no_consent, detail=place.channel_name)
-            return self._shelf.suppressed(
-                offerable, place, at=inputs.at, locale=locale, values=values, session_open=session_open
+    def answers(self, *, is_alone: bool) -> Iterator[Offer]:
+        """The placement's fallback and baseline where they can be said, whatever keeps an offer away."""
+        for offerable in self.place.answers:
+            message = self.shelf.rendered(
+                offerable, self.place, locale=self.locale, values=self.values, session_open=self.session_open
             )
+            if isinstance(message, RenderedMessage):
+                yield self._offer(offerable, message, is_alone=is_alone)
 
-        verdicts = [(offerable, why_not(offerable)) for offerable in place.offerables]
-        offered = [offerable for offerable, verdict in verdicts if verdict is None]
-        return Availability(
-            candidates=tuple(self._valued(place, offered, scored, inputs.rates)),
-            suppressed=tuple(verdict for _, verdict in verdicts if verdict is not None),
-            answers=frozenset(
-                offerable.action.id
-                for offerable in place.answers
-                if isinstance(
-                    self._shelf.rendered(offerable, place, locale=locale, values=values, session_open=session_open),
-                    RenderedMessage,
-                )
-            ),
+    def _no_consent(self) -> str | None:
+        state = self.scored.customer.state
+        return missing_consent(
+            self.place.channel,
+            channel_name=self.place.channel_name,
+            initiated_by=self.place.placement.initiated_by,
+            consents=state.consents if isinstance(state, CustomerState) else (),
+            unsubscribed=self.inputs.unsubscribed,
         )
 
-    def _valued(self, place: Place, offered: list[Offerable], scored: ScoredCustomer, rates: Rates) -> list[Valuation]:
-        scores = scored.scores
-        valued = [
-            value_action(
-                offerable.action,
-                rate=rates.rate(offerable.action.id, segment=scores.segment, stage=scores.stage),
+    def _offer(self, offerable: Offerable, message: RenderedMessage, *, is_alone: bool) -> Offer:
+        action, scores, price = offerable.action, self.scored.scores, self.place.channel.price
+        return Offer(
+            key=action.id if is_alone else f"{action.id}@{self.place.channel_name}",
+            action=action,
+            channel=self.place.channel_name,
+            place=self.place,
+            valuation=value_action(
+                action,
+                rate=self.inputs.rates.rate(action.id, segment=scores.segment, stage=scores.stage),
                 purchase_propensity=scores.purchase_propensity,
-                channel_price=place.channel.price,
-            )
-            for offerable in offered
-        ]
-        if place.placement.initiated_by == "brand":
-            rate = rates.rate(NOTHING, segment=scores.segment, stage=scores.stage)
-            valued.append(value_of_nothing(rate=rate, goal_value=place.goal_value))
-        return valued
+                channel_price=price,
+            ),
+            message=message,
+            cost=(action.incentive.cost if action.incentive else 0.0) + price,
+        )
 
 
-def _own_locale(scored: ScoredCustomer) -> str | None:
-    state = scored.customer.state
-    return state.locale if isinstance(state, CustomerState) else None
+def _goal_value(places: Iterable[Place]) -> float:
+    """The mean margin of a reached goal, by the values of what could be said on any of the channels."""
+    values = {offerable.action.id: offerable.action.value for place in places for offerable in place.offerables}
+    return sum(values.values()) / len(values) if values else 0.0

@@ -1,200 +1,244 @@
 """The decision as a pure function: no clock, no store, no randomness; they come in as arguments.
 
-Order: arm, then what may be offered, then values, then the policy's distribution, then one recorded draw. Nothing after
-the draw changes the action, so the logged probability is the one really acted on. Invariant: a personalised customer's
-action is `distribution.take(draw)`, and its probability is that distribution's.
+Slots are filled in order. For each one the contact rules judge what is left, the policy makes a distribution of it, and
+one recorded draw takes from that; "nothing" ends the list. Nothing after a draw changes its action, so the logged
+probability is the one really acted on. Invariant: a personalised customer's slot is `distribution.take(draw)`, and its
+probability is that distribution's.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, Self
 
-from experiments.assignment import Assignment
 from experiments.records import HOLDOUT
-from features.brand import Placement, Policy
 from features.catalogue import NOTHING
+from serving.decision import Decision, Slot
 from serving.eligibility import Suppressed
+from serving.offers import Offer, Prepared, Scores, Situation
 from serving.policy import Distribution, distribution_over
-from serving.values import Valuation
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+__all__ = ["Decision", "Scores", "Situation", "Slot", "settle", "settle_all"]
 
 NOTHING_ELIGIBLE = "nothing_eligible"
 BASELINE_POLICY = "baseline"
 FALLBACK_POLICY = "fallback"
+TAG_LIMIT = "tag_limit"
+SAID_ELSEWHERE = "said_elsewhere"
+
+Speaker = Literal["customer", "brand"]
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """Who is spoken to, where, when, and who speaks first."""
+class Facts(Protocol):
+    """What the contact rules count: as it was read, and as it would stand after one more offer."""
 
-    decision_id: str
-    customer_key: int
-    decided_at: datetime
-    placement: str
-    initiated_by: Literal["customer", "brand"]
-    channel: str
-    locale_asked: str | None
+    def after(self, offer: Offer, at: datetime) -> Self:
+        """The same with this offer decided at that instant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What the models and the funnel rule say of the customer, or why the models said nothing."""
-
-    stage: str
-    segment: str | None = None
-    segment_probability: float | None = None
-    propensities: tuple[tuple[int, float], ...] = ()  # (horizon in days, P(buys within it)), horizons rising
-    purchase_propensity: float | None = None  # over the brand's middle horizon
-    fallback_reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Availability:
-    """What may be offered here and now, and what may not, by which rule."""
-
-    candidates: tuple[Valuation, ...]
-    suppressed: tuple[Suppressed, ...]
-    answers: frozenset[str]  # those of the placement's baseline and fallback that can be rendered
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One policy's choice for one customer at one instant, with everything that it rests on."""
-
-    situation: Situation
-    assignment: Assignment
-    scores: Scores
-    available: Availability
-    policy: Policy
-    policy_name: str
-    distribution: Distribution
-    draw: float
-    action_id: str
-    action_probability: float
-    would_be_action_id: str | None
-    fallback_reason: str | None
-    versions: Mapping[str, str]
+class Rules(Protocol):
+    """The contact rules of one brand and catalogue."""
 
     @property
-    def is_holdout(self) -> bool:
-        """Whether this customer is kept from all personalisation."""
-        return self.assignment.arm == HOLDOUT
+    def is_empty(self) -> bool:
+        """Whether there is nothing that could keep an offer away."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Every input and output, as JSON types."""
-        situation, scores = self.situation, self.scores
-        return {
-            "decision_id": situation.decision_id,
-            "customer_key": situation.customer_key,
-            "decided_at": situation.decided_at.isoformat(),
-            "placement": situation.placement,
-            "initiated_by": situation.initiated_by,
-            "channel": situation.channel,
-            "locale_asked": situation.locale_asked,
-            "arm": self.assignment.arm,
-            "arm_probability": self.assignment.arm_probability,
-            "segment": scores.segment,
-            "segment_probability": scores.segment_probability,
-            "stage": scores.stage,
-            "propensities": {str(days): probability for days, probability in scores.propensities},
-            "purchase_propensity": scores.purchase_propensity,
-            "policy": self.policy_name,
-            "policy_parameters": {"name": self.policy.name, "epsilon": self.policy.epsilon},
-            "candidates": [
-                {
-                    "action_id": candidate.action_id,
-                    "value": candidate.value,
-                    "rate": candidate.rate.rate,
-                    "n_decided": candidate.rate.n_decided,
-                    "n_converted": candidate.rate.n_converted,
-                    "prior": candidate.rate.prior,
-                }
-                for candidate in self.available.candidates
-            ],
-            "answers": sorted(self.available.answers),
-            "suppressed": [suppressed.as_dict() for suppressed in self.available.suppressed],
-            "distribution": self.distribution.as_dict(),
-            "draw": self.draw,
-            "action_id": self.action_id,
-            "action_probability": self.action_probability,
-            "would_be_action_id": self.would_be_action_id,
-            "fallback_reason": self.fallback_reason,
-            "versions": dict(self.versions),
-        }
+    def judge(
+        self,
+        offer: Offer,
+        facts: Any,
+        *,
+        initiated_by: Speaker,
+        at: datetime,
+        zone: str | None,
+        consents: Collection[str],
+    ) -> Suppressed | None:
+        """Why the offer may not be made, or None where it may."""
 
-    def record(self) -> str:
-        """The canonical JSON: the same bytes for the same decision."""
-        return _CANONICAL.encode(self.as_dict())
+    def send_at(self, channel: str, initiated_by: Speaker, at: datetime, zone: str | None) -> datetime | None:
+        """When a message may leave where that is not at once."""
 
 
-def decide(
-    situation: Situation,
-    *,
-    placement: Placement,
-    assignment: Assignment,
-    scores: Scores,
-    available: Availability,
-    policy: Policy,
-    draw: float,
-    versions: Mapping[str, str],
-) -> Decision:
-    """What the customer gets.
+def settle_all(asked: Sequence[Prepared], facts: Any = None, rules: Rules | None = None) -> list[Decision]:
+    """One decision for each place that was asked for, in their order; no action is said twice.
 
     Args:
-        situation: who, where, when.
-        placement: who speaks first there, with its baseline and its fallback.
-        assignment: the customer's arm.
-        scores: of the customer, or why there are none.
-        available: the candidates with their values, `nothing` included where the brand would speak first.
-        policy: how the action is drawn from the values.
-        draw: one uniform draw in [0, 1).
-        versions: of every input, by name.
+        asked: the places, prepared.
+        facts: what the rules count, as of now; None where there are no rules.
+        rules: the contact rules; None where there are none.
     """
-    fallback_reason = scores.fallback_reason
-    if available.candidates:
-        policy_name: str = policy.name
-        distribution = distribution_over({c.action_id: c.value for c in available.candidates}, policy)
-    else:
+    decisions: list[Decision] = []
+    drawn: frozenset[str] = frozenset()
+    said: frozenset[str] = frozenset()
+    for prepared in asked:
+        decision = settle(prepared, facts, rules, drawn=drawn, said=said)
+        decisions.append(decision)
+        if len(decisions) == len(asked):
+            break
+        drawn |= {slot.action_id for slot in decision.drawn if slot.offer}
+        said |= {slot.action_id for slot in decision.said}
+        for slot in decision.drawn:
+            if slot.offer is not None and facts is not None:
+                facts = facts.after(slot.offer, prepared.situation.decided_at)
+    return decisions
+
+
+def settle(
+    prepared: Prepared,
+    facts: Any = None,
+    rules: Rules | None = None,
+    *,
+    drawn: frozenset[str] = frozenset(),
+    said: frozenset[str] = frozenset(),
+) -> Decision:
+    """What the customer gets in one place.
+
+    Args:
+        prepared: everything but the counters.
+        facts: what the rules count, as of now; None where there are no rules.
+        rules: the contact rules; None where there are none.
+        drawn: actions that the policy took in places before this one.
+        said: actions that were said in places before this one.
+    """
+    placement, draw = prepared.placement, prepared.draws[0]
+    slots, kept_away = _filled(prepared, facts, rules if rules and not rules.is_empty else None, without=drawn)
+    policy_name, fallback_reason = str(prepared.policy.name), prepared.scores.fallback_reason
+    if not slots:
         policy_name, fallback_reason = FALLBACK_POLICY, NOTHING_ELIGIBLE
-        distribution = _certain(_first_answer((placement.fallback, placement.baseline), available))
-    drawn = distribution.take(draw)
-    if assignment.arm == HOLDOUT:
-        action_id = _unpersonalised(placement, available)
-        policy_name, probability, would_be = BASELINE_POLICY, 1.0, drawn
-    else:
-        action_id, probability, would_be = drawn, distribution.probability(drawn), None
-    return Decision(
-        situation=situation,
-        assignment=assignment,
-        scores=scores,
-        available=available,
-        policy=policy,
-        policy_name=policy_name,
-        distribution=distribution,
+        answer = _answer(prepared, first=placement.fallback, without=said)
+        slots = (_certain(answer, draw=draw, suppressed=kept_away),)
+    if prepared.assignment.arm != HOLDOUT:
+        return Decision(prepared, slots, (), policy_name, fallback_reason)
+    silent = placement.initiated_by == "brand"
+    unpersonalised = None if silent else _answer(prepared, first=placement.baseline, without=said)
+    return Decision(prepared, (_certain(unpersonalised, draw=draw),), slots, BASELINE_POLICY, fallback_reason)
+
+
+def _filled(
+    prepared: Prepared, facts: Any, rules: Rules | None, *, without: frozenset[str]
+) -> tuple[tuple[Slot, ...], tuple[Suppressed, ...]]:
+    """The slots in order; none where nothing at all may be offered: then also what was kept away, and why."""
+    slots: list[Slot] = []
+    tags: Counter[str] = Counter()
+    left, kept_away = list(prepared.offers), list[Suppressed]()
+    if without:
+        left, kept_away = _split(left, {offer.key: SAID_ELSEWHERE for offer in left if offer.action.id in without})
+    for draw in prepared.draws:
+        if rules is not None:
+            left, judged = _judged(left, prepared, facts, rules)
+            kept_away += judged
+        if not left and (slots or prepared.nothing is None):
+            break
+        before = slots[-1].list_probability if slots else 1.0
+        slot = _taken(left, prepared, draw, before=before, kept_away=tuple(kept_away), rules=rules)
+        slots.append(slot)
+        if slot.offer is None:
+            break
+        if rules is not None:
+            facts = facts.after(slot.offer, prepared.situation.decided_at)
+        tags.update(slot.offer.action.tags)
+        left = [offer for offer in left if offer.action.id != slot.action_id]
+        left, kept_away = _split(left, _too_many(left, tags, at_most=prepared.placement.at_most_per_tag))
+    return tuple(slots), tuple(kept_away)
+
+
+def _taken(
+    left: Sequence[Offer],
+    prepared: Prepared,
+    draw: float,
+    *,
+    before: float,
+    kept_away: tuple[Suppressed, ...],
+    rules: Rules | None,
+) -> Slot:
+    """The slot that one draw fills from what is left, `nothing` included where the brand would speak first."""
+    values = {offer.key: offer.valuation.value for offer in left}
+    if prepared.nothing is not None:
+        values[NOTHING] = prepared.nothing.value
+    new = frozenset(offer.key for offer in left if offer.action.id in prepared.new) if prepared.new else frozenset()
+    distribution = distribution_over(
+        values, prepared.policy, reward_scale=prepared.reward_scale, new=new, exploration=prepared.exploration
+    )
+    key = distribution.take(draw)
+    probability = distribution.probability(key)
+    offer = next((offer for offer in left if offer.key == key), None)
+    situation, send_at = prepared.situation, None
+    if offer is not None and rules is not None:
+        send_at = rules.send_at(offer.channel, situation.initiated_by, situation.decided_at, prepared.zone)
+    return Slot(
+        key=key,
+        action_id=offer.action.id if offer else NOTHING,
+        channel=offer.channel if offer else "",
+        slot_probability=probability,
+        list_probability=before * probability,
         draw=draw,
-        action_id=action_id,
-        action_probability=probability,
-        would_be_action_id=would_be,
-        fallback_reason=fallback_reason,
-        versions=versions,
+        distribution=distribution,
+        suppressed=kept_away,
+        send_at=send_at,
+        offer=offer,
     )
 
 
-def _unpersonalised(placement: Placement, available: Availability) -> str:
-    """What a held-out customer gets: the baseline, and silence where the brand would have spoken first."""
-    if placement.initiated_by == "brand":
-        return NOTHING
-    return _first_answer((placement.baseline, placement.fallback), available)
+def _judged(
+    left: Sequence[Offer], prepared: Prepared, facts: Any, rules: Rules
+) -> tuple[list[Offer], list[Suppressed]]:
+    """What the rules let through, and what they keep away."""
+    situation = prepared.situation
+    through: list[Offer] = []
+    kept_away: list[Suppressed] = []
+    for offer in left:
+        verdict = rules.judge(
+            offer,
+            facts,
+            initiated_by=situation.initiated_by,
+            at=situation.decided_at,
+            zone=prepared.zone,
+            consents=prepared.consents,
+        )
+        if verdict is None:
+            through.append(offer)
+        else:
+            kept_away.append(verdict if offer.is_alone else replace(verdict, channel=offer.channel))
+    return through, kept_away
 
 
-def _first_answer(action_ids: Sequence[str], available: Availability) -> str:
-    return next((action_id for action_id in action_ids if action_id in available.answers), NOTHING)
+def _too_many(left: Sequence[Offer], tags: Mapping[str, int], *, at_most: int | None) -> dict[str, str]:
+    """The offers that would be one of their tag too many in this list."""
+    if at_most is None:
+        return {}
+    return {offer.key: TAG_LIMIT for offer in left if any(tags[tag] >= at_most for tag in offer.action.tags)}
 
 
-def _certain(action_id: str) -> Distribution:
-    return Distribution((action_id,), (1.0,))
+def _split(left: Sequence[Offer], rule_of: Mapping[str, str]) -> tuple[list[Offer], list[Suppressed]]:
+    """What no rule keeps away, and the rest with the rule that does; rules by the keys of offers."""
+    kept_away = [
+        Suppressed(offer.action.id, rule_of[offer.key], channel="" if offer.is_alone else offer.channel)
+        for offer in left
+        if offer.key in rule_of
+    ]
+    return [offer for offer in left if offer.key not in rule_of], kept_away
+
+
+def _answer(prepared: Prepared, *, first: str, without: Collection[str]) -> Offer | None:
+    """The placement's baseline or fallback, whichever comes first and can be said."""
+    left = [offer for offer in prepared.answers if offer.action.id not in without]
+    return next((offer for offer in left if offer.action.id == first), left[0] if left else None)
+
+
+def _certain(offer: Offer | None, *, draw: float, suppressed: tuple[Suppressed, ...] = ()) -> Slot:
+    """The slot of an answer that no policy chose."""
+    key = offer.key if offer else NOTHING
+    return Slot(
+        key=key,
+        action_id=offer.action.id if offer else NOTHING,
+        channel=offer.channel if offer else "",
+        slot_probability=1.0,
+        list_probability=1.0,
+        draw=draw,
+        distribution=Distribution((key,), (1.0,)),
+        suppressed=suppressed,
+        offer=offer,
+    )

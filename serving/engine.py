@@ -11,6 +11,7 @@ import hashlib
 import random
 import sqlite3
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -32,16 +33,16 @@ from serving.clocks import Clock, utc_now
 from serving.compose import Composer, Decided, Inputs
 from serving.contact.consent import unsubscribed_channels
 from serving.current import CurrentRows
-from serving.decide import Decision
+from serving.decide import Decision, settle_all
 from serving.ledger import Ledger
-from serving.ledger_rows import DecisionRow, fold_mature, kept_answer, write_decision, write_decisions
+from serving.ledger_rows import DecisionRow, fold_mature, kept_answer, write_answered, write_decisions
 from serving.models import ModelDoor, ServedModels
 from serving.outcome_rows import Recorded
 from serving.outcomes import recording
 from serving.people import People
 from serving.questions import refuse_wrong_decision
 from serving.rates import RatesReader
-from serving.retries import as_before, kept_for_retries
+from serving.retries import as_before, decision_ids, kept_for_retries
 from serving.schemas import DecisionRequest, OutcomeReport
 from serving.scoring import Customer, score_customers
 from serving.shelf import Shelf
@@ -156,8 +157,8 @@ class Engine:
         if keys is None:
             keys = (self.ledger.write(partial(_new_key, request=request)),)
         state = self.online.read_current(keys, at=self._clock())
-        row, told = self._decided(request, customer_key=keys[0], state=state)
-        conflict = self.ledger.write(partial(write_decision, row=row))
+        rows, told = self._decided(request, customer_key=keys[0], state=state)
+        conflict = self.ledger.write(partial(write_answered, rows=rows))
         return told if conflict is None else as_before(request, conflict)
 
     async def decide_soon(self, request: DecisionRequest) -> dict[str, Any]:
@@ -169,8 +170,8 @@ class Engine:
             made = await self.ledger.write_soon(partial(_new_key, request=request))
             keys = self.people.asked_for(request) or (made,)
         keys, state = await self.current.of(keys, ask=partial(self.people.asked_for, request))
-        row, told = self._decided(request, customer_key=keys[0], state=state)
-        conflict = await self.ledger.write_soon(partial(write_decision, row=row))
+        rows, told = self._decided(request, customer_key=keys[0], state=state)
+        conflict = await self.ledger.write_soon(partial(write_answered, rows=rows))
         return told if conflict is None else as_before(request, conflict)
 
     def decide_many(self, requests: Sequence[DecisionRequest]) -> list[Decision]:
@@ -200,12 +201,13 @@ class Engine:
 
     def _decided(
         self, request: DecisionRequest, *, customer_key: int, state: CustomerState | Missing
-    ) -> tuple[DecisionRow, dict[str, Any]]:
+    ) -> tuple[list[DecisionRow], dict[str, Any]]:
         models = self.models.served  # once: a swap in between would name another model's segment
-        (one,) = self._composed([request], [customer_key], [state], models=models)
-        told = answer(one, request=request, models=models, shelf=self.shelf)
-        locale_used = one.message.locale if one.message else None
-        return DecisionRow(one.decision, locale_used, kept_for_retries(request, told)), told
+        decided = self._composed([request], [customer_key], [state], models=models)
+        told = answer(decided, request=request, models=models)
+        rows = [DecisionRow(one.decision, one.message.locale if one.message else None) for one in decided]
+        rows[0] = replace(rows[0], kept=kept_for_retries(request, told))
+        return rows, told
 
     def _composed(
         self,
@@ -227,23 +229,26 @@ class Engine:
         versions = self._file_versions | models.versions
         unsubscribed = unsubscribed_channels(self.reader, keys)
         return [
-            self._composer.decide(
-                request,
-                scored,
-                Inputs(
-                    decision_id=request.decision_id or self._new_id(at),
-                    at=at,
-                    draw=self._draw(),
-                    rates=rates,
-                    versions=versions,
-                    unsubscribed=unsubscribed.get(key, ()),
-                ),
-            )
+            Decided(decision, scored)
             for key, request, scored in zip(
                 keys,
                 requests,
                 score_customers(customers, models=models, schema=self.schema, brand=self.brand, at=at),
                 strict=True,
+            )
+            for decision in settle_all(
+                self._composer.prepare(
+                    request,
+                    scored,
+                    Inputs(
+                        decision_ids=decision_ids(request, partial(self._new_id, at)),
+                        at=at,
+                        draws=tuple(self._draw() for asked in request.asked for _ in range(asked.limit)),
+                        rates=rates,
+                        versions=versions,
+                        unsubscribed=unsubscribed.get(key, ()),
+                    ),
+                )
             )
         ]
 

@@ -101,6 +101,18 @@ def write_decision(connection: sqlite3.Connection, row: DecisionRow) -> KeptAnsw
     return None
 
 
+def write_answered(connection: sqlite3.Connection, rows: Sequence[DecisionRow]) -> KeptAnswer | None:
+    """Writes the decisions of one request, all or none.
+
+    Returns:
+        None, or what the first one's decision_id was answered with before: then nothing was written.
+    """
+    for row in rows:
+        if (before := write_decision(connection, row)) is not None:
+            return before
+    return None
+
+
 def write_decisions(connection: sqlite3.Connection, rows: Sequence[DecisionRow]) -> None:
     """Writes many new decisions at once and counts them."""
     connection.executemany(_INSERT_DECISION, (_columns(row) for row in rows))
@@ -124,7 +136,7 @@ def _columns(row: DecisionRow) -> tuple[object, ...]:
         situation.customer_key,
         microseconds(situation.decided_at),
         situation.placement,
-        situation.channel,
+        decision.channel,
         situation.initiated_by,
         situation.locale_asked,
         row.locale_used,

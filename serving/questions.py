@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from features.brand import Brand
 from serving.outcome_rows import CONVERTED
 from serving.refusals import RequestRefused, WrongField, unknown_name
-from serving.schemas import DecisionRequest, OutcomeReport
+from serving.schemas import DecisionRequest, OutcomeReport, PlaceAsked
 from serving.told import trait_faults
 
 CLOCKS_DIFFER = timedelta(hours=24)
@@ -22,14 +22,48 @@ def refuse_wrong_decision(request: DecisionRequest, brand: Brand) -> None:
             "name the customer, or the device where nobody has signed in: exactly one of customer_id and anonymous_id."
         )
         faults.append(WrongField("/customer_id", rule))
-    placement = brand.placements.get(request.placement)
-    if placement is None:
-        faults.append(unknown_name("/placement", request.placement, kind="placement", names=list(brand.placements)))
-    elif request.channel not in placement.channels:
-        kind = f"channel of placement '{request.placement}' called"
-        faults.append(unknown_name("/channel", request.channel, kind=kind, names=placement.channels))
+    faults += _place_faults(request, brand)
     if faults:
         raise RequestRefused(faults)
+
+
+def _place_faults(request: DecisionRequest, brand: Brand) -> list[WrongField]:
+    """What is wrong with where the decision is asked for."""
+    if request.placements is None:
+        return _faults_of_place(request, brand, prefix="")
+    faults = [
+        WrongField(f"/{name}", "belongs into each of `placements`, or leave `placements` out.")
+        for name in ("placement", "channel", "channels", "limit")
+        if name in request.model_fields_set and getattr(request, name) is not None
+    ]
+    for position, place in enumerate(request.placements):
+        faults += _faults_of_place(place, brand, prefix=f"/placements/{position}")
+    return faults
+
+
+def _faults_of_place(place: DecisionRequest | PlaceAsked, brand: Brand, *, prefix: str) -> list[WrongField]:
+    if place.placement is None:
+        return [WrongField(f"{prefix}/placement", f"is missing. There are: {', '.join(sorted(brand.placements))}.")]
+    placement = brand.placements.get(place.placement)
+    if placement is None:
+        names = list(brand.placements)
+        return [unknown_name(f"{prefix}/placement", place.placement, kind="placement", names=names)]
+    if (place.channel is None) == (place.channels is None):
+        rule = f"name one `channel`, or several `channels`, of: {', '.join(sorted(placement.channels))}."
+        return [WrongField(f"{prefix}/channel", rule)]
+    kind = f"channel of placement '{place.placement}' called"
+    if place.channel is not None:
+        named = [(f"{prefix}/channel", place.channel)]
+    else:
+        named = [(f"{prefix}/channels/{position}", name) for position, name in enumerate(place.channels or ())]
+    faults = [
+        unknown_name(pointer, name, kind=kind, names=placement.channels)
+        for pointer, name in named
+        if name not in placement.channels
+    ]
+    if len({name for _, name in named}) < len(named):
+        faults.append(WrongField(f"{prefix}/channels", "names a channel twice: name each of them once."))
+    return faults
 
 
 def refuse_wrong_outcomes(reports: Sequence[OutcomeReport], brand: Brand, *, at: datetime, single: bool) -> None:

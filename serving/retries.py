@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from serving.ledger_rows import KeptAnswer
 from serving.refusals import Conflict, WrongField
 from serving.schemas import DecisionRequest
+
+
+def decision_ids(request: DecisionRequest, new_id: Callable[[], str]) -> tuple[str, ...]:
+    """One id a place: new ones, or the client's own, which the second place and further ones number on."""
+    if request.decision_id is None:
+        return tuple(new_id() for _ in request.asked)
+    further = (f"{request.decision_id}.{number}" for number in range(2, len(request.asked) + 1))
+    return (request.decision_id, *further)
 
 
 def kept_for_retries(request: DecisionRequest, told: Mapping[str, Any]) -> KeptAnswer | None:

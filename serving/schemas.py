@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
@@ -12,6 +12,8 @@ from features.brand import Locale
 CUSTOMER_ID_LENGTH = 256
 TEXT_LENGTH = 4_096
 OUTCOMES_IN_ONE_REQUEST = 1_000
+LONGEST_LIST = 50
+PLACES_IN_ONE_REQUEST = 20
 
 TraitValue = str | bool | int | FiniteFloat | list[str]
 
@@ -45,6 +47,36 @@ class Context(_Asked):
     )
 
 
+class Asked(NamedTuple):
+    """One place of a request: on which channels, and how many actions at most."""
+
+    placement: str
+    channels: tuple[str, ...]
+    limit: int
+
+
+Channels = Annotated[list[ShortName], Field(min_length=1, max_length=16)]
+Limit = Annotated[int, Field(ge=1, le=LONGEST_LIST)]
+
+
+class PlaceAsked(_Asked):
+    """One of several places that are asked for at once."""
+
+    placement: ShortName = Field(description="A placement of brand.yaml.")
+    channel: ShortName | None = Field(None, description="One of the placement's channels.")
+    channels: Channels | None = Field(None, description="Or several: each action competes on each of them.")
+    limit: Limit = Field(1, description="So many actions at most, ranked.")
+
+    @property
+    def asked(self) -> Asked:
+        """The place as it is decided on."""
+        return Asked(self.placement, _channels(self.channel, self.channels), self.limit)
+
+
+def _channels(channel: str | None, channels: list[str] | None) -> tuple[str, ...]:
+    return tuple(channels or ()) if channel is None else (channel,)
+
+
 class DecisionRequest(_Asked):
     """Which customer, in which place, over which channel."""
 
@@ -52,14 +84,28 @@ class DecisionRequest(_Asked):
     anonymous_id: Identifier | None = Field(
         None, description="Where nobody has signed in yet: the device's id, as in the anonymousId of its events."
     )
-    placement: ShortName = Field(description="A placement of brand.yaml.")
-    channel: ShortName = Field(description="One of the placement's channels.")
+    placement: ShortName | None = Field(None, description="A placement of brand.yaml.")
+    channel: ShortName | None = Field(None, description="One of the placement's channels.")
+    channels: Channels | None = Field(
+        None, description="Or several: each action competes on each of them, and the channel's price counts."
+    )
+    limit: Limit = Field(1, description="So many actions at most, ranked: a carousel, a curated hub.")
+    placements: Annotated[list[PlaceAsked], Field(min_length=1, max_length=PLACES_IN_ONE_REQUEST)] | None = Field(
+        None, description="Instead of placement and channel: several places at once; no action twice across them."
+    )
     locale: Locale | None = Field(None, description="BCP 47, such as hi-IN; else the customer's, else the brand's.")
     decision_id: OwnId | None = Field(
         None, description="Your own id of this decision: asking again with the same one gives the same answer."
     )
     context: Context = Context()
     explain: bool = Field(False, description="Say also what the values rest on.")
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """Every place that is asked for, in order."""
+        if self.placements is not None:
+            return tuple(place.asked for place in self.placements)
+        return (Asked(self.placement or "", _channels(self.channel, self.channels), self.limit),)
 
 
 class OutcomeReport(_Asked):

@@ -13,7 +13,7 @@ from features.brand import Brand
 from features.derive import MISSING_INSTANT, derive, stage_of
 from features.packing import CustomerState, Missing
 from features.schema import FeatureSchema
-from serving.decide import Scores
+from serving.offers import Scores
 from serving.ledger_rows import microseconds
 from serving.models import ServedModels
 from serving.schemas import TraitValue

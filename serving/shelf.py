@@ -103,7 +103,7 @@ class Shelf:
             )
         return message
 
-    def suppressed(
+    def judged(
         self,
         offerable: Offerable,
         place: Place,
@@ -112,15 +112,15 @@ class Shelf:
         locale: str,
         values: Mapping[str, object],
         session_open: bool,
-    ) -> Suppressed | None:
-        """The first rule that keeps this action away, or None where it may be offered."""
+    ) -> RenderedMessage | Suppressed:
+        """The message where the action may be offered, else the first of the catalogue's rules that keeps it away."""
         found = out_of_season(offerable, at=at) or ruled_out(offerable, values)
         if found is not None:
             return found
         message = self.rendered(offerable, place, locale=locale, values=values, session_open=session_open)
         if isinstance(message, NotRenderable):
             return Suppressed(offerable.action.id, NOT_RENDERABLE, detail=message.reason)
-        return None
+        return message
 
 
 RENDERINGS_KEPT = 10_000  # slots may hold what the caller said

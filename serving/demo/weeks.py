@@ -94,7 +94,7 @@ def _exposure(request: DecisionRequest, decision: Decision) -> Exposure:
         customer_id=str(request.customer_id),  # the shop's own, never a device's
         action_id=decision.action_id,
         at=decision.situation.decided_at,
-        channel=request.channel,
+        channel=decision.channel,
         is_personalised=not decision.is_holdout,
     )
 

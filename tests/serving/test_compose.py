@@ -14,6 +14,7 @@ from features.schema import FeatureSchema, feature_schema
 from features.variables import feature_variables, variables_of
 from features.workspace import Workspace
 from serving.compose import Composer, Decided, Inputs
+from serving.decide import settle
 from serving.models import ServedModels
 from serving.schemas import Context, DecisionRequest
 from serving.scoring import Customer, score_customers
@@ -53,16 +54,18 @@ class World:
         customer = Customer(1, state or Missing("unknown_customer"), request.context.traits)
         (scored,) = score_customers([customer], models=ServedModels(), schema=self.schema, brand=self.brand, at=NOON)
         scores = replace(scored.scores, segment=segment, purchase_propensity=propensity)
-        inputs = Inputs(decision_id="d", at=NOON, draw=draw, rates=self.rates, versions={})
-        return self.composer.decide(request, replace(scored, scores=scores), inputs)
+        inputs = Inputs(decision_ids=("d",), at=NOON, draws=(draw,), rates=self.rates, versions={})
+        scored = replace(scored, scores=scores)
+        (prepared,) = self.composer.prepare(request, scored, inputs)
+        return Decided(settle(prepared), scored)
 
 
 def suppressed(decided: Decided) -> dict[str, str]:
-    return {one.action_id: one.rule for one in decided.decision.available.suppressed}
+    return {one.action_id: one.rule for one in decided.decision.suppressed}
 
 
 def candidates(decided: Decided) -> set[str]:
-    return {one.action_id for one in decided.decision.available.candidates}
+    return {valuation.action_id for _, valuation in decided.decision.candidates}
 
 
 def test_two_customers_of_one_segment_who_differ_in_propensity_get_different_actions(tmp_path: Path) -> None:
@@ -76,7 +79,7 @@ def test_two_customers_of_one_segment_who_differ_in_propensity_get_different_act
 def test_an_action_before_its_time_says_when_it_may_be_offered(tmp_path: Path) -> None:
     later = NOON + timedelta(days=3)
     world = World(tmp_path, TIP, an_action("festival", valid_from=later))
-    (one,) = world.decide().decision.available.suppressed
+    (one,) = world.decide().decision.suppressed
     assert (one.action_id, one.rule, one.eligible_at) == ("festival", "not_yet_valid", later)
 
 

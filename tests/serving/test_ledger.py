@@ -10,14 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments.assignment import Assignment
 from experiments.records import HOLDOUT, PERSONALISED, read_decisions, read_outcomes
-from features.brand import Placement, Policy
-from serving.decide import Availability, Decision, Scores, Situation, decide
+from serving.decide import Decision, Scores, settle
 from serving.ledger import Ledger, LedgerClosedError
 from serving.ledger_rows import DecisionRow, KeptAnswer, fold_mature, read_counts, write_decision, write_decisions
 from serving.outcome_rows import OutcomeRow, Recorded, UnknownDecisions, write_outcomes
-from serving.values import EstimatedRate, Valuation
+from tests.serving.tiny_offers import an_offer, prepared
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -33,20 +31,9 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def a_decision(
     decision_id: str = "d-1", *, customer_key: int = 1, at: datetime = NOON, arm: str = PERSONALISED
 ) -> Decision:
-    return decide(
-        Situation(decision_id, customer_key, at, "reply", "customer", "web", None),
-        placement=Placement(initiated_by="customer", channels=("web",), baseline="tip", fallback="tip"),
-        assignment=Assignment(arm, 0.9),
-        scores=Scores(stage="awareness", segment="s1"),
-        available=Availability(
-            (Valuation("tip", 1.0, EstimatedRate(0.1, n_decided=0.0, n_converted=0, prior=0.1)),),
-            (),
-            frozenset({"tip"}),
-        ),
-        policy=Policy(name="greedy"),
-        draw=0.5,
-        versions={},
-    )
+    tip = an_offer("tip", value=1.0)
+    scores = Scores(stage="awareness", segment="s1")
+    return settle(prepared(decision_id, tip, customer_key=customer_key, at=at, arm=arm, scores=scores, answers=(tip,)))
 
 
 def an_outcome(outcome: str = "converted", *, at: datetime = NOON, **changes: object) -> OutcomeRow:

@@ -1,0 +1,113 @@
+"""What competes for one place: each action on each channel that the catalogue's own rules let through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from experiments.assignment import Assignment
+from features.brand import Exploration, Placement, Policy
+from features.catalogue import Action
+from features.rendering import RenderedMessage
+from serving.eligibility import Suppressed
+from serving.policy import NO_EXPLORATION
+from serving.shelf import Place
+from serving.values import Valuation
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An action on a channel, ready to be said.
+
+    Attributes:
+        key: what distributions call it: the action's id; `action@channel` where several channels were asked.
+        action: of the catalogue.
+        channel: the brand's name of it.
+        place: the placement on that channel.
+        valuation: what taking it is worth.
+        message: as the customer would read it, with a stand-in for a coupon's code.
+        cost: what a budget is charged: the incentive's cost and the channel's price.
+    """
+
+    key: str
+    action: Action
+    channel: str
+    place: Place
+    valuation: Valuation
+    message: RenderedMessage
+    cost: float
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this is the only channel on which the action was asked for."""
+        return self.key == self.action.id
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Who is spoken to, where, when, and who speaks first."""
+
+    decision_id: str
+    customer_key: int
+    decided_at: datetime
+    placement: str
+    initiated_by: Literal["customer", "brand"]
+    channels: tuple[str, ...]  # that were asked for
+    locale_asked: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the models and the funnel rule say of the customer, or why the models said nothing."""
+
+    stage: str
+    segment: str | None = None
+    segment_probability: float | None = None
+    propensities: tuple[tuple[int, float], ...] = ()  # (horizon in days, P(buys within it)), horizons rising
+    purchase_propensity: float | None = None  # over the brand's middle horizon
+    fallback_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything that one decision needs but the counters: made once, settled as often as the counters change.
+
+    Attributes:
+        situation: who, where, when.
+        placement: who speaks first there, with its baseline and its fallback.
+        assignment: the customer's arm.
+        scores: of the customer, or why there are none.
+        offers: what the catalogue's own rules let through, in the catalogue's order; by channel as they were asked.
+        nothing: what silence is worth, where the brand would speak first; None where a customer waits for an answer.
+        suppressed: what the catalogue's own rules keep away, and by which.
+        answers: the placement's fallback, then its baseline, on each channel on which they can be said.
+        policy: how an action is drawn from the values.
+        draws: one uniform draw in [0, 1) a slot; as many slots as were asked for.
+        versions: of every input, by name.
+        locale: in which the customer is spoken to, if there is a rendering in it.
+        zone: of the customer's clock; None where only the brand's is known.
+        consents: the customer's, on record and not withdrawn.
+        reward_scale: what `squarecb` divides a gap by; None for the largest value.
+        new: actions, by id, that have not had the exposures that exploration gives them.
+        exploration: which share of the probability those have.
+    """
+
+    situation: Situation
+    placement: Placement
+    assignment: Assignment
+    scores: Scores
+    offers: tuple[Offer, ...]
+    nothing: Valuation | None
+    suppressed: tuple[Suppressed, ...]
+    answers: tuple[Offer, ...]
+    policy: Policy
+    draws: tuple[float, ...]
+    versions: Mapping[str, str]
+    locale: str
+    zone: str | None = None
+    consents: tuple[str, ...] = ()
+    reward_scale: float | None = None
+    new: frozenset[str] = frozenset()
+    exploration: Exploration = NO_EXPLORATION
