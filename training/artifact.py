@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from features.faults import CallersMistake, closest_name
 from training.calibration import Calibration, FloatArray, busier, from_log_odds
-from training.contributions import Contributions, contributions_of
+from training.contributions import Contributions as Contributions  # serving knows of this room only this module
+from training.contributions import contributions_of
 from training.fast_booster import Boosters
 from training.members import TREES_ALONE, Customers, Members
 

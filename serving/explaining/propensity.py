@@ -1,0 +1,99 @@
+"""Which of the things that we know of a customer make a purchase more or less likely, in words.
+
+The numbers are exact: base and contributions sum to the model's score (log-odds before calibration), which one rising
+curve turns into the probability. Words are the features' own meanings, from the feature schema.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from features.schema import FeatureSchema
+from training.artifact import Contributions
+
+MOST_TOLD = 8
+RHYTHM = {
+    "pace": "How long they have been silent, beside their usual gap between orders",
+    "gap": "Their usual gap between orders",
+    "repeat_buying": "The rhythm of their orders: how often, and how long ago the last one was",
+}
+_STRONG, _CLEAR = 0.7, 0.2  # log-odds: odds doubled, odds a fifth up
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One input's contribution."""
+
+    name: str
+    value: float | None
+    contribution: float
+    in_words: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "contribution": self.contribution,
+            "in_words": self.in_words,
+        }
+
+
+def propensity_explained(
+    contributions: Contributions,
+    inputs: Sequence[float],
+    *,
+    schema: FeatureSchema,
+    probability: float,
+    horizon_days: int,
+) -> dict[str, Any]:
+    """The contributions to one purchase propensity, the largest first, as JSON types.
+
+    Args:
+        contributions: of the model, for this customer.
+        inputs: `(len(schema.model_inputs),)`, NaN where unknown.
+        schema: whose words.
+        probability: what the model said.
+        horizon_days: over which.
+    """
+    known = dict(zip(schema.model_inputs, inputs, strict=True))
+    reasons = [_reason(name, part, known, schema) for name, part in contributions.parts.items() if part != 0.0]
+    reasons.sort(key=lambda reason: (-abs(reason.contribution), reason.name))
+    told = [reason.in_words for reason in reasons[:MOST_TOLD]]
+    return {
+        "horizon_days": horizon_days,
+        "probability": probability,
+        "in_words": [f"{probability:.1%} likely to buy within {horizon_days} days.", *told],
+        "base": contributions.base,
+        "score": contributions.score,
+        "contributions": [reason.as_dict() for reason in reasons],
+    }
+
+
+def _reason(name: str, contribution: float, known: Mapping[str, float], schema: FeatureSchema) -> Reason:
+    value = known.get(name)
+    is_known = value is not None and math.isfinite(value)
+    what = RHYTHM.get(name) or _meaning(name, float(value) if is_known and value is not None else None, schema)
+    strength = "much " if abs(contribution) >= _STRONG else "" if abs(contribution) >= _CLEAR else "a little "
+    direction = "more" if contribution > 0 else "less"
+    words = f"{what}: {strength}{direction} likely (odds × {math.exp(contribution):.2f})."
+    return Reason(name, float(value) if is_known and value is not None else None, contribution, words)
+
+
+def _meaning(name: str, value: float | None, schema: FeatureSchema) -> str:
+    try:
+        column = schema.column(name)
+    except KeyError:
+        return name.replace("_", " ").capitalize()
+    if value is None:
+        return f"{column.meaning} is unknown"
+    if (choices := schema.categories.get(name)) is not None and 0 <= int(value) < len(choices):
+        trait = name.removeprefix("trait_").replace("_", " ")
+        return f"They told us {trait}: {choices[int(value)].replace('_', ' ')}"
+    unit = "" if column.unit in ("number", "0 or 1", "index", "weekday", "ratio", "log ratio") else f" {column.unit}"
+    if column.unit == "share":
+        return f"{column.meaning} is {value:.0%}"
+    return f"{column.meaning} is {value:,.3g}{unit}"

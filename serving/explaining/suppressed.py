@@ -1,0 +1,62 @@
+"""Why an action was kept away, and from when on it may be offered again, as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+RULES: Mapping[str, str] = {
+    "not_yet_valid": "Its season has not begun.",
+    "expired": "Its season is over.",
+    "when": "Its condition does not hold for this customer: {detail}.",
+    "when_unknown": "Its condition needs something that nobody knows of this customer: {detail}.",
+    "not_renderable": "It cannot be said here: {detail}.",
+    "no_consent": "The customer has not agreed to hear from us this way ({detail}).",
+    "unsubscribed": "The customer has unsubscribed ({detail}).",
+    "refused": "The customer said {detail}.",
+    "carrier_limit": "The provider will not take more for this customer just now ({detail}).",
+    "quiet_hours": "It is quiet time for this customer ({detail}).",
+    "frequency_cap": "They have heard enough of it: {detail}.",
+    "budget": "The budget {detail}.",
+    "no_coupon_code": "There is no coupon code: {detail}.",
+    "tag_limit": "The list already has enough of its kind.",
+    "said_elsewhere": "It is said in another place of the same answer.",
+    "excluded": "The caller asked for it to be left out.",
+    "not_a_candidate": "The caller asked for other actions only.",
+}
+_NEVER_AGAIN = {"expired"}
+_NOBODY_KNOWS = {"when", "when_unknown", "not_renderable", "no_consent", "unsubscribed"}
+
+
+def why_suppressed(suppressed: Mapping[str, Any], *, time_zone: str) -> str:
+    """One suppressed action's reason.
+
+    Args:
+        suppressed: as a decision's record has it: rule, detail, counter, eligible_at.
+        time_zone: in whose clock instants are told.
+    """
+    rule, detail = str(suppressed["rule"]), str(suppressed.get("detail") or "")
+    told = RULES.get(rule, f"{rule.replace('_', ' ').capitalize()}: {{detail}}.").format(detail=detail.rstrip("."))
+    return f"{told} {_again(suppressed, rule, time_zone)}".strip()
+
+
+def _again(suppressed: Mapping[str, Any], rule: str, time_zone: str) -> str:
+    eligible_at = suppressed.get("eligible_at")
+    if eligible_at is not None:
+        at = datetime.fromisoformat(eligible_at).astimezone(ZoneInfo(time_zone))
+        return f"It may be offered again from {at:%-d %B %Y, %H:%M:%S} ({time_zone})."
+    counter = suppressed.get("counter") or {}
+    if rule in _NEVER_AGAIN or counter.get("reason") == "never":
+        return "It will not be offered again."
+    if rule in _NOBODY_KNOWS:
+        return "That changes when what we know of the customer does."
+    return ""
+
+
+def counter_in_words(counter: Mapping[str, Any] | None) -> str:
+    """The state of the counter behind a rule; empty where there is none."""
+    if not counter:
+        return ""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counter.items() if value is not None)

@@ -1,0 +1,112 @@
+"""What one action is worth, taken apart: what is believed, what was counted, what it gives away, what it costs to send.
+
+Invariant: the parts of a value sum to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from features.brand import Brand
+from features.catalogue import NOTHING, Action
+
+PRIOR, COUNTS, INCENTIVE, PRICE, QUESTION = "prior", "counts", "incentive", "price", "question"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a value, in the brand's currency."""
+
+    name: str
+    amount: float
+    in_words: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return {"name": self.name, "amount": self.amount, "in_words": self.in_words}
+
+
+def worth_of(
+    candidate: Mapping[str, Any],
+    action: Action | None,
+    *,
+    brand: Brand,
+    channel: str,
+    purchase_propensity: float | None,
+) -> tuple[Part, ...]:
+    """The parts of a candidate's value.
+
+    Args:
+        candidate: as a decision's record has it: value, rate, n_decided, n_converted, prior.
+        action: of the catalogue that decided; None for `nothing`.
+        brand: whose money and whose channels.
+        channel: on which it would be said.
+        purchase_propensity: P(buys within the middle horizon); None where no model said so.
+    """
+    value, rate, prior = candidate["value"], candidate["rate"], candidate["prior"]
+    money = _Money(brand)
+    if action is not None and action.kind == "question":
+        words = "What the answer is expected to be worth in later decisions, less the cost of asking."
+        return (Part(QUESTION, value, words),)
+    if candidate["action_id"] == NOTHING or action is None:
+        goal = value / rate if rate else 0.0
+        return (
+            Part(PRIOR, prior * goal, f"{prior:.2%} reach the goal by themselves, worth {money(goal)} each."),
+            Part(COUNTS, value - prior * goal, _counted(candidate, brand)),
+        )
+    parts = [
+        Part(
+            PRIOR,
+            prior * action.value,
+            f"Everywhere, {prior:.2%} of those who get it reach its goal, worth {money(action.value)} each.",
+        ),
+        Part(COUNTS, (rate - prior) * action.value, _counted(candidate, brand)),
+    ]
+    if action.incentive is not None and action.incentive.cost:
+        parts.append(_incentive(action.incentive.cost, rate, purchase_propensity, money))
+    if price := brand.channels[channel].price:
+        parts.append(Part(PRICE, -price, f"Sending one message on {channel} costs {money(price)}."))
+    return tuple(parts)
+
+
+def _incentive(cost: float, rate: float, propensity: float | None, money: _Money) -> Part:
+    redeemed = max(rate, propensity or 0.0)
+    if propensity is not None and propensity > rate:
+        why = f"{propensity:.2%} would buy anyway and redeem it too"
+    else:
+        why = f"{redeemed:.2%} would redeem it"
+    return Part(INCENTIVE, -cost * redeemed, f"It gives away {money(cost)}, and {why}.")
+
+
+def _counted(candidate: Mapping[str, Any], brand: Brand) -> str:
+    """What was counted in this segment and stage, and how much it weighs against what was believed."""
+    n_decided, n_converted, rate = candidate["n_decided"], candidate["n_converted"], candidate["rate"]
+    n = max(n_decided, n_converted)
+    if not n:
+        return "Nothing has been counted yet in this segment and stage."
+    weight = n / (n + brand.rewards.prior_strength)
+    return (
+        f"In this segment and stage {n_converted} of {n_decided:.0f} reached it, which weighs {weight:.0%}: "
+        f"together {rate:.2%}."
+    )
+
+
+class _Money:
+    """Amounts as the brand's people write them."""
+
+    def __init__(self, brand: Brand) -> None:
+        from features.formatting import Style
+
+        voice = brand.locales[brand.default_locale]
+        locale = voice.formatting_locale or brand.default_locale
+        self._style = Style(locale, brand.currency, brand.time_zone)
+
+    def __call__(self, amount: float) -> str:
+        return self._style.money(round(amount, 2))
+
+
+def money_of(brand: Brand, amount: float) -> str:
+    """An amount in the brand's currency, as its people write it."""
+    return _Money(brand)(amount)

@@ -1,0 +1,103 @@
+"""A value taken apart adds up to it, and a rule that keeps an action away is a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.catalogue import NOTHING, Incentive
+from features.schema import feature_schema
+from features.workspace import Workspace
+from serving.explaining.propensity import propensity_explained
+from serving.explaining.suppressed import why_suppressed
+from serving.explaining.worth import worth_of
+from serving.values import ActionCount, Rates, Valuation, value_action, value_of_nothing
+from tests.serving.tiny_world import a_brand, an_action
+from training.artifact import Contributions
+
+counts = st.tuples(st.floats(0, 500), st.integers(0, 200))
+shares = st.floats(0, 1)
+
+
+def as_recorded(valuation: Valuation) -> dict[str, object]:
+    rate = asdict(valuation.rate)
+    return {"action_id": valuation.action_id, "value": valuation.value, **rate}
+
+
+def rates_of(action_id: str, count: tuple[float, int], prior: float) -> Rates:
+    counted = [ActionCount("s1", "loyalty", action_id, *count)]
+    return Rates(counted, priors={action_id: prior}, strength=50.0)
+
+
+@given(count=counts, prior=shares, propensity=st.none() | shares, cost=st.floats(0, 50), value=st.floats(0, 1_000))
+def test_the_parts_of_an_actions_value_sum_to_it(
+    count: tuple[float, int], prior: float, propensity: float | None, cost: float, value: float
+) -> None:
+    action = an_action("gift", value=value, incentive=Incentive(kind="amount", value=cost, cost=cost))
+    rate = rates_of("gift", count, prior).rate("gift", segment="s1", stage="loyalty")
+    valued = value_action(action, rate=rate, purchase_propensity=propensity, channel_price=0.5)
+    parts = worth_of(as_recorded(valued), action, brand=a_brand(), channel="mail", purchase_propensity=propensity)
+    assert sum(part.amount for part in parts) == pytest.approx(valued.value, abs=1e-9)
+
+
+@given(count=counts, prior=shares, goal=st.floats(0, 1_000))
+def test_the_parts_of_silence_sum_to_what_it_is_worth(count: tuple[float, int], prior: float, goal: float) -> None:
+    rate = rates_of(NOTHING, count, prior).rate(NOTHING, segment="s1", stage="loyalty")
+    valued = value_of_nothing(rate=rate, goal_value=goal)
+    parts = worth_of(as_recorded(valued), None, brand=a_brand(), channel="mail", purchase_propensity=None)
+    assert sum(part.amount for part in parts) == pytest.approx(valued.value, abs=1e-9)
+
+
+def test_the_words_say_what_was_counted_and_who_would_have_bought_anyway() -> None:
+    action = an_action("coupon", incentive=Incentive(kind="amount", value=30.0, cost=30.0))
+    rate = rates_of("coupon", (200.0, 20), 0.2).rate("coupon", segment="s1", stage="loyalty")
+    valued = value_action(action, rate=rate, purchase_propensity=0.5, channel_price=0.5)
+    parts = worth_of(as_recorded(valued), action, brand=a_brand(), channel="mail", purchase_propensity=0.5)
+    words = {part.name: part.in_words for part in parts}
+    assert "20 of 200 reached it, which weighs 80%" in words["counts"]
+    assert "€30" in words["incentive"]
+    assert "50.00% would buy anyway" in words["incentive"]
+    assert "€0.50" in words["price"]
+
+
+def test_a_rule_says_when_the_action_may_come_back_in_the_brands_clock() -> None:
+    capped = {
+        "rule": "frequency_cap",
+        "detail": "weekly: 3 of at most 3 exposures in a rolling 7 days window",
+        "eligible_at": "2026-03-08T12:00:00+00:00",
+    }
+    told = why_suppressed(capped, time_zone="Asia/Kolkata")
+    assert "3 of at most 3" in told
+    assert "8 March 2026, 17:30:00 (Asia/Kolkata)" in told
+
+
+def test_a_never_is_never() -> None:
+    refused = {"rule": "refused", "detail": "'never' to tip", "counter": {"reason": "never"}, "eligible_at": None}
+    assert why_suppressed(refused, time_zone="UTC").endswith("It will not be offered again.")
+
+
+def test_a_rule_that_this_page_does_not_know_is_still_told() -> None:
+    told = why_suppressed({"rule": "full_moon", "detail": "tonight"}, time_zone="UTC")
+    assert told == "Full moon: tonight."
+
+
+def test_what_makes_a_purchase_likely_is_told_in_the_features_own_words(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    schema = feature_schema(a_brand(), Workspace(tmp_path_factory.mktemp("nothing")))
+    inputs = np.full(len(schema.model_inputs), np.nan)
+    inputs[schema.model_inputs.index("n_orders")] = 5.0
+    inputs[schema.model_inputs.index("trait_need")] = 1.0
+    contributions = Contributions(-2.0, {"n_orders": 0.9, "trait_need": -0.3, "revenue": 0.01, "gap": 0.0})
+    told = propensity_explained(contributions, inputs, schema=schema, probability=0.4, horizon_days=30)
+    assert told["score"] == pytest.approx(-2.0 + 0.9 - 0.3 + 0.01)
+    assert [one["name"] for one in told["contributions"]] == ["n_orders", "trait_need", "revenue"]
+    first, second, third = (one["in_words"] for one in told["contributions"])
+    assert first.startswith("Orders with distinct order ids, ever is 5 orders: much more likely (odds × 2.46)")
+    assert second.startswith("They told us need: oily: less likely")
+    assert "is unknown: a little more likely" in third
+    assert told["in_words"][0] == "40.0% likely to buy within 30 days."
