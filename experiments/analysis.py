@@ -13,18 +13,15 @@ Customers who turned out to be one person count as that person, unless they were
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
 
 from experiments.erased import erased_by_arm, erased_warning
 from experiments.holdout_customers import (
-    DECISION_COLUMNS,
-    OUTCOME_COLUMNS,
     ChangedRate,
     HoldoutQuestion,
     LeftOut,
@@ -33,6 +30,7 @@ from experiments.holdout_customers import (
     persons,
     with_outcomes,
 )
+from experiments.holdout_question import question_of, read_ledger
 from experiments.metrics import (
     MIN_CUSTOMERS,
     Estimate,
@@ -45,9 +43,8 @@ from experiments.metrics import (
     relative_difference_of_rates,
     sample_ratio,
 )
-from experiments.records import HOLDOUT, PERSONALISED, read_decisions, read_merges, read_outcomes
+from experiments.records import HOLDOUT, PERSONALISED, read_merges
 from features.brand import Brand, load_brand
-from features.faults import CallersMistake, closest_name
 from features.merges import Merge
 from features.workspace import Workspace
 
@@ -124,43 +121,28 @@ def analyse_workspace(
         CallersMistake: a goal or placement that the brand does not have, or a window that is not positive.
     """
     brand = brand or load_brand(workspace)
-    _check_name("goal", goal, list(brand.goals))
-    if placement is not None:
-        _check_name("placement", placement, list(brand.placements))
-    days = float(brand.rewards.attribution_days if window_days is None else window_days)
-    if not days > 0:
-        raise CallersMistake(f"Asked for a window of {days:g} days. A window is longer than 0 days, for example 7.")
     decisions, outcomes = read_ledger(workspace.database)
-    question = HoldoutQuestion(
+    question = question_of(
+        brand,
+        decisions,
+        outcomes,
         goal=goal,
-        window_days=days,
-        as_of=_utc(as_of) if as_of is not None else standing_at(decisions, outcomes),
-        since=_utc(since) if since is not None else None,
+        since=since,
+        as_of=as_of,
+        window_days=window_days,
         placement=placement,
-        margin_rate=brand.rewards.margin_rate if brand.goals[goal].value is not None else None,
     )
     merges = read_merges(workspace.database, before=question.as_of)
     analysis = analyse_holdout(decisions, outcomes, question=question, merges=merges)
     remaining = {PERSONALISED: analysis.personalised.n_customers, HOLDOUT: analysis.holdout.n_customers}
-    warning = erased_warning(erased_by_arm(workspace.database, since=question.since), remaining)
+    warning = erased_warning(_by_side(erased_by_arm(workspace.database, since=question.since)), remaining)
     return analysis if warning is None else replace(analysis, warnings=(*analysis.warnings, warning))
 
 
-def read_ledger(database: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Every decision and every conversion, with the columns that the analysis needs."""
-    return (
-        read_decisions(database, columns=DECISION_COLUMNS),
-        read_outcomes(database, columns=OUTCOME_COLUMNS, outcome="converted"),
-    )
-
-
-def standing_at(decisions: pd.DataFrame, outcomes: pd.DataFrame) -> datetime:
-    """Now, or just after the newest record where the ledger's clock is ahead of ours."""
-    instants = [datetime.now(UTC)]
-    for column in (decisions["decided_at"], outcomes["received_at"]):
-        if len(column):
-            instants.append(column.max().to_pydatetime() + timedelta(microseconds=1))
-    return max(instants)
+def _by_side(by_arm: Mapping[str, int]) -> dict[str, int]:
+    """Counts of all arms as counts of the held-out and of everybody else."""
+    held_out = by_arm.get(HOLDOUT, 0)
+    return {PERSONALISED: sum(by_arm.values()) - held_out, HOLDOUT: held_out}
 
 
 def analyse_holdout(
@@ -181,14 +163,14 @@ def analyse_holdout(
     reason = _why_not(table, closed, ratio, question)
     samples = {arm: closed[closed["is_holdout"] == (arm == HOLDOUT)] for arm in (PERSONALISED, HOLDOUT)}
     conversion = _uplift(samples, "converted", reason)
-    value_reason = reason or _why_no_value(question)
+    value_reason = reason or why_no_value(question)
     revenue, margin = _uplift(samples, "revenue", value_reason), _uplift(samples, "margin", value_reason)
     changed = changed_rate(closed)
     open_until = table.loc[~table["is_closed"], "first_decided_at"] + question.window
     return HoldoutAnalysis(
         question=question,
-        personalised=_arm_result(table, samples[PERSONALISED], is_holdout=False),
-        holdout=_arm_result(table, samples[HOLDOUT], is_holdout=True),
+        personalised=arm_result(n_customers=int((~table["is_holdout"]).sum()), closed=samples[PERSONALISED]),
+        holdout=arm_result(n_customers=int(table["is_holdout"].sum()), closed=samples[HOLDOUT]),
         sample_ratio=ratio,
         conversion=conversion,
         revenue=revenue,
@@ -243,7 +225,8 @@ def _why_not(
     return None
 
 
-def _why_no_value(question: HoldoutQuestion) -> NotEstimable | None:
+def why_no_value(question: HoldoutQuestion) -> NotEstimable | None:
+    """Why no money can be estimated, or None where the goal has a value."""
     if question.margin_rate is not None:
         return None
     return NotEstimable(
@@ -271,11 +254,17 @@ def _uplift(samples: dict[str, pd.DataFrame], metric: str, reason: NotEstimable 
     return Uplift(difference_of_means(treatment, control), relative_difference_of_means(treatment, control))
 
 
-def _arm_result(table: pd.DataFrame, closed: pd.DataFrame, *, is_holdout: bool) -> ArmResult:
+def arm_result(*, n_customers: int, closed: pd.DataFrame) -> ArmResult:
+    """What the customers of one arm did.
+
+    Args:
+        n_customers: all of them.
+        closed: one row a customer whose window has closed, as `with_outcomes` gives it.
+    """
     n = len(closed)
     means = closed[["converted", "revenue", "margin"]].mean() if n else pd.Series(dtype=float)
     return ArmResult(
-        n_customers=int((table["is_holdout"] == is_holdout).sum()),
+        n_customers=n_customers,
         n_closed=n,
         n_converted=int(closed["converted"].sum()),
         rate=float(means.get("converted", np.nan)),
@@ -304,15 +293,3 @@ def _warnings(
     if changed is not None:
         warnings.append(changed.warning)
     return tuple(warnings)
-
-
-def _check_name(kind: str, name: str, names: list[str]) -> None:
-    if name in names:
-        return
-    closest = closest_name(name, names)
-    hint = f" Closest: '{closest}'." if closest else ""
-    raise CallersMistake(f"Asked for the {kind} '{name}', which brand.yaml does not have: {', '.join(names)}.{hint}")
-
-
-def _utc(instant: datetime) -> datetime:
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

@@ -82,3 +82,35 @@ def holdout(
         typer.echo(json.dumps(as_dictionary(analysis), ensure_ascii=False, indent=2))
     else:
         print_table(analysis)
+
+
+@analyse.command()
+def arms(
+    workspace: WorkspaceOption = None,
+    since: Annotated[datetime | None, typer.Option(help="Only decisions from this instant on, UTC.")] = None,
+    as_of: Annotated[datetime | None, typer.Option(help="Stand at this instant, UTC; default now.")] = None,
+    window_days: Annotated[
+        float | None, typer.Option(help="Days after the first decision; default the brand's attribution_days.")
+    ] = None,
+    placement: Annotated[str | None, typer.Option(help="Only decisions of this placement.")] = None,
+    goal: Annotated[str, typer.Option(help="The goal that counts as success.")] = "order",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """The arms of brand.yaml's experiment beside its first one: differences with their 95% intervals."""
+    from experiments.arms import analyse_arms_of
+    from experiments.arms_table import as_dictionary, print_table
+
+    analysis = analyse_arms_of(
+        find_workspace(workspace),
+        goal=goal,
+        since=since,
+        as_of=as_of,
+        window_days=window_days,
+        placement=placement,
+    )
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(as_dictionary(analysis), ensure_ascii=False, indent=2))
+    else:
+        print_table(analysis)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from experiments.records import HOLDOUT, PERSONALISED
 from features.merges import Merge, survivors
 
-DECISION_COLUMNS = ("customer_key", "decided_at", "placement", "arm", "arm_probability")
+DECISION_COLUMNS = ("customer_key", "decided_at", "placement", "arm", "arm_probability", "experiment", "holdout_rate")
 OUTCOME_COLUMNS = ("customer_key", "outcome", "goal", "value", "occurred_at", "received_at")
 
 
@@ -115,39 +116,58 @@ def persons(frame: pd.DataFrame, merges: Sequence[Merge]) -> pd.DataFrame:
 def first_decisions(
     decisions: pd.DataFrame, question: HoldoutQuestion, merges: Sequence[Merge] = ()
 ) -> tuple[pd.DataFrame, int, LeftOut]:
-    """One row a person: arm and instant of the first decision.
+    """One row a person: arm and instant of the first decision. Whoever is not held out is personalised, in any arm.
 
     Args:
-        decisions: with DECISION_COLUMNS.
+        decisions: with DECISION_COLUMNS; in rows from before they were kept, the last two are null or not there.
         question: what is asked.
         merges: which customers are one.
 
     Returns:
         The rows; how many of them were seen in both arms though nobody was joined; and who is left out for joins.
     """
-    keep = (decisions["decided_at"] < question.as_of) & decisions["arm"].isin((PERSONALISED, HOLDOUT))
-    if question.since is not None:
-        keep &= decisions["decided_at"] >= question.since
-    if question.placement is not None:
-        keep &= decisions["placement"] == question.placement
-    kept = persons(decisions.loc[keep], merges).sort_values(["decided_at", "customer_key"], kind="stable")
-    kept, left_out = _drawn_once(kept)
+    kept = in_question(decisions, question)
+    sides = np.where(kept["arm"].to_numpy() == HOLDOUT, HOLDOUT, PERSONALISED)
+    kept, left_out = drawn_once(in_order(kept.assign(arm=sides), merges))
     first = kept.drop_duplicates("customer_key")
     n_mixed = len(kept.drop_duplicates(["customer_key", "arm"])) - len(first)
-    is_holdout = first["arm"].to_numpy() == HOLDOUT
-    probability = first["arm_probability"].to_numpy(dtype=np.float64)
     customers = pd.DataFrame(
         {
             "customer_key": first["customer_key"].to_numpy(dtype=np.int64),
             "first_decided_at": first["decided_at"].array,
-            "is_holdout": is_holdout,
-            "holdout_probability": np.where(is_holdout, probability, 1.0 - probability),
+            "is_holdout": first["arm"].to_numpy() == HOLDOUT,
+            "holdout_probability": _holdout_probability(first),
         }
     )
     return customers, n_mixed, left_out
 
 
-def _drawn_once(kept: pd.DataFrame) -> tuple[pd.DataFrame, LeftOut]:
+def in_question(decisions: pd.DataFrame, question: HoldoutQuestion) -> pd.DataFrame:
+    """The decisions that were asked for."""
+    keep = decisions["decided_at"] < question.as_of
+    if question.since is not None:
+        keep &= decisions["decided_at"] >= question.since
+    if question.placement is not None:
+        keep &= decisions["placement"] == question.placement
+    return decisions.loc[keep]
+
+
+def in_order(decisions: pd.DataFrame, merges: Sequence[Merge]) -> pd.DataFrame:
+    """The decisions of persons, the oldest first."""
+    return persons(decisions, merges).sort_values(["decided_at", "customer_key"], kind="stable")
+
+
+def _holdout_probability(first: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """P(held out) of each customer: as it was kept, else as an arm of two says it."""
+    probability = first["arm_probability"].to_numpy(dtype=np.float64)
+    of_two = np.where(first["arm"].to_numpy() == HOLDOUT, probability, 1.0 - probability)
+    if "holdout_rate" not in first:
+        return of_two
+    kept = first["holdout_rate"].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isnan(kept), of_two, kept)
+
+
+def drawn_once(kept: pd.DataFrame) -> tuple[pd.DataFrame, LeftOut]:
     """The decisions of people who had them under one key only, and who the others are."""
     drawn = kept.drop_duplicates(["customer_key", "written_key"]).groupby("customer_key").size()
     is_twice = kept["customer_key"].isin(drawn.index[drawn > 1])

@@ -26,9 +26,9 @@ def as_dictionary(analysis: HoldoutAnalysis) -> dict[str, Any]:
         "placement": question.placement,
         "personalised": _arm(analysis, "personalised"),
         "holdout": _arm(analysis, "holdout"),
-        "conversion": _uplift(analysis.conversion),
-        "revenue_per_customer": _uplift(analysis.revenue),
-        "margin_per_customer": _uplift(analysis.margin),
+        "conversion": uplift_as_dictionary(analysis.conversion),
+        "revenue_per_customer": uplift_as_dictionary(analysis.revenue),
+        "margin_per_customer": uplift_as_dictionary(analysis.margin),
         "margin_earned": _estimate(analysis.margin_earned),
         "sample_ratio": None
         if ratio is None
@@ -86,9 +86,9 @@ def _arms_table(analysis: HoldoutAnalysis) -> Table:
             f"{arm.n_customers:,}",
             f"{arm.n_closed:,}",
             f"{arm.n_converted:,}",
-            _rounded(arm.rate, percent=True),
-            _rounded(arm.revenue_per_customer),
-            _rounded(arm.margin_per_customer),
+            rounded(arm.rate, percent=True),
+            rounded(arm.revenue_per_customer),
+            rounded(arm.margin_per_customer),
         )
     return table
 
@@ -103,8 +103,8 @@ def _uplift_table(analysis: HoldoutAnalysis) -> Table:
         ("margin", analysis.margin, False),
     )
     for name, uplift, is_rate in rows:
-        table.add_row(name, _interval(uplift.absolute, percent=is_rate), _interval(uplift.relative, percent=True))
-    table.add_row("margin earned in all", _interval(analysis.margin_earned), "")
+        table.add_row(name, interval(uplift.absolute, percent=is_rate), interval(uplift.relative, percent=True))
+    table.add_row("margin earned in all", interval(analysis.margin_earned), "")
     return table
 
 
@@ -122,20 +122,22 @@ def _footnote(analysis: HoldoutAnalysis) -> str:
     return " ".join(parts)
 
 
-def _interval(estimate: Estimate | NotEstimable, *, percent: bool = False) -> str:
+def interval(estimate: Estimate | NotEstimable, *, percent: bool = False) -> str:
+    """A number with its interval, or why there is none."""
     if isinstance(estimate, NotEstimable):
         return estimate.reason
     value, low, high = (
-        _rounded(number, percent=percent, signed=True) for number in (estimate.value, estimate.low, estimate.high)
+        rounded(end, percent=percent, signed=True) for end in (estimate.value, estimate.low, estimate.high)
     )
     return f"{value} [{low}, {high}]"
 
 
-def _rounded(number: float, *, percent: bool = False, signed: bool = False) -> str:
-    if math.isnan(number):
+def rounded(value: float, *, percent: bool = False, signed: bool = False) -> str:
+    """A number for reading; a dash where there is none."""
+    if math.isnan(value):
         return "–"
     sign = "+" if signed else ""
-    return f"{number:{sign}.2%}" if percent else f"{number:{sign},.2f}"
+    return f"{value:{sign}.2%}" if percent else f"{value:{sign},.2f}"
 
 
 def _arm(analysis: HoldoutAnalysis, name: str) -> dict[str, Any]:
@@ -144,13 +146,14 @@ def _arm(analysis: HoldoutAnalysis, name: str) -> dict[str, Any]:
         "n_customers": arm.n_customers,
         "n_closed": arm.n_closed,
         "n_converted": arm.n_converted,
-        "rate": _number(arm.rate),
-        "revenue_per_customer": _number(arm.revenue_per_customer),
-        "margin_per_customer": _number(arm.margin_per_customer),
+        "rate": number(arm.rate),
+        "revenue_per_customer": number(arm.revenue_per_customer),
+        "margin_per_customer": number(arm.margin_per_customer),
     }
 
 
-def _uplift(uplift: Uplift) -> dict[str, Any]:
+def uplift_as_dictionary(uplift: Uplift) -> dict[str, Any]:
+    """Both differences with JSON's own types."""
     return {"absolute_uplift": _estimate(uplift.absolute), "relative_uplift": _estimate(uplift.relative)}
 
 
@@ -160,7 +163,8 @@ def _estimate(estimate: Estimate | NotEstimable) -> dict[str, Any]:
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """JSON has no NaN."""
     return None if math.isnan(value) else value
 
 

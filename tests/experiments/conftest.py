@@ -24,10 +24,13 @@ IDENTITY = """CREATE TABLE IF NOT EXISTS identity (customer_id TEXT, kind TEXT, 
               first_seen_at INTEGER, PRIMARY KEY (kind, customer_id))"""
 DECISION = (
     "INSERT INTO decisions (decision_id, customer_key, decided_at, placement, channel, initiated_by, arm, "
-    "arm_probability, policy, action_id, action_probability, distribution, fallback_reason, record) "
-    "VALUES (?, ?, ?, ?, 'whatsapp', 'customer', ?, ?, 'epsilon_greedy', ?, 0.5, '{}', ?, '{}')"
+    "arm_probability, policy, action_id, action_probability, distribution, fallback_reason, record, experiment) "
+    "VALUES (?, ?, ?, ?, 'whatsapp', 'customer', ?, ?, 'epsilon_greedy', ?, 0.5, '{}', ?, '{}', ?)"
 )
-OUTCOME = "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, 'decision_id', ?, ?)"
+OUTCOME = (
+    "INSERT INTO outcomes (outcome_id, decision_id, customer_key, outcome, goal, value, joined_by, occurred_at, "
+    "received_at) VALUES (?, ?, ?, ?, ?, ?, 'decision_id', ?, ?)"
+)
 
 
 @dataclass
@@ -97,18 +100,25 @@ class ReportWorld:
         orders: Callable[[int], float | None] = lambda key: None,
         others: Callable[[int], Sequence[str]] = lambda key: (),
         placement: str = "chat_reply",
+        experiment: str | None = None,
+        arm_of: Callable[[int], str] = lambda key: PERSONALISED,
     ) -> None:
-        """One decision a customer, with an order a day later where `orders` names its value."""
+        """One decision a customer, with an order a day later where `orders` names its value.
+
+        Whoever is not held out is in the arm that `arm_of` names, of the experiment where there is one.
+        """
         decided_at, ordered_at = _us(at), _us(at + timedelta(days=1))
         with _committed(self.workspace.database) as connection:
             connection.executescript(SCHEMA)
             for key in customers:
                 self._n += 1
                 decision = f"d{self._n}"
-                arm = HOLDOUT if held_out(key) else PERSONALISED
+                arm = HOLDOUT if held_out(key) else arm_of(key)
                 probability = rate if arm == HOLDOUT else 1 - rate
+                whose = None if arm == HOLDOUT else experiment
                 connection.execute(
-                    DECISION, (decision, key, decided_at, placement, arm, probability, action(key), fallback(key))
+                    DECISION,
+                    (decision, key, decided_at, placement, arm, probability, action(key), fallback(key), whose),
                 )
                 rows: list[tuple[str, str | None, float | None]] = [(name, None, None) for name in others(key)]
                 if (value := orders(key)) is not None:
