@@ -25,7 +25,7 @@ demo: $(READY)   ## simulates a brand, trains, serves and proves itself (ONCE=1 
 	@$(BIN)/rapport demo $(if $(ONCE),--once)
 
 test: lint       ## lint, then every test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: $(READY)   ## ruff, mypy strict, import contracts
 	$(BIN)/ruff format --check .

@@ -97,7 +97,7 @@ def fit_bgnbd(history: History) -> BgNbd:
     sample = History(history.x[::step], history.t_x[::step], history.T[::step])
     best = min(
         (
-            minimize(_negative_log_likelihood, start, args=(sample,), method="L-BFGS-B", bounds=[(-8, 8)] * 4)
+            minimize(_negative_log_likelihood, start, args=(sample,), method="L-BFGS-B", jac=True, bounds=[(-8, 8)] * 4)
             for start in (np.zeros(4), np.array([-0.5, 2.0, -1.0, 1.0]))
         ),
         key=lambda result: result.fun,
@@ -106,13 +106,27 @@ def fit_bgnbd(history: History) -> BgNbd:
     return BgNbd(*(float(f"{value:.9g}") for value in (r, alpha, a, b)))
 
 
-def _negative_log_likelihood(log_parameters: Floats, history: History) -> float:
-    from scipy.special import betaln, gammaln
+def _negative_log_likelihood(log_parameters: Floats, history: History) -> tuple[float, Floats]:
+    """Its mean over the customers, and its slope in each logarithm of a parameter."""
+    from scipy.special import betaln, expit, gammaln, psi
 
     r, alpha, a, b = np.exp(log_parameters)
     x, t_x, T = history.x, history.t_x, history.T
+    again = np.maximum(x, 1.0)
     common = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
     alive = betaln(a, b + x) - betaln(a, b) - (r + x) * np.log(alpha + T)
-    dead = betaln(a + 1, b + np.maximum(x, 1.0) - 1) - betaln(a, b) - (r + x) * np.log(alpha + t_x)
+    dead = betaln(a + 1, b + again - 1) - betaln(a, b) - (r + x) * np.log(alpha + t_x)
     terms = common + np.where(x > 0, np.logaddexp(alive, dead), alive)
-    return float(-terms.mean())
+    is_alive = np.where(x > 0, expit(alive - dead), 1.0)
+    slopes = (
+        psi(r + x) - psi(r) + np.log(alpha) - _mixed(is_alive, np.log(alpha + T), np.log(alpha + t_x)),
+        r / alpha - (r + x) * _mixed(is_alive, 1 / (alpha + T), 1 / (alpha + t_x)),
+        psi(a + b) + _mixed(is_alive, -psi(a + b + x), 1 / a - psi(a + b + again)),
+        psi(a + b) - psi(b) + _mixed(is_alive, psi(b + x) - psi(a + b + x), psi(b + again - 1) - psi(a + b + again)),
+    )
+    slope = np.array([float(np.mean(each)) for each in slopes]) * (r, alpha, a, b)
+    return float(-terms.mean()), -slope
+
+
+def _mixed(is_alive: Floats, alive: Floats, dead: Floats) -> Floats:
+    return np.asarray(is_alive * alive + (1 - is_alive) * dead)

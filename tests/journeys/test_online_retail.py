@@ -23,7 +23,7 @@ def shop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     ):
         shop.run("import", str(data / file), "--mapping", str(MAPPINGS / mapping))
     shop.run("check")
-    shop.run("features", "build", "--as-of", AS_OF, "--history-weeks", "52")
+    shop.run("features", "build", "--as-of", AS_OF, "--history-weeks", "26")
     shop.run("train", "all", "--as-of", AS_OF)
     shop.run("features", "materialize", "--as-of", AS_OF)
     shop.run("score", "--as-of", AS_OF)
