@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, product
 
 from jinja2 import TemplateSyntaxError, meta
 
@@ -139,25 +139,28 @@ def _rendering_faults(
     channels = [channel for channel in action.channels if channel in brand.channels]
     for locale in action.renderings:
         for channel in channels:
-            templated = brand.channels[channel].session_window_hours is not None and locale in action.templates
-            for slots in samples:
+            windowed = brand.channels[channel].session_window_hours is not None
+            ways = (False, True) if windowed and locale in action.templates else (False,)
+            for templated, slots in product(ways, samples):
                 message = render(action, brand=brand, locale=locale, slots=slots, channel=channel, templated=templated)
                 if isinstance(message, NotRenderable):
-                    kind, _, detail = message.reason.partition(": ")
-                    rule = _RULES.get(kind, "Every rendering can be said on every channel of its action.")
-                    told = f" with {', '.join(f'{key} = {value}' for key, value in slots.items())}" if slots else ""
-                    problem = f"cannot be said on {channel}{told}: {detail or kind}."
-                    yield file.fault((*at, "renderings", locale), problem, rule)
+                    place = (*at, "templates" if templated else "renderings", locale)
+                    yield _not_said(file, place, message, channel=channel, slots=slots)
                     break
-                urls = [part["url"] for part in (message.media, message.link) if part is not None]
-                if wrong := [url for url in urls if not url.startswith(("https://", "http://"))]:
-                    problem = f"links to '{wrong[0]}'."
-                    yield file.fault((*at, "renderings", locale), problem, "A URL begins with https:// or http://.")
-                    break
+
+
+def _not_said(
+    file: YamlFile, place: Location, message: NotRenderable, *, channel: str, slots: Mapping[str, object]
+) -> Fault:
+    kind, _, detail = message.reason.partition(": ")
+    rule = _RULES.get(kind, "Every rendering can be said on every channel of its action.")
+    told = f" with {', '.join(f'{key} = {value}' for key, value in slots.items())}" if slots else ""
+    return file.fault(place, f"cannot be said on {channel}{told}: {detail or kind}.", rule)
 
 
 _RULES = {
-    "over_limit": "The channel's limits are in brand.yaml.",
+    "over_limit": "The channel's limits are in brand.yaml; where it names a format, that provider's hold too.",
+    "no_web_address": "An address begins with https:// or http://.",
     "no_label": "A trait's choices have their labels in brand.yaml.",
     "template_error": "A text has to render for every value that its slots can have.",
 }

@@ -12,6 +12,7 @@ from features.brand import Brand, Placement
 from features.brand_checks import in_order, items_at, keys_at, unknown_name
 from features.catalogue import NOTHING, Action, Catalogue
 from features.faults import Fault, closest_name
+from features.message_checks import message_faults
 from features.question_checks import question_action_faults
 from features.validation import validate
 from features.variables import feature_variables, variables_of
@@ -35,6 +36,7 @@ def check_catalogue(file: YamlFile, workspace: Workspace, brand: Brand) -> tuple
         faults += question_action_faults(file, at, action, brand=brand)
         faults += expression_faults(file, at, action, brand=brand, variables=variables)
         faults += text_faults(file, at, action, brand=brand, variables=variables)
+        faults += message_faults(file, at, action, brand=brand)
     brand_file = read_yaml(workspace.brand_file)
     faults += _placement_faults(file, brand_file, brand, actions={action.id: action for action in sound.values()})
     return catalogue, in_order([*file.faults, *faults])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -53,6 +54,15 @@ class RenderedMessage:
         """The message as JSON-ready keys and values."""
         lists = {name: list(getattr(self, name)) for name in ("suggested_replies", "replies", "items")}
         return asdict(self) | lists
+
+
+def addresses_of(message: RenderedMessage) -> Iterator[str]:
+    """Every address that a message leads to or takes a picture from."""
+    yield from (part["url"] for part in (message.media, message.link) if part is not None)
+    for item in message.items:
+        yield item["url"]
+        if "image" in item:
+            yield item["image"]
 
 
 def with_coupon(message: RenderedMessage, code: str) -> RenderedMessage:

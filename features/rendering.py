@@ -19,7 +19,7 @@ from features.expressions import has_value
 from features.formatting import Style
 from features.locales import formatting_locale, locale_chain
 from features.message_limits import over_limits
-from features.messages import COUPON_CODE, COUPON_STAND_IN, RenderedMessage, with_coupon
+from features.messages import COUPON_CODE, COUPON_STAND_IN, RenderedMessage, addresses_of, with_coupon
 from features.templating import LabelMissingError, filled
 
 __all__ = [
@@ -86,8 +86,10 @@ def render(
         return NotRenderable(f"no_label: {missing}")
     except (TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError) as error:
         return NotRenderable(f"template_error: {error}")
-    over = next(over_limits(message, limits), None)
-    return message if over is None else NotRenderable(f"over_limit: {over}")
+    if wrong := next((url for url in addresses_of(message) if not url.startswith(("https://", "http://"))), None):
+        return NotRenderable(f"no_web_address: {wrong!r}")
+    over = "; ".join(over_limits(message, limits))
+    return NotRenderable(f"over_limit: {over}") if over else message
 
 
 def _written(
@@ -96,7 +98,7 @@ def _written(
     rendering = action.renderings[used]
     template = action.templates[used] if templated else None
     media, link = rendering.media, rendering.link
-    texts = iter(filled((*_texts_of(rendering), *(template.parameters if template else ())), values))
+    texts = iter(filled((*texts_of(rendering), *(template.parameters if template else ())), values))
     hook, body, subject = next(texts), next(texts), next(texts)
     shown = {"url": next(texts), "kind": media.kind, "alt": next(texts)} if media else None
     leads_to = {"url": next(texts), "label": next(texts)} if link else None
@@ -139,7 +141,7 @@ def _shoppable(item: Item, texts: Iterator[str]) -> dict[str, str]:
     return {name: value for name, value in known.items() if value}
 
 
-def _texts_of(rendering: Rendering) -> Iterator[str]:
+def texts_of(rendering: Rendering) -> Iterator[str]:
     """Every text of a rendering, in the order in which a message takes them."""
     yield from (rendering.hook, rendering.body, rendering.subject)
     if rendering.media is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from functools import lru_cache
 
-from jinja2 import StrictUndefined, Template, pass_context
+from jinja2 import StrictUndefined, Template, meta, nodes, pass_context
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -56,6 +57,23 @@ def environment() -> ImmutableSandboxedEnvironment:
     sandbox = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)
     sandbox.filters |= {"money": _money, "number": _number, "date": _date, "label": _label}
     return sandbox
+
+
+def names_in(text: str) -> set[str]:
+    """The names that a text takes from outside."""
+    return meta.find_undeclared_variables(environment().parse(text)) if "{" in text else set()
+
+
+def takes_as_it_is(text: str, name: str) -> bool:
+    """Whether the text only shows what is called that, or its form for an address, and neither changes nor asks it."""
+    tree = environment().parse(text)
+    shown = [part for output in tree.find_all(nodes.Output) for part in output.nodes]
+    bare = [part.node if isinstance(part, nodes.Filter) and part.name == "urlencode" else part for part in shown]
+    return _n_named(tree.find_all(nodes.Name), name) == _n_named(bare, name)
+
+
+def _n_named(parts: Iterable[nodes.Node | None], name: str) -> int:
+    return sum(isinstance(part, nodes.Name) and part.name == name for part in parts)
 
 
 @lru_cache(maxsize=8192)

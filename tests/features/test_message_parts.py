@@ -126,3 +126,9 @@ def test_a_limit_is_judged_by_the_longest_code_that_there_may_be() -> None:
 def test_an_action_without_a_pool_has_no_code_to_name() -> None:
     with pytest.raises(AssertionError, match="coupon_code"):
         said({"body": "{{ coupon_code }}"})
+
+
+def test_an_address_of_a_slot_that_is_no_web_address_suppresses_the_action() -> None:
+    link = {"url": "{{ n }}://x.example", "label": "Go"}
+    with pytest.raises(AssertionError, match="no_web_address"):
+        said({"body": "b", "link": link}, slots={"n": {"expression": "n_orders"}})
