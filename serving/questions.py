@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from features.brand import Brand
+from serving.formats import why_not_format
 from serving.outcome_rows import CONVERTED
 from serving.refusals import RequestRefused, WrongField, unknown_name
 from serving.schemas import DecisionRequest, OutcomeReport, PlaceAsked
@@ -22,9 +23,16 @@ def refuse_wrong_decision(request: DecisionRequest, brand: Brand) -> None:
             "name the customer, or the device where nobody has signed in: exactly one of customer_id and anonymous_id."
         )
         faults.append(WrongField("/customer_id", rule))
-    faults += _place_faults(request, brand)
+    faults += _place_faults(request, brand) or _format_faults(request, brand)
     if faults:
         raise RequestRefused(faults)
+
+
+def _format_faults(request: DecisionRequest, brand: Brand) -> list[WrongField]:
+    """What is wrong with the provider's format that is asked for, on any of the channels."""
+    channels = [channel for place in request.asked for channel in place.channels]
+    wrong = why_not_format(request.format, channels=channels, brand=brand) if request.format else None
+    return [WrongField("/format", wrong)] if wrong else []
 
 
 def _place_faults(request: DecisionRequest, brand: Brand) -> list[WrongField]:

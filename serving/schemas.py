@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from experiments.records import Outcome
 from features.brand import Locale
+from serving.formats import Format
 
 CUSTOMER_ID_LENGTH = 256
 TEXT_LENGTH = 4_096
@@ -42,9 +43,18 @@ class Context(_Asked):
     traits: Annotated[dict[ShortName, TraitValue], Field(max_length=64)] = Field(
         {}, description="Traits that you know and Rapport may not, by the names of brand.yaml."
     )
+    conversation_id: Identifier | None = Field(
+        None, description="Your own id of this conversation: so many questions at most are asked in one."
+    )
+    currency: Annotated[str, StringConstraints(min_length=1, max_length=16)] | None = Field(
+        None, description="The currency in which you show prices: the brand's, or the request is refused."
+    )
     session_open: bool = Field(
         False, description="Whether a chat session is open, so that free-form messages are allowed."
     )
+
+
+ActionIds = Annotated[list[ShortName], Field(min_length=1, max_length=1_000)]
 
 
 class Asked(NamedTuple):
@@ -94,10 +104,25 @@ class DecisionRequest(_Asked):
         None, description="Instead of placement and channel: several places at once; no action twice across them."
     )
     locale: Locale | None = Field(None, description="BCP 47, such as hi-IN; else the customer's, else the brand's.")
+    format: Format | None = Field(
+        None,
+        description="Adds `formatted`: the message as the body that this provider takes, ready to post but for whom "
+        "it goes to. The channel has to name that format in brand.yaml; `neutral` is given on each.",
+    )
     decision_id: OwnId | None = Field(
         None, description="Your own id of this decision: asking again with the same one gives the same answer."
     )
     context: Context = Context()
+    candidate_actions: ActionIds | None = Field(None, description="Only these actions may be offered.")
+    excluded_actions: ActionIds | None = Field(None, description="These actions may not be said at all.")
+    format: ShortName | None = Field(
+        None, description="Whose message body to answer with, ready to post: whatsapp, line, email or neutral."
+    )
+    dry_run: bool = Field(False, description="Only say what would be decided: nothing is written, counted or taken.")
+    defer: bool = Field(
+        False,
+        description="Reserve only: it counts until it is released, or as exposed once you POST its exposure.",
+    )
     explain: bool = Field(False, description="Say also what the values rest on.")
 
     @property
