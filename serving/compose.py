@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from experiments.assignment import assign
@@ -18,6 +18,7 @@ from serving.eligibility import Offerable, Suppressed
 from serving.knowns import Knowns
 from serving.offers import Offer, Prepared, Situation
 from serving.policy import policy_for
+from serving.replaying.inputs import written_inputs
 from serving.schemas import Asked, DecisionRequest
 from serving.scoring import ScoredCustomer
 from serving.shelf import Place, Shelf
@@ -35,7 +36,7 @@ class Inputs:
         rates: as they stand.
         versions: of every input, by name.
         unsubscribed: channels that the customer has unsubscribed from.
-        new: actions that have not had the exposures that exploration gives them.
+        new: the exposures so far of actions that have not had those that exploration gives them.
     """
 
     decision_ids: tuple[str, ...]
@@ -44,7 +45,7 @@ class Inputs:
     rates: Rates
     versions: Mapping[str, str]
     unsubscribed: Collection[str] = ()
-    new: frozenset[str] = frozenset()
+    new: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,11 @@ class Composer:
             inputs: the instant, the draws, the rates, the versions.
         """
         draws = iter(inputs.draws)
+        written = written_inputs(request, scored.customer, unsubscribed=inputs.unsubscribed, new=inputs.new)
         return [
-            self._prepared(asked, request, scored, inputs, decision_id, tuple(next(draws) for _ in range(asked.limit)))
+            self._prepared(
+                asked, request, scored, inputs, decision_id, tuple(next(draws) for _ in range(asked.limit)), written
+            )
             for asked, decision_id in zip(request.asked, inputs.decision_ids, strict=True)
         ]
 
@@ -96,11 +100,14 @@ class Composer:
         inputs: Inputs,
         decision_id: str,
         draws: tuple[float, ...],
+        written: str,
     ) -> Prepared:
         brand, customer = self._brand, scored.customer
         state = customer.state if isinstance(customer.state, CustomerState) else None
         locale = request.locale or (state.locale if state else None) or brand.default_locale
-        assignment = assign(customer.customer_key, salt=brand.name, holdout_rate=brand.holdout_rate)
+        assignment = assign(
+            customer.customer_key, salt=brand.name, holdout_rate=brand.holdout_rate, experiment=brand.experiment
+        )
         placement = brand.placements[asked.placement]
         there = [
             self._there(self._shelf.place(asked.placement, channel), request, scored, inputs, locale=locale)
@@ -138,6 +145,7 @@ class Composer:
             reward_scale=brand.rewards.reward_scale,
             new=inputs.new,
             exploration=brand.exploration,
+            inputs=written,
         )
 
     def _there(

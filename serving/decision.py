@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -74,6 +74,9 @@ class Decision:
         would_be: what the policy drew for a held-out customer, who got something else; else empty.
         policy_name: what chose: the policy, `baseline` or `fallback`.
         fallback_reason: why it was decided without a model or without a policy.
+        counters: what the contact rules counted, as it stood before this place; empty where there are no rules.
+        drawn_elsewhere: actions that the policy took in places of the same request before this one.
+        said_elsewhere: actions that were said in places of the same request before this one.
     """
 
     prepared: Prepared
@@ -81,6 +84,9 @@ class Decision:
     would_be: tuple[Slot, ...]
     policy_name: str
     fallback_reason: str | None
+    counters: Mapping[str, Any] = field(default_factory=dict)
+    drawn_elsewhere: frozenset[str] = frozenset()
+    said_elsewhere: frozenset[str] = frozenset()
 
     @property
     def situation(self) -> Situation:
@@ -173,6 +179,8 @@ class Decision:
             "locale_asked": situation.locale_asked,
             "arm": self.assignment.arm,
             "arm_probability": self.assignment.arm_probability,
+            "experiment": self.assignment.experiment,
+            "holdout_rate": self.assignment.holdout_rate,
             "segment": scores.segment,
             "segment_probability": scores.segment_probability,
             "stage": scores.stage,
@@ -181,6 +189,7 @@ class Decision:
             "policy": self.policy_name,
             "policy_parameters": dict(self.distribution.parameters),
             "candidates": [_candidate(key, valuation) for key, valuation in _valued(prepared)],
+            "new_actions": dict(prepared.new),
             "answers": [offer.key for offer in prepared.answers],
             "suppressed": [suppressed.as_dict() for suppressed in self.suppressed],
             "distribution": self.distribution.as_dict(),
@@ -192,6 +201,9 @@ class Decision:
             "action_probability": self.action_probability,
             "would_be_action_id": self.would_be_action_id,
             "fallback_reason": self.fallback_reason,
+            "counters": dict(self.counters),
+            "drawn_elsewhere": sorted(self.drawn_elsewhere),
+            "said_elsewhere": sorted(self.said_elsewhere),
             "versions": dict(self.versions),
         }
 

@@ -31,6 +31,8 @@ from experiments.records import SCHEMA, add_missing_columns
 from features.database import connect, lock_of
 from features.locks import queued
 from serving.contact.store import SCHEMA as CONTACT_SCHEMA
+from serving.exploration import SCHEMA as EXPOSURES_SCHEMA
+from serving.exploration import count_earlier_exposures
 from serving.handing_over import Waiting, Work, tell
 from serving.ledger_rows import STATISTICS_SCHEMA
 from serving.unavailable import Unavailable, unavailability, write_something
@@ -58,8 +60,10 @@ class Ledger:
         self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         with queued(lock_of(self._database)):
             connection = connect(database)
-            connection.executescript(SCHEMA + STATISTICS_SCHEMA + CONTACT_SCHEMA)
+            connection.executescript(SCHEMA + STATISTICS_SCHEMA + CONTACT_SCHEMA + EXPOSURES_SCHEMA)
             add_missing_columns(connection)
+            count_earlier_exposures(connection)
+            connection.commit()
             connection.close()
         self._connection: sqlite3.Connection | None = None  # the committer's
         self._trouble: Unavailable | None = None

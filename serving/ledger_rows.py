@@ -36,10 +36,10 @@ CREATE INDEX IF NOT EXISTS answers_of_customer ON answers (customer_key);
 _DECISION_COLUMNS = (
     "decision_id, customer_key, decided_at, placement, channel, initiated_by, locale_asked, locale_used, arm, "
     "arm_probability, policy, action_id, action_probability, would_be_action_id, distribution, segment, stage, "
-    "purchase_propensity, fallback_reason, record"
+    "purchase_propensity, fallback_reason, record, inputs"
 )
 _INSERT_DECISION = (
-    f"INSERT INTO decisions ({_DECISION_COLUMNS}) VALUES ({', '.join('?' * 20)}) ON CONFLICT (decision_id) DO NOTHING"
+    f"INSERT INTO decisions ({_DECISION_COLUMNS}) VALUES ({', '.join('?' * 21)}) ON CONFLICT (decision_id) DO NOTHING"
 )
 COUNT_DECISIONS = """
 INSERT INTO action_statistics VALUES (?, ?, ?, ?, ?, 0)
@@ -152,6 +152,7 @@ def _columns(row: DecisionRow) -> tuple[object, ...]:
         decision.scores.purchase_propensity,
         decision.fallback_reason,
         decision.record(),
+        decision.prepared.inputs,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -90,8 +90,9 @@ class Prepared:
         zone: of the customer's clock; None where only the brand's is known.
         consents: the customer's, on record and not withdrawn.
         reward_scale: what `squarecb` divides a gap by; None for the largest value.
-        new: actions, by id, that have not had the exposures that exploration gives them.
+        new: by id, the exposures so far of actions that have not had those that exploration gives them.
         exploration: which share of the probability those have.
+        inputs: what the ledger keeps beside the record, so that the decision can be made once more.
     """
 
     situation: Situation
@@ -109,5 +110,6 @@ class Prepared:
     zone: str | None = None
     consents: tuple[str, ...] = ()
     reward_scale: float | None = None
-    new: frozenset[str] = frozenset()
+    new: Mapping[str, int] = field(default_factory=dict)
     exploration: Exploration = NO_EXPLORATION
+    inputs: str | None = None

@@ -18,6 +18,7 @@ from serving.contact import coupons
 from serving.contact.facts import POOL
 from serving.contact.rules import NEVER, ContactRules
 from serving.contact.windows import to_us
+from serving.exploration import count_exposures
 
 if TYPE_CHECKING:
     from serving.decision import Decision
@@ -183,6 +184,8 @@ def reserve(
             code,
         )
         connection.execute(_INSERT, row)
+        if exposed is not None:
+            count_exposures(connection, said.action_id)
     return codes
 
 
@@ -212,6 +215,7 @@ def expose(
                 coupons.take_this_code(connection, row.pool, row.code)
         _let_go(connection, row)
         connection.execute(_EXPOSE, (row.decision_id, row.slot, at_us, int(is_late)))
+        count_exposures(connection, row.action_id)
     query = "SELECT slot, is_over_cap FROM contacts WHERE decision_id = ? AND slot = coalesce(?, slot)"
     return [(number, bool(is_over)) for number, is_over in connection.execute(query, (decision_id, slot))]
 
@@ -291,6 +295,8 @@ def _note(connection: sqlite3.Connection, column: str, decision_id: str, at_us: 
 
 
 def _release(connection: sqlite3.Connection, row: _Row, why: str) -> None:
+    if row.exposed_at is not None:
+        count_exposures(connection, row.action_id, -1)
     _charge(connection, [(budget, -units, -amount, period) for budget, units, amount, period in _charges(row)])
     _let_go(connection, row)
     if row.pool is not None and row.code is not None:

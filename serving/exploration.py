@@ -1,0 +1,77 @@
+"""Which actions are still new: how often each was exposed, counted where exposures are written.
+
+An action is new until customers could really see it `exploration.exposures` times. A reservation that was never exposed
+is no exposure, one whose delivery failed is taken back, and what was counted stays counted when a customer is erased.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping
+
+from features.brand import Exploration
+from features.catalogue import Catalogue
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS action_exposures (
+    action_id   TEXT PRIMARY KEY,
+    n_exposures INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+READ_AGAIN_SECONDS = 0.25  # an exposure more or less decides nothing; as for the rates
+
+_COUNT = """
+INSERT INTO action_exposures VALUES (?, max(?2, 0))
+ON CONFLICT (action_id) DO UPDATE SET n_exposures = max(n_exposures + ?2, 0)
+"""
+_COUNT_EARLIER = """
+INSERT OR IGNORE INTO action_exposures
+SELECT action_id, sum(n_decided) FROM action_statistics
+WHERE NOT EXISTS (SELECT 1 FROM action_exposures) GROUP BY action_id
+"""
+
+
+def count_exposures(connection: sqlite3.Connection, action_id: str, n: int = 1) -> None:
+    """Counts exposures of an action, or takes some back with a negative number; inside somebody's transaction."""
+    connection.execute(_COUNT, (action_id, n))
+
+
+def count_earlier_exposures(connection: sqlite3.Connection) -> None:
+    """Counts the decisions of a ledger from before exposures were counted; does nothing once any are."""
+    connection.execute(_COUNT_EARLIER)
+
+
+def read_exposures(connection: sqlite3.Connection) -> dict[str, int]:
+    """How often each action was exposed; an action that never was is not in it."""
+    return dict(connection.execute("SELECT action_id, n_exposures FROM action_exposures"))
+
+
+class NewActions:
+    """The new actions of one catalogue with their exposures so far; keeps one reading for a moment."""
+
+    def __init__(self, connection: sqlite3.Connection, catalogue: Catalogue, exploration: Exploration) -> None:
+        self._connection = connection
+        self._needed = exploration.exposures if exploration.share > 0.0 else 0
+        self._action_ids = tuple(action.id for action in catalogue.actions if action.kind != "question")
+        self._new: Mapping[str, int] = {}
+        self._read_at = -READ_AGAIN_SECONDS
+
+    def read(self) -> Mapping[str, int]:
+        """The exposures so far of each action that is still new; empty where nothing is explored."""
+        if self._needed == 0:
+            return self._new
+        now = time.monotonic()
+        if now - self._read_at >= READ_AGAIN_SECONDS:
+            n_exposures = read_exposures(self._connection)
+            self._new = {
+                action_id: n_exposures.get(action_id, 0)
+                for action_id in self._action_ids
+                if n_exposures.get(action_id, 0) < self._needed
+            }
+            self._read_at = now
+        return self._new
+
+    def forget(self) -> None:
+        """Reads anew next time."""
+        self._read_at = -READ_AGAIN_SECONDS
