@@ -59,7 +59,8 @@ CREATE TABLE IF NOT EXISTS decisions (
     fallback_reason    TEXT,
     record             TEXT NOT NULL,              -- the Decision's canonical JSON: inputs' versions, draw, reasons
     experiment         TEXT,                       -- whose arm it is; null where it is no experiment's
-    holdout_rate       REAL                        -- P(held out) at that time; null in rows from before it was kept
+    holdout_rate       REAL,                       -- P(held out) at that time; null in rows from before it was kept
+    inputs             TEXT                        -- JSON, personal: what it was made from; null where withdrawn
 ) STRICT;
 CREATE INDEX IF NOT EXISTS decisions_of_customer ON decisions (customer_key, decided_at);
 
@@ -90,6 +91,7 @@ CREATE INDEX IF NOT EXISTS outcomes_of_decision ON outcomes (decision_id);
 ADDED_COLUMNS = (
     ("decisions", "experiment", "TEXT"),
     ("decisions", "holdout_rate", "REAL"),
+    ("decisions", "inputs", "TEXT"),
     ("outcomes", "slot", "INTEGER"),
     ("outcomes", "reason", "TEXT"),
     ("outcomes", "retry_after_seconds", "REAL"),

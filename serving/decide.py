@@ -38,6 +38,9 @@ class Facts(Protocol):
     def after(self, offer: Offer, at: datetime) -> Self:
         """The same with this offer decided at that instant."""
 
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON types, for the record."""
+
 
 class Rules(Protocol):
     """The contact rules of one brand and catalogue."""
@@ -104,6 +107,7 @@ def settle(
         said: actions that were said in places before this one.
     """
     placement, draw = prepared.placement, prepared.draws[0]
+    counters = {} if facts is None else facts.as_dict()
     slots, kept_away = _filled(prepared, facts, rules if rules and not rules.is_empty else None, without=drawn)
     policy_name, fallback_reason = str(prepared.policy.name), prepared.scores.fallback_reason
     if not slots:
@@ -111,10 +115,11 @@ def settle(
         answer = _answer(prepared, first=placement.fallback, without=said)
         slots = (_certain(answer, draw=draw, suppressed=kept_away),)
     if prepared.assignment.arm != HOLDOUT:
-        return Decision(prepared, slots, (), policy_name, fallback_reason)
+        return Decision(prepared, slots, (), policy_name, fallback_reason, counters, drawn, said)
     silent = placement.initiated_by == "brand"
     unpersonalised = None if silent else _answer(prepared, first=placement.baseline, without=said)
-    return Decision(prepared, (_certain(unpersonalised, draw=draw),), slots, BASELINE_POLICY, fallback_reason)
+    first = (_certain(unpersonalised, draw=draw),)
+    return Decision(prepared, first, slots, BASELINE_POLICY, fallback_reason, counters, drawn, said)
 
 
 def _filled(

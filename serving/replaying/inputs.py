@@ -44,7 +44,7 @@ class _Written(msgspec.Struct, omit_defaults=True):
     request: dict[str, Any] = {}
     had_text: bool = False
     unsubscribed: tuple[str, ...] = ()
-    new: tuple[str, ...] = ()
+    new: dict[str, int] = {}
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -61,7 +61,7 @@ class RecordedInputs:
         request: what was asked beside the place.
         had_text: whether the caller also sent what the customer wrote, which is never kept.
         unsubscribed: channels that the customer had unsubscribed from.
-        new: actions that had not had the exposures that exploration gives them.
+        new: the exposures until then of actions that had not had those that exploration gives them.
     """
 
     customer: Customer
@@ -69,7 +69,7 @@ class RecordedInputs:
     request: Mapping[str, Any]
     had_text: bool
     unsubscribed: tuple[str, ...]
-    new: frozenset[str]
+    new: Mapping[str, int]
 
     def asking(self, *, placement: str, channels: Collection[str], limit: int) -> DecisionRequest:
         """The request as far as one of its places goes."""
@@ -82,7 +82,7 @@ def written_inputs(
     customer: Customer,
     *,
     unsubscribed: Collection[str] = (),
-    new: Collection[str] = (),
+    new: Mapping[str, int] | None = None,
 ) -> str:
     """What the ledger keeps, as JSON.
 
@@ -90,7 +90,7 @@ def written_inputs(
         request: that was decided on.
         customer: as it was read.
         unsubscribed: channels that the customer had unsubscribed from.
-        new: actions that were explored.
+        new: the exposures so far of actions that are explored.
     """
     state, context = customer.state, request.context
     written = _Written(
@@ -99,7 +99,7 @@ def written_inputs(
         request=request.model_dump(exclude=_NOT_INPUTS, exclude_defaults=True),
         had_text=context.inbound_text is not None,
         unsubscribed=tuple(sorted(unsubscribed)),
-        new=tuple(sorted(new)),
+        new=dict(new or {}),
     )
     if isinstance(state, Missing):
         written.missing = state.reason
@@ -136,7 +136,7 @@ def read_inputs(text: str, *, customer_key: int) -> RecordedInputs:
         request=written.request,
         had_text=written.had_text,
         unsubscribed=written.unsubscribed,
-        new=frozenset(written.new),
+        new=written.new,
     )
 
 
