@@ -15,6 +15,7 @@ from babel.core import UnknownLocaleError, get_global
 from babel.numbers import list_currencies
 
 from features.brand import Brand, EventNames
+from features.contact_checks import contact_policy_faults
 from features.experiment_checks import experiment_faults
 from features.faults import Fault, closest_name
 from features.link_checks import link_host_faults
@@ -48,6 +49,7 @@ def brand_faults(file: YamlFile) -> Iterator[Fault]:
     yield from experiment_faults(file)
     yield from link_host_faults(file)
     yield from placement_question_faults(file)
+    yield from contact_policy_faults(file)
 
 
 def unknown_name(file: YamlFile, location: Location, *, known: Iterable[str], what: str) -> Iterator[Fault]:

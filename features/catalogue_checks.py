@@ -11,8 +11,10 @@ from features.action_checks import expression_faults, text_faults
 from features.brand import Brand, Placement
 from features.brand_checks import in_order, items_at, keys_at, unknown_name
 from features.catalogue import NOTHING, Action, Catalogue
+from features.contact_checks import contact_filter_faults, purpose_faults
 from features.faults import Fault, closest_name
 from features.message_checks import message_faults
+from features.question_actions import with_questions
 from features.question_checks import question_action_faults
 from features.validation import validate
 from features.variables import feature_variables, variables_of
@@ -39,6 +41,8 @@ def check_catalogue(file: YamlFile, workspace: Workspace, brand: Brand) -> tuple
         faults += message_faults(file, at, action, brand=brand)
     brand_file = read_yaml(workspace.brand_file)
     faults += _placement_faults(file, brand_file, brand, actions={action.id: action for action in sound.values()})
+    if catalogue is not None:
+        faults += contact_filter_faults(brand_file, brand, with_questions(catalogue, brand).actions)
     return catalogue, in_order([*file.faults, *faults])
 
 
@@ -69,6 +73,7 @@ def _name_faults(file: YamlFile, brand: Brand) -> Iterator[Fault]:
         if name == NOTHING:
             yield file.fault((*at, "id"), f"has the value '{NOTHING}'.", "That is the action of sending nothing.")
         yield from unknown_name(file, (*at, "goal"), known=brand.goals, what="The brand's goals")
+        yield from purpose_faults(file, at, brand)
         for place in items_at(file, (*at, "channels")):
             yield from unknown_name(file, place, known=brand.channels, what="The brand's channels")
         for place in items_at(file, (*at, "placements")):
