@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from features.catalogue import NOTHING
 from features.refresher import NOT_RECOMPUTED
@@ -26,21 +26,36 @@ FALLBACKS_IN_WORDS = {
 }
 
 
-def answer(decided: Sequence[Decided], *, request: DecisionRequest, models: ServedModels) -> dict[str, Any]:
+class Stamped(Protocol):
+    """Puts the token of its decision into a message."""
+
+    def __call__(self, message: RenderedMessage, *, decision_id: str, slot: int) -> RenderedMessage:
+        """The stamped message."""
+
+
+def answer(
+    decided: Sequence[Decided], *, request: DecisionRequest, models: ServedModels, stamped: Stamped
+) -> dict[str, Any]:
     """The body of the answer: a decision, or where several places were asked for the list of theirs.
 
     Args:
         decided: the decisions, as they are written in the ledger.
         request: that they answer.
         models: whose names the segments have.
+        stamped: puts the token of its decision into each message.
     """
-    told = [_told(one, request=request, models=models) for one in decided]
+    told = [_told(one, request=request, models=models, stamped=stamped) for one in decided]
     return told[0] if request.placements is None else {"decisions": told}
 
 
-def _told(one: Decided, *, request: DecisionRequest, models: ServedModels) -> dict[str, Any]:
-    """One decision with its message."""
-    decision, message, locale = one.decision, one.message, one.locale
+def _told(one: Decided, *, request: DecisionRequest, models: ServedModels, stamped: Stamped) -> dict[str, Any]:
+    """One decision with its messages."""
+    decision, locale = one.decision, one.locale
+    messages = [
+        stamped(slot.offer.message, decision_id=decision.situation.decision_id, slot=number) if slot.offer else None
+        for number, slot in enumerate(decision.slots)
+    ]
+    message = messages[0]
     situation, scores = decision.situation, decision.scores
     told = {
         "decision_id": situation.decision_id,
@@ -65,7 +80,9 @@ def _told(one: Decided, *, request: DecisionRequest, models: ServedModels) -> di
         "versions": dict(decision.versions),
     }
     if len(decision.prepared.draws) > 1:
-        told["slots"] = [_slot(slot) for slot in decision.said]
+        told["slots"] = [
+            _slot(slot, message) for slot, message in zip(decision.slots, messages, strict=True) if message is not None
+        ]
     if request.explain:
         told["explanation"] = {
             key: value for key, value in decision.as_dict().items() if key not in told and key != "customer_key"
@@ -73,11 +90,11 @@ def _told(one: Decided, *, request: DecisionRequest, models: ServedModels) -> di
     return told
 
 
-def _slot(slot: Slot) -> dict[str, Any]:
+def _slot(slot: Slot, message: RenderedMessage) -> dict[str, Any]:
     """One action of a ranked set."""
     return {
         "action": _action(slot),
-        "message": _message(slot.offer.message) if slot.offer else None,
+        "message": _message(message),
         "channel": slot.channel,
         "probability": slot.slot_probability,
         "list_probability": slot.list_probability,

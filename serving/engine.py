@@ -25,6 +25,7 @@ from features.identity import IdentityTable
 from features.online import OnlineFeatures
 from features.packing import CustomerState, Missing
 from features.refresher import Refresher
+from features.rendering import RenderedMessage
 from features.schema import FeatureSchema, feature_schema
 from features.variables import feature_variables, variables_of
 from features.workspace import Workspace
@@ -34,6 +35,7 @@ from serving.compose import Composer, Decided, Inputs
 from serving.contact.consent import unsubscribed_channels
 from serving.current import CurrentRows
 from serving.decide import Decision, settle_all
+from serving.joining.stamper import Stamper, open_stamper
 from serving.ledger import Ledger
 from serving.ledger_rows import DecisionRow, fold_mature, kept_answer, write_answered, write_decisions
 from serving.models import ModelDoor, ServedModels
@@ -64,6 +66,7 @@ class Engine:
         clock: what time it is, UTC; the simulated weeks bring their own.
         draw: a uniform draw in [0, 1), one a decision.
         new_id: the id of a decision or outcome that brings none.
+        stamper: puts the token of its decision into each message; else with the workspace's own secret.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Engine:
         clock: Clock = utc_now,
         draw: Callable[[], float] | None = None,
         new_id: Callable[[datetime], str] = new_ulid,
+        stamper: Stamper | None = None,
     ) -> None:
         self.workspace = workspace
         self.brand: Brand = load_brand(workspace)
@@ -81,6 +85,7 @@ class Engine:
         self._clock, self._new_id = clock, new_id
         self._draw = draw or random.SystemRandom().random
         self.ledger = Ledger(workspace.database)
+        self.stamper = stamper or open_stamper(workspace.state)
         self.reader = connect(workspace.database)
         self.people = People(self.reader)
         self.online = OnlineFeatures.open(workspace, self.brand)
@@ -204,10 +209,14 @@ class Engine:
     ) -> tuple[list[DecisionRow], dict[str, Any]]:
         models = self.models.served  # once: a swap in between would name another model's segment
         decided = self._composed([request], [customer_key], [state], models=models)
-        told = answer(decided, request=request, models=models)
+        told = answer(decided, request=request, models=models, stamped=self._stamped)
         rows = [DecisionRow(one.decision, one.message.locale if one.message else None) for one in decided]
         rows[0] = replace(rows[0], kept=kept_for_retries(request, told))
         return rows, told
+
+    def _stamped(self, message: RenderedMessage, *, decision_id: str, slot: int) -> RenderedMessage:
+        hosts = self.stamper.hosts(self.brand, self.catalogue)
+        return self.stamper.stamped(message, decision_id=decision_id, slot=slot, hosts=hosts)
 
     def _composed(
         self,

@@ -17,6 +17,7 @@ from serving.due_moments import MomentWatch
 from serving.engine import Engine
 from serving.guard import Guard
 from serving.http import build_app
+from serving.joining.stamper import open_stamper
 from serving.keys.gate import Gate
 from serving.keys.rates import SharedRates
 from serving.keys.table import note_use
@@ -68,7 +69,8 @@ class Rapport:
 
     def _opened(self, settings: Settings, workspace: Workspace) -> ASGIApp:
         """Everything that answers; the newest part is closed first."""
-        engine = Engine(workspace, clock=clock_from(settings.clock))
+        stamper = open_stamper(workspace.state, secret=settings.token_secret, public_url=settings.public_url)
+        engine = Engine(workspace, clock=clock_from(settings.clock), stamper=stamper)
         self._closing.append(engine.close)
         gate = Gate(
             connect(workspace.database),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,6 +22,13 @@ PREFIX = "RAPPORT_"
 def _in_utc(instant: datetime) -> datetime:
     """An instant without a zone is taken as UTC, as with --as-of elsewhere."""
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def _address(url: str) -> str:
+    """The address of a server, without the slash at its end."""
+    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", url):
+        raise ValueError("must be an address such as https://r.example.com, without a query")
+    return url.rstrip("/")
 
 
 class Settings(BaseSettings):
@@ -42,6 +50,8 @@ class Settings(BaseSettings):
     dead_letters_most: Annotated[int, Field(ge=1)] = 100_000
     dead_letters_days: Annotated[float, Field(gt=0, le=36_500)] = 90.0
     clock: Annotated[datetime, AfterValidator(_in_utc)] | None = None
+    public_url: Annotated[str, AfterValidator(_address)] | None = None  # where customers reach this server
+    token_secret: str | None = Field(None, repr=False)
 
     @property
     def needs_keys(self) -> bool:
