@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 
 from experiments.assignment import assign
 from features.brand import Brand
-from features.catalogue import NOTHING
+from features.catalogue import NOTHING, Action
 from features.packing import CustomerState
 from features.rendering import RenderedMessage
 from features.schema import FeatureSchema
@@ -16,6 +17,8 @@ from serving.contact.consent import missing_consent
 from serving.decide import Decision
 from serving.eligibility import Offerable, Suppressed
 from serving.knowns import Knowns
+from serving.next_question.asking import NOT_ASKING, Asking
+from serving.next_question.weighing import weighed_questions
 from serving.offers import Offer, Prepared, Situation
 from serving.policy import policy_for
 from serving.replaying.inputs import written_inputs
@@ -37,6 +40,7 @@ class Inputs:
         versions: of every input, by name.
         unsubscribed: channels that the customer has unsubscribed from.
         new: the exposures so far of actions that have not had those that exploration gives them.
+        asking: what the customer may be asked, and what that would tell.
     """
 
     decision_ids: tuple[str, ...]
@@ -46,6 +50,7 @@ class Inputs:
     versions: Mapping[str, str]
     unsubscribed: Collection[str] = ()
     new: Mapping[str, int] = field(default_factory=dict)
+    asking: Asking = NOT_ASKING
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,13 @@ class Composer:
             inputs: the instant, the draws, the rates, the versions.
         """
         draws = iter(inputs.draws)
-        written = written_inputs(request, scored.customer, unsubscribed=inputs.unsubscribed, new=inputs.new)
+        written = written_inputs(
+            request,
+            scored.customer,
+            unsubscribed=inputs.unsubscribed,
+            new=inputs.new,
+            questions=inputs.asking.as_dict(),
+        )
         return [
             self._prepared(
                 asked, request, scored, inputs, decision_id, tuple(next(draws) for _ in range(asked.limit)), written
@@ -117,7 +128,7 @@ class Composer:
         offers: list[Offer] = []
         suppressed: list[Suppressed] = []
         for one in there:
-            for judged in one.judged(is_alone=is_alone):
+            for judged in chain(one.judged(is_alone=is_alone), self._questions(one, request, is_alone=is_alone)):
                 (offers if isinstance(judged, Offer) else suppressed).append(judged)  # type: ignore[arg-type]
         return Prepared(
             situation=Situation(
@@ -133,7 +144,7 @@ class Composer:
             assignment=assignment,
             scores=scored.scores,
             offers=tuple(offers),
-            nothing=self._nothing([one.place for one in there], scored, inputs.rates),
+            nothing=_silence([one.place for one in there], scored, inputs.rates),
             suppressed=tuple(suppressed),
             answers=tuple(offer for one in there for offer in one.answers(is_alone=is_alone)),
             policy=policy_for(placement, brand=brand, arm=assignment.arm),
@@ -145,6 +156,9 @@ class Composer:
             reward_scale=brand.rewards.reward_scale,
             new=inputs.new,
             exploration=brand.exploration,
+            unknown_intent=self._unknown_intent(request),
+            off_script=self._off_script(there, request, is_alone=is_alone),
+            conversation_id=request.context.conversation_id,
             inputs=written,
         )
 
@@ -154,12 +168,30 @@ class Composer:
         values = self._knowns.values(place.names, scored, place, locale=locale, context=request.context)
         return _There(self._shelf, place, scored, inputs, values, locale, request.context.session_open)
 
-    def _nothing(self, places: Sequence[Place], scored: ScoredCustomer, rates: Rates) -> Valuation | None:
-        """What silence is worth where the brand would speak first."""
-        if places[0].placement.initiated_by != "brand":
+    def _questions(self, one: _There, request: DecisionRequest, *, is_alone: bool) -> Iterator[Offer | Suppressed]:
+        """What may be asked there, and what is not worth asking."""
+        if not one.place.questions:
+            return iter(())
+        inputs, placement = one.inputs, one.place.placement
+        return weighed_questions(
+            one,
+            elsewise=lambda scored: self._there(one.place, request, scored, inputs, locale=one.locale),
+            asking=inputs.asking,
+            cost=self._brand.rewards.question_cost + one.place.channel.price,
+            why_not=lambda action: inputs.asking.why_not(action, placement, at=inputs.at),
+            is_alone=is_alone,
+        )
+
+    def _unknown_intent(self, request: DecisionRequest) -> str | None:
+        """What the customer wants, where the brand lists its intents and this is none of them."""
+        intent, known = request.context.intent, self._brand.intents
+        return intent if known and intent not in known else None
+
+    def _off_script(self, there: Sequence[_There], request: DecisionRequest, *, is_alone: bool) -> Offer | None:
+        """What answers an intent that the brand does not know; None where it knows it, or says nothing special."""
+        if self._unknown_intent(request) is None:
             return None
-        rate = rates.rate(NOTHING, segment=scored.scores.segment, stage=scored.scores.stage)
-        return value_of_nothing(rate=rate, goal_value=_goal_value(places))
+        return next((offer for one in there for offer in one.off_script(is_alone=is_alone)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +206,16 @@ class _There:
     locale: str
     session_open: bool
 
-    def judged(self, *, is_alone: bool) -> Iterator[Offer | Suppressed]:
+    def judged(self, *, is_alone: bool, of: Sequence[Offerable] | None = None) -> Iterator[Offer | Suppressed]:
         """Every action of the place: offered, or kept away by the first of the catalogue's rules that does."""
+        offerables = self.place.offerables if of is None else of
         channel = "" if is_alone else self.place.channel_name
         if (no_consent := self._no_consent()) is not None:
             name = self.place.channel_name
-            for offerable in self.place.offerables:
+            for offerable in offerables:
                 yield Suppressed(offerable.action.id, no_consent, detail=name, channel=channel)
             return
-        for offerable in self.place.offerables:
+        for offerable in offerables:
             message = self.shelf.judged(
                 offerable,
                 self.place,
@@ -198,7 +231,28 @@ class _There:
 
     def answers(self, *, is_alone: bool) -> Iterator[Offer]:
         """The placement's fallback and baseline where they can be said, whatever keeps an offer away."""
-        for offerable in self.place.answers:
+        return self._said(self.place.answers, is_alone=is_alone)
+
+    def off_script(self, *, is_alone: bool) -> Iterator[Offer]:
+        """What the placement says to an intent that the brand does not know, where it can be said."""
+        return self._said((self.place.off_script,) if self.place.off_script else (), is_alone=is_alone)
+
+    def silence(self) -> Valuation | None:
+        """What saying nothing is worth, where the brand would speak first."""
+        return _silence((self.place,), self.scored, self.inputs.rates)
+
+    def valued(self, action: Action) -> Valuation:
+        """What taking an action is worth, whether or not it may be offered."""
+        scores = self.scored.scores
+        return value_action(
+            action,
+            rate=self.inputs.rates.rate(action.id, segment=scores.segment, stage=scores.stage),
+            purchase_propensity=scores.purchase_propensity,
+            channel_price=self.place.channel.price,
+        )
+
+    def _said(self, offerables: Sequence[Offerable], *, is_alone: bool) -> Iterator[Offer]:
+        for offerable in offerables:
             message = self.shelf.rendered(
                 offerable, self.place, locale=self.locale, values=self.values, session_open=self.session_open
             )
@@ -216,21 +270,23 @@ class _There:
         )
 
     def _offer(self, offerable: Offerable, message: RenderedMessage, *, is_alone: bool) -> Offer:
-        action, scores, price = offerable.action, self.scored.scores, self.place.channel.price
+        action, price = offerable.action, self.place.channel.price
         return Offer(
             key=action.id if is_alone else f"{action.id}@{self.place.channel_name}",
             action=action,
             channel=self.place.channel_name,
             place=self.place,
-            valuation=value_action(
-                action,
-                rate=self.inputs.rates.rate(action.id, segment=scores.segment, stage=scores.stage),
-                purchase_propensity=scores.purchase_propensity,
-                channel_price=price,
-            ),
+            valuation=self.valued(action),
             message=message,
             cost=(action.incentive.cost if action.incentive else 0.0) + price,
         )
+
+
+def _silence(places: Sequence[Place], scored: ScoredCustomer, rates: Rates) -> Valuation | None:
+    if places[0].placement.initiated_by != "brand":
+        return None
+    rate = rates.rate(NOTHING, segment=scored.scores.segment, stage=scored.scores.stage)
+    return value_of_nothing(rate=rate, goal_value=_goal_value(places))
 
 
 def _goal_value(places: Iterable[Place]) -> float:

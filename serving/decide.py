@@ -26,6 +26,8 @@ __all__ = ["Decision", "Scores", "Situation", "Slot", "settle", "settle_all"]
 NOTHING_ELIGIBLE = "nothing_eligible"
 BASELINE_POLICY = "baseline"
 FALLBACK_POLICY = "fallback"
+OFF_SCRIPT_POLICY = "off_script"
+UNKNOWN_INTENT = "unknown_intent"
 TAG_LIMIT = "tag_limit"
 SAID_ELSEWHERE = "said_elsewhere"
 
@@ -110,7 +112,10 @@ def settle(
     counters = {} if facts is None else facts.as_dict()
     slots, kept_away = _filled(prepared, facts, rules if rules and not rules.is_empty else None, without=drawn)
     policy_name, fallback_reason = str(prepared.policy.name), prepared.scores.fallback_reason
-    if not slots:
+    if prepared.off_script is not None and prepared.off_script.action.id not in said:
+        policy_name, fallback_reason = OFF_SCRIPT_POLICY, UNKNOWN_INTENT
+        slots = (_certain(prepared.off_script, draw=draw),)
+    elif not slots:
         policy_name, fallback_reason = FALLBACK_POLICY, NOTHING_ELIGIBLE
         answer = _answer(prepared, first=placement.fallback, without=said)
         slots = (_certain(answer, draw=draw, suppressed=kept_away),)

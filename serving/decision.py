@@ -227,4 +227,4 @@ def _candidate(key: str, valuation: Valuation) -> dict[str, Any]:
         "n_decided": valuation.rate.n_decided,
         "n_converted": valuation.rate.n_converted,
         "prior": valuation.rate.prior,
-    }
+    } | ({"worth": valuation.worth.as_dict()} if valuation.worth else {})

@@ -93,6 +93,9 @@ class Prepared:
         new: by id, the exposures so far of actions that have not had those that exploration gives them.
         exploration: which share of the probability those have.
         inputs: what the ledger keeps beside the record, so that the decision can be made once more.
+        unknown_intent: what the caller says that the customer wants, where the brand knows no such intent.
+        off_script: what then answers, whatever else could be offered.
+        conversation_id: as the caller names it.
     """
 
     situation: Situation
@@ -113,3 +116,6 @@ class Prepared:
     new: Mapping[str, int] = field(default_factory=dict)
     exploration: Exploration = NO_EXPLORATION
     inputs: str | None = None
+    unknown_intent: str | None = None
+    off_script: Offer | None = None
+    conversation_id: str | None = None

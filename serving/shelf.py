@@ -9,6 +9,7 @@ from datetime import datetime
 from features.brand import Brand, Channel, Placement
 from features.catalogue import Action, Catalogue
 from features.expressions import UnknownName, compile_expression
+from features.question_actions import QUESTION, with_questions
 from features.rendering import NotRenderable, RenderedMessage, render
 from features.variable_names import VariableType
 from serving.eligibility import NOT_RENDERABLE, Offerable, Suppressed, as_utc, out_of_season, ruled_out
@@ -28,6 +29,8 @@ class Place:
     answers: tuple[Offerable, ...]  # the placement's fallback and baseline
     names: frozenset[str]  # variables that any of them may ask for
     goal_value: float  # the mean margin of a reached goal, by the values of the offerables
+    questions: tuple[Offerable, ...] = ()  # that may be asked here
+    off_script: Offerable | None = None  # what answers an intent that the brand does not know
 
 
 class Shelf:
@@ -39,7 +42,8 @@ class Shelf:
     def __init__(self, brand: Brand, catalogue: Catalogue, *, variables: Mapping[str, VariableType]) -> None:
         self._brand = brand
         self._rendered: dict[tuple[str, str, str, bool, str], RenderedMessage | NotRenderable] = {}
-        self.offerables = {action.id: _compiled(action, variables) for action in catalogue.actions}
+        actions = with_questions(catalogue, brand).actions
+        self.offerables = {action.id: _compiled(action, variables) for action in actions}
         self._places = {
             (name, channel): self._place(name, placement, channel)
             for name, placement in brand.placements.items()
@@ -51,11 +55,14 @@ class Shelf:
         return self._places[placement, channel]
 
     def _place(self, name: str, placement: Placement, channel_name: str) -> Place:
-        offerables = tuple(
+        here = [
             offerable
             for offerable in self.offerables.values()
             if name in offerable.action.placements and channel_name in offerable.action.channels
-        )
+        ]
+        offerables = tuple(offerable for offerable in here if offerable.action.kind != QUESTION)
+        questions = tuple(offerable for offerable in here if offerable.action.asks in placement.questions)
+        off_script = self.offerables[placement.off_script] if placement.off_script else None
         answers = tuple(self.offerables[action_id] for action_id in (placement.fallback, placement.baseline))
         values = [offerable.action.value for offerable in offerables]
         return Place(
@@ -65,8 +72,10 @@ class Shelf:
             channel=self._brand.channels[channel_name],
             offerables=offerables,
             answers=answers,
-            names=frozenset().union(*(offerable.names for offerable in (*offerables, *answers))),
+            names=frozenset().union(*(offerable.names for offerable in (*here, *answers))),
             goal_value=sum(values) / len(values) if values else 0.0,
+            questions=questions,
+            off_script=off_script,
         )
 
     def rendered(

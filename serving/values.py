@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 from features.brand import Brand
 from features.catalogue import NOTHING, Action, Catalogue
+from features.question_actions import with_questions
+from serving.next_question.worth import Worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ class Rates:
 
 def prior_rates(brand: Brand, catalogue: Catalogue) -> dict[str, float]:
     """What is believed of each action before anything was measured, `nothing` included."""
-    return {NOTHING: brand.rewards.organic_rate} | {action.id: action.expected_rate for action in catalogue.actions}
+    actions = with_questions(catalogue, brand).actions
+    return {NOTHING: brand.rewards.organic_rate} | {action.id: action.expected_rate for action in actions}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class Valuation:
     action_id: str
     value: float
     rate: EstimatedRate
+    worth: Worth | None = None  # of a question: what its value rests on
 
 
 def value_action(

@@ -45,6 +45,7 @@ class _Written(msgspec.Struct, omit_defaults=True):
     had_text: bool = False
     unsubscribed: tuple[str, ...] = ()
     new: dict[str, int] = {}
+    questions: dict[str, Any] = {}
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -62,6 +63,7 @@ class RecordedInputs:
         had_text: whether the caller also sent what the customer wrote, which is never kept.
         unsubscribed: channels that the customer had unsubscribed from.
         new: the exposures until then of actions that had not had those that exploration gives them.
+        questions: what was thought of the answers to what could be asked, as `Asking.as_dict` told it; else empty.
     """
 
     customer: Customer
@@ -70,6 +72,7 @@ class RecordedInputs:
     had_text: bool
     unsubscribed: tuple[str, ...]
     new: Mapping[str, int]
+    questions: Mapping[str, Any]
 
     def asking(self, *, placement: str, channels: Collection[str], limit: int) -> DecisionRequest:
         """The request as far as one of its places goes."""
@@ -83,6 +86,7 @@ def written_inputs(
     *,
     unsubscribed: Collection[str] = (),
     new: Mapping[str, int] | None = None,
+    questions: Mapping[str, Any] | None = None,
 ) -> str:
     """What the ledger keeps, as JSON.
 
@@ -91,6 +95,7 @@ def written_inputs(
         customer: as it was read.
         unsubscribed: channels that the customer had unsubscribed from.
         new: the exposures so far of actions that are explored.
+        questions: what is thought of the answers to what may be asked.
     """
     state, context = customer.state, request.context
     written = _Written(
@@ -100,6 +105,7 @@ def written_inputs(
         had_text=context.inbound_text is not None,
         unsubscribed=tuple(sorted(unsubscribed)),
         new=dict(new or {}),
+        questions=dict(questions or {}),
     )
     if isinstance(state, Missing):
         written.missing = state.reason
@@ -137,6 +143,7 @@ def read_inputs(text: str, *, customer_key: int) -> RecordedInputs:
         had_text=written.had_text,
         unsubscribed=written.unsubscribed,
         new=written.new,
+        questions=written.questions,
     )
 
 
