@@ -28,6 +28,7 @@ LINE_URL, LINE_IMAGE_URL = 1000, 2000
 ROOM_FOR_A_TOKEN = 250  # the address of our redirect and the token
 
 _TEMPLATE_NAME = re.compile(r"[a-z0-9_]{1,512}")
+_TEMPLATE_LANGUAGE = re.compile(r"[a-z]{2,3}(_[A-Za-z]{2,4})?")
 _NOT_IN_A_PARAMETER = re.compile(r"[\n\r\t]| {5}")
 
 
@@ -83,16 +84,31 @@ def _whatsapp(message: RenderedMessage) -> Iterator[str]:
         yield f"the text with its links is {length} characters on WhatsApp, {most} at most"
     if n_replies > WHATSAPP_ROWS:
         yield f"{n_replies} suggested replies on WhatsApp, {WHATSAPP_ROWS} at most"
+    yield from _twice(message)
     label = WHATSAPP_ROW_LABEL if n_replies > WHATSAPP_BUTTONS else WHATSAPP_BUTTON_LABEL
     yield from _labels(message, at_most=label, where="WhatsApp")
     if message.link and is_button(message):
         yield from _too_long("the link's label", message.link["label"], at_most=WHATSAPP_BUTTON_LABEL, where="WhatsApp")
 
 
+def _twice(message: RenderedMessage) -> Iterator[str]:
+    """What two buttons say alike: their payloads would be the same, and WhatsApp wants each once."""
+    said = [
+        str(reply.get("refuses") or f"{reply['trait']} = {reply['value']}")
+        for reply in message.replies
+        if "refuses" in reply or {"trait", "value"} <= reply.keys()
+    ]
+    for meaning, times in Counter(said).items():
+        if times > 1:
+            yield f"{times} suggested replies say '{meaning}', one at most on WhatsApp"
+
+
 def _approved(template: Mapping[str, object]) -> Iterator[str]:
     name, parameters = str(template["name"]), template["parameters"]
     if not _TEMPLATE_NAME.fullmatch(name):
         yield f"template name '{name}' is not of small letters, digits and underscores, as WhatsApp has them"
+    if not _TEMPLATE_LANGUAGE.fullmatch(str(template["language"])):
+        yield f"template language '{template['language']}' is none of WhatsApp, which writes en, en_US"
     for parameter in parameters if isinstance(parameters, list) else ():
         if not parameter or _NOT_IN_A_PARAMETER.search(parameter):
             yield f"template parameter '{parameter}' is empty, or holds a line break, a tab or five spaces in a row"
