@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from serving.contact.windows import to_us
+from serving.next_question.asked import NEVER_ASKED, AskedBefore
 
 if TYPE_CHECKING:
     from serving.offers import Offer
@@ -117,6 +118,7 @@ class Facts:
     carrier_limits: tuple[CarrierLimit, ...] = ()
     unsubscribed: frozenset[str] = frozenset()
     budgets: Mapping[str, Left] = field(default_factory=dict)
+    asked: AskedBefore = NEVER_ASKED  # the questions; read only where one may be asked
     terms: Callable[[str, str], Terms] = field(default=no_terms, compare=False, repr=False)
     memo: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)  # of the rules, for these facts
 
@@ -154,7 +156,9 @@ class Facts:
                     units=None if left.units is None else left.units - charge.units,
                     amount=None if left.amount is None else left.amount - charge.amount,
                 )
-        return replace(self, contacts=(*self.contacts, contact), budgets=budgets, memo={})
+        trait = offer.action.asks
+        asked = self.asked if trait is None else self.asked.also(trait)
+        return replace(self, contacts=(*self.contacts, contact), budgets=budgets, asked=asked, memo={})
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON types, for the record of a decision; what nobody has is left out."""
@@ -168,6 +172,8 @@ class Facts:
                 for name, left in sorted(self.budgets.items())
             },
         }
+        if self.asked != NEVER_ASKED:
+            told["asked"] = self.asked.as_dict()
         return {name: value for name, value in told.items() if value}
 
 
@@ -182,5 +188,6 @@ def facts_of(told: Mapping[str, Any], *, terms: Callable[[str, str], Terms] = no
             name: Left(period, units, amount, tuple(Returning(*one) for one in returning))
             for name, (period, units, amount, returning) in told.get("budgets", {}).items()
         },
+        asked=AskedBefore.of_dict(told["asked"]) if "asked" in told else NEVER_ASKED,
         terms=terms,
     )

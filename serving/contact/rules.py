@@ -21,6 +21,7 @@ from serving.contact.consent import consent_for, missing_consent
 from serving.contact.facts import MILLION, POOL, THIS_REQUEST, Charge, Facts, Initiator, Left, Terms
 from serving.contact.windows import QuietClock, period_of, to_instant, to_us, zone_of
 from serving.eligibility import Suppressed, as_utc
+from serving.next_question.asked import asked_enough
 
 if TYPE_CHECKING:
     from serving.offers import Offer
@@ -209,6 +210,8 @@ class ContactRules:
             if limit.channel == channel and limit.until_us > at_us:
                 yield Block(CARRIER_LIMIT, f"{channel}: {limit.code}", limit.until_us, {"code": limit.code})
         yield from self._quiet_now(channel, initiated_by, at_us, zone)
+        if action.asks is not None:
+            yield from _asked(offer, facts, at_us)
         for cap in self._caps_for(action, channel, initiated_by):
             yield from _over(cap, offer, facts, at_us, zone)
         for charge in self.terms(action.id, channel).charges:
@@ -312,6 +315,14 @@ class ContactRules:
 def budget_of(action_id: str) -> str:
     """The name of an action's own budget."""
     return f"action:{action_id}"
+
+
+def _asked(offer: Offer, facts: Facts, at_us: int) -> Iterator[Block]:
+    """A question is asked once, and a conversation is no interview: whoever speaks first."""
+    found = asked_enough(offer.action, offer.place.placement, facts.asked, at_us=at_us)
+    if found is not None:
+        until = None if found.eligible_at is None else to_us(found.eligible_at)
+        yield Block(found.rule, found.detail, until, found.counter)
 
 
 def _over(cap: CompiledCap, offer: Offer, facts: Facts, at_us: int, zone: ZoneInfo) -> Iterator[Block]:

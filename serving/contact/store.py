@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS contacts (
     released_why TEXT,              -- failed | unexposed: what it had taken was given back
     is_over_cap  INTEGER NOT NULL DEFAULT 0,  -- exposed after it was released
     charges      TEXT,              -- what it took, as JSON: budget, period, units, millionths of money
-    coupon_pool  TEXT,
+    coupon_pool  TEXT,              -- that its code goes back to
     coupon_code  TEXT,
     PRIMARY KEY (decision_id, slot)
 ) STRICT, WITHOUT ROWID;
@@ -159,10 +159,8 @@ def reserve(
         charges = [(*charge, periods.get(charge.budget, 0)) for charge in terms.charges]
         _charge(connection, charges)
         if until is not None and charges:
-            holds = [
-                (budget, until, situation.decision_id, slot, units, amount) for budget, units, amount, _ in charges
-            ]
-            connection.executemany(_HOLD, holds)
+            whose = (until, situation.decision_id, slot, situation.customer_key)
+            connection.executemany(_HOLD, [(budget, *whose, units, amount) for budget, units, amount, _ in charges])
         row: tuple[object, ...] = (
             situation.decision_id,
             slot,
@@ -211,8 +209,7 @@ def expose(
         is_late = row.released_why is not None or (row.open_until is not None and row.open_until <= at_us)
         if row.released_why is not None:
             _charge(connection, _charges(row))
-            if row.pool is not None and row.code is not None:
-                coupons.take_this_code(connection, row.pool, row.code)
+            _take_again(connection, row)
         _let_go(connection, row)
         connection.execute(_EXPOSE, (row.decision_id, row.slot, at_us, int(is_late)))
         count_exposures(connection, row.action_id)
@@ -279,6 +276,14 @@ def _code(connection: sqlite3.Connection, pool: str, at: datetime) -> str | None
     while code is None and release_due(connection, at):
         code = coupons.take_code(connection, pool)
     return code
+
+
+def _take_again(connection: sqlite3.Connection, row: _Row) -> None:
+    """Takes the code that this customer has seen; where it was given to another since, both keep it."""
+    if row.pool is None or row.code is None or coupons.take_this_code(connection, row.pool, row.code):
+        return
+    query = "UPDATE contacts SET coupon_pool = NULL WHERE decision_id = ? AND slot = ?"
+    connection.execute(query, (row.decision_id, row.slot))
 
 
 def _rows(connection: sqlite3.Connection, decision_id: str, slot: int | None) -> list[_Row]:

@@ -17,6 +17,7 @@ from features.contact_policy import (
     Cap,
     ContactPolicy,
     FrequencyCap,
+    Governs,
     QuietHours,
     Refusals,
     SharedBudget,
@@ -96,7 +97,7 @@ def test_a_calendar_cap_begins_anew_at_the_customers_midnight() -> None:
 
 def test_a_rule_governs_and_counts_those_who_speak_first_there() -> None:
     mine, theirs = said(NOON - HOUR), said(NOON - HOUR, initiated_by="customer")
-    for governs, contact, who, is_kept_away in [
+    cases: list[tuple[Governs, Contact, str, bool]] = [
         ("brand", mine, "brand", True),
         ("brand", theirs, "brand", False),
         ("brand", mine, "customer", False),
@@ -104,7 +105,8 @@ def test_a_rule_governs_and_counts_those_who_speak_first_there() -> None:
         ("customer", mine, "customer", False),
         ("everyone", theirs, "brand", True),
         ("everyone", mine, "customer", True),
-    ]:
+    ]
+    for governs, contact, who, is_kept_away in cases:
         rules = rules_of(frequency_caps={"one": FrequencyCap(at_most=1, rolling_days=1, governs=governs)})
         assert (judged(rules, facts_with(contact), who=who) is not None) is is_kept_away, (governs, who)
 
@@ -239,7 +241,7 @@ def test_a_refusal_covers_the_action_its_tags_or_everything() -> None:
     actions = (an_action("a", tags=("sale",)), an_action("b", tags=("sale",)), an_action("c"))
     facts = facts_with(refusals=(Refusal("a", "not_now", to_us(NOON)),))
     for covers, kept in [("action", {"a"}), ("tags", {"a", "b"}), ("everything", {"a", "b", "c"})]:
-        rules = rules_of(*actions, refusals=Refusals(covers=covers))
+        rules = rules_of(*actions, refusals=Refusals.model_validate({"covers": covers}))
         offers = {one.id: an_offer(one.id, channel="chat", placement="weekly", tags=one.tags) for one in actions}
         assert {name for name, offer in offers.items() if judged(rules, facts, offer=offer)} == kept
 
