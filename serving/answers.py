@@ -10,6 +10,7 @@ from features.refresher import NOT_RECOMPUTED
 from features.rendering import RenderedMessage
 from serving.compose import Decided
 from serving.decide import FALLBACK_POLICY, NOTHING_ELIGIBLE, Decision, Slot
+from serving.formats import formatted
 from serving.models import ServedModels
 from serving.schemas import DecisionRequest
 from serving.scoring import FEATURES_STALE, NO_MODEL, UNKNOWN_CUSTOMER
@@ -79,9 +80,13 @@ def _told(one: Decided, *, request: DecisionRequest, models: ServedModels, stamp
         "features_age_seconds": one.scored.age_seconds,
         "versions": dict(decision.versions),
     }
+    if request.format is not None:
+        told["formatted"] = formatted(message, format=request.format) if message is not None else None
     if len(decision.prepared.draws) > 1:
         told["slots"] = [
-            _slot(slot, message) for slot, message in zip(decision.slots, messages, strict=True) if message is not None
+            _slot(slot, message, format=request.format)
+            for slot, message in zip(decision.slots, messages, strict=True)
+            if message is not None
         ]
     if request.explain:
         told["explanation"] = {
@@ -90,9 +95,10 @@ def _told(one: Decided, *, request: DecisionRequest, models: ServedModels, stamp
     return told
 
 
-def _slot(slot: Slot, message: RenderedMessage) -> dict[str, Any]:
+def _slot(slot: Slot, message: RenderedMessage, *, format: str | None) -> dict[str, Any]:
     """One action of a ranked set."""
-    return {
+    body = {"formatted": formatted(message, format=format)} if format is not None else {}
+    return body | {
         "action": _action(slot),
         "message": _message(message),
         "channel": slot.channel,
