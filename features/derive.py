@@ -104,6 +104,8 @@ def _ages_days(instants: Instants, as_of: Instants) -> npt.NDArray[np.float64]:
 def _days_to_anniversary(dates: npt.NDArray[np.float64], today: Instants) -> npt.NDArray[np.float64]:
     """Whole days from today (UTC) to the next anniversary of each date, 0 on the day itself."""
     known = np.isfinite(dates)
+    if not known.any():
+        return dates
     days = np.where(known, dates, 0.0).astype(np.int64)
     months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
     into_month = days - _first_day(months)
