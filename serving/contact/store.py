@@ -19,6 +19,7 @@ from serving.contact.facts import POOL
 from serving.contact.rules import NEVER, ContactRules
 from serving.contact.windows import to_us
 from serving.exploration import count_exposures
+from serving.next_question import asked
 
 if TYPE_CHECKING:
     from serving.decision import Decision
@@ -82,6 +83,7 @@ CREATE TABLE IF NOT EXISTS budget_holds (   -- of open reservations only
 ) STRICT, WITHOUT ROWID;
 """
     + coupons.SCHEMA
+    + asked.SCHEMA
 )
 
 FAILED, UNEXPOSED = "failed", "unexposed"
@@ -184,6 +186,7 @@ def reserve(
         connection.execute(_INSERT, row)
         if exposed is not None:
             count_exposures(connection, said.action_id)
+        asked.note_question(connection, decision, slot=slot)
     return codes
 
 

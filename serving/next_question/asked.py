@@ -10,12 +10,15 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from features.brand import Placement
 from features.catalogue import Action
 from serving.contact.windows import to_instant, to_us
 from serving.eligibility import Suppressed
+
+if TYPE_CHECKING:
+    from serving.decision import Decision
 
 ALREADY_ASKED = "already_asked"
 ENOUGH_ASKED = "enough_asked"
@@ -127,16 +130,17 @@ def read_asked(
     return AskedBefore(frozenset(trait for trait, _, _ in rows), tuple(here))
 
 
-def note_asked(
-    connection: sqlite3.Connection,
-    *,
-    customer_key: int,
-    trait: str,
-    decision_id: str,
-    slot: int,
-    conversation_id: str | None,
-    at: datetime,
-) -> None:
-    """Keeps that a question was asked; in the transaction that writes its decision."""
-    row = (customer_key, trait, decision_id, slot, conversation_id, to_us(at))
+def note_question(connection: sqlite3.Connection, decision: Decision, *, slot: int) -> None:
+    """Keeps that a slot of a decision asks a question, if it does; in the transaction that writes the decision."""
+    offer, situation = decision.slots[slot].offer, decision.situation
+    if offer is None or offer.action.asks is None:
+        return
+    row = (
+        situation.customer_key,
+        offer.action.asks,
+        situation.decision_id,
+        slot,
+        decision.prepared.conversation_id,
+        to_us(situation.decided_at),
+    )
     connection.execute("INSERT INTO questions_asked VALUES (?, ?, ?, ?, ?, ?)", row)
