@@ -10,6 +10,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -99,16 +100,17 @@ def test_two_slots_are_taken_together_as_often_as_they_report(policy: Policy, wh
     before, after = spent_and_unspent(policy, who=who)
     assert before != after
     for facts in (before, after):
-        decisions = [settle(a_list(policy, draws, who=who, explored=explored), facts, RULES) for draws in lattice()]
+        asked = a_list(policy, (0.0, 0.0), who=who, explored=explored)
+        decisions = [settle(replace(asked, draws=draws), facts, RULES) for draws in lattice()]
         _assert_shares(decisions)
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: f"{policy.name}-{policy.epsilon}")
 def test_what_was_spent_meanwhile_is_in_no_slot_and_what_is_left_keeps_its_draws(policy: Policy) -> None:
     before, after = spent_and_unspent(policy, who="brand")
-    n_changed = 0
+    asked, n_changed = a_list(policy, (0.0, 0.0), who="brand"), 0
     for draws in lattice():
-        first, again = (settle(a_list(policy, draws, who="brand"), facts, RULES) for facts in (before, after))
+        first, again = (settle(replace(asked, draws=draws), facts, RULES) for facts in (before, after))
         assert not {slot.action_id for slot in again.slots} & set(DEAR)
         assert [slot.draw for slot in again.slots] == list(draws)[: len(again.slots)]
         for slot in again.slots:
@@ -121,8 +123,9 @@ def test_what_was_spent_meanwhile_is_in_no_slot_and_what_is_left_keeps_its_draws
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: f"{policy.name}-{policy.epsilon}")
 def test_the_last_unit_goes_to_one_slot_of_a_list_only(policy: Policy) -> None:
     before, _ = spent_and_unspent(policy, who="customer")
+    asked = a_list(policy, (0.0, 0.0), who="customer")
     for draws in lattice():
-        decision = settle(a_list(policy, draws, who="customer"), before, RULES)
+        decision = settle(replace(asked, draws=draws), before, RULES)
         assert len({slot.action_id for slot in decision.slots} & set(DEAR)) <= 1
 
 
