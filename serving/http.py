@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from serving.contact.http import add_exposure_routes
 from serving.engine import Engine
 from serving.erasing.http import add_erasure_routes
 from serving.fault_answers import add_fault_handlers
@@ -58,6 +59,7 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     app = FastAPI(title="Rapport", version="1", docs_url=None, redoc_url=None, openapi_url=None)
     _add_decisions(app)
     _add_outcomes(app)
+    add_exposure_routes(app)
     add_trait_routes(app)
     add_erasure_routes(app)
     _add_knowledge(app)

@@ -17,7 +17,7 @@ MARKETING = "marketing"
 
 _UNSUBSCRIBED = f"""
 {PERSONS}
-SELECT person.key, CASE WHEN outcomes.joined_by = 'decision_id' THEN decisions.channel ELSE ? END
+SELECT person.key, CASE WHEN outcomes.joined_by IN ('decision_id', 'token', 'coupon') THEN decisions.channel ELSE ? END
 FROM person
 CROSS JOIN outcomes ON outcomes.customer_key = person.part AND outcomes.outcome = 'unsubscribed'
 LEFT JOIN decisions USING (decision_id)

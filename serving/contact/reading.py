@@ -21,7 +21,8 @@ SELECT 'refusal', action_id, reason, refused_at FROM refusals WHERE customer_key
 UNION ALL
 SELECT 'limit', channel, code, until FROM carrier_limits WHERE customer_key IN ({keys}) AND until > ?
 UNION ALL
-SELECT 'left', CASE WHEN outcomes.joined_by = 'decision_id' THEN decisions.channel ELSE ? END, '', 0
+SELECT 'left',
+       CASE WHEN outcomes.joined_by IN ('decision_id', 'token', 'coupon') THEN decisions.channel ELSE ? END, '', 0
 FROM outcomes LEFT JOIN decisions USING (decision_id)
 WHERE outcomes.customer_key IN ({keys}) AND outcomes.outcome = 'unsubscribed'
 """

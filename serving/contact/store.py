@@ -87,7 +87,7 @@ CREATE TABLE IF NOT EXISTS budget_holds (   -- of open reservations only
 )
 
 FAILED, UNEXPOSED = "failed", "unexposed"
-RELEASED_TOGETHER = 500
+RELEASED_TOGETHER = 50  # by one decision in passing; the rules count what is over as released by themselves
 
 _INSERT = f"INSERT INTO contacts VALUES ({', '.join('?' * 18)})"
 _USE = """
@@ -147,6 +147,7 @@ def reserve(
     """
     if decision.is_holdout:
         return {}
+    release_due(connection, at)
     situation, at_us, codes = decision.situation, to_us(at), dict[int, str]()
     periods = rules.periods(at_us) if rules.limits else {}
     until = to_us(rules.reserved_until(at)) if is_deferred else None
@@ -231,7 +232,7 @@ def release(
 
 
 def release_due(connection: sqlite3.Connection, at: datetime) -> int:
-    """Releases reservations whose time is over, some hundred at most; gives how many they were."""
+    """Releases reservations whose time is over, some at most, the oldest first; gives how many they were."""
     rows = connection.execute(_ROWS + "open_until <= ? ORDER BY open_until LIMIT ?", (to_us(at), RELEASED_TOGETHER))
     due = [_Row(*row) for row in rows]
     for row in due:

@@ -13,6 +13,7 @@ _INGEST = frozenset(
     f"/v1/{call}" for call in ("identify", "track", "page", "screen", "group", "alias", "batch", "b", "import")
 )
 _DECIDE = frozenset(("/v1/decisions", "/v1/outcomes"))
+_OF_A_DECISION = "/v1/decisions/"
 _OPEN = frozenset(("/", "/livez", "/readyz", "/docs", "/openapi.json"))
 _OPEN_FOLDER = "/docs/assets/"
 _READ_FOLDERS = ("/v1/",)
@@ -25,7 +26,7 @@ def needed_scope(method: str, path: str) -> Scope | None:
             return None
         return "read" if path.startswith(_READ_FOLDERS) or is_page(path) else "admin"
     if method == "POST":
-        if path in _DECIDE:
+        if path in _DECIDE or (path.startswith(_OF_A_DECISION) and path.endswith("/exposure")):
             return "decide"
         if path in _INGEST:
             return "ingest"
