@@ -121,8 +121,11 @@ class _Reading:
 
 def _scalar(node: yaml.ScalarNode) -> object:
     text: str = node.value
-    if node.style or node.tag == "!":
-        return text
+    return text if node.style or node.tag == "!" else plain_scalar(text)
+
+
+def plain_scalar(text: str) -> object:
+    """What a text means where it stands without quotes."""
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
@@ -149,6 +152,19 @@ def read_yaml(path: Path, *, remedy: str = "It is written by 'rapport init'.") -
         ) from error
     except OSError as error:
         raise CallersMistake(f"Asked to read '{path}', but {error.strerror}. {remedy}") from error
+    return yaml_of(text, path)
+
+
+def yaml_of(text: str, path: Path) -> YamlFile:
+    """A text as `read_yaml` reads a file.
+
+    Args:
+        text: the YAML.
+        path: of the file that it is of.
+
+    Raises:
+        InvalidFile: it is not YAML at all.
+    """
     try:
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
