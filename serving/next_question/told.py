@@ -1,17 +1,20 @@
 """Who has said what, as the newest snapshot holds it, by the segments of the newest scores; read beside decisions.
 
 A trait's counts move slowly, and a snapshot of a million customers takes a second to read: a thread of its own does it
-when the files are new, decisions go on with the counts that there are, and the first ones with none, by which every
-answer is as likely as another.
+when the files are new or an hour has passed, decisions go on with the counts that there are, and the first ones with
+none, by which every answer is as likely as another.
 """
 
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from datetime import date, timedelta
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -19,19 +22,30 @@ import numpy as np
 import numpy.typing as npt
 
 from features.brand import Brand, Trait
+from features.database import connect
 from features.snapshot_origin import newest_snapshot
 from features.workspace import Workspace
 from serving.next_question.likely import Told, ToldCount
+from serving.next_question.recurring import followed_by
 from serving.schemas import TraitValue
 
 LOOKS_AGAIN_SECONDS = 60.0
+READS_AGAIN_SECONDS = 3_600.0
 PARTS = 5  # a number or a date is one of so many values, each of which stands for as many customers
 _EPOCH_DAY = date(1970, 1, 1)
 _log = logging.getLogger("rapport.serving")
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was answered, and how often customers come back (`recurring.followed_by`)."""
+
+    told: Told
+    followed: tuple[int, ...] = ()
+
+
 class ToldReader:
-    """The counts as of the newest snapshot; of any thread, closed by nobody: its thread ends by itself.
+    """The evidence as of the newest snapshot; of one thread, closed by nobody: the one that reads ends by itself.
 
     Args:
         workspace: whose snapshots and scores.
@@ -43,38 +57,46 @@ class ToldReader:
         asked = dict.fromkeys(name for placement in brand.placements.values() for name in placement.questions)
         self._traits = {name: brand.traits[name] for name in asked}
         self._strength = brand.rewards.prior_strength
-        self._told = Told(strength=self._strength)
+        self._evidence = Evidence(Told(strength=self._strength))
         self._files: tuple[Path | None, Path | None] | None = None
         self._looked_at = -LOOKS_AGAIN_SECONDS
+        self._read_at = -READS_AGAIN_SECONDS
         self._reading: threading.Thread | None = None
 
-    def read(self) -> Told:
-        """The counts that there are now; where there are newer files, they are read beside this."""
+    def read(self, at: datetime) -> Evidence:
+        """What there is now; where there is newer, it is read beside this.
+
+        Args:
+            at: now, by which customers came back or did not yet.
+        """
         now = time.monotonic()
         if self._traits and now - self._looked_at >= LOOKS_AGAIN_SECONDS and not self._is_reading():
             self._looked_at = now
-            if (files := _newest(self._workspace)) != self._files:
-                self._reading = threading.Thread(target=self._read, args=(files,), name="rapport-told", daemon=True)
+            if (files := _newest(self._workspace)) != self._files or now - self._read_at >= READS_AGAIN_SECONDS:
+                self._read_at = now
+                self._reading = threading.Thread(target=self._read, args=(files, at), name="rapport-told", daemon=True)
                 self._reading.start()
-        return self._told
+        return self._evidence
 
-    def wait(self) -> Told:
-        """The counts once what is being read has been read; for the start of a server, and for tests."""
-        self.read()
+    def wait(self, at: datetime) -> Evidence:
+        """What there is once everything that is being read has been read."""
+        self.read(at)
         if self._reading is not None:
             self._reading.join()
-        return self._told
+        return self._evidence
 
     def _is_reading(self) -> bool:
         return self._reading is not None and self._reading.is_alive()
 
-    def _read(self, files: tuple[Path | None, Path | None]) -> None:
+    def _read(self, files: tuple[Path | None, Path | None], at: datetime) -> None:
         try:
             counts = list(told_counts(*files, traits=self._traits))
-        except (duckdb.Error, OSError) as fault:  # being replaced, or erased from: it is looked at again
+            with closing(connect(self._workspace.database)) as connection:
+                followed = followed_by(connection, at=at)
+        except (duckdb.Error, sqlite3.Error, OSError) as fault:  # being replaced, or erased from: it is looked at again
             _log.warning("What customers have declared could not be read from %s: %s", files[0], fault)
             return
-        self._told, self._files = Told(counts, strength=self._strength), files
+        self._evidence, self._files = Evidence(Told(counts, strength=self._strength), tuple(followed)), files
 
 
 def told_counts(snapshot: Path | None, scores: Path | None, *, traits: dict[str, Trait]) -> Iterator[ToldCount]:

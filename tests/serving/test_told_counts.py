@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 from features.brand import Placement, Trait
 from features.snapshot_origin import MADE_FROM
 from features.workspace import Workspace
+from serving.ledger import Ledger
 from serving.next_question.likely import ToldCount
 from serving.next_question.told import ToldReader, told_counts
-from tests.serving.tiny_world import a_brand
+from tests.serving.tiny_world import NOON, a_brand
 
 NAN = float("nan")
 TRAITS = {
@@ -89,12 +90,13 @@ def test_the_reader_takes_the_newest_snapshot_and_reads_only_what_may_be_asked_f
     asks = Placement(initiated_by="customer", channels=("web",), baseline="tip", fallback="tip", questions=("need",))
     brand = a_brand(placements={"reply": asks})
     workspace = Workspace(tmp_path)
+    Ledger(workspace.database).close()
     snapshot(workspace, {"customer_key": [1], "trait_need": [0.0]}, day="2026-01-01T00-00-00.000000")
     snapshot(workspace, SAID)
-    told = ToldReader(workspace, brand).wait()
+    told = ToldReader(workspace, brand).wait(NOON).told
     assert told.n_told("need") == 3
     assert told.n_told("income") == 0
 
 
 def test_before_there_is_a_snapshot_nobody_has_said_anything(tmp_path: Path) -> None:
-    assert ToldReader(Workspace(tmp_path), a_brand()).wait().n_told("need") == 0
+    assert ToldReader(Workspace(tmp_path), a_brand()).wait(NOON).told.n_told("need") == 0
