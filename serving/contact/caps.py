@@ -6,7 +6,7 @@ these instants is exactly when a customer at the cap of k may be spoken to again
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,6 +18,12 @@ from serving.contact.windows import period_of, to_instant
 
 _LONGEST_DAYS: dict[Period, int] = {"day": 2, "week": 8, "month": 32}
 _MICROSECOND = timedelta(microseconds=1)
+_COUNTED = {
+    "decision": "decided_at_us",
+    "exposure": "exposed_at_us",
+    "click": "clicked_at_us",
+    "conversion": "converted_at_us",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ class CompiledCap:
     tags: frozenset[str] = frozenset()
     actions: frozenset[str] = frozenset()
     each: str | None = None
+    rolling_us: int = 0  # 0 for a calendar window
 
     @property
     def is_of_messages(self) -> bool:
@@ -92,25 +99,33 @@ class CompiledCap:
             zone: the customer's, for calendar windows.
             but: the message that is being made just now, where whole messages are counted.
         """
-        key = (self.name, group, zone, but if self.is_of_messages else None)
+        is_of_messages = self.is_of_messages
+        key = (self.name, group, but if is_of_messages else None)
         if (kept := facts.memo.get(key)) is not None:
-            return list(kept)
+            return kept  # type: ignore[no-any-return]
         latest: dict[object, int] = {}
-        for number, contact in enumerate(facts.contacts):
+        for number, contact in self._near(facts, group):
             if (leaves := self._counted_until(contact, group, zone)) is None:
                 continue
-            counted_as: object = contact.message if self.is_of_messages else number
+            counted_as: object = contact.message if is_of_messages else number
             if counted_as != but:
                 latest[counted_as] = max(leaves, latest.get(counted_as, leaves))
-        found = sorted(latest.values(), reverse=True)
-        facts.memo[key] = found
+        found = facts.memo[key] = sorted(latest.values(), reverse=True)
         return found
+
+    def _near(self, facts: Facts, group: str) -> Sequence[tuple[int, Contact]]:
+        """The contacts that may count: of an action's count only that action's."""
+        if self.each == "action":
+            return facts.of_action(group)
+        if len(self.actions) == 1:
+            return facts.of_action(next(iter(self.actions)))
+        return tuple(enumerate(facts.contacts))
 
     def since(self, at_us: int, zone: ZoneInfo) -> int:
         """When the window began that ends now."""
         if self.cap.calendar:
             return period_of(at_us, self.cap.calendar, zone).start_us
-        return at_us - (self.cap.rolling or timedelta()) // _MICROSECOND
+        return at_us - self.rolling_us
 
     def counter(self, counted: int, at_us: int, zone: ZoneInfo) -> dict[str, Any]:
         """The count as an answer tells it."""
@@ -124,45 +139,31 @@ class CompiledCap:
         }
 
     def _counted_until(self, contact: Contact, group: str, zone: ZoneInfo) -> int | None:
-        if not self.governs(contact.initiated_by):
+        if self.cap.governs not in ("everyone", contact.initiated_by):
             return None
         if not self.is_about(contact.action_id, contact.channel, contact.tags):
             return None
         if self.each is not None and group not in self.groups(contact.action_id, contact.channel, contact.tags):
             return None
-        return max(self._ends(contact, zone), default=None)
-
-    def _ends(self, contact: Contact, zone: ZoneInfo) -> Iterator[int]:
-        counts = self.cap.counts
-        if counts == "exposure" and contact.exposed_at_us is None:
-            if contact.open_until_us is not None:
-                yield contact.open_until_us
-            return
-        instant = {
-            "decision": contact.decided_at_us,
-            "exposure": contact.exposed_at_us,
-            "click": contact.clicked_at_us,
-            "conversion": contact.converted_at_us,
-        }[counts]
-        if instant is None:
-            return
-        if self.cap.calendar:
-            end = period_of(instant, self.cap.calendar, zone).end_us
-            yield instant if end is None else end
-        else:
-            yield instant + (self.cap.rolling or timedelta()) // _MICROSECOND
+        if self.cap.counts == "exposure" and contact.exposed_at_us is None:
+            return contact.open_until_us
+        instant: int | None = getattr(contact, _COUNTED[self.cap.counts])
+        if instant is None or self.cap.calendar is None:
+            return None if instant is None else instant + self.rolling_us
+        return period_of(instant, self.cap.calendar, zone).end_us
 
 
-def compiled(name: str, cap: Cap) -> CompiledCap:
-    """A cap of brand.yaml with its filters, or one without any."""
-    if not isinstance(cap, FrequencyCap):
-        return CompiledCap(name, cap)
-    return CompiledCap(name, cap, frozenset(cap.channels), frozenset(cap.tags), frozenset(cap.actions), cap.each)
+def compiled(name: str, cap: Cap, *, of_action: str | None = None) -> CompiledCap:
+    """A cap of brand.yaml with its filters, or one of an action."""
+    rolling_us = (cap.rolling or timedelta()) // _MICROSECOND
+    if isinstance(cap, FrequencyCap):
+        channels, tags, actions = frozenset(cap.channels), frozenset(cap.tags), frozenset(cap.actions)
+        return CompiledCap(name, cap, channels, tags, actions, cap.each, rolling_us)
+    return CompiledCap(name, cap, actions=frozenset(() if of_action is None else (of_action,)), rolling_us=rolling_us)
 
 
 def of_action(action_id: str, caps: Iterable[Cap]) -> tuple[CompiledCap, ...]:
     """The caps of one action, as answers call them: `hello.caps[1]`."""
     return tuple(
-        CompiledCap(f"{action_id}.caps[{number}]", cap, actions=frozenset((action_id,)))
-        for number, cap in enumerate(caps, 1)
+        compiled(f"{action_id}.caps[{number}]", cap, of_action=action_id) for number, cap in enumerate(caps, 1)
     )

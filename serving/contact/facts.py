@@ -6,7 +6,7 @@ matters has changed. `after` says what they are once something more has been cho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -22,6 +22,8 @@ POOL = "coupons:"
 """Before the name of a pool of coupon codes, which is kept as a budget of units is."""
 THIS_REQUEST = "\x00"
 """Begins the decision id of what is being chosen just now: no id of a decision does."""
+
+BY_ACTION = "by action"
 
 Initiator = Literal["brand", "customer"]
 
@@ -126,6 +128,14 @@ class Facts:
     def codes_left(self) -> dict[str, int]:
         """How many codes each pool has, as far as it matters."""
         return {name[len(POOL) :]: left.units or 0 for name, left in self.budgets.items() if name.startswith(POOL)}
+
+    def of_action(self, action_id: str) -> Sequence[tuple[int, Contact]]:
+        """The contacts that said one action, each with its place among all of them."""
+        if (by_action := self.memo.get(BY_ACTION)) is None:
+            by_action = self.memo[BY_ACTION] = {}
+            for number, contact in enumerate(self.contacts):
+                by_action.setdefault(contact.action_id, []).append((number, contact))
+        return by_action.get(action_id, ())  # type: ignore[no-any-return]
 
     def after(
         self, offer: Offer, at: datetime, *, said_at: datetime | None = None, open_until: datetime | None = None

@@ -7,7 +7,7 @@ asking again at the end of each.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -89,6 +89,7 @@ class ContactRules:
         self.pools = tuple(sorted({one.coupons for one in incentives if one.coupons is not None}))
         self.reservation = timedelta(hours=policy.reservation_hours)
         self._terms: dict[tuple[str, str], Terms] = {}
+        self._periods: dict[Period, tuple[int, int]] = {}
         self._judged: dict[tuple[str, str, str], tuple[CompiledCap, ...]] = {}
 
     @property
@@ -117,7 +118,10 @@ class ContactRules:
 
     def periods(self, at_us: int) -> dict[str, int]:
         """When the present period of each budget began; 0 for all time."""
-        return {name: self._period(limit, at_us)[0] for name, limit in self.limits.items()}
+        began = {
+            every: self._period(every, at_us)[0] for every in {limit.every for limit in self.limits.values()} if every
+        }
+        return {name: began[limit.every] if limit.every else 0 for name, limit in self.limits.items()}
 
     def reserved_until(self, at: datetime) -> datetime:
         """Until when something deferred at an instant is a reservation."""
@@ -180,19 +184,7 @@ class ContactRules:
         zone: ZoneInfo,
         consents: Collection[str],
     ) -> Block | None:
-        for block in self._blocks(offer, facts, initiated_by, at_us, zone, consents):
-            return block
-        return None
-
-    def _blocks(
-        self,
-        offer: Offer,
-        facts: Facts,
-        initiated_by: Initiator,
-        at_us: int,
-        zone: ZoneInfo,
-        consents: Collection[str],
-    ) -> Iterator[Block]:
+        """The first rule that keeps an offer away, in the order in which a person would ask."""
         action, channel = offer.action, offer.channel
         rule = missing_consent(
             self._brand.channels[channel],
@@ -203,21 +195,27 @@ class ContactRules:
             purpose=action.purpose,
         )
         if rule is not None:
-            yield Block(rule, consent_for(channel, action.purpose), None)
-        if facts.refusals:
-            yield from self._refused(action, facts, at_us)
+            return Block(rule, consent_for(channel, action.purpose), None)
+        if facts.refusals and (block := self._refused(action, facts, at_us)) is not None:
+            return block
+        if action.asks is not None and (block := _asked(offer, facts, at_us)) is not None:
+            return block
         for limit in facts.carrier_limits:
             if limit.channel == channel and limit.until_us > at_us:
-                yield Block(CARRIER_LIMIT, f"{channel}: {limit.code}", limit.until_us, {"code": limit.code})
-        yield from self._quiet_now(channel, initiated_by, at_us, zone)
-        if action.asks is not None:
-            yield from _asked(offer, facts, at_us)
-        for cap in self._caps_for(action, channel, initiated_by):
-            yield from _over(cap, offer, facts, at_us, zone)
+                return Block(CARRIER_LIMIT, f"{channel}: {limit.code}", limit.until_us, {"code": limit.code})
+        _, suppressing = self._quiet[channel, initiated_by]
+        if suppressing is not None and (block := _quiet_now(suppressing, channel, facts, at_us, zone)) is not None:
+            return block
+        if facts.contacts:
+            for cap in self._caps_for(action, channel, initiated_by):
+                if (block := _over(cap, offer, facts, at_us, zone)) is not None:
+                    return block
         for charge in self.terms(action.id, channel).charges:
-            yield from self._spent(charge, facts, at_us)
+            if (block := self._spent(charge, facts, at_us)) is not None:
+                return block
+        return None
 
-    def _refused(self, action: Action, facts: Facts, at_us: int) -> Iterator[Block]:
+    def _refused(self, action: Action, facts: Facts, at_us: int) -> Block | None:
         cooldown = timedelta(days=self._refusals.not_now_days) // _MICROSECOND
         for refusal in facts.refusals:
             if not self._covers(refusal.action_id, action):
@@ -227,19 +225,14 @@ class ContactRules:
                 said = "never" if until is None else "not now"
                 refused_at = to_instant(refusal.refused_at_us).isoformat()
                 counter = {"refused": refusal.action_id, "reason": refusal.reason, "since": refused_at}
-                yield Block(REFUSED, f"'{said}' to {refusal.action_id}", until, counter)
+                return Block(REFUSED, f"'{said}' to {refusal.action_id}", until, counter)
+        return None
 
     def _covers(self, refused_id: str, action: Action) -> bool:
         if refused_id == action.id or self._refusals.covers == "everything":
             return True
         refused = self._actions.get(refused_id)
         return self._refusals.covers == "tags" and refused is not None and not set(refused.tags).isdisjoint(action.tags)
-
-    def _quiet_now(self, channel: str, initiated_by: str, at_us: int, zone: ZoneInfo) -> Iterator[Block]:
-        _, suppressing = self._quiet[channel, initiated_by]
-        if suppressing is not None and (span := suppressing.quiet_at(at_us, zone)) is not None:
-            since = to_instant(span.start_us).isoformat()
-            yield Block(QUIET_HOURS, f"{channel}, by the clock of {zone.key}", span.end_us, {"since": since})
 
     def _caps_for(self, action: Action, channel: str, initiated_by: str) -> tuple[CompiledCap, ...]:
         key = (action.id, channel, initiated_by)
@@ -253,34 +246,36 @@ class ContactRules:
 
     # -- budgets ------------------------------------------------------------------------------------------------
 
-    def _spent(self, charge: Charge, facts: Facts, at_us: int) -> Iterator[Block]:
+    def _spent(self, charge: Charge, facts: Facts, at_us: int) -> Block | None:
         left, limit = facts.budgets.get(charge.budget), self.limits.get(charge.budget)
         if left is None:
-            return
+            return None
         ends = None
-        if limit is not None:
-            period, ends = self._period(limit, at_us)
+        if limit is not None and limit.every is not None:
+            period, ends = self._period(limit.every, at_us)
             if period != left.period_us:
                 left = Left(period, limit.units, limit.amount)  # begun anew since the facts were read
-        if _affords(left.at(at_us), charge):
-            return
+        if _affords(left.at(at_us) if left.returning else left, charge):
+            return None
         until = next((one.at_us for one in left.returning if _affords(left.at(one.at_us), charge)), None)
         if ends is not None and limit is not None and _affords(Left(0, limit.units, limit.amount), charge):
             until = ends if until is None else min(until, ends)
         is_pool = limit is None
         name = charge.budget.removeprefix(POOL)
-        yield Block(
+        return Block(
             NO_COUPON_CODE if is_pool else BUDGET,
             f"no code is left in '{name}'" if is_pool else f"'{name}' is spent",
             until,
             _counter(name, charge, left, limit),
         )
 
-    def _period(self, limit: Limit, at_us: int) -> tuple[int, int | None]:
-        if limit.every is None:
-            return 0, None
-        span = period_of(at_us, limit.every, self._zone)
-        return span.start_us, span.end_us
+    def _period(self, every: Period, at_us: int) -> tuple[int, int]:
+        """The present period by the brand's clock: when it began, and when the next one does."""
+        kept = self._periods.get(every)
+        if kept is None or not kept[0] <= at_us < kept[1]:
+            span = period_of(at_us, every, self._zone)
+            kept = self._periods[every] = (span.start_us, span.end_us or 0)
+        return kept
 
     def _terms_of(self, action_id: str, channel: str) -> Terms:
         action = self._actions.get(action_id)
@@ -317,17 +312,28 @@ def budget_of(action_id: str) -> str:
     return f"action:{action_id}"
 
 
-def _asked(offer: Offer, facts: Facts, at_us: int) -> Iterator[Block]:
+def _asked(offer: Offer, facts: Facts, at_us: int) -> Block | None:
     """A question is asked once, and a conversation is no interview: whoever speaks first."""
     found = asked_enough(offer.action, offer.place.placement, facts.asked, at_us=at_us)
-    if found is not None:
-        until = None if found.eligible_at is None else to_us(found.eligible_at)
-        yield Block(found.rule, found.detail, until, found.counter)
+    if found is None:
+        return None
+    until = None if found.eligible_at is None else to_us(found.eligible_at)
+    return Block(found.rule, found.detail, until, found.counter)
 
 
-def _over(cap: CompiledCap, offer: Offer, facts: Facts, at_us: int, zone: ZoneInfo) -> Iterator[Block]:
-    if not facts.contacts:
-        return
+def _quiet_now(clock: QuietClock, channel: str, facts: Facts, at_us: int, zone: ZoneInfo) -> Block | None:
+    key = (clock, channel, at_us)
+    if (kept := facts.memo.get(key, clock)) is not clock:
+        return kept  # type: ignore[no-any-return]
+    span, block = clock.quiet_at(at_us, zone), None
+    if span is not None:
+        since = to_instant(span.start_us).isoformat()
+        block = Block(QUIET_HOURS, f"{channel}, by the clock of {zone.key}", span.end_us, {"since": since})
+    facts.memo[key] = block
+    return block
+
+
+def _over(cap: CompiledCap, offer: Offer, facts: Facts, at_us: int, zone: ZoneInfo) -> Block | None:
     for group in cap.groups(offer.action.id, offer.channel, offer.action.tags):
         message = (THIS_REQUEST + offer.place.name, offer.channel)
         leaves = cap.leaves_at(facts, group, zone, but=message)
@@ -336,7 +342,8 @@ def _over(cap: CompiledCap, offer: Offer, facts: Facts, at_us: int, zone: ZoneIn
         counted = sum(instant > at_us for instant in leaves)
         of = f" of {group}" if group else ""
         detail = f"{cap.name}: {counted} of at most {cap.cap.at_most} {cap.cap.counts}s{of} in a {cap.window} window"
-        yield Block(FREQUENCY_CAP, detail, leaves[cap.cap.at_most - 1], cap.counter(counted, at_us, zone))
+        return Block(FREQUENCY_CAP, detail, leaves[cap.cap.at_most - 1], cap.counter(counted, at_us, zone))
+    return None
 
 
 def _affords(left: Left, charge: Charge) -> bool:
