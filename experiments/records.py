@@ -60,6 +60,8 @@ CREATE TABLE IF NOT EXISTS decisions (
     record             TEXT NOT NULL,              -- the Decision's canonical JSON: inputs' versions, draw, reasons
     experiment         TEXT,                       -- whose arm it is; null where it is no experiment's
     holdout_rate       REAL,                       -- P(held out) at that time; null in rows from before it was kept
+    slots              TEXT,                       -- JSON of a ranked set: [{action_id, channel}]; else null
+    is_deferred        INTEGER,                    -- 1: reserved until its exposure is reported
     inputs             TEXT                        -- JSON, personal: what it was made from; null where withdrawn
 ) STRICT;
 CREATE INDEX IF NOT EXISTS decisions_of_customer ON decisions (customer_key, decided_at);
@@ -92,6 +94,8 @@ ADDED_COLUMNS = (
     ("decisions", "experiment", "TEXT"),
     ("decisions", "holdout_rate", "REAL"),
     ("decisions", "inputs", "TEXT"),
+    ("decisions", "slots", "TEXT"),
+    ("decisions", "is_deferred", "INTEGER"),
     ("outcomes", "slot", "INTEGER"),
     ("outcomes", "reason", "TEXT"),
     ("outcomes", "retry_after_seconds", "REAL"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
@@ -13,7 +13,6 @@ from features.catalogue import NOTHING, Action
 from features.packing import CustomerState
 from features.rendering import RenderedMessage
 from features.schema import FeatureSchema
-from serving.contact.consent import missing_consent
 from serving.decide import Decision
 from serving.eligibility import Offerable, Suppressed
 from serving.knowns import Knowns
@@ -27,6 +26,9 @@ from serving.scoring import ScoredCustomer
 from serving.shelf import Place, Shelf
 from serving.values import Rates, Valuation, value_action, value_of_nothing
 
+EXCLUDED = "excluded"
+NOT_A_CANDIDATE = "not_a_candidate"
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
@@ -38,7 +40,6 @@ class Inputs:
         draws: one a slot, over all places in their order.
         rates: as they stand.
         versions: of every input, by name.
-        unsubscribed: channels that the customer has unsubscribed from.
         new: the exposures so far of actions that have not had those that exploration gives them.
         asking: what the customer may be asked, and what that would tell.
     """
@@ -48,17 +49,17 @@ class Inputs:
     draws: tuple[float, ...]
     rates: Rates
     versions: Mapping[str, str]
-    unsubscribed: Collection[str] = ()
     new: Mapping[str, int] = field(default_factory=dict)
     asking: Asking = NOT_ASKING
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision with the customer that it was made for."""
+    """A decision with the customer that it was made for, and the coupon codes that it gives out, by slot."""
 
     decision: Decision
     scored: ScoredCustomer
+    codes: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def locale(self) -> str:
@@ -92,7 +93,6 @@ class Composer:
         written = written_inputs(
             request,
             scored.customer,
-            unsubscribed=inputs.unsubscribed,
             new=inputs.new,
             questions=inputs.asking.as_dict(),
         )
@@ -159,6 +159,7 @@ class Composer:
             unknown_intent=self._unknown_intent(request),
             off_script=self._off_script(there, request, is_alone=is_alone),
             conversation_id=request.context.conversation_id,
+            is_deferred=request.defer,
             inputs=written,
         )
 
@@ -166,7 +167,18 @@ class Composer:
         self, place: Place, request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs, *, locale: str
     ) -> _There:
         values = self._knowns.values(place.names, scored, place, locale=locale, context=request.context)
-        return _There(self._shelf, place, scored, inputs, values, locale, request.context.session_open)
+        named = request.candidate_actions
+        return _There(
+            shelf=self._shelf,
+            place=place,
+            scored=scored,
+            inputs=inputs,
+            values=values,
+            locale=locale,
+            session_open=request.context.session_open,
+            only=None if named is None else frozenset(named),
+            never=frozenset(request.excluded_actions or ()),
+        )
 
     def _questions(self, one: _There, request: DecisionRequest, *, is_alone: bool) -> Iterator[Offer | Suppressed]:
         """What may be asked there, and what is not worth asking."""
@@ -205,17 +217,17 @@ class _There:
     values: Mapping[str, object]
     locale: str
     session_open: bool
+    only: frozenset[str] | None  # the actions that the caller would have offered; None for all
+    never: frozenset[str]  # the actions that the caller would not have said
 
     def judged(self, *, is_alone: bool, of: Sequence[Offerable] | None = None) -> Iterator[Offer | Suppressed]:
         """Every action of the place: offered, or kept away by the first of the catalogue's rules that does."""
         offerables = self.place.offerables if of is None else of
         channel = "" if is_alone else self.place.channel_name
-        if (no_consent := self._no_consent()) is not None:
-            name = self.place.channel_name
-            for offerable in offerables:
-                yield Suppressed(offerable.action.id, no_consent, detail=name, channel=channel)
-            return
         for offerable in offerables:
+            if (rule := self._not_wanted(offerable.action.id)) is not None:
+                yield Suppressed(offerable.action.id, rule, channel=channel)
+                continue
             message = self.shelf.judged(
                 offerable,
                 self.place,
@@ -253,21 +265,19 @@ class _There:
 
     def _said(self, offerables: Sequence[Offerable], *, is_alone: bool) -> Iterator[Offer]:
         for offerable in offerables:
+            if offerable.action.id in self.never:
+                continue
             message = self.shelf.rendered(
                 offerable, self.place, locale=self.locale, values=self.values, session_open=self.session_open
             )
             if isinstance(message, RenderedMessage):
                 yield self._offer(offerable, message, is_alone=is_alone)
 
-    def _no_consent(self) -> str | None:
-        state = self.scored.customer.state
-        return missing_consent(
-            self.place.channel,
-            channel_name=self.place.channel_name,
-            initiated_by=self.place.placement.initiated_by,
-            consents=state.consents if isinstance(state, CustomerState) else (),
-            unsubscribed=self.inputs.unsubscribed,
-        )
+    def _not_wanted(self, action_id: str) -> str | None:
+        """Why the caller would not have this action offered; None where they would."""
+        if action_id in self.never:
+            return EXCLUDED
+        return NOT_A_CANDIDATE if self.only is not None and action_id not in self.only else None
 
     def _offer(self, offerable: Offerable, message: RenderedMessage, *, is_alone: bool) -> Offer:
         action, price = offerable.action, self.place.channel.price

@@ -37,8 +37,10 @@ Speaker = Literal["customer", "brand"]
 class Facts(Protocol):
     """What the contact rules count: as it was read, and as it would stand after one more offer."""
 
-    def after(self, offer: Offer, at: datetime) -> Self:
-        """The same with this offer decided at that instant."""
+    def after(
+        self, offer: Offer, at: datetime, *, said_at: datetime | None = None, open_until: datetime | None = None
+    ) -> Self:
+        """The same with this offer decided at that instant: said then or later, or reserved until another."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON types, for the record."""
@@ -66,6 +68,9 @@ class Rules(Protocol):
     def send_at(self, channel: str, initiated_by: Speaker, at: datetime, zone: str | None) -> datetime | None:
         """When a message may leave where that is not at once."""
 
+    def reserved_until(self, at: datetime) -> datetime:
+        """Until when what is deferred at an instant is a reservation."""
+
 
 def settle_all(asked: Sequence[Prepared], facts: Any = None, rules: Rules | None = None) -> list[Decision]:
     """One decision for each place that was asked for, in their order; no action is said twice.
@@ -85,9 +90,9 @@ def settle_all(asked: Sequence[Prepared], facts: Any = None, rules: Rules | None
             break
         drawn |= {slot.action_id for slot in decision.drawn if slot.offer}
         said |= {slot.action_id for slot in decision.said}
-        for slot in decision.drawn:
-            if slot.offer is not None and facts is not None:
-                facts = facts.after(slot.offer, prepared.situation.decided_at)
+        if rules is not None and not rules.is_empty:
+            for slot in decision.drawn:
+                facts = _after(facts, slot, prepared, rules)
     return decisions
 
 
@@ -148,11 +153,20 @@ def _filled(
         if slot.offer is None:
             break
         if rules is not None:
-            facts = facts.after(slot.offer, prepared.situation.decided_at)
+            facts = _after(facts, slot, prepared, rules)
         tags.update(slot.offer.action.tags)
         left = [offer for offer in left if offer.action.id != slot.action_id]
         left, kept_away = _split(left, _too_many(left, tags, at_most=prepared.placement.at_most_per_tag))
     return tuple(slots), tuple(kept_away)
+
+
+def _after(facts: Any, slot: Slot, prepared: Prepared, rules: Rules) -> Any:
+    """What the rules count once a slot is filled."""
+    if slot.offer is None:
+        return facts
+    at = prepared.situation.decided_at
+    open_until = rules.reserved_until(at) if prepared.is_deferred else None
+    return facts.after(slot.offer, at, said_at=slot.send_at, open_until=open_until)
 
 
 def _taken(

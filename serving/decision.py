@@ -150,6 +150,12 @@ class Decision:
         return self.drawn[0].draw
 
     @property
+    def locale_used(self) -> str | None:
+        """Of the first message; None where nothing is said."""
+        offer = self.slots[0].offer
+        return offer.message.locale if offer else None
+
+    @property
     def said(self) -> tuple[Slot, ...]:
         """The slots in which something is said."""
         return tuple(slot for slot in self.slots if slot.offer is not None)

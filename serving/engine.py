@@ -7,50 +7,47 @@ the ledger's committer.
 
 from __future__ import annotations
 
-import hashlib
 import random
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
 from ulid import ULID
 
-from features.brand import Brand, load_brand
-from features.catalogue import load_catalogue
+from features.brand import Brand
+from features.catalogue import Catalogue
 from features.database import connect
 from features.identity import IdentityTable
 from features.online import OnlineFeatures
 from features.packing import CustomerState, Missing
 from features.refresher import Refresher
-from features.rendering import RenderedMessage
 from features.schema import FeatureSchema, feature_schema
-from features.variables import feature_variables, variables_of
+from features.versions import CheckedFiles
 from features.workspace import Workspace
-from serving.answers import answer
+from serving.catalogue_door import CatalogueDoor
 from serving.clocks import Clock, utc_now
-from serving.compose import Composer, Decided, Inputs
-from serving.contact.consent import unsubscribed_channels
+from serving.committing import Committed, commit, commit_all
 from serving.current import CurrentRows
-from serving.decide import Decision, settle_all
+from serving.decide import Decision
+from serving.deciding import Deciding, Inquiry, Settled, nobody
 from serving.joining.stamper import Stamper, open_stamper
+from serving.kept import answered_before
 from serving.ledger import Ledger
-from serving.ledger_rows import DecisionRow, fold_mature, kept_answer, write_answered, write_decisions
-from serving.models import ModelDoor, ServedModels
+from serving.ledger_rows import KeptAnswer, fold_mature
+from serving.models import ModelDoor
 from serving.outcome_rows import Recorded
 from serving.outcomes import recording
-from serving.people import People
-from serving.questions import refuse_wrong_decision
+from serving.people import Keys, People
 from serving.rates import RatesReader
-from serving.retries import as_before, decision_ids, kept_for_retries
+from serving.retries import as_before
 from serving.schemas import DecisionRequest, OutcomeReport
-from serving.scoring import Customer, score_customers
+from serving.scoring import UNKNOWN_CUSTOMER
 from serving.shelf import Shelf
-from serving.values import prior_rates
+from serving.stock import Stock, stocked
 
-WRITTEN_TOGETHER = 5_000
+WRITTEN_TOGETHER = 1_000
 
 
 def new_ulid(at: datetime) -> str:
@@ -67,6 +64,7 @@ class Engine:
         draw: a uniform draw in [0, 1), one a decision.
         new_id: the id of a decision or outcome that brings none.
         stamper: puts the token of its decision into each message; else with the workspace's own secret.
+        falls_back: start with the versions of brand.yaml and catalogue.yaml last in use where one is broken now.
     """
 
     def __init__(
@@ -77,13 +75,11 @@ class Engine:
         draw: Callable[[], float] | None = None,
         new_id: Callable[[datetime], str] = new_ulid,
         stamper: Stamper | None = None,
+        falls_back: bool = False,
     ) -> None:
         self.workspace = workspace
-        self.brand: Brand = load_brand(workspace)
-        self.catalogue = load_catalogue(workspace, self.brand)
-        self.schema: FeatureSchema = feature_schema(self.brand, workspace)
         self._clock, self._new_id = clock, new_id
-        self._draw = draw or random.SystemRandom().random
+        self.files = CatalogueDoor(workspace, make=self._stocked, clock=clock, falls_back=falls_back)
         self.ledger = Ledger(workspace.database)
         self.stamper = stamper or open_stamper(workspace.state)
         self.reader = connect(workspace.database)
@@ -92,35 +88,57 @@ class Engine:
         self.refresher = Refresher(self.online, clock=clock)
         self.current = CurrentRows(self.online, self.refresher, self.reader)
         self.models = ModelDoor(workspace.artifacts, self.schema)
-        variables = variables_of(self.brand, feature_variables(self.brand, workspace))
-        self.shelf = Shelf(self.brand, self.catalogue, variables=variables)
-        self._composer = Composer(self.brand, self.schema, self.shelf)
-        self._window = timedelta(days=self.brand.rewards.attribution_days)
         self._folded_on: date | None = None
-        self._rates = RatesReader(
-            self.reader,
-            priors=prior_rates(self.brand, self.catalogue),
-            strength=self.brand.rewards.prior_strength,
-            window=self._window,
+        window = self.stock.window
+        self._rates = RatesReader(self.reader, strength=self.brand.rewards.prior_strength, window=window)
+        self.deciding = Deciding(
+            reader=self.reader,
+            schema=self.schema,
+            rates=self._rates,
+            stamper=self.stamper,
+            draw=draw or random.SystemRandom().random,
+            new_id=new_id,
         )
-        self._file_versions = {
-            "brand": _sha256(workspace.brand_file.read_bytes()),
-            "catalogue": _sha256(workspace.catalogue_file.read_bytes()),
-            "features": self.schema.version,
-        }
+
+    def _stocked(self, files: CheckedFiles) -> Stock:
+        """What decisions are made with, of sound files; a running engine follows no other features than its first."""
+        if not hasattr(self, "schema"):
+            self.schema: FeatureSchema = feature_schema(files.brand, self.workspace)
+        return stocked(files, workspace=self.workspace, schema=self.schema)
+
+    @property
+    def stock(self) -> Stock:
+        """What decisions are made with now."""
+        return self.files.stock
+
+    @property
+    def brand(self) -> Brand:
+        """As brand.yaml says."""
+        return self.files.stock.brand
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """As catalogue.yaml says, with the questions that the brand's placements list."""
+        return self.files.stock.catalogue
+
+    @property
+    def shelf(self) -> Shelf:
+        """The catalogue's actions by place, compiled."""
+        return self.files.stock.shelf
 
     def warm_up(self) -> None:
         """Decides once in every place without writing it, so that no customer waits for what is made on first use."""
-        nobody = Missing("unknown_customer")
         self.online.recompute([(0,)], at=self._clock())
         for placement, details in self.brand.placements.items():
             for channel in details.channels:
-                request = DecisionRequest(customer_id="nobody", placement=placement, channel=channel)
+                request = DecisionRequest(customer_id="nobody", placement=placement, channel=channel, dry_run=True)
                 self.online.read(0)
-                self._decided(request, customer_key=0, state=nobody)
+                inquiry = self.deciding.asked(request, stock=self.stock, models=self.models.served)
+                self._settled(inquiry, nobody(inquiry.stock), Missing(UNKNOWN_CUSTOMER)).dry()
 
     def close(self) -> None:
         """Commits what waits and lets go of every file."""
+        self.files.close()
         self.models.close()
         self.ledger.close()
         self.refresher.close()
@@ -148,125 +166,90 @@ class Engine:
 
     # -- decisions ----------------------------------------------------------------------------------------------
 
-    def decide(self, request: DecisionRequest) -> dict[str, Any]:
-        """The answer to one request; when it returns, the decision is on disk.
+    def decide(self, request: DecisionRequest, *, idempotency_key: str | None = None) -> dict[str, Any]:
+        """The answer to one request; when it returns, the decision is on disk, unless it was a dry run.
+
+        Args:
+            request: as it was asked.
+            idempotency_key: the client's own key of this request, by which it may be asked again for a day.
 
         Raises:
-            RequestRefused: the brand has no such placement, channel or trait (422), or the request's decision_id
-                stands for another question already (409).
+            RequestRefused: the brand has no such placement, channel, action or trait, or the key stands for another
+                question (422), or the request's decision_id does (409).
         """
         self.models.refresh()
-        if (again := self._answered_before(request)) is not None:
+        self.files.refresh()
+        inquiry = self._inquired(request, idempotency_key)
+        if (again := self._answered_before(inquiry)) is not None:
             return again
         keys = self.people.asked_for(request)
-        if keys is None:
+        if keys is None and not request.dry_run:
             keys = (self.ledger.write(partial(_new_key, request=request)),)
-        state = self.online.read_current(keys, at=self._clock())
-        rows, told = self._decided(request, customer_key=keys[0], state=state)
-        conflict = self.ledger.write(partial(write_answered, rows=rows))
-        return told if conflict is None else as_before(request, conflict)
+        if keys is None:
+            return self._settled(inquiry, nobody(inquiry.stock), Missing(UNKNOWN_CUSTOMER)).dry()
+        settled = self._settled(inquiry, keys, self.online.read_current(keys, at=self._clock()))
+        return settled.dry() if request.dry_run else _told(settled, self.ledger.write(_writing(settled)))
 
-    async def decide_soon(self, request: DecisionRequest) -> dict[str, Any]:
+    async def decide_soon(self, request: DecisionRequest, *, idempotency_key: str | None = None) -> dict[str, Any]:
         """As `decide`, for an event loop: other requests go on while this one's group commit is written."""
-        if (again := self._answered_before(request)) is not None:
+        inquiry = self._inquired(request, idempotency_key)
+        if (again := self._answered_before(inquiry)) is not None:
             return again
         keys = self.people.asked_for(request)
-        if keys is None:
+        if keys is None and not request.dry_run:
             made = await self.ledger.write_soon(partial(_new_key, request=request))
             keys = self.people.asked_for(request) or (made,)
+        if keys is None:
+            return self._settled(inquiry, nobody(inquiry.stock), Missing(UNKNOWN_CUSTOMER)).dry()
         keys, state = await self.current.of(keys, ask=partial(self.people.asked_for, request))
-        rows, told = self._decided(request, customer_key=keys[0], state=state)
-        conflict = await self.ledger.write_soon(partial(write_answered, rows=rows))
-        return told if conflict is None else as_before(request, conflict)
+        settled = self._settled(inquiry, keys, state)
+        return settled.dry() if request.dry_run else _told(settled, await self.ledger.write_soon(_writing(settled)))
 
     def decide_many(self, requests: Sequence[DecisionRequest]) -> list[Decision]:
         """One decision a request, in their order, all at this instant and by the rates as they stand before them.
 
-        Scored as one batch and written in large transactions: for simulated weeks and campaigns. Requests name
-        customers, not devices, and bring no decision_id of their own.
+        Scored as one batch and written in large transactions: for simulated weeks. Requests name customers, not
+        devices, one place each, and bring no decision_id of their own.
         """
-        for request in requests:
-            refuse_wrong_decision(request, self.brand)
         self.models.refresh()
-        models = self.models.served
+        self.files.refresh()
+        asked = [self._inquired(request, None) for request in requests]
         self._rates.forget()
         named = [str(request.customer_id) for request in requests]
-        keys = self.ledger.write(partial(_keys_for, customer_ids=named))
+        made = self.ledger.write(partial(_keys_for, customer_ids=named))
         decided: list[Decision] = []
         for start in range(0, len(requests), WRITTEN_TOGETHER):
-            batch = requests[start : start + WRITTEN_TOGETHER]
-            batch_keys = [keys[name] for name in named[start : start + WRITTEN_TOGETHER]]
-            rows = [
-                DecisionRow(one.decision, one.message.locale if one.message else None)
-                for one in self._composed(batch, batch_keys, self.online.read_many(batch_keys), models=models)
-            ]
-            self.ledger.write(partial(write_decisions, rows=rows))
-            decided += [row.decision for row in rows]
+            names = named[start : start + WRITTEN_TOGETHER]
+            keys = [self.people.keys(name) or (made[name],) for name in names]
+            states = self.online.read_many([mine[0] for mine in keys])
+            batch = self.deciding.settled(asked[start : start + WRITTEN_TOGETHER], keys, states, at=self._at())
+            pending = [one.pending for one in batch]
+            decided += [one.decisions[0] for one in self.ledger.write(partial(commit_all, pending=pending))]
         return decided
 
-    def _decided(
-        self, request: DecisionRequest, *, customer_key: int, state: CustomerState | Missing
-    ) -> tuple[list[DecisionRow], dict[str, Any]]:
-        models = self.models.served  # once: a swap in between would name another model's segment
-        decided = self._composed([request], [customer_key], [state], models=models)
-        told = answer(decided, request=request, models=models, stamped=self._stamped)
-        rows = [DecisionRow(one.decision, one.message.locale if one.message else None) for one in decided]
-        rows[0] = replace(rows[0], kept=kept_for_retries(request, told))
-        return rows, told
+    def _inquired(self, request: DecisionRequest, idempotency_key: str | None) -> Inquiry:
+        """The request with what it is decided with, taken once: a swap in between would mix two versions."""
+        return self.deciding.asked(
+            request, stock=self.stock, models=self.models.served, idempotency_key=idempotency_key
+        )
 
-    def _stamped(self, message: RenderedMessage, *, decision_id: str, slot: int) -> RenderedMessage:
-        hosts = self.stamper.hosts(self.brand, self.catalogue)
-        return self.stamper.stamped(message, decision_id=decision_id, slot=slot, hosts=hosts)
+    def _settled(self, inquiry: Inquiry, keys: Keys, state: CustomerState | Missing) -> Settled:
+        (settled,) = self.deciding.settled([inquiry], [keys], [state], at=self._at())
+        return settled
 
-    def _composed(
-        self,
-        requests: Sequence[DecisionRequest],
-        keys: Sequence[int],
-        states: Sequence[CustomerState | Missing],
-        *,
-        models: ServedModels,
-    ) -> list[Decided]:
+    def _at(self) -> datetime:
+        """Now; the first time on a day the counts of days that are over are folded together."""
         at = self._clock()
         if at.date() != self._folded_on:
             self._folded_on = at.date()
-            self.ledger.write_later(partial(fold_mature, at=at, window=self._window))
-        rates = self._rates.read(at)
-        customers = [
-            Customer(key, state, request.context.traits)
-            for key, state, request in zip(keys, states, requests, strict=True)
-        ]
-        versions = self._file_versions | models.versions
-        unsubscribed = unsubscribed_channels(self.reader, keys)
-        return [
-            Decided(decision, scored)
-            for key, request, scored in zip(
-                keys,
-                requests,
-                score_customers(customers, models=models, schema=self.schema, brand=self.brand, at=at),
-                strict=True,
-            )
-            for decision in settle_all(
-                self._composer.prepare(
-                    request,
-                    scored,
-                    Inputs(
-                        decision_ids=decision_ids(request, partial(self._new_id, at)),
-                        at=at,
-                        draws=tuple(self._draw() for asked in request.asked for _ in range(asked.limit)),
-                        rates=rates,
-                        versions=versions,
-                        unsubscribed=unsubscribed.get(key, ()),
-                    ),
-                )
-            )
-        ]
+            self.ledger.write_later(partial(fold_mature, at=at, window=self.stock.window))
+        return at
 
-    def _answered_before(self, request: DecisionRequest) -> dict[str, Any] | None:
-        refuse_wrong_decision(request, self.brand)
-        if request.decision_id is None:
+    def _answered_before(self, inquiry: Inquiry) -> dict[str, Any] | None:
+        if inquiry.retry is None:
             return None
-        kept = kept_answer(self.reader, request.decision_id)
-        return None if kept is None else as_before(request, kept)
+        kept = answered_before(self.reader, inquiry.retry, at=self._clock())
+        return None if kept is None else as_before(inquiry.retry, kept)
 
     # -- outcomes -----------------------------------------------------------------------------------------------
 
@@ -299,6 +282,18 @@ class Engine:
         )
 
 
+def _writing(settled: Settled) -> Callable[[sqlite3.Connection], Committed | KeptAnswer]:
+    return partial(commit, pending=settled.pending, retry=settled.inquiry.retry, told=settled.told)
+
+
+def _told(settled: Settled, written: Committed | KeptAnswer) -> dict[str, Any]:
+    """The answer, by what was written; or what somebody who asked the same at the same time was answered."""
+    retry = settled.inquiry.retry
+    if isinstance(written, KeptAnswer):
+        return as_before(retry, written) if retry is not None else {}
+    return settled.told(written) if written.told is None else written.told
+
+
 def _new_key(connection: sqlite3.Connection, *, request: DecisionRequest) -> int:
     if request.anonymous_id is not None:
         return int(IdentityTable(connection).key_or_new(request.anonymous_id, "anonymous"))
@@ -307,7 +302,3 @@ def _new_key(connection: sqlite3.Connection, *, request: DecisionRequest) -> int
 
 def _keys_for(connection: sqlite3.Connection, *, customer_ids: Sequence[str]) -> dict[str, int]:
     return {name: int(key) for name, key in IdentityTable(connection).keys_for(customer_ids).items()}
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -34,6 +34,7 @@ from serving.contact.store import SCHEMA as CONTACT_SCHEMA
 from serving.exploration import SCHEMA as EXPOSURES_SCHEMA
 from serving.exploration import count_earlier_exposures
 from serving.handing_over import Waiting, Work, tell
+from serving.kept import SCHEMA as KEPT_SCHEMA
 from serving.ledger_rows import STATISTICS_SCHEMA
 from serving.unavailable import Unavailable, unavailability, write_something
 
@@ -60,7 +61,7 @@ class Ledger:
         self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         with queued(lock_of(self._database)):
             connection = connect(database)
-            connection.executescript(SCHEMA + STATISTICS_SCHEMA + CONTACT_SCHEMA + EXPOSURES_SCHEMA)
+            connection.executescript(SCHEMA + STATISTICS_SCHEMA + CONTACT_SCHEMA + EXPOSURES_SCHEMA + KEPT_SCHEMA)
             add_missing_columns(connection)
             count_earlier_exposures(connection)
             connection.commit()

@@ -36,11 +36,9 @@ CREATE INDEX IF NOT EXISTS answers_of_customer ON answers (customer_key);
 _DECISION_COLUMNS = (
     "decision_id, customer_key, decided_at, placement, channel, initiated_by, locale_asked, locale_used, arm, "
     "arm_probability, policy, action_id, action_probability, would_be_action_id, distribution, segment, stage, "
-    "purchase_propensity, fallback_reason, record, inputs"
+    "purchase_propensity, fallback_reason, record, inputs, experiment, holdout_rate, slots, is_deferred"
 )
-_INSERT_DECISION = (
-    f"INSERT INTO decisions ({_DECISION_COLUMNS}) VALUES ({', '.join('?' * 21)}) ON CONFLICT (decision_id) DO NOTHING"
-)
+_INSERT_DECISION = f"INSERT INTO decisions ({_DECISION_COLUMNS}) VALUES ({', '.join('?' * 25)})"
 COUNT_DECISIONS = """
 INSERT INTO action_statistics VALUES (?, ?, ?, ?, ?, 0)
 ON CONFLICT (segment, stage, action_id, decided_day) DO UPDATE SET n_decided = n_decided + excluded.n_decided
@@ -74,52 +72,24 @@ class KeptAnswer:
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRow:
-    """A decision ready to be written; the answer is kept only for a client who may retry."""
+def write_decision(connection: sqlite3.Connection, decision: Decision) -> None:
+    """Writes one new decision and counts it.
 
-    decision: Decision
-    locale_used: str | None
-    kept: KeptAnswer | None = None
-
-
-def write_decision(connection: sqlite3.Connection, row: DecisionRow) -> KeptAnswer | None:
-    """Writes one decision and counts it.
-
-    Returns:
-        None, or what this decision_id was answered with before: then nothing was written.
+    Raises:
+        sqlite3.IntegrityError: there is one of that id.
     """
-    if connection.execute(_INSERT_DECISION, _columns(row)).rowcount == 0:
-        return kept_answer(connection, row.decision.situation.decision_id) or KeptAnswer("", "")
-    if row.kept is not None:
-        identified = (row.decision.situation.decision_id, row.decision.situation.customer_key)
-        connection.execute(
-            "INSERT INTO answers VALUES (?, ?, ?, ?)", (*identified, row.kept.question_sha256, row.kept.answer)
-        )
-    if not row.decision.is_holdout:
-        connection.execute(COUNT_DECISIONS, (*_cell(row.decision), 1))
-    return None
+    connection.execute(_INSERT_DECISION, _columns(decision))
+    if not decision.is_holdout:
+        connection.execute(COUNT_DECISIONS, (*_cell(decision), 1))
 
 
-def write_answered(connection: sqlite3.Connection, rows: Sequence[DecisionRow]) -> KeptAnswer | None:
-    """Writes the decisions of one request, all or none.
-
-    Returns:
-        None, or what the first one's decision_id was answered with before: then nothing was written.
-    """
-    for row in rows:
-        if (before := write_decision(connection, row)) is not None:
-            return before
-    return None
-
-
-def write_decisions(connection: sqlite3.Connection, rows: Sequence[DecisionRow]) -> None:
+def write_decisions(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> None:
     """Writes many new decisions at once and counts them."""
-    connection.executemany(_INSERT_DECISION, (_columns(row) for row in rows))
+    connection.executemany(_INSERT_DECISION, (_columns(decision) for decision in decisions))
     counts: dict[tuple[str, str, str, int], int] = {}
-    for row in rows:
-        if not row.decision.is_holdout:
-            cell = _cell(row.decision)
+    for decision in decisions:
+        if not decision.is_holdout:
+            cell = _cell(decision)
             counts[cell] = counts.get(cell, 0) + 1
     connection.executemany(COUNT_DECISIONS, ((*cell, n) for cell, n in counts.items()))
 
@@ -129,8 +99,8 @@ def _cell(decision: Decision) -> tuple[str, str, str, int]:
     return decision.scores.segment or "", decision.scores.stage, decision.action_id, day
 
 
-def _columns(row: DecisionRow) -> tuple[object, ...]:
-    decision, situation = row.decision, row.decision.situation
+def _columns(decision: Decision) -> tuple[object, ...]:
+    situation = decision.situation
     return (
         situation.decision_id,
         situation.customer_key,
@@ -139,7 +109,7 @@ def _columns(row: DecisionRow) -> tuple[object, ...]:
         decision.channel,
         situation.initiated_by,
         situation.locale_asked,
-        row.locale_used,
+        decision.locale_used,
         decision.assignment.arm,
         decision.assignment.arm_probability,
         decision.policy_name,
@@ -153,7 +123,18 @@ def _columns(row: DecisionRow) -> tuple[object, ...]:
         decision.fallback_reason,
         decision.record(),
         decision.prepared.inputs,
+        decision.assignment.experiment,
+        decision.assignment.holdout_rate,
+        _slots(decision),
+        int(decision.prepared.is_deferred),
     )
+
+
+def _slots(decision: Decision) -> str | None:
+    """What each slot of a ranked set says; None where only one action was asked for."""
+    if len(decision.prepared.draws) == 1:
+        return None
+    return json.dumps([{"action_id": slot.action_id, "channel": slot.channel} for slot in decision.said])
 
 
 def kept_answer(connection: sqlite3.Connection, decision_id: str) -> KeptAnswer | None:

@@ -92,6 +92,7 @@ class Prepared:
         reward_scale: what `squarecb` divides a gap by; None for the largest value.
         new: by id, the exposures so far of actions that have not had those that exploration gives them.
         exploration: which share of the probability those have.
+        is_deferred: whether it is only reserved until its exposure is reported.
         inputs: what the ledger keeps beside the record, so that the decision can be made once more.
         unknown_intent: what the caller says that the customer wants, where the brand knows no such intent.
         off_script: what then answers, whatever else could be offered.
@@ -115,6 +116,7 @@ class Prepared:
     reward_scale: float | None = None
     new: Mapping[str, int] = field(default_factory=dict)
     exploration: Exploration = NO_EXPLORATION
+    is_deferred: bool = False
     inputs: str | None = None
     unknown_intent: str | None = None
     off_script: Offer | None = None

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from features.brand import Brand
+from features.faults import closest_name
 from serving.formats import why_not_format
 from serving.outcome_rows import CONVERTED
-from serving.refusals import RequestRefused, WrongField, unknown_name
+from serving.refusals import RequestRefused, WrongField, shown, unknown_name
 from serving.schemas import DecisionRequest, OutcomeReport, PlaceAsked
 from serving.told import trait_faults
 
 CLOCKS_DIFFER = timedelta(hours=24)
+LONGEST_OF_SEVERAL = 124
 
 
-def refuse_wrong_decision(request: DecisionRequest, brand: Brand) -> None:
-    """Raises RequestRefused with everything in a request that this brand does not have."""
+def refuse_wrong_decision(request: DecisionRequest, brand: Brand, *, actions: Collection[str]) -> None:
+    """Raises RequestRefused with everything in a request that this brand does not have.
+
+    Args:
+        request: as it was asked.
+        brand: whose placements, channels and traits hold.
+        actions: every action of its catalogue, by id.
+    """
     faults = trait_faults(request.context.traits, brand) if request.context.traits else []
     if (request.customer_id is None) == (request.anonymous_id is None):
         rule = (
@@ -24,6 +32,15 @@ def refuse_wrong_decision(request: DecisionRequest, brand: Brand) -> None:
         )
         faults.append(WrongField("/customer_id", rule))
     faults += _place_faults(request, brand) or _format_faults(request, brand)
+    faults += _action_faults(request, actions)
+    if (currency := request.context.currency) is not None and currency != brand.currency:
+        rule = f"is {shown(currency)!r}, but the brand's prices are in {brand.currency}: send that, or leave it out."
+        faults.append(WrongField("/context/currency", rule))
+    if request.dry_run and request.defer:
+        faults.append(WrongField("/defer", "has no meaning in a dry run, which reserves nothing: leave one out."))
+    if request.decision_id is not None and len(request.decision_id) > LONGEST_OF_SEVERAL and request.placements:
+        rule = f"is longer than {LONGEST_OF_SEVERAL} characters: the other places' decisions number on from it."
+        faults.append(WrongField("/decision_id", rule))
     if faults:
         raise RequestRefused(faults)
 
@@ -33,6 +50,22 @@ def _format_faults(request: DecisionRequest, brand: Brand) -> list[WrongField]:
     channels = [channel for place in request.asked for channel in place.channels]
     wrong = why_not_format(request.format, channels=channels, brand=brand) if request.format else None
     return [WrongField("/format", wrong)] if wrong else []
+
+
+def _action_faults(request: DecisionRequest, actions: Collection[str]) -> list[WrongField]:
+    """Names of actions that the catalogue does not have."""
+    named = {"candidate_actions": request.candidate_actions, "excluded_actions": request.excluded_actions}
+    return [
+        WrongField(f"/{field}/{position}", f"there is no action '{shown(name)}'.{_closest(name, actions)}")
+        for field, names in named.items()
+        for position, name in enumerate(names or ())
+        if name not in actions
+    ]
+
+
+def _closest(name: str, actions: Collection[str]) -> str:
+    closest = closest_name(name, actions)
+    return f" Closest: '{closest}'." if closest else " GET /v1/catalogue lists those that there are."
 
 
 def _place_faults(request: DecisionRequest, brand: Brand) -> list[WrongField]:

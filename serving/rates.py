@@ -18,20 +18,25 @@ AGES_AFTER = timedelta(minutes=10)  # decisions mature also while nobody commits
 class RatesReader:
     """Keeps one reading of the counts for a moment; `forget` after an outcome makes the next reading fresh."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, *, priors: Mapping[str, float], strength: float, window: timedelta
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, strength: float, window: timedelta) -> None:
         self._connection = connection
         self._window = window
-        self._priors = priors
         self._strength = strength
+        self._priors: Mapping[str, float] = {}
         self._rates: Rates | None = None
         self._data_version = -1
         self._stood_at = datetime.min.replace(tzinfo=UTC)
         self._read_at = 0.0
 
-    def read(self, at: datetime) -> Rates:
-        """The rates of all actions by segment and stage at an instant, by every process's counts."""
+    def read(self, at: datetime, *, priors: Mapping[str, float]) -> Rates:
+        """The rates of all actions by segment and stage at an instant, by every process's counts.
+
+        Args:
+            at: the instant.
+            priors: what is believed of each action before anything was measured; of the catalogue in use.
+        """
+        if priors is not self._priors:
+            self._rates, self._priors = None, priors
         now = time.monotonic()
         if self._rates is not None and now - self._read_at < READ_AGAIN_SECONDS:
             return self._rates

@@ -1,15 +1,19 @@
-"""The same decision_id again: the same question gets its answer again, another one is a conflict."""
+"""The same question again: it gets its answer again; another one under the same id or key is refused."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from serving.kept import Retry
 from serving.ledger_rows import KeptAnswer
-from serving.refusals import Conflict, WrongField
+from serving.refusals import Conflict, RequestRefused, WrongField
 from serving.schemas import DecisionRequest
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+LONGEST_KEY = 255
 
 
 def decision_ids(request: DecisionRequest, new_id: Callable[[], str]) -> tuple[str, ...]:
@@ -20,33 +24,51 @@ def decision_ids(request: DecisionRequest, new_id: Callable[[], str]) -> tuple[s
     return (request.decision_id, *further)
 
 
-def kept_for_retries(request: DecisionRequest, told: Mapping[str, Any]) -> KeptAnswer | None:
-    """What to keep of a question and its answer; nothing where the client brought no id to ask again with."""
-    if request.decision_id is None:
+def retry_of(request: DecisionRequest, idempotency_key: str | None = None) -> Retry | None:
+    """By what this client would ask the same again; None where they brought nothing to ask again with.
+
+    Raises:
+        RequestRefused: the key is empty, too long, or of characters that a header does not carry.
+    """
+    if request.decision_id is None and idempotency_key is None:
         return None
-    return KeptAnswer(_fingerprint(request), json.dumps(told, ensure_ascii=False, allow_nan=False))
+    if idempotency_key is not None and not _is_sound(idempotency_key):
+        rule = f"a key is 1 to {LONGEST_KEY} printable ASCII characters, such as a UUID: one a question."
+        raise RequestRefused([WrongField("", f"The header {IDEMPOTENCY_KEY} is not valid: {rule}")])
+    return Retry(_fingerprint(request), request.decision_id, idempotency_key)
 
 
-def as_before(request: DecisionRequest, kept: KeptAnswer) -> dict[str, Any]:
-    """The answer that this decision_id got before.
+def as_before(retry: Retry, kept: KeptAnswer) -> dict[str, Any]:
+    """The answer that this question got before.
 
     Raises:
         Conflict: the question was another, or its answer is not kept any more.
+        RequestRefused: the Idempotency-Key was used for another question.
     """
+    if kept.question_sha256 == retry.question_sha256:
+        told: dict[str, Any] = json.loads(kept.answer)
+        return told
     if not kept.question_sha256:
         rule = (
-            f"'{request.decision_id}' was decided before, and its answer is not kept any more: it can be had again for "
-            "a day. Send a new decision_id (or none: then we make one)."
+            f"'{retry.decision_id or retry.idempotency_key}' was decided before, and its answer is not kept any more: "
+            "it can be had again for a day. Send a new decision_id (or none: then we make one)."
         )
         raise Conflict([WrongField("/decision_id", rule)])
-    if kept.question_sha256 != _fingerprint(request):
+    if retry.idempotency_key is not None:
         rule = (
-            f"'{request.decision_id}' was already used for another question. Repeat that question exactly to get its "
-            "answer again, or send a new decision_id (or none: then we make one)."
+            f"The {IDEMPOTENCY_KEY} '{retry.idempotency_key}' was already used for another question in the last 24 "
+            "hours. Repeat that question exactly to get its answer again, or send a new key."
         )
-        raise Conflict([WrongField("/decision_id", rule)])
-    told: dict[str, Any] = json.loads(kept.answer)
-    return told
+        raise RequestRefused([WrongField("", rule)])
+    rule = (
+        f"'{retry.decision_id}' was already used for another question. Repeat that question exactly to get its "
+        "answer again, or send a new decision_id (or none: then we make one)."
+    )
+    raise Conflict([WrongField("/decision_id", rule)])
+
+
+def _is_sound(key: str) -> bool:
+    return 1 <= len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()
 
 
 def _fingerprint(request: DecisionRequest) -> str:

@@ -115,9 +115,6 @@ class DecisionRequest(_Asked):
     context: Context = Context()
     candidate_actions: ActionIds | None = Field(None, description="Only these actions may be offered.")
     excluded_actions: ActionIds | None = Field(None, description="These actions may not be said at all.")
-    format: ShortName | None = Field(
-        None, description="Whose message body to answer with, ready to post: whatsapp, line, email or neutral."
-    )
     dry_run: bool = Field(False, description="Only say what would be decided: nothing is written, counted or taken.")
     defer: bool = Field(
         False,

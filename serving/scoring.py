@@ -13,9 +13,9 @@ from features.brand import Brand
 from features.derive import MISSING_INSTANT, derive, stage_of
 from features.packing import CustomerState, Missing
 from features.schema import FeatureSchema
-from serving.offers import Scores
 from serving.ledger_rows import microseconds
 from serving.models import ServedModels
+from serving.offers import Scores
 from serving.schemas import TraitValue
 from serving.told import lay_over
 

@@ -104,7 +104,10 @@ def decide(connection: Any, key: int, decision_id: str, at: datetime) -> None:
     )
     columns += ("skin_need", 1.0, None, "{}", None, "awareness", None, None, json.dumps(record))
     with connection:
-        connection.execute(f"INSERT INTO decisions VALUES ({', '.join('?' * len(columns))})", columns)
+        there = [row[1] for row in connection.execute("PRAGMA table_info(decisions)")][: len(columns)]
+        connection.execute(
+            f"INSERT INTO decisions ({', '.join(there)}) VALUES ({', '.join('?' * len(columns))})", columns
+        )
         connection.execute("INSERT INTO answers VALUES (?, ?, 'x', ?)", (decision_id, key, json.dumps(answer)))
 
 

@@ -14,6 +14,8 @@ from features.schema import FeatureSchema, feature_schema
 from features.variables import feature_variables, variables_of
 from features.workspace import Workspace
 from serving.compose import Composer, Decided, Inputs
+from serving.contact.facts import Facts
+from serving.contact.rules import ContactRules
 from serving.decide import settle
 from serving.models import ServedModels
 from serving.schemas import Context, DecisionRequest
@@ -34,6 +36,7 @@ class World:
         variables = variables_of(self.brand, feature_variables(self.brand, workspace))
         shelf = Shelf(self.brand, self.catalogue, variables=variables)
         self.composer = Composer(self.brand, self.schema, shelf)
+        self.rules = ContactRules(self.brand, self.catalogue)
         self.rates = Rates([], priors=prior_rates(self.brand, self.catalogue), strength=50.0)
 
     def decide(
@@ -57,7 +60,7 @@ class World:
         inputs = Inputs(decision_ids=("d",), at=NOON, draws=(draw,), rates=self.rates, versions={})
         scored = replace(scored, scores=scores)
         (prepared,) = self.composer.prepare(request, scored, inputs)
-        return Decided(settle(prepared), scored)
+        return Decided(settle(prepared, Facts(terms=self.rules.terms), self.rules), scored)
 
 
 def suppressed(decided: Decided) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,11 @@ def personalised(engine: Engine, *, prefix: str = "c") -> str:
     """The first customer of that prefix who is not held out."""
     names = (f"{prefix}-{n}" for n in range(100))
     return next(name for name in names if not engine.decide(a_request(name))["holdout"])
+
+
+def kept_away(told: dict[str, Any]) -> set[str]:
+    """The rules that kept away what the catalogue's own rules would have let through."""
+    return {one["rule"] for one in told["suppressed"]} - {"when", "when_unknown", "not_renderable"}
 
 
 def an_order(customer_key: int, n: int, *, days_ago: float) -> dict[str, object]:
@@ -266,7 +272,7 @@ def test_whoever_unsubscribes_is_not_written_to_again_on_that_channel(engine: En
     after, elsewhere = engine.decide(weekly("line")), engine.decide(weekly("whatsapp"))
     asked = engine.decide(a_request("c-leaves", channel="line"))
     assert {one["rule"] for one in before["suppressed"]} & {"unsubscribed"} == set()
-    assert {one["rule"] for one in after["suppressed"]} == {"unsubscribed"}
+    assert kept_away(after) == {"unsubscribed"}
     assert "unsubscribed" not in {one["rule"] for one in elsewhere["suppressed"]}
     assert "unsubscribed" not in {one["rule"] for one in asked["suppressed"]}
 
@@ -278,10 +284,10 @@ def test_an_unsubscription_that_names_only_the_customer_counts_for_every_channel
     (recorded,) = engine.record_outcomes([OutcomeReport(customer_id="c-chatted", outcome="unsubscribed")])
     told = engine.decide(a_request("c-chatted", placement="weekly_message", channel="line"))
     assert recorded.joined_by == "attribution_window"
-    assert {one["rule"] for one in told["suppressed"]} == {"unsubscribed"}
+    assert kept_away(told) == {"unsubscribed"}
 
 
 def test_an_unsubscription_without_a_decision_counts_for_every_channel(engine: Engine) -> None:
     engine.record_outcomes([OutcomeReport(customer_id="c-leaves-all", outcome="unsubscribed")])
     told = engine.decide(a_request("c-leaves-all", placement="weekly_message", channel="whatsapp"))
-    assert {one["rule"] for one in told["suppressed"]} == {"unsubscribed"}
+    assert kept_away(told) == {"unsubscribed"}

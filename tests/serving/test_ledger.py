@@ -13,7 +13,7 @@ import pytest
 from experiments.records import HOLDOUT, PERSONALISED, read_decisions, read_outcomes
 from serving.decide import Decision, Scores, settle
 from serving.ledger import Ledger, LedgerClosedError
-from serving.ledger_rows import DecisionRow, KeptAnswer, fold_mature, read_counts, write_decision, write_decisions
+from serving.ledger_rows import fold_mature, read_counts, write_decision, write_decisions
 from serving.outcome_rows import OutcomeRow, Recorded, UnknownDecisions, write_outcomes
 from tests.serving.tiny_offers import an_offer, prepared
 
@@ -62,7 +62,7 @@ def counts(ledger: Ledger, *, at: datetime) -> list[tuple[str, float, int]]:
 
 
 def test_a_decision_is_on_disk_when_writing_it_returns(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), "en")))
+    ledger.write(partial(write_decision, decision=a_decision()))
     (row,) = read_decisions(tmp_path / "rapport.db").to_dict("records")
     assert (row["decision_id"], row["action_id"], row["action_probability"]) == ("d-1", "tip", 1.0)
     assert (row["segment"], row["stage"], row["locale_used"]) == ("s1", "awareness", "en")
@@ -114,8 +114,8 @@ def test_a_caller_whose_event_loop_is_gone_does_not_end_the_committer(tmp_path: 
 
 
 def test_many_threads_are_all_written_once(ledger: Ledger, tmp_path: Path) -> None:
-    rows = [DecisionRow(a_decision(f"d-{n}"), None) for n in range(60)]
-    threads = [threading.Thread(target=ledger.write, args=(partial(write_decision, row=row),)) for row in rows]
+    rows = [a_decision(f"d-{n}") for n in range(60)]
+    threads = [threading.Thread(target=ledger.write, args=(partial(write_decision, decision=row),)) for row in rows]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -141,7 +141,7 @@ def test_one_bad_piece_of_work_does_not_take_its_group_with_it(ledger: Ledger, t
         except LookupError as fault:
             failures.append(str(fault))
 
-    work = partial(write_decision, row=DecisionRow(a_decision(), None))
+    work = partial(write_decision, decision=a_decision())
     threads = [threading.Thread(target=ledger.write, args=(hold,)), threading.Thread(target=failing)]
     threads.append(threading.Thread(target=ledger.write, args=(work,)))
     threads[0].start()
@@ -155,15 +155,16 @@ def test_one_bad_piece_of_work_does_not_take_its_group_with_it(ledger: Ledger, t
     assert len(read_decisions(tmp_path / "rapport.db")) == 1
 
 
-def test_the_same_decision_id_is_written_once_and_gives_back_what_was_answered(ledger: Ledger, tmp_path: Path) -> None:
-    row = DecisionRow(a_decision(), None, KeptAnswer("question", "answer"))
-    assert ledger.write(partial(write_decision, row=row)) is None
-    assert ledger.write(partial(write_decision, row=row)) == KeptAnswer("question", "answer")
+def test_the_same_decision_id_is_written_once(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.write(partial(write_decision, decision=a_decision()))
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.write(partial(write_decision, decision=a_decision()))
     assert len(read_decisions(tmp_path / "rapport.db")) == 1
+    assert counts(ledger, at=NOON + 2 * WEEK) == [("tip", 1.0, 0)]
 
 
 def test_an_outcome_is_written_once_however_often_it_is_sent(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    ledger.write(partial(write_decision, decision=a_decision()))
     assert [one.status for one in report(ledger, an_outcome())] == ["recorded"]
     assert [one.status for one in report(ledger, an_outcome())] == ["duplicate"]
     assert len(read_outcomes(tmp_path / "rapport.db")) == 1
@@ -171,14 +172,14 @@ def test_an_outcome_is_written_once_however_often_it_is_sent(ledger: Ledger, tmp
 
 
 def test_a_second_conversion_after_one_decision_is_kept_but_is_one_success(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    ledger.write(partial(write_decision, decision=a_decision()))
     report(ledger, an_outcome(), an_outcome(outcome_id="o-2"))
     assert len(read_outcomes(tmp_path / "rapport.db")) == 2
     assert counts(ledger, at=NOON + 2 * WEEK) == [("tip", 1.0, 1)]
 
 
 def test_a_conversion_to_another_goal_is_no_success_of_the_action(ledger: Ledger) -> None:
-    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    ledger.write(partial(write_decision, decision=a_decision()))
     report(ledger, an_outcome(goal="join"))
     assert counts(ledger, at=NOON + 2 * WEEK) == [("tip", 1.0, 0)]
 
@@ -187,7 +188,7 @@ def test_a_conversion_to_another_goal_is_no_success_of_the_action(ledger: Ledger
 def test_a_conversion_that_names_no_goal_reached_the_same_one_in_every_arm(
     ledger: Ledger, tmp_path: Path, arm: str
 ) -> None:
-    ledger.write(partial(write_decision, row=DecisionRow(a_decision(arm=arm), None)))
+    ledger.write(partial(write_decision, decision=a_decision(arm=arm)))
     work = partial(
         write_outcomes, rows=[an_outcome()], attribution=WEEK, goals_of={"tip": "join"}, default_goal="order"
     )
@@ -200,7 +201,7 @@ def test_a_conversion_that_names_no_goal_reached_the_same_one_in_every_arm(
 def test_a_conversion_outside_the_window_is_kept_and_moves_no_count(
     ledger: Ledger, tmp_path: Path, late: timedelta
 ) -> None:
-    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    ledger.write(partial(write_decision, decision=a_decision()))
     report(ledger, an_outcome(at=NOON + late))
     assert len(read_outcomes(tmp_path / "rapport.db")) == 1
     assert counts(ledger, at=NOON + 2 * WEEK) == [("tip", 1.0, 0)]
@@ -209,21 +210,21 @@ def test_a_conversion_outside_the_window_is_kept_and_moves_no_count(
 
 
 def test_a_message_that_failed_was_never_an_attempt(ledger: Ledger) -> None:
-    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    ledger.write(partial(write_decision, decision=a_decision()))
     report(ledger, an_outcome("failed"))
     assert counts(ledger, at=NOON + 2 * WEEK) == [("tip", 0.0, 0)]
 
 
 def test_a_held_out_customer_moves_no_counter(ledger: Ledger) -> None:
-    ledger.write(partial(write_decision, row=DecisionRow(a_decision(arm=HOLDOUT), None)))
+    ledger.write(partial(write_decision, decision=a_decision(arm=HOLDOUT)))
     report(ledger, an_outcome())
     assert counts(ledger, at=NOON + 2 * WEEK) == []
 
 
 def test_an_outcome_that_names_only_the_customer_joins_their_newest_decision_in_the_window(ledger: Ledger) -> None:
     for name, days in (("d-old", 10), ("d-1", 5), ("d-2", 2)):
-        row = DecisionRow(a_decision(name, at=NOON - timedelta(days=days)), None)
-        ledger.write(partial(write_decision, row=row))
+        decision = a_decision(name, at=NOON - timedelta(days=days))
+        ledger.write(partial(write_decision, decision=decision))
     (joined,) = report(ledger, an_outcome(decision_id=None, customer_key=1))
     assert (joined.decision_id, joined.joined_by) == ("d-2", "attribution_window")
     (alone,) = report(ledger, an_outcome(outcome_id="o-2", decision_id=None, customer_key=1, at=NOON + 3 * WEEK))
@@ -231,13 +232,13 @@ def test_an_outcome_that_names_only_the_customer_joins_their_newest_decision_in_
 
 
 def test_an_outcome_before_every_decision_joins_none(ledger: Ledger) -> None:
-    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    ledger.write(partial(write_decision, decision=a_decision()))
     (alone,) = report(ledger, an_outcome(decision_id=None, customer_key=1, at=NOON - timedelta(hours=1)))
     assert alone.joined_by == "none"
 
 
 def test_one_unknown_decision_keeps_the_whole_report_out(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.write(partial(write_decision, row=DecisionRow(a_decision(), None)))
+    ledger.write(partial(write_decision, decision=a_decision()))
     with pytest.raises(UnknownDecisions) as unknown:
         report(ledger, an_outcome(), an_outcome(outcome_id="o-2", decision_id="d-9"))
     assert unknown.value.positions == (1,)
@@ -245,16 +246,16 @@ def test_one_unknown_decision_keeps_the_whole_report_out(ledger: Ledger, tmp_pat
 
 
 def test_a_decision_counts_as_far_as_its_attribution_window_has_passed(ledger: Ledger) -> None:
-    rows = [DecisionRow(a_decision(f"d-{n}"), None) for n in range(10)]  # at noon: the middle of its day
-    ledger.write(partial(write_decisions, rows=rows))
+    rows = [a_decision(f"d-{n}") for n in range(10)]  # at noon: the middle of its day
+    ledger.write(partial(write_decisions, decisions=rows))
     assert counts(ledger, at=NOON) == [("tip", 0.0, 0)]
     assert counts(ledger, at=NOON + WEEK / 2) == [("tip", 10 * 0.5, 0)]
     assert counts(ledger, at=NOON + WEEK) == [("tip", 10.0, 0)]
 
 
 def test_folding_mature_days_together_changes_no_count(ledger: Ledger) -> None:
-    rows = [DecisionRow(a_decision(f"d-{n}", at=NOON + timedelta(days=n)), None) for n in range(12)]
-    ledger.write(partial(write_decisions, rows=rows))
+    rows = [a_decision(f"d-{n}", at=NOON + timedelta(days=n)) for n in range(12)]
+    ledger.write(partial(write_decisions, decisions=rows))
     report(ledger, an_outcome(at=NOON + timedelta(days=2)))
     today = NOON + timedelta(days=12)
     ((_, before, _),) = counts(ledger, at=today)
@@ -267,11 +268,11 @@ def test_folding_mature_days_together_changes_no_count(ledger: Ledger) -> None:
 
 
 def test_batch_and_loop_leave_the_same_ledger(tmp_path: Path) -> None:
-    rows = [DecisionRow(a_decision(f"d-{n}", customer_key=n), None) for n in range(5)]
+    rows = [a_decision(f"d-{n}", customer_key=n) for n in range(5)]
     loop, batch = Ledger(tmp_path / "loop.db"), Ledger(tmp_path / "batch.db")
     for row in rows:
-        loop.write(partial(write_decision, row=row))
-    batch.write(partial(write_decisions, rows=rows))
+        loop.write(partial(write_decision, decision=row))
+    batch.write(partial(write_decisions, decisions=rows))
     later = NOON + 2 * WEEK
     assert counts(loop, at=later) == counts(batch, at=later)
     assert read_decisions(tmp_path / "loop.db").equals(read_decisions(tmp_path / "batch.db"))

@@ -1,0 +1,175 @@
+"""From customers' rows to settled decisions, and from what was written of them to the answer.
+
+Between the two lies the ledger, which the engine writes: so one request can wait for its group commit while others go
+on. Everything that one request is decided with (stock, models) is taken once, at its start.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from itertools import count
+from typing import Any
+
+from experiments.assignment import assign
+from experiments.records import HOLDOUT
+from features.packing import CustomerState, Missing
+from features.rendering import RenderedMessage, with_coupon
+from features.schema import FeatureSchema
+from serving.answers import answer
+from serving.committing import Committed, Pending, settled
+from serving.compose import Decided, Inputs
+from serving.exploration import NewActions
+from serving.joining.stamper import Stamper
+from serving.kept import Retry
+from serving.models import ServedModels
+from serving.people import Keys
+from serving.questions import refuse_wrong_decision
+from serving.rates import RatesReader
+from serving.retries import decision_ids, retry_of
+from serving.schemas import DecisionRequest
+from serving.scoring import Customer, ScoredCustomer, score_customers
+from serving.stock import Stock
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """One request, with what it is decided with."""
+
+    request: DecisionRequest
+    stock: Stock
+    models: ServedModels
+    retry: Retry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One request, settled and not yet written."""
+
+    inquiry: Inquiry
+    scored: ScoredCustomer
+    pending: Pending
+    stamper: Stamper
+
+    def told(self, committed: Committed) -> dict[str, Any]:
+        """The answer, by what was written."""
+        inquiry = self.inquiry
+        decided = [
+            Decided(decision, self.scored, codes)
+            for decision, codes in zip(committed.decisions, committed.codes, strict=True)
+        ]
+        codes = {one.decision.situation.decision_id: one.codes for one in decided}
+
+        def stamped(message: RenderedMessage, *, decision_id: str, slot: int) -> RenderedMessage:
+            if (code := codes[decision_id].get(slot)) is not None:
+                message = with_coupon(message, code)
+            if inquiry.request.dry_run:
+                return message  # a token of a decision that nobody finds would join nothing
+            hosts = inquiry.stock.hosts
+            return self.stamper.stamped(message, decision_id=decision_id, slot=slot, hosts=hosts)
+
+        return answer(decided, request=inquiry.request, models=inquiry.models, stamped=stamped)
+
+    def dry(self) -> dict[str, Any]:
+        """The answer to a dry run: nothing was written or taken."""
+        decisions = self.pending.decisions
+        return self.told(Committed(decisions, tuple({} for _ in decisions)))
+
+
+class Deciding:
+    """Settles requests for one engine; of the thread that its connection belongs to.
+
+    Args:
+        reader: reads what the rules count.
+        schema: of the features.
+        rates: as they stand.
+        stamper: puts the token of its decision into each message.
+        draw: a uniform draw in [0, 1), one a slot.
+        new_id: the id of a decision that brings none.
+    """
+
+    def __init__(
+        self,
+        *,
+        reader: sqlite3.Connection,
+        schema: FeatureSchema,
+        rates: RatesReader,
+        stamper: Stamper,
+        draw: Callable[[], float],
+        new_id: Callable[[datetime], str],
+    ) -> None:
+        self._reader, self._schema, self._rates, self._stamper = reader, schema, rates, stamper
+        self._draw, self._new_id = draw, new_id
+        self._explored: tuple[Stock, NewActions] | None = None
+
+    def asked(
+        self, request: DecisionRequest, *, stock: Stock, models: ServedModels, idempotency_key: str | None = None
+    ) -> Inquiry:
+        """The request, checked against the brand.
+
+        Raises:
+            RequestRefused: with everything in it that this brand does not have.
+        """
+        refuse_wrong_decision(request, stock.brand, actions=stock.shelf.offerables)
+        retry = None if request.dry_run else retry_of(request, idempotency_key)
+        return Inquiry(request, stock, models, retry)
+
+    def settled(
+        self,
+        asked: Sequence[Inquiry],
+        keys: Sequence[Keys],
+        states: Sequence[CustomerState | Missing],
+        *,
+        at: datetime,
+    ) -> list[Settled]:
+        """The decisions of requests that share one stock and its models, all at this instant.
+
+        Args:
+            asked: at least one.
+            keys: of each request's person.
+            states: their rows, or why there are none.
+            at: the instant.
+        """
+        stock, models = asked[0].stock, asked[0].models
+        customers = [
+            Customer(mine[0], state, one.request.context.traits)
+            for one, mine, state in zip(asked, keys, states, strict=True)
+        ]
+        scored = score_customers(customers, models=models, schema=self._schema, brand=stock.brand, at=at)
+        rates = self._rates.read(at, priors=stock.priors)
+        versions, new = {**stock.versions, **models.versions}, self._new_actions(stock).read()
+        return [
+            self._settled(
+                one,
+                customer,
+                mine,
+                Inputs(
+                    decision_ids=decision_ids(one.request, partial(self._new_id, at)),
+                    at=at,
+                    draws=tuple(self._draw() for place in one.request.asked for _ in range(place.limit)),
+                    rates=rates,
+                    versions=versions,
+                    new=new,
+                ),
+            )
+            for one, customer, mine in zip(asked, scored, keys, strict=True)
+        ]
+
+    def _settled(self, inquiry: Inquiry, scored: ScoredCustomer, keys: Keys, inputs: Inputs) -> Settled:
+        prepared = inquiry.stock.composer.prepare(inquiry.request, scored, inputs)
+        return Settled(inquiry, scored, settled(self._reader, prepared, keys, inquiry.stock.rules), self._stamper)
+
+    def _new_actions(self, stock: Stock) -> NewActions:
+        if self._explored is None or self._explored[0] is not stock:
+            self._explored = (stock, NewActions(self._reader, stock.catalogue, stock.brand.exploration))
+        return self._explored[1]
+
+
+def nobody(stock: Stock) -> Keys:
+    """The key of somebody whom a dry run asks about and nobody knows: no customer has it, and it is not held out."""
+    brand = stock.brand
+    free = (key for key in count(0, -1) if assign(key, salt=brand.name, holdout_rate=brand.holdout_rate).arm != HOLDOUT)
+    return (next(free),)
