@@ -47,11 +47,7 @@ class CompiledCap:
     actions: frozenset[str] = frozenset()
     each: str | None = None
     rolling_us: int = 0  # 0 for a calendar window
-
-    @property
-    def is_of_messages(self) -> bool:
-        """Whether what is said together counts once."""
-        return not self.tags and not self.actions and self.each not in ("action", "tag")
+    is_of_messages: bool = True
 
     @property
     def reaches_back(self) -> timedelta:
@@ -99,15 +95,14 @@ class CompiledCap:
             zone: the customer's, for calendar windows.
             but: the message that is being made just now, where whole messages are counted.
         """
-        is_of_messages = self.is_of_messages
-        key = (self.name, group, but if is_of_messages else None)
+        key = (self.name, group, but if self.is_of_messages else None)
         if (kept := facts.memo.get(key)) is not None:
             return kept  # type: ignore[no-any-return]
         latest: dict[object, int] = {}
         for number, contact in self._near(facts, group):
             if (leaves := self._counted_until(contact, group, zone)) is None:
                 continue
-            counted_as: object = contact.message if is_of_messages else number
+            counted_as: object = contact.message if self.is_of_messages else number
             if counted_as != but:
                 latest[counted_as] = max(leaves, latest.get(counted_as, leaves))
         found = facts.memo[key] = sorted(latest.values(), reverse=True)
@@ -158,8 +153,10 @@ def compiled(name: str, cap: Cap, *, of_action: str | None = None) -> CompiledCa
     rolling_us = (cap.rolling or timedelta()) // _MICROSECOND
     if isinstance(cap, FrequencyCap):
         channels, tags, actions = frozenset(cap.channels), frozenset(cap.tags), frozenset(cap.actions)
-        return CompiledCap(name, cap, channels, tags, actions, cap.each, rolling_us)
-    return CompiledCap(name, cap, actions=frozenset(() if of_action is None else (of_action,)), rolling_us=rolling_us)
+        is_of_messages = not tags and not actions and cap.each not in ("action", "tag")
+        return CompiledCap(name, cap, channels, tags, actions, cap.each, rolling_us, is_of_messages)
+    one = frozenset(() if of_action is None else (of_action,))
+    return CompiledCap(name, cap, actions=one, rolling_us=rolling_us, is_of_messages=of_action is None)
 
 
 def of_action(action_id: str, caps: Iterable[Cap]) -> tuple[CompiledCap, ...]:

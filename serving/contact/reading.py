@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from serving.contact.consent import EVERY_CHANNEL
 from serving.contact.facts import POOL, CarrierLimit, Contact, Facts, Left, Refusal, Returning
-from serving.contact.rules import ENOUGH, ContactRules
+from serving.contact.rules import ENOUGH, EVERYBODY, ContactRules
 from serving.contact.windows import to_us
 
-EVERYBODY = ("brand", "customer")
-_MICROSECOND = timedelta(microseconds=1)
 _NEXT_RETURNS = 16
 
 _CUSTOMER = """
@@ -82,13 +80,10 @@ def read_facts(
 def _contacts(
     connection: sqlite3.Connection, keys: str, at_us: int, rules: ContactRules, initiated_by: Collection[str]
 ) -> Iterator[Contact]:
-    for who in rules.counted(initiated_by):
-        back = rules.reaches_back(who)
-        if back is None:
-            continue
-        rows = connection.execute(_CONTACTS.format(keys=keys), (who, at_us - back // _MICROSECOND))
+    for who, back_us in rules.counted(initiated_by):
+        rows = connection.execute(_CONTACTS.format(keys=keys), (who, at_us - back_us))
         for decision_id, action_id, channel, tags, *rest in rows:
-            yield Contact(decision_id, action_id, channel, tuple(json.loads(tags)), *rest)
+            yield Contact(decision_id, action_id, channel, tuple(tags.split(",")) if tags else (), *rest)
 
 
 def read_budgets(connection: sqlite3.Connection, *, at: datetime, rules: ContactRules) -> dict[str, Left]:

@@ -7,7 +7,7 @@ asking again at the end of each.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ BUDGET = "budget"
 NO_COUPON_CODE = "no_coupon_code"
 
 NOT_NOW, NEVER = "not_now", "never"
+EVERYBODY: tuple[Initiator, ...] = ("brand", "customer")
 ENOUGH = 1_000
 """No request takes more units than that: a budget with more left is as good as one with endless."""
 _MICROSECOND = timedelta(microseconds=1)
@@ -89,6 +90,13 @@ class ContactRules:
         self.pools = tuple(sorted({one.coupons for one in incentives if one.coupons is not None}))
         self.reservation = timedelta(hours=policy.reservation_hours)
         self._terms: dict[tuple[str, str], Terms] = {}
+        caps = [*self._caps, *(cap for caps in self._caps_of.values() for cap in caps)]
+        self._is_for_all = any(cap.cap.governs == "everyone" for cap in caps)
+        self._counted_for_all = tuple(
+            (who, max(cap.reaches_back for cap in mine) // _MICROSECOND)
+            for who in EVERYBODY
+            if (mine := [cap for cap in caps if cap.governs(who)])
+        )
         self._periods: dict[Period, tuple[int, int]] = {}
         self._judged: dict[tuple[str, str, str], tuple[CompiledCap, ...]] = {}
 
@@ -97,17 +105,13 @@ class ContactRules:
         """Whether nothing could keep an offer away: never, since refusals and carriers' limits hold for every brand."""
         return False
 
-    def reaches_back(self, initiated_by: str) -> timedelta | None:
-        """How far back contacts count where these spoke first; None where none does."""
-        caps = [*self._caps, *(cap for caps in self._caps_of.values() for cap in caps)]
-        return max((cap.reaches_back for cap in caps if cap.governs(initiated_by)), default=None)
-
-    def counted(self, initiated_by: Collection[str]) -> tuple[str, ...]:
-        """Whose contacts count where these speak first: theirs, and everybody's where a cap governs everyone."""
-        caps = [*self._caps, *(cap for caps in self._caps_of.values() for cap in caps)]
-        if any(cap.cap.governs == "everyone" for cap in caps):
-            return ("brand", "customer")
-        return tuple(sorted(initiated_by))
+    def counted(self, initiated_by: Collection[str]) -> tuple[tuple[str, int], ...]:
+        """Whose contacts count where these speak first, and how far back, in microseconds: those of their caps."""
+        return (
+            self._counted_for_all
+            if self._is_for_all
+            else tuple((who, back) for who, back in self._counted_for_all if who in initiated_by)
+        )
 
     def terms(self, action_id: str, channel: str) -> Terms:
         """What choosing an action on a channel counts as and takes from which budgets."""
@@ -334,16 +338,25 @@ def _quiet_now(clock: QuietClock, channel: str, facts: Facts, at_us: int, zone: 
 
 
 def _over(cap: CompiledCap, offer: Offer, facts: Facts, at_us: int, zone: ZoneInfo) -> Block | None:
+    message = (THIS_REQUEST + offer.place.name, offer.channel)
     for group in cap.groups(offer.action.id, offer.channel, offer.action.tags):
-        message = (THIS_REQUEST + offer.place.name, offer.channel)
-        leaves = cap.leaves_at(facts, group, zone, but=message)
-        if len(leaves) < cap.cap.at_most or leaves[cap.cap.at_most - 1] <= at_us:
-            continue
-        counted = sum(instant > at_us for instant in leaves)
-        of = f" of {group}" if group else ""
-        detail = f"{cap.name}: {counted} of at most {cap.cap.at_most} {cap.cap.counts}s{of} in a {cap.window} window"
-        return Block(FREQUENCY_CAP, detail, leaves[cap.cap.at_most - 1], cap.counter(counted, at_us, zone))
+        key = (cap.name, group, message if cap.is_of_messages else None, at_us)
+        block = facts.memo.get(key, cap)
+        if block is cap:
+            block = facts.memo[key] = _reached(cap, group, cap.leaves_at(facts, group, zone, but=message), at_us, zone)
+        if block is not None:
+            return block  # type: ignore[no-any-return]
     return None
+
+
+def _reached(cap: CompiledCap, group: str, leaves: Sequence[int], at_us: int, zone: ZoneInfo) -> Block | None:
+    most = cap.cap.at_most
+    if len(leaves) < most or leaves[most - 1] <= at_us:
+        return None
+    counted = sum(instant > at_us for instant in leaves)
+    of = f" of {group}" if group else ""
+    detail = f"{cap.name}: {counted} of at most {most} {cap.cap.counts}s{of} in a {cap.window} window"
+    return Block(FREQUENCY_CAP, detail, leaves[most - 1], cap.counter(counted, at_us, zone))
 
 
 def _affords(left: Left, charge: Charge) -> bool:

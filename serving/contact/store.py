@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS contacts (
     customer_key INTEGER NOT NULL,
     action_id    TEXT NOT NULL,
     channel      TEXT NOT NULL,
-    tags         TEXT NOT NULL,     -- of the action when it was decided, as JSON
+    tags         TEXT NOT NULL,     -- of the action when it was decided, joined by commas
     initiated_by TEXT NOT NULL,
     decided_at   INTEGER NOT NULL,
     exposed_at   INTEGER,           -- when the customer could see it
@@ -170,7 +170,7 @@ def reserve(
             situation.customer_key,
             said.action_id,
             said.channel,
-            json.dumps(terms.tags),
+            ",".join(terms.tags),
             situation.initiated_by,
             at_us,
             exposed,

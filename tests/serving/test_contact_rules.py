@@ -436,5 +436,5 @@ def test_facts_say_themselves_as_json_and_back(facts: Facts) -> None:
 def test_a_catalogue_of_nothing_special_takes_nothing() -> None:
     rules = ContactRules(a_brand(), Catalogue(actions=(an_action("tip"),)))
     assert rules.terms("tip", "chat").charges == ()
-    assert (rules.limits, rules.pools, rules.reaches_back("brand")) == ({}, (), None)
+    assert (rules.limits, rules.pools, rules.counted(("brand", "customer"))) == ({}, (), ())
     assert judged(rules, Facts()) is None
