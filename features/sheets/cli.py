@@ -50,9 +50,13 @@ def preview_catalogue(
     action: Annotated[list[str] | None, typer.Option("--action", help="Only this action; may be repeated.")] = None,
     locale: Annotated[list[str] | None, typer.Option("--locale", help="Only this locale; may be repeated.")] = None,
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("catalogue-preview.html"),
+    workbook: Annotated[
+        Path | None, typer.Option("--workbook", metavar="FILE.xlsx", help="Draw what it says, before it is imported.")
+    ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Draws every action as its reader sees it: chat bubble, e-mail, card; each locale, each channel, one HTML page."""
     from features.sheets.preview import write_preview
 
-    typer.echo(f"wrote {out}: {write_preview(find_workspace(workspace), out, actions=action, locales=locale)}")
+    place = find_workspace(workspace)
+    typer.echo(f"wrote {out}: {write_preview(place, out, actions=action, locales=locale, workbook=workbook)}")
