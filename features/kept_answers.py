@@ -32,6 +32,9 @@ def forget_old_answers(workspace: Workspace, *, now: datetime | None = None) -> 
     with closing(connect(workspace.database)) as connection:
         connection.execute("PRAGMA secure_delete = ON")
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "idempotency_keys" in tables:
+            with transaction(connection):
+                connection.execute("DELETE FROM idempotency_keys WHERE kept_at < ?", (before,))
         if not {"answers", "decisions"} <= tables:
             return 0
         old = connection.execute(_OLD, (before,)).fetchall()

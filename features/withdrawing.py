@@ -25,6 +25,7 @@ from features.schema import FeatureSchema
 
 WITHDRAWN = "withdrawn"
 _BY_ACTION = ("distribution",)  # keyed by actions, which may be called like a trait
+_SPOKEN = ("message", "formatted")  # what the customer read, in our words and in its provider's
 _EVIDENCE = ("question", "purpose", "notice_version", "locale_shown")
 _READS_STATEMENTS = re.compile(r"\b(answer|trait|properties)\b", re.IGNORECASE)
 
@@ -89,8 +90,11 @@ def record_without(text: str, traits: Collection[str], purposes: Collection[str]
     It says that so many purposes were withdrawn. What was decided, with which probability, stays.
     """
     said = _scrubbed(json.loads(text), set(traits))
-    if said.get("message") is not None:
-        said["message"] = None
+    for one in (said, *said.get("decisions", ()), *said.get("slots", ())):
+        for spoken in (one, *one.get("slots", ())):
+            for name in _SPOKEN:
+                if spoken.get(name) is not None:
+                    spoken[name] = None
     said[WITHDRAWN] = sorted({*said.get(WITHDRAWN, ()), *purposes})
     return json.dumps(said, sort_keys="message" not in said, ensure_ascii=False, separators=(",", ":"))
 

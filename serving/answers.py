@@ -7,9 +7,16 @@ from typing import Any, Protocol
 
 from features.catalogue import NOTHING
 from features.refresher import NOT_RECOMPUTED
-from features.rendering import RenderedMessage
+from features.rendering import RenderedMessage, gives_out_codes
 from serving.compose import Decided
-from serving.decide import FALLBACK_POLICY, NOTHING_ELIGIBLE, Decision, Slot
+from serving.decide import (
+    FALLBACK_POLICY,
+    NOTHING_ELIGIBLE,
+    OFF_SCRIPT_POLICY,
+    UNKNOWN_INTENT,
+    Decision,
+    Slot,
+)
 from serving.formats import formatted
 from serving.models import ServedModels
 from serving.schemas import DecisionRequest
@@ -23,6 +30,7 @@ FALLBACKS_IN_WORDS = {
     "(the server's log says why), so no model was asked.",
     FEATURES_STALE: "What we hold of this customer is older than the brand allows, so no model was asked.",
     NO_MODEL: "A model is missing: the values rest on counts and on the catalogue's expected rates.",
+    UNKNOWN_INTENT: "The brand does not know what the customer wants, so the placement's off-script action answers.",
     NOTHING_ELIGIBLE: "No action may be offered here and now, so the placement's fallback answers.",
 }
 
@@ -59,7 +67,7 @@ def _told(one: Decided, *, request: DecisionRequest, models: ServedModels, stamp
     message = messages[0]
     situation, scores = decision.situation, decision.scores
     told = {
-        "decision_id": situation.decision_id,
+        "decision_id": None if request.dry_run else situation.decision_id,
         "customer_id": request.customer_id,
         "anonymous_id": request.anonymous_id,
         "decided_at": situation.decided_at.isoformat(),
@@ -80,12 +88,15 @@ def _told(one: Decided, *, request: DecisionRequest, models: ServedModels, stamp
         "features_age_seconds": one.scored.age_seconds,
         "versions": dict(decision.versions),
     }
-    if request.format is not None:
-        told["formatted"] = formatted(message, format=request.format) if message is not None else None
+    told |= _sending(decision.slots[0], message, code=one.codes.get(0), format=request.format)
+    if request.dry_run:
+        told["dry_run"] = True
+    if request.defer:
+        told["deferred"] = True
     if len(decision.prepared.draws) > 1:
         told["slots"] = [
-            _slot(slot, message, format=request.format)
-            for slot, message in zip(decision.slots, messages, strict=True)
+            _slot(slot, message, code=one.codes.get(number), format=request.format)
+            for number, (slot, message) in enumerate(zip(decision.slots, messages, strict=True))
             if message is not None
         ]
     if request.explain:
@@ -95,17 +106,25 @@ def _told(one: Decided, *, request: DecisionRequest, models: ServedModels, stamp
     return told
 
 
-def _slot(slot: Slot, message: RenderedMessage, *, format: str | None) -> dict[str, Any]:
+def _slot(slot: Slot, message: RenderedMessage, *, code: str | None, format: str | None) -> dict[str, Any]:
     """One action of a ranked set."""
-    body = {"formatted": formatted(message, format=format)} if format is not None else {}
-    return body | {
+    return {
         "action": _action(slot),
         "message": _message(message),
         "channel": slot.channel,
         "probability": slot.slot_probability,
         "list_probability": slot.list_probability,
-        "send_at": slot.send_at.isoformat() if slot.send_at else None,
-    }
+    } | _sending(slot, message, code=code, format=format)
+
+
+def _sending(slot: Slot, message: RenderedMessage | None, *, code: str | None, format: str | None) -> dict[str, Any]:
+    """What a sender needs beside the message: when it may leave, its coupon code, and its provider's body."""
+    told: dict[str, Any] = {"send_at": slot.send_at.isoformat() if slot.send_at else None}
+    if slot.offer is not None and gives_out_codes(slot.offer.action):
+        told["coupon_code"] = code
+    if format is not None:
+        told["formatted"] = formatted(message, format=format) if message is not None else None
+    return told
 
 
 def _message(message: RenderedMessage) -> dict[str, Any]:
@@ -166,7 +185,7 @@ def reasons(decision: Decision, models: ServedModels, locale: str) -> list[str]:
         told.append(f"Funnel stage: {scores.stage}.")
     if scores.purchase_propensity is not None:
         told.append(f"Likely to buy by themselves: {scores.purchase_propensity:.0%} over the middle horizon.")
-    if not decision.is_holdout and decision.policy_name != FALLBACK_POLICY:
+    if not decision.is_holdout and decision.policy_name not in (FALLBACK_POLICY, OFF_SCRIPT_POLICY):
         told += _choice(decision)
     return told
 

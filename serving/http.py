@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from serving.contact.http import add_exposure_routes
+from serving.campaigns.http import add_campaign_routes
 from serving.engine import Engine
 from serving.erasing.http import add_erasure_routes
 from serving.fault_answers import add_fault_handlers
@@ -28,6 +29,7 @@ from serving.profile import customer_view_soon, decision_view
 from serving.reaching import add_reach_routes
 from serving.refusals import NotFound, RequestRefused, WrongField
 from serving.reports import add_report_routes
+from serving.retries import IDEMPOTENCY_KEY, LONGEST_KEY
 from serving.schemas import OUTCOMES_IN_ONE_REQUEST, DecisionRequest, OutcomeReport
 from serving.traits import add_trait_routes
 
@@ -38,6 +40,13 @@ JSON = "application/json"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _REF = "#/components/schemas/{model}"
 _DECISION_BODY = {"$ref": _REF.format(model="DecisionRequest")}
+_IDEMPOTENCY_KEY = {
+    "name": IDEMPOTENCY_KEY,
+    "in": "header",
+    "required": False,
+    "description": "Your own key of this request: for 24 hours the same key and body get the same answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+}
 _OUTCOME_BODY = {
     "oneOf": [
         {"$ref": _REF.format(model="OutcomeReport")},
@@ -58,6 +67,7 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     """
     app = FastAPI(title="Rapport", version="1", docs_url=None, redoc_url=None, openapi_url=None)
     _add_decisions(app)
+    add_campaign_routes(app)
     _add_outcomes(app)
     add_exposure_routes(app)
     add_trait_routes(app)
@@ -77,13 +87,13 @@ def _add_decisions(app: FastAPI) -> None:
     @app.post(
         "/v1/decisions",
         summary="What to say to this customer, here and now.",
-        openapi_extra=_body(_DECISION_BODY),
+        openapi_extra=_body(_DECISION_BODY) | {"parameters": [_IDEMPOTENCY_KEY]},
         responses=_problems(409, 413, 415, 422),
     )
     async def decide(request: Request) -> Response:
         """Decides, writes the decision durably, and answers with the action, its probability and the message."""
         asked = _parsed(DecisionRequest, await _json_body(request))
-        return _json(await _engine(request).decide_soon(asked))
+        return _json(await _engine(request).decide_soon(asked, idempotency_key=request.headers.get(IDEMPOTENCY_KEY)))
 
 
 def _put_first(app: FastAPI, *paths: str) -> None:
