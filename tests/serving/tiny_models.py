@@ -36,7 +36,7 @@ def promote_segments(artifacts: Path, schema: FeatureSchema, *, as_of: str = "20
         {"id": "s2", "names": {"en": "Regulars", "hi": "नियमित"}, "descriptions": {"en": "Many orders."}},
     ]
     description = _description(SEGMENTS, schema, as_of) | {"segments": segments, "temperature": 1.0}
-    return _promote(artifacts, description, [booster.model_to_string()])
+    return promote(artifacts, description, [booster.model_to_string()])
 
 
 def promote_next_purchase(artifacts: Path, schema: FeatureSchema, *, as_of: str = "2026-03-01") -> str:
@@ -51,14 +51,14 @@ def promote_next_purchase(artifacts: Path, schema: FeatureSchema, *, as_of: str 
         calibration: Calibration = fit_calibration(np.asarray(booster.predict(X, raw_score=True)), y, kind="platt")
         heads.append({"horizon_days": days, "calibration": calibration.as_dict()})
         boosters.append(booster.model_to_string())
-    return _promote(artifacts, _description(NEXT_PURCHASE, schema, as_of) | {"heads": heads}, boosters)
+    return promote(artifacts, _description(NEXT_PURCHASE, schema, as_of) | {"heads": heads}, boosters)
 
 
 def _description(name: str, schema: FeatureSchema, as_of: str) -> dict[str, object]:
     return {"name": name, "as_of": as_of, "inputs": list(INPUTS), "categories": {}, "schema_version": schema.version}
 
 
-def _promote(artifacts: Path, description: dict[str, object], boosters: list[str]) -> str:
+def promote(artifacts: Path, description: dict[str, object], boosters: list[str]) -> str:
     name = str(description["name"])
     version = write_artifact(artifacts, description, boosters)
     sha256 = sha256_of((artifacts / name / version / MODEL_FILE).read_bytes())
