@@ -17,10 +17,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from serving.contact.http import add_exposure_routes
 from serving.campaigns.http import add_campaign_routes
+from serving.contact.http import add_exposure_routes
 from serving.engine import Engine
 from serving.erasing.http import add_erasure_routes
+from serving.explaining.http import add_explanation_routes
 from serving.fault_answers import add_fault_handlers
 from serving.ingest.http import add_ingest_routes
 from serving.moments import add_moment_routes
@@ -76,6 +77,7 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     add_moment_routes(app)
     add_reach_routes(app)
     add_report_routes(app)
+    add_explanation_routes(app)
     add_ingest_routes(app)
     _add_pages(app, swagger_files)
     _put_first(app, "/v1/decisions", "/v1/outcomes")

@@ -19,6 +19,7 @@ from features.workspace import Workspace
 from serving.compose import Composer
 from serving.contact.rules import ContactRules
 from serving.joining.hosts import link_hosts
+from serving.replaying.time_zones import tzdata_version
 from serving.shelf import Shelf
 from serving.values import prior_rates
 
@@ -36,7 +37,7 @@ class Stock:
         priors: what is believed of each action before anything was measured.
         goals: the goal of each action, by id.
         hosts: that a tracked link may lead to.
-        versions: of brand.yaml, catalogue.yaml and the features.
+        versions: of brand.yaml, catalogue.yaml, the features and the time zone database.
     """
 
     brand: Brand
@@ -75,5 +76,5 @@ def stocked(files: CheckedFiles, *, workspace: Workspace, schema: FeatureSchema)
         priors=prior_rates(brand, catalogue),
         goals={action.id: action.goal for action in catalogue.actions},
         hosts=link_hosts(brand, catalogue),
-        versions={**files.versions, "features": schema.version},
+        versions={**files.versions, "features": schema.version, "tzdata": tzdata_version()},
     )

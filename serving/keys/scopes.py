@@ -12,7 +12,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 _INGEST = frozenset(
     f"/v1/{call}" for call in ("identify", "track", "page", "screen", "group", "alias", "batch", "b", "import")
 )
-_DECIDE = frozenset(("/v1/decisions", "/v1/outcomes"))
+_DECIDE = frozenset(("/v1/decisions", "/v1/decisions/batch", "/v1/outcomes"))
 _OF_A_DECISION = "/v1/decisions/"
 _OPEN = frozenset(("/", "/livez", "/readyz", "/docs", "/openapi.json"))
 _OPEN_FOLDER = "/docs/assets/"
@@ -35,7 +35,7 @@ def needed_scope(method: str, path: str) -> Scope | None:
 
 def is_page(path: str) -> bool:
     """Whether people open this in a browser, and need a key for it."""
-    return path == "/report" or path.startswith("/report/")
+    return path == "/report" or path.startswith(("/report/", "/decisions/"))
 
 
 def may(scopes: frozenset[Scope], needed: Scope) -> bool:

@@ -43,7 +43,6 @@ class _Written(msgspec.Struct, omit_defaults=True):
     context: dict[str, Any] = {}
     request: dict[str, Any] = {}
     had_text: bool = False
-    unsubscribed: tuple[str, ...] = ()
     new: dict[str, int] = {}
     questions: dict[str, Any] = {}
 
@@ -61,7 +60,6 @@ class RecordedInputs:
         context: what the caller knew, without what the customer wrote.
         request: what was asked beside the place.
         had_text: whether the caller also sent what the customer wrote, which is never kept.
-        unsubscribed: channels that the customer had unsubscribed from.
         new: the exposures until then of actions that had not had those that exploration gives them.
         questions: what was thought of the answers to what could be asked, as `Asking.as_dict` told it; else empty.
     """
@@ -70,7 +68,6 @@ class RecordedInputs:
     context: Mapping[str, Any]
     request: Mapping[str, Any]
     had_text: bool
-    unsubscribed: tuple[str, ...]
     new: Mapping[str, int]
     questions: Mapping[str, Any]
 
@@ -84,7 +81,6 @@ def written_inputs(
     request: DecisionRequest,
     customer: Customer,
     *,
-    unsubscribed: Collection[str] = (),
     new: Mapping[str, int] | None = None,
     questions: Mapping[str, Any] | None = None,
 ) -> str:
@@ -93,7 +89,6 @@ def written_inputs(
     Args:
         request: that was decided on.
         customer: as it was read.
-        unsubscribed: channels that the customer had unsubscribed from.
         new: the exposures so far of actions that are explored.
         questions: what is thought of the answers to what may be asked.
     """
@@ -103,7 +98,6 @@ def written_inputs(
         context=context.model_dump(exclude={"inbound_text", "traits"}, exclude_defaults=True),
         request=request.model_dump(exclude=_NOT_INPUTS, exclude_defaults=True),
         had_text=context.inbound_text is not None,
-        unsubscribed=tuple(sorted(unsubscribed)),
         new=dict(new or {}),
         questions=dict(questions or {}),
     )
@@ -141,7 +135,6 @@ def read_inputs(text: str, *, customer_key: int) -> RecordedInputs:
         context=written.context | ({"traits": written.told} if written.told else {}),
         request=written.request,
         had_text=written.had_text,
-        unsubscribed=written.unsubscribed,
         new=written.new,
         questions=written.questions,
     )

@@ -1,1 +1,1 @@
-"""What another catalogue would have done with the customers of the past days."""
+"""What another catalogue would have done in the decisions of the past days."""

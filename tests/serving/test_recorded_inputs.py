@@ -26,7 +26,7 @@ def a_request(**changes: object) -> DecisionRequest:
 def test_a_customer_comes_back_bit_by_bit(schema: FeatureSchema) -> None:
     state = a_state(schema, n_orders=0.1, consents=("mail:marketing",))
     told = {"need": "dry", "likes": ["soap"]}
-    text = written_inputs(a_request(), Customer(7, state, told), unsubscribed={"mail"}, new={"tip": 3})
+    text = written_inputs(a_request(), Customer(7, state, told), new={"tip": 3})
     back = read_inputs(text, customer_key=7)
     found = back.customer.state
     assert isinstance(found, CustomerState)
@@ -34,7 +34,7 @@ def test_a_customer_comes_back_bit_by_bit(schema: FeatureSchema) -> None:
     assert np.array_equal(found.instants, state.instants)
     assert (found.consents, found.as_of, found.log_seq) == (state.consents, state.as_of, state.log_seq)
     assert back.customer.told == told
-    assert (back.unsubscribed, back.new) == (("mail",), {"tip": 3})
+    assert back.new == {"tip": 3}
 
 
 def test_of_an_unknown_customer_it_is_kept_why(schema: FeatureSchema) -> None:

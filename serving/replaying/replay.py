@@ -1,0 +1,129 @@
+"""A recorded decision made once more by the same code, from what was recorded: the same bytes, or what differs."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any, cast
+
+from features.database import connect
+from features.faults import CallersMistake
+from features.workspace import Workspace
+from serving.compose import Inputs
+from serving.contact.facts import facts_of
+from serving.decide import Decision, settle
+from serving.next_question.asking import Asking, imagine
+from serving.replaying.recreating import CannotRecreateError, Recorded, Recreated, recorded, recreate
+from serving.replaying.time_zones import tzdata_version
+from serving.replaying.verdicts import Status, Verdict, compared
+from serving.values import EstimatedRate, Rates
+
+INBOUND_TEXT = "inbound_text"
+_NEVER_COUNTED = EstimatedRate(0.0, 0.0, 0, 0.0)
+
+
+def replay_decision(workspace: Workspace, decision_id: str) -> Verdict:
+    """What making a decision once more gives.
+
+    Raises:
+        CallersMistake: the ledger does not hold it, and never did.
+    """
+    if not workspace.database.is_file():
+        raise CallersMistake(
+            f"Asked to replay '{decision_id}', but no decision was ever made here: {workspace.database} is not there."
+        )
+    with closing(connect(workspace.database)) as connection:
+        try:
+            one = recorded(connection, decision_id)
+        except CannotRecreateError as gone:
+            return Verdict(decision_id, cast("Status", gone.status), reasons=gone.reasons)
+    return replayed(workspace, one)
+
+
+def replayed(workspace: Workspace, one: Recorded) -> Verdict:
+    """What making a recorded decision once more gives."""
+    try:
+        return verdict_on(one, decided_again(recreate(workspace, one), one))
+    except CannotRecreateError as gone:
+        return verdict_on(one, gone)
+
+
+def verdict_on(one: Recorded, found: Decision | CannotRecreateError) -> Verdict:
+    """The verdict on a decision that was made once more, or could not be."""
+    if isinstance(found, CannotRecreateError):
+        return Verdict(one.decision_id, cast("Status", found.status), reasons=found.reasons)
+    return compared(one.decision_id, recorded=one.text, replayed=found.record(), notes=_notes(one))
+
+
+def decided_again(recreated: Recreated, one: Recorded) -> Decision:
+    """The decision, made once more.
+
+    Raises:
+        CannotRecreateError: a rule asks for what the customer wrote, which is never kept.
+    """
+    record, stock = one.record, recreated.stock
+    placement, channels, draws = str(record["placement"]), tuple(record["channels"]), tuple(record["draws"])
+    if recreated.inputs.had_text:
+        _refuse_text(recreated, placement, channels)
+    (prepared,) = stock.composer.prepare(
+        recreated.inputs.asking(placement=placement, channels=channels, limit=len(draws)),
+        recreated.scored,
+        Inputs(
+            decision_ids=(one.decision_id,),
+            at=one.at,
+            draws=draws,
+            rates=RecordedRates(record),
+            versions=record["versions"],
+            new=recreated.inputs.new,
+            asking=imagine(
+                Asking.of_dict(recreated.inputs.questions),
+                recreated.inputs.customer,
+                models=recreated.models,
+                schema=recreated.schema,
+                brand=stock.brand,
+                at=one.at,
+            ),
+        ),
+    )
+    return settle(
+        prepared,
+        facts_of(record["counters"], terms=stock.rules.terms),
+        stock.rules,
+        drawn=frozenset(record["drawn_elsewhere"]),
+        said=frozenset(record["said_elsewhere"]),
+    )
+
+
+class RecordedRates(Rates):
+    """The rates that a decision was made by, as its record has them; where it has none, nothing was counted."""
+
+    def __init__(self, record: Any) -> None:
+        self._recorded = {
+            one["action_id"]: EstimatedRate(one["rate"], one["n_decided"], one["n_converted"], one["prior"])
+            for one in record["candidates"]
+        }
+
+    def rate(self, action_id: str, *, segment: str | None, stage: str) -> EstimatedRate:
+        """As recorded: of the customer's segment and stage."""
+        return self._recorded.get(action_id, _NEVER_COUNTED)
+
+
+def _refuse_text(recreated: Recreated, placement: str, channels: tuple[str, ...]) -> None:
+    asking = sorted(
+        {
+            offerable.action.id
+            for channel in channels
+            for offerable in recreated.stock.shelf.place(placement, channel).offerables
+            if INBOUND_TEXT in offerable.names
+        }
+    )
+    if asking:
+        raise CannotRecreateError(
+            "cannot", f"What the customer wrote is never kept, and these actions ask for it: {', '.join(asking)}."
+        )
+
+
+def _notes(one: Recorded) -> list[str]:
+    then, now = one.record["versions"].get("tzdata"), tzdata_version()
+    if then is None or then == now:
+        return []
+    return [f"The time zone database was {then} then and is {now} now."]

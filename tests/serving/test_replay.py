@@ -1,0 +1,183 @@
+"""A decision made once more from what was recorded is the same, byte for byte, or it is said what is in the way."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from features.database import connect
+from features.faults import CallersMistake
+from features.workspace import Workspace
+from serving.engine import Engine
+from serving.replaying.replay import replay_decision
+from serving.replaying.verdicts import as_text, differences_between
+from serving.schemas import DecisionRequest
+from tests.serving.conftest import starter
+from tests.serving.tiny_models import promote_next_purchase, promote_segments
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CUSTOMERS = count()
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return starter(tmp_path_factory.mktemp("replay") / "shop")
+
+
+@pytest.fixture(scope="module")
+def engine(workspace: Workspace) -> Iterator[Engine]:
+    with Engine(workspace, clock=lambda: NOON) as engine:
+        promote_segments(workspace.artifacts, engine.schema)
+        promote_next_purchase(workspace.artifacts, engine.schema)
+        engine.models.refresh()
+        yield engine
+
+
+def decided(engine: Engine, **changes: object) -> str:
+    asked = {"customer_id": f"c-{next(CUSTOMERS)}", "placement": "chat_reply", "channel": "web"} | changes
+    return str(engine.decide(DecisionRequest.model_validate(asked))["decision_id"])
+
+
+def edit(workspace: Workspace, query: str, *arguments: object) -> None:
+    with closing(connect(workspace.database)) as connection:
+        connection.execute(query, arguments)
+        connection.commit()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    channels=st.sampled_from([["web"], ["whatsapp"], ["web", "whatsapp"]]),
+    limit=st.sampled_from([1, 1, 3]),
+    locale=st.sampled_from([None, "en", "hi", "th"]),
+    traits=st.sampled_from([{}, {"skin_need": "acne"}]),
+    session_open=st.booleans(),
+    intent=st.sampled_from([None, "buy"]),
+)
+def test_whatever_was_asked_is_decided_once_more_byte_for_byte(
+    engine: Engine,
+    workspace: Workspace,
+    channels: list[str],
+    limit: int,
+    locale: str | None,
+    traits: dict[str, str],
+    session_open: bool,
+    intent: str | None,
+) -> None:
+    decision_id = decided(
+        engine,
+        channel=None,
+        channels=channels,
+        limit=limit,
+        locale=locale,
+        context={"traits": traits, "session_open": session_open, "intent": intent},
+    )
+    verdict = replay_decision(workspace, decision_id)
+    assert verdict.is_same, as_text(verdict)
+
+
+def test_decisions_of_a_batch_are_the_same_too(engine: Engine, workspace: Workspace) -> None:
+    requests = [DecisionRequest(customer_id=f"batch-{n}", placement="chat_reply", channel="web") for n in range(40)]
+    for decision in engine.decide_many(requests):
+        verdict = replay_decision(workspace, decision.situation.decision_id)
+        assert verdict.is_same, as_text(verdict)
+
+
+def test_a_changed_catalogue_changes_no_decision_of_before(engine: Engine, workspace: Workspace) -> None:
+    decision_id = decided(engine)
+    before = workspace.catalogue_file.read_text(encoding="utf-8")
+    workspace.catalogue_file.write_text(before.replace("expected_rate: 0.0", "expected_rate: 0.1"), encoding="utf-8")
+    try:
+        assert replay_decision(workspace, decision_id).is_same
+    finally:
+        workspace.catalogue_file.write_text(before, encoding="utf-8")
+
+
+def test_a_record_that_was_tampered_with_differs_where_it_was(engine: Engine, workspace: Workspace) -> None:
+    decision_id = decided(engine)
+    edit(
+        workspace,
+        "UPDATE decisions SET record = json_set(record, '$.draws[0]', 0.123) WHERE decision_id = ?",
+        decision_id,
+    )
+    verdict = replay_decision(workspace, decision_id)
+    assert verdict.status == "differs"
+    assert "/draw" in {one.at for one in verdict.differences}
+
+
+def test_every_reason_is_told_and_not_the_first_only(engine: Engine, workspace: Workspace) -> None:
+    decision_id = decided(engine)
+    query = (
+        "UPDATE decisions SET record = json_set(record, '$.versions.brand', 'gone', '$.versions.catalogue', 'lost') "
+        "WHERE decision_id = ?"
+    )
+    edit(workspace, query, decision_id)
+    verdict = replay_decision(workspace, decision_id)
+    assert verdict.status == "cannot"
+    assert len(verdict.reasons) == 2
+    assert "gone" in verdict.reasons[0]
+    assert "lost" in verdict.reasons[1]
+
+
+def test_a_model_that_is_gone_is_named(engine: Engine, workspace: Workspace) -> None:
+    decision_id = decided(engine)
+    query = (
+        "UPDATE decisions SET record = json_set(record, '$.versions.segments', '20200101-gone') WHERE decision_id = ?"
+    )
+    edit(workspace, query, decision_id)
+    verdict = replay_decision(workspace, decision_id)
+    assert verdict.status == "cannot"
+    assert "20200101-gone" in verdict.reasons[0]
+
+
+def test_a_withdrawn_purpose_is_said(engine: Engine, workspace: Workspace) -> None:
+    decision_id = decided(engine)
+    query = (
+        "UPDATE decisions SET inputs = NULL, record = json_set(record, '$.withdrawn', json('[\"personalisation\"]')) "
+        "WHERE decision_id = ?"
+    )
+    edit(workspace, query, decision_id)
+    verdict = replay_decision(workspace, decision_id)
+    assert verdict.status == "withdrawn"
+    assert "personalisation" in verdict.reasons[0]
+
+
+def test_a_decision_of_a_rapport_that_kept_no_inputs_is_said(engine: Engine, workspace: Workspace) -> None:
+    decision_id = decided(engine)
+    edit(workspace, "UPDATE decisions SET inputs = NULL WHERE decision_id = ?", decision_id)
+    assert replay_decision(workspace, decision_id).status == "cannot"
+
+
+def test_an_unknown_decision_is_the_callers_mistake(engine: Engine, workspace: Workspace) -> None:
+    with pytest.raises(CallersMistake, match="nobody-decided-this"):
+        replay_decision(workspace, "nobody-decided-this")
+
+
+def test_differences_are_told_by_their_place() -> None:
+    before, after = {"a": [1, {"b": 2}], "c/d": 1}, {"a": [1, {"b": 3}, 4], "e": None}
+    told = {one.at: (one.recorded, one.replayed) for one in differences_between(before, after)}
+    assert told == {
+        "/a/1/b": (2, 3),
+        "/a/2": ("(absent)", 4),
+        "/c~1d": (1, "(absent)"),
+        "/e": ("(absent)", None),
+    }
+
+
+def test_nothing_that_the_customer_wrote_is_in_what_is_kept(engine: Engine, workspace: Workspace) -> None:
+    decision_id = decided(engine, context={"inbound_text": "my secret wish"})
+    with closing(sqlite3.connect(workspace.database)) as connection:
+        kept = connection.execute(
+            "SELECT inputs, record FROM decisions WHERE decision_id = ?", (decision_id,)
+        ).fetchone()
+    assert "secret" not in "".join(kept)
+    assert json.loads(kept[0])["had_text"] is True
