@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import count
@@ -26,12 +26,14 @@ from serving.exploration import NewActions
 from serving.joining.stamper import Stamper
 from serving.kept import Retry
 from serving.models import ServedModels
+from serving.next_question.desk import QuestionDesk
 from serving.people import Keys
 from serving.questions import refuse_wrong_decision
 from serving.rates import RatesReader
 from serving.retries import decision_ids, retry_of
 from serving.schemas import DecisionRequest
 from serving.scoring import Customer, ScoredCustomer, score_customers
+from serving.sessions import with_session
 from serving.stock import Stock
 
 
@@ -89,6 +91,7 @@ class Deciding:
         stamper: puts the token of its decision into each message.
         draw: a uniform draw in [0, 1), one a slot.
         new_id: the id of a decision that brings none.
+        questions: what a customer may be asked.
     """
 
     def __init__(
@@ -100,9 +103,10 @@ class Deciding:
         stamper: Stamper,
         draw: Callable[[], float],
         new_id: Callable[[datetime], str],
+        questions: QuestionDesk,
     ) -> None:
         self._reader, self._schema, self._rates, self._stamper = reader, schema, rates, stamper
-        self._draw, self._new_id = draw, new_id
+        self._draw, self._new_id, self._questions = draw, new_id, questions
         self._explored: tuple[Stock, NewActions] | None = None
 
     def asked(
@@ -159,7 +163,13 @@ class Deciding:
         ]
 
     def _settled(self, inquiry: Inquiry, scored: ScoredCustomer, keys: Keys, inputs: Inputs) -> Settled:
-        prepared = inquiry.stock.composer.prepare(inquiry.request, scored, inputs)
+        request = with_session(
+            inquiry.request, brand=inquiry.stock.brand, connection=self._reader, keys=keys, at=inputs.at
+        )
+        asking = self._questions.asking(
+            request, scored, keys=keys, brand=inquiry.stock.brand, models=inquiry.models, at=inputs.at
+        )
+        prepared = inquiry.stock.composer.prepare(request, scored, replace(inputs, asking=asking))
         return Settled(inquiry, scored, settled(self._reader, prepared, keys, inquiry.stock.rules), self._stamper)
 
     def _new_actions(self, stock: Stock) -> NewActions:

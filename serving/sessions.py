@@ -1,0 +1,63 @@
+"""Whether a chat's session window is open, by what we know ourselves: when the customer last wrote there.
+
+They wrote where a decision was asked for in a placement that customers initiate, or where a reply was reported. Only
+what lies within the window is read, by the index on the customer: the cost does not grow with their past.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from features.brand import Brand
+from serving.ledger_rows import microseconds
+from serving.schemas import DecisionRequest
+from serving.shelf import CHAT
+
+_WROTE = """
+SELECT max(at) FROM (
+    SELECT decided_at AS at FROM decisions
+    WHERE customer_key = :key AND decided_at > :since AND decided_at <= :now
+      AND initiated_by = 'customer' AND channel = :channel
+    UNION ALL
+    SELECT replied.occurred_at FROM outcomes AS replied JOIN decisions USING (decision_id)
+    WHERE replied.customer_key = :key AND replied.occurred_at > :since AND replied.occurred_at <= :now
+      AND replied.outcome = 'replied' AND decisions.channel = :channel
+)
+"""
+
+
+def with_session(
+    request: DecisionRequest, *, brand: Brand, connection: sqlite3.Connection, keys: Sequence[int], at: datetime
+) -> DecisionRequest:
+    """The request, saying that the session is open where we know it; itself where it says so, or where nothing asks.
+
+    Args:
+        request: checked against the brand.
+        brand: whose channels have windows.
+        connection: to the ledger.
+        keys: every key of the person.
+        at: the instant of the decision.
+    """
+    if request.context.session_open:
+        return request
+    windows = {
+        channel: timedelta(hours=hours)
+        for place in request.asked
+        if brand.placements[place.placement].initiated_by == "brand"
+        for channel in place.channels
+        if brand.channels[channel].kind == CHAT and (hours := brand.channels[channel].session_window_hours) is not None
+    }
+    if not windows or not all(
+        _wrote_since(connection, keys, channel=channel, since=at - window, at=at) for channel, window in windows.items()
+    ):
+        return request
+    return request.model_copy(update={"context": request.context.model_copy(update={"session_open": True})})
+
+
+def _wrote_since(
+    connection: sqlite3.Connection, keys: Sequence[int], *, channel: str, since: datetime, at: datetime
+) -> bool:
+    said = {"since": microseconds(since), "now": microseconds(at), "channel": channel}
+    return any(connection.execute(_WROTE, said | {"key": key}).fetchone()[0] is not None for key in keys)

@@ -1,0 +1,96 @@
+"""A chat's session window opens where the customer wrote, and closes by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from features.workspace import Workspace
+from serving.engine import Engine
+from serving.schemas import DecisionRequest, OutcomeReport
+from tests.serving.conftest import starter
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+class Clock:
+    now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = starter(tmp_path_factory.mktemp("sessions") / "shop")
+    brand = workspace.brand_file.read_text("utf-8")
+    brand = brand.replace("holdout_rate: 0.1", "holdout_rate: 0.0").replace(
+        "name: epsilon_greedy, epsilon: 0.1", "name: uniform"
+    )
+    workspace.brand_file.write_text(brand, encoding="utf-8")
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def engine(workspace: Workspace, clock: Clock) -> Iterator[Engine]:
+    with Engine(workspace, clock=clock, draw=lambda: 0.3) as engine:
+        yield engine
+
+
+def ask(engine: Engine, customer: str, placement: str, **changes: Any) -> dict[str, Any]:
+    asked = {"customer_id": customer, "placement": placement, "channel": "whatsapp", "locale": "en", "explain": True}
+    return engine.decide(DecisionRequest.model_validate(asked | changes))
+
+
+def needs_template(told: dict[str, Any]) -> bool:
+    """Whether the brand's own message could only be the approved template."""
+    assert told["message"] is not None
+    return told["message"]["template"] is not None
+
+
+def test_who_never_wrote_gets_templates_only(engine: Engine, clock: Clock) -> None:
+    clock.now = NOON
+    assert needs_template(ask(engine, "silent", "weekly_message"))
+
+
+@pytest.mark.parametrize(("hours", "is_open"), [(0, True), (23.99, True), (24, False), (100, False)])
+def test_the_window_is_open_for_as_long_as_the_channel_says(
+    engine: Engine, clock: Clock, hours: float, is_open: bool
+) -> None:
+    customer = f"wrote-{hours}"
+    clock.now = NOON
+    ask(engine, customer, "chat_reply")
+    clock.now = NOON + timedelta(hours=hours)
+    assert (not needs_template(ask(engine, customer, "weekly_message"))) is is_open
+
+
+def test_another_channel_opens_no_window(engine: Engine, clock: Clock) -> None:
+    clock.now = NOON
+    ask(engine, "elsewhere", "chat_reply", channel="line")
+    assert needs_template(ask(engine, "elsewhere", "weekly_message"))
+
+
+def test_a_reply_opens_the_window(engine: Engine, clock: Clock) -> None:
+    clock.now = NOON
+    first = ask(engine, "replies", "weekly_message")
+    assert needs_template(first)
+    replied = {"decision_id": first["decision_id"], "outcome": "replied", "occurred_at": NOON}
+    engine.record_outcomes([OutcomeReport.model_validate(replied)])
+    clock.now = NOON + timedelta(hours=1)
+    assert not needs_template(ask(engine, "replies", "weekly_message"))
+
+
+def test_a_dry_run_opens_nothing(engine: Engine, clock: Clock) -> None:
+    clock.now = NOON
+    ask(engine, "dry", "chat_reply", dry_run=True)
+    assert needs_template(ask(engine, "dry", "weekly_message"))
