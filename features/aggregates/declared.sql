@@ -1,4 +1,5 @@
--- What the customer has told us and not withdrawn, with when; the channels with a consent that stands; locale, time zone.
+-- What the customer has told us and not withdrawn, with when; the channels with a consent that stands, and of another
+-- purpose than marketing `channel/purpose`; locale, time zone.
 WITH consented AS (
     SELECT
         customer_key,
@@ -11,37 +12,48 @@ WITH consented AS (
     GROUP BY ALL
 ),
 refused AS (
-    -- What stands withdrawn as a whole, without a channel: purposes, and since when the brand may not speak at all, by
-    -- the key for which that was said; each needs its own consent.
+    -- What stands withdrawn: as a whole, without a channel, purposes, and since when the brand may not speak at all, by
+    -- the key for which that was said; each needs its own consent. On one channel, being written to there for anything.
     SELECT
         customer_key,
         list(purpose) FILTER (WHERE purpose IS NOT NULL) AS withdrawn,
-        list({'spoken_for': spoken_for, 'since': newest.said_at})
-            FILTER (WHERE coalesce(purpose, 'marketing') = 'marketing') AS silenced
+        list({'spoken_for': spoken_for, 'since': newest.said_at, 'about': coalesce(purpose, 'marketing'), 'channel': channel})
+            AS silenced
     FROM consented
-    WHERE channel IS NULL AND NOT newest.is_given
+    WHERE (channel IS NULL OR purpose IS NULL) AND NOT newest.is_given
     GROUP BY ALL
 ),
 by_channel AS (
     SELECT
         customer_key,
         channel,
+        about,
         bool_and(newest.is_given) AS is_given,
         list({'spoken_for': spoken_for, 'since': newest.said_at}) AS given
     FROM (
-        SELECT customer_key, spoken_for, channel, max(newest) AS newest
+        SELECT customer_key, spoken_for, channel, coalesce(purpose, 'marketing') AS about, max(newest) AS newest
         FROM consented
-        WHERE channel IS NOT NULL AND coalesce(purpose, 'marketing') = 'marketing'
+        WHERE channel IS NOT NULL
         GROUP BY ALL
     )
     GROUP BY ALL
 ),
 channels AS (
-    SELECT customer_key, '[' || string_agg(CAST(to_json(channel) AS VARCHAR), ',' ORDER BY channel) || ']' AS consents
+    -- Marketing on a channel is given or not by the newest said of it; another purpose falls with its own withdrawal, with
+    -- marketing's as a whole, and with that of the channel.
+    SELECT
+        customer_key,
+        '[' || string_agg(
+            CAST(to_json(CASE WHEN about = 'marketing' THEN channel ELSE channel || '/' || about END) AS VARCHAR), ','
+            ORDER BY channel, about <> 'marketing', about
+        ) || ']' AS consents
     FROM by_channel
     LEFT JOIN refused USING (customer_key)
-    WHERE is_given AND NOT coalesce(len(list_filter(silenced, lambda no: NOT coalesce(list_bool_or(list_transform(
-        given, lambda yes: yes.spoken_for = no.spoken_for AND yes.since > no.since)), false))) > 0, false)
+    WHERE is_given AND NOT coalesce(len(list_filter(silenced, lambda no:
+        CASE WHEN no.channel IS NULL THEN no.about IN ('marketing', by_channel.about)
+             ELSE no.channel = by_channel.channel AND by_channel.about <> 'marketing' END
+        AND NOT coalesce(list_bool_or(list_transform(
+            given, lambda yes: yes.spoken_for = no.spoken_for AND yes.since > no.since)), false))) > 0, false)
     GROUP BY ALL
 ),
 said AS (

@@ -169,6 +169,45 @@ def test_a_purpose_withdrawn_with_a_channel_is_withdrawn_as_a_whole(asked: Asked
     assert asked.withdrawn(consents(said)) == {"personalisation"}
 
 
+SERVICE = "service"
+
+
+@pytest.mark.parametrize(
+    ("said", "stand"),
+    [
+        pytest.param([(1, EMAIL, SERVICE, GIVEN, 1)], ["email/service"], id="given by itself"),
+        pytest.param(
+            [(1, EMAIL, SERVICE, GIVEN, 1), (1, EMAIL, "marketing", GIVEN, 1), (1, EMAIL, "marketing", REFUSED, 2)],
+            ["email/service"],
+            id="marketing refused on the channel",
+        ),
+        pytest.param(
+            [(1, EMAIL, SERVICE, GIVEN, 1), (1, EMAIL, None, REFUSED, 2)], [], id="the channel refused for anything"
+        ),
+        pytest.param(
+            [(1, EMAIL, None, REFUSED, 1), (1, EMAIL, SERVICE, GIVEN, 2)], ["email/service"], id="given after that"
+        ),
+        pytest.param(
+            [(1, EMAIL, SERVICE, GIVEN, 1), (1, SMS, None, REFUSED, 2)], ["email/service"], id="another channel refused"
+        ),
+        pytest.param([(1, EMAIL, SERVICE, GIVEN, 1), (1, None, None, REFUSED, 2)], [], id="refused as a whole"),
+        pytest.param(
+            [
+                (1, EMAIL, SERVICE, GIVEN, 1),
+                (1, SMS, SERVICE, GIVEN, 1),
+                (1, EMAIL, None, GIVEN, 1),
+                (1, SMS, SERVICE, REFUSED, 2),
+                (1, SMS, SERVICE, GIVEN, 3),
+            ],
+            ["email", "sms/service"],
+            id="the purpose refused, wherever it was said, and given again on one channel",
+        ),
+    ],
+)
+def test_another_purpose_has_consents_of_its_own(asked: Asked, said: list[Said], stand: list[str]) -> None:
+    assert asked.channels(consents(said)) == stand
+
+
 statements = st.lists(
     st.tuples(
         st.integers(1, 3),
