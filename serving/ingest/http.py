@@ -27,6 +27,7 @@ from serving.ingest.reading import JSON, Calls, inflated, many_calls, one_call
 from serving.ingest.verdicts import DUPLICATE, Verdict, answer
 from serving.ledger import Ledger
 from serving.problems import PROBLEM_JSON
+from serving.stock import Stock
 
 CALLS = ("identify", "track", "page", "screen", "alias", "group")
 BATCHES = ("batch", "import", "b")
@@ -141,22 +142,23 @@ async def _body(request: Request) -> bytes:
 
 
 def _ingest(request: Request) -> Ingest:
-    """Of the engine that serves now; made for its first request."""
+    """Of the engine that serves now and the files in use; made for the first request after either has changed."""
     state = request.app.state
     engine: Engine = state.engine
-    of_engine: tuple[Engine, Ingest] | None = getattr(state, "ingest", None)
-    if of_engine is None or of_engine[0] is not engine:
+    stock = engine.stock
+    made_for: tuple[Engine, Stock, Ingest] | None = getattr(state, "ingest", None)
+    if made_for is None or made_for[0] is not engine or made_for[1] is not stock:
         ingest = Ingest(
-            engine.brand,
-            engine.catalogue,
+            stock.brand,
+            stock.catalogue,
             engine.ledger,
             clock=engine.now,
             touched=engine.refresher.touched,
             limits=getattr(state, "ingest_limits", Limits()),
             kept=getattr(state, "dead_letters_kept", Kept()),
         )
-        of_engine = state.ingest = (engine, ingest)
-    return of_engine[1]
+        made_for = state.ingest = (engine, stock, ingest)
+    return made_for[2]
 
 
 def _verdict(judged: Judged) -> Verdict:
