@@ -27,6 +27,10 @@ class CurrentRows:
         self._online, self._refresher = online, refresher
         self._log = EventLog(reader)
 
+    def is_behind(self, state: CustomerState | Missing, keys: Keys) -> bool:
+        """Whether that row of a person lacks an event of theirs."""
+        return self._online.is_behind(state, keys, self._log)
+
     async def of(self, keys: Keys, *, ask: Callable[[], Keys | None]) -> tuple[Keys, CustomerState | Missing]:
         """The keys of one person, and their row with every event of the log in it.
 
@@ -37,7 +41,7 @@ class CurrentRows:
         """
         for _ in range(LOOKS):
             state = self._online.read(keys[0])
-            if not self._online.is_behind(state, keys, self._log):
+            if not self.is_behind(state, keys):
                 return keys, state
             state = await self._refresher.current_soon(keys)
             if (now := ask() or keys) == keys:

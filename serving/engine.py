@@ -19,6 +19,7 @@ from ulid import ULID
 from features.brand import Brand
 from features.catalogue import Catalogue
 from features.database import connect
+from features.faults import CallersMistake
 from features.identity import IdentityTable
 from features.online import OnlineFeatures
 from features.packing import CustomerState, Missing
@@ -37,6 +38,7 @@ from serving.kept import answered_before
 from serving.ledger import Ledger
 from serving.ledger_rows import KeptAnswer, fold_mature
 from serving.models import ModelDoor
+from serving.next_question.desk import QuestionDesk
 from serving.outcome_rows import Recorded
 from serving.outcomes import recording
 from serving.people import Keys, People
@@ -98,12 +100,16 @@ class Engine:
             stamper=self.stamper,
             draw=draw or random.SystemRandom().random,
             new_id=new_id,
+            questions=QuestionDesk(workspace, self.reader, self.schema),
         )
 
     def _stocked(self, files: CheckedFiles) -> Stock:
         """What decisions are made with, of sound files; a running engine follows no other features than its first."""
+        schema = feature_schema(files.brand, self.workspace)
         if not hasattr(self, "schema"):
-            self.schema: FeatureSchema = feature_schema(files.brand, self.workspace)
+            self.schema: FeatureSchema = schema
+        if schema.version != self.schema.version:
+            raise CallersMistake(f"{self.workspace.sql_folder} says other features now. Restart 'rapport serve'.")
         return stocked(files, workspace=self.workspace, schema=self.schema)
 
     @property
@@ -222,7 +228,7 @@ class Engine:
             names = named[start : start + WRITTEN_TOGETHER]
             keys = [self.people.keys(name) or (made[name],) for name in names]
             states = self.online.read_many([mine[0] for mine in keys])
-            batch = self.deciding.settled(asked[start : start + WRITTEN_TOGETHER], keys, states, at=self._at())
+            batch = self.deciding.settled(asked[start : start + WRITTEN_TOGETHER], keys, states, at=self.at())
             pending = [one.pending for one in batch]
             decided += [one.decisions[0] for one in self.ledger.write(partial(commit_all, pending=pending))]
         return decided
@@ -234,10 +240,10 @@ class Engine:
         )
 
     def _settled(self, inquiry: Inquiry, keys: Keys, state: CustomerState | Missing) -> Settled:
-        (settled,) = self.deciding.settled([inquiry], [keys], [state], at=self._at())
+        (settled,) = self.deciding.settled([inquiry], [keys], [state], at=self.at())
         return settled
 
-    def _at(self) -> datetime:
+    def at(self) -> datetime:
         """Now; the first time on a day the counts of days that are over are folded together."""
         at = self._clock()
         if at.date() != self._folded_on:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import re
 import secrets
+from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,16 +29,24 @@ class Guard:
     Args:
         app: what it guards.
         body_limit_bytes: a longer body is answered 413, also where it says no length.
+        longer_bodies: the limits of paths that take more than that.
         timeout_seconds: where a /v1 route has not begun to answer by then, it is stopped and answered 504.
         gate: judges by the headers alone, before any byte of the body is read; without one everybody may ask.
     """
 
     def __init__(
-        self, app: ASGIApp, *, body_limit_bytes: int, timeout_seconds: float, gate: Gate | None = None
+        self,
+        app: ASGIApp,
+        *,
+        body_limit_bytes: int,
+        timeout_seconds: float,
+        gate: Gate | None = None,
+        longer_bodies: Mapping[str, int] | None = None,
     ) -> None:
         self._app = app
         self._gate = gate
         self._limit = body_limit_bytes
+        self._longer = longer_bodies or {}
         self._seconds = timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,6 +57,7 @@ class Guard:
         request_id, length = _headers(scope)
         scope.setdefault("state", {})[REQUEST_ID] = request_id
         has_started, received = False, 0
+        limit = self._longer.get(scope["path"], self._limit)
         timer = asyncio.timeout(self._seconds if scope["path"].startswith(TIMED) else None)
 
         async def send_with_id(message: Message) -> None:
@@ -66,7 +76,7 @@ class Guard:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._limit:
+            if received > limit:
                 await self._drain(message, receive)
                 raise HTTPException(413, too_large, headers=_CLOSE)  # the app's handler makes it a problem
             return message
@@ -74,8 +84,8 @@ class Guard:
         if self._gate is not None and (refusal := self._gate.judge(scope)) is not None:
             await turned_away(refusal, request_id=request_id)(scope, receive, send_with_id)
             return
-        too_large = f"A request may hold {self._limit} bytes. Send less, or in several requests."
-        if length > self._limit:
+        too_large = f"A request may hold {limit} bytes. Send less, or in several requests."
+        if length > limit:
             await self._drain({"more_body": True}, receive)
             response = problem(413, title=TOO_LARGE, detail=too_large, request_id=request_id, headers=_CLOSE)
             await response(scope, receive, send_with_id)

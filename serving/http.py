@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from serving.campaigns.http import add_campaign_routes
+from serving.catalogue_view import add_catalogue_routes
 from serving.contact.http import add_exposure_routes
 from serving.engine import Engine
 from serving.erasing.http import add_erasure_routes
@@ -77,6 +78,7 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     add_moment_routes(app)
     add_reach_routes(app)
     add_report_routes(app)
+    add_catalogue_routes(app)
     add_explanation_routes(app)
     add_ingest_routes(app)
     _add_pages(app, swagger_files)
@@ -161,7 +163,14 @@ def _add_knowledge(app: FastAPI) -> None:
         if (trouble := engine.ledger.trouble) is not None:
             raise trouble
         served = engine.models.served
-        return _json({"status": "ready", "models": served.versions, "refused_models": list(served.refusals)})
+        return _json(
+            {
+                "status": "ready",
+                "models": served.versions,
+                "refused_models": list(served.refusals),
+                "refused_files": [refusal.path.name for refusal in engine.files.refusals],
+            }
+        )
 
     @app.get("/livez", summary="Whether this process answers, and is worth keeping.", responses=_problems(503))
     async def live(request: Request) -> Response:

@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.database import connect
 from features.workspace import Workspace, find_workspace
+from serving.campaigns.reading import BODY_BYTES as CAMPAIGN_BYTES
+from serving.campaigns.reading import PATH as CAMPAIGN_PATH
 from serving.clocks import clock_from
 from serving.due_moments import MomentWatch
 from serving.engine import Engine
@@ -70,7 +72,7 @@ class Rapport:
     def _opened(self, settings: Settings, workspace: Workspace) -> ASGIApp:
         """Everything that answers; the newest part is closed first."""
         stamper = open_stamper(workspace.state, secret=settings.token_secret, public_url=settings.public_url)
-        engine = Engine(workspace, clock=clock_from(settings.clock), stamper=stamper)
+        engine = Engine(workspace, clock=clock_from(settings.clock), stamper=stamper, falls_back=True)
         self._closing.append(engine.close)
         gate = Gate(
             connect(workspace.database),
@@ -81,6 +83,7 @@ class Rapport:
         self._closing.append(gate.close)
         engine.warm_up()
         engine.models.watch(every_seconds=settings.model_check_seconds)
+        engine.files.watch(every_seconds=settings.model_check_seconds)
         moments = MomentWatch(engine)
         moments.start()
         self._closing.append(moments.close)
@@ -93,6 +96,7 @@ class Rapport:
         return Guard(
             application,
             body_limit_bytes=settings.body_limit_bytes,
+            longer_bodies={CAMPAIGN_PATH: max(CAMPAIGN_BYTES, settings.body_limit_bytes)},
             timeout_seconds=settings.timeout_seconds,
             gate=gate,
         )
