@@ -24,7 +24,7 @@ from features.workspace import Workspace
 
 FORMAT = 1
 _ELSEWHERE = ("identity", "event_log", "texts")  # told as ids, events and traits
-_JSON = ("record", "distribution", "answer", "payload")
+_JSON = ("record", "distribution", "answer", "payload", "charges")
 
 
 def export_customer(workspace: Workspace, customer_id: str, *, now: datetime | None = None) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         if name == KEY or value is None:
             continue
-        if name.endswith("_at") and isinstance(value, int):
+        if name.endswith(("_at", "until")) and isinstance(value, int):
             told[name] = datetime.fromtimestamp(value / 1e6, UTC).isoformat()
         elif name in _JSON and isinstance(value, str):
             told[name] = _without_key(json.loads(value))

@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
     kept_at         INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS idempotency_keys_by_age ON idempotency_keys (kept_at);
+CREATE INDEX IF NOT EXISTS idempotency_keys_of_customer ON idempotency_keys (customer_key);
 """
 
 NOT_KEPT = KeptAnswer("", "")

@@ -81,6 +81,7 @@ CREATE TABLE IF NOT EXISTS budget_holds (   -- of open reservations only
     amount       INTEGER NOT NULL,
     PRIMARY KEY (budget, until, decision_id, slot)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS budget_holds_of_customer ON budget_holds (customer_key);
 """
     + coupons.SCHEMA
     + asked.SCHEMA
@@ -159,7 +160,8 @@ def reserve(
         if code is not None:
             codes[slot] = code
         exposed = None if is_deferred else to_us(said.send_at or at)
-        charges = [(*charge, periods.get(charge.budget, 0)) for charge in terms.charges]
+        # An answer that is always given (fallback, baseline, off-script) is none of what a budget is for.
+        charges = [(*charge, periods.get(charge.budget, 0)) for charge in terms.charges] if decision.is_drawn else []
         _charge(connection, charges)
         if until is not None and charges:
             whose = (until, situation.decision_id, slot, situation.customer_key)

@@ -17,6 +17,8 @@ from experiments.records import HOLDOUT
 from features.catalogue import Action, Incentive
 from features.contact_policy import Budget, ContactPolicy, FrequencyCap, SharedBudget
 from features.database import connect
+from features.erased_rows import erase_rows
+from features.identity import IdentityTable
 from serving.contact import coupons, store
 from serving.contact.reading import read_facts
 from serving.contact.rules import ENOUGH, ContactRules
@@ -268,6 +270,37 @@ def test_what_is_no_longer_to_be_counted_is_not_read(connection: sqlite3.Connect
     assert "contacts_of_customer (customer_key=? AND initiated_by=? AND latest_at>?)" in plan
     none = ContactRules(a_brand(), a_catalogue(an_action("tip")))
     assert read_facts(connection, (1,), at=NOON, rules=none).contacts == ()
+
+
+def everything(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
+    tables = ("contacts", "refusals", "carrier_limits", "budget_holds")
+    return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
+
+
+def test_an_erasure_forgets_the_contacts_and_what_they_took_stays_taken(connection: sqlite3.Connection) -> None:
+    rules = rules_of(reservation_hours=6)
+    coupons.add_codes(connection, "spring", ["A", "B", "C"])
+    says(connection, "bob", "gift", "tip", rules=rules, customer_key=2, is_deferred=True)
+    others = everything(connection)
+    assert [len(rows) for rows in others.values()] == [2, 0, 0, 2]
+    says(connection, "ann", "gift", "tip", rules=rules, customer_key=1, is_deferred=True)
+    store.refuse(connection, "ann", reason="never", at_us=to_us(NOON))
+    store.limit_carrier(connection, customer_key=1, channel="chat", until_us=to_us(NOON + DAY), code="131049")
+    connection.commit()
+    assert [len(rows) for rows in everything(connection).values()] == [4, 2, 1, 4]
+    IdentityTable(connection)
+    removed = erase_rows(connection, [1], ids=["ann"])
+    assert {name: removed[name] for name in others} == {
+        "contacts": 2,
+        "refusals": 2,
+        "carrier_limits": 1,
+        "budget_holds": 2,
+    }
+    assert everything(connection) == others
+    assert used(connection, "action:tip") == (2, 2_000_000)
+    assert coupons.n_free(connection, "spring") == 1
+    store.release_due(connection, NOON + DAY)
+    assert (used(connection, "action:tip"), coupons.n_free(connection, "spring")) == ((1, 1_000_000), 2)
 
 
 STEPS = st.lists(
