@@ -1,6 +1,6 @@
 """Outcomes as rows of the ledger: written once each, joined to their decision, counted for the rates.
 
-UnknownDecisions (CallersMistake)    outcomes that name decisions which are not in the ledger
+UnknownDecisions (CallersMistake)    outcomes that name decisions or coupon codes which are not in the ledger
 """
 
 from __future__ import annotations
@@ -8,33 +8,62 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from experiments.records import HOLDOUT
 from features.catalogue import NOTHING
 from features.erased_rows import is_erased_decision
 from features.faults import CallersMistake
 from features.merges import PERSONS
-from serving.ledger_rows import COUNT_DECISIONS, DAY_US, microseconds
-
-CONVERTED = "converted"
-FAILED = "failed"
-ERASED = "erased"
-
-_OUTCOME_COLUMNS = "outcome_id, decision_id, customer_key, outcome, goal, value, joined_by, occurred_at, received_at"
-_INSERT_OUTCOME = (
-    f"INSERT INTO outcomes ({_OUTCOME_COLUMNS}) VALUES ({', '.join('?' * 9)}) ON CONFLICT (outcome_id) DO NOTHING"
+from serving.contact.store import decision_of_code
+from serving.ledger_rows import microseconds
+from serving.outcome_effects import (
+    CONVERTED,
+    FAILED,
+    Happened,
+    Joined,
+    apply_effects,
+    evidence_of,
+    is_of_a_machine,
+    last_instant,
+    unmark_click,
 )
-_COUNT_CONVERSION = """
-INSERT INTO action_statistics VALUES (?, ?, ?, ?, 0, 1)
-ON CONFLICT (segment, stage, action_id, decided_day) DO UPDATE SET n_converted = n_converted + 1
-"""
+
+__all__ = ["CONVERTED", "FAILED", "OutcomeRow", "Recorded", "UnknownDecisions", "write_outcomes"]
+
+ERASED = "erased"
+BY_DECISION, BY_TOKEN, BY_COUPON, BY_WINDOW, BY_NOTHING = (
+    "decision_id",
+    "token",
+    "coupon",
+    "attribution_window",
+    "none",
+)
+
+_OUTCOME_COLUMNS = (
+    "outcome_id, decision_id, customer_key, outcome, goal, value, joined_by, occurred_at, received_at, slot, reason, "
+    "retry_after_seconds, is_late, is_machine, over_cap"
+)
+_INSERT_OUTCOME = (
+    f"INSERT INTO outcomes ({_OUTCOME_COLUMNS}) VALUES ({', '.join('?' * 15)}) ON CONFLICT (outcome_id) DO NOTHING"
+)
+_OVER_CAP = "UPDATE outcomes SET over_cap = 1 WHERE outcome_id = ?"
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRow:
-    """A reported outcome before it has joined a decision; one of the two references is there."""
+    """A reported outcome before it has joined a decision; one of the references is there.
+
+    Attributes:
+        decision_id: that it names, by itself or by a token.
+        customer_key: whose it is; beside a decision, where whoever reports it knows who it was.
+        slot: of the decision's list; None where it is of all of it.
+        reason: of a refusal `not_now` or `never`, of a failure the provider's code.
+        coupon_code: that was redeemed: it names the decision that gave it out.
+        is_machine: a bot, a proxy or a scanner did it.
+        is_seen_here: our own redirect or picture saw it, at that very instant: too fast is a machine's.
+        is_forgiving: where its decision or code is unknown it is the customer's all the same, by the window.
+    """
 
     outcome_id: str
     decision_id: str | None
@@ -44,6 +73,14 @@ class OutcomeRow:
     value: float | None
     occurred_at: datetime
     received_at: datetime
+    slot: int | None = None
+    reason: str | None = None
+    retry_after_seconds: float | None = None
+    joined_by: str = BY_DECISION
+    coupon_code: str | None = None
+    is_machine: bool = False
+    is_seen_here: bool = False
+    is_forgiving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +90,23 @@ class Recorded:
     outcome_id: str
     status: str  # recorded | duplicate | erased
     decision_id: str | None
-    joined_by: str  # decision_id | attribution_window | none
+    joined_by: str  # decision_id | token | coupon | attribution_window | none
+    outcome: str = ""
+    is_late: bool = False
+    is_machine: bool = False
+    over_cap: bool = False
+
+    def as_dict(self) -> dict[str, object]:
+        """As JSON types; a flag is in it only where it is up."""
+        told: dict[str, object] = {
+            "outcome_id": self.outcome_id,
+            "status": self.status,
+            "decision_id": self.decision_id,
+            "joined_by": self.joined_by,
+            "outcome": self.outcome,
+        }
+        flags = {"is_late": self.is_late, "is_machine": self.is_machine, "over_cap": self.over_cap}
+        return told | {name: True for name, is_up in flags.items() if is_up}
 
 
 class UnknownDecisions(CallersMistake):
@@ -64,22 +117,18 @@ class UnknownDecisions(CallersMistake):
         self.positions = tuple(positions)
 
 
-@dataclass(frozen=True, slots=True)
-class _Joined:
-    decision_id: str
-    customer_key: int
-    arm: str
-    action_id: str
-    segment: str
-    stage: str
-    decided_at: int  # µs
-
-
-_COLUMNS = "SELECT decision_id, customer_key, arm, action_id, coalesce(segment, ''), stage, decided_at FROM "
+_COLUMNS = (
+    "SELECT decision_id, customer_key, arm, action_id, coalesce(segment, ''), stage, decided_at, channel, initiated_by "
+    "FROM "
+)
 _NEWEST_DECISION = f"""
 {PERSONS} {_COLUMNS} person CROSS JOIN decisions ON customer_key = part WHERE decided_at BETWEEN ? AND ?
 ORDER BY decided_at DESC LIMIT 1
 """  # of any key of that person
+_SLOT = (
+    "SELECT json_extract(record, ?1 || '.action_id'), json_extract(record, ?1 || '.channel') "
+    "FROM decisions WHERE decision_id = ?2"
+)
 
 
 def write_outcomes(
@@ -90,7 +139,7 @@ def write_outcomes(
     goals_of: Mapping[str, str],
     default_goal: str,
 ) -> list[Recorded]:
-    """Writes outcomes once each, joins them to decisions, and moves the counts; all of them or none.
+    """Writes outcomes once each, joins them to decisions, and moves what they move; all of them or none.
 
     Args:
         connection: inside a transaction.
@@ -103,14 +152,15 @@ def write_outcomes(
     Raises:
         UnknownDecisions: some name a decision that is not there; nothing was written.
     """
+    rows = [_resolved(connection, row) for row in rows]
     joins = [_join(connection, row, attribution) for row in rows]
-    nameless = [i for i, (row, joined) in enumerate(zip(rows, joins, strict=True)) if row.decision_id and not joined]
+    nameless = [i for i, (row, joined) in enumerate(zip(rows, joins, strict=True)) if not joined and _is_named(row)]
     erased = {i for i in nameless if is_erased_decision(connection, rows[i].decision_id or "")}
     unknown = [i for i in nameless if i not in erased]
     if unknown:
         raise UnknownDecisions(unknown)
     return [
-        Recorded(row.outcome_id, ERASED, None, "none")  # its customer was: there is nobody to write it of
+        Recorded(row.outcome_id, ERASED, None, BY_NOTHING, row.outcome)  # its customer was: nobody to write it of
         if i in erased
         else _write_outcome(
             connection, row, joined, attribution=attribution, goals_of=goals_of, default_goal=default_goal
@@ -119,78 +169,121 @@ def write_outcomes(
     ]
 
 
-def _join(connection: sqlite3.Connection, row: OutcomeRow, attribution: timedelta) -> _Joined | None:
+def _is_named(row: OutcomeRow) -> bool:
+    """Whether it names a decision that has to be there."""
+    return (row.decision_id is not None or row.coupon_code is not None) and not (
+        row.is_forgiving and row.customer_key is not None
+    )
+
+
+def _resolved(connection: sqlite3.Connection, row: OutcomeRow) -> OutcomeRow:
+    """The row with the decision that gave out its coupon code; one that names a decision by itself stays so."""
+    if row.coupon_code is None or row.decision_id is not None:
+        return row
+    found = decision_of_code(connection, row.coupon_code)
+    if not found:
+        return row
+    decision_id, slot, _ = found[0]
+    return replace(row, decision_id=decision_id, slot=slot, joined_by=BY_COUPON)
+
+
+def _join(connection: sqlite3.Connection, row: OutcomeRow, attribution: timedelta) -> Joined | None:
     if row.decision_id is not None:
         found = connection.execute(_COLUMNS + "decisions WHERE decision_id = ?", (row.decision_id,)).fetchone()
-    else:
-        until = microseconds(row.occurred_at)
-        since = until - attribution // timedelta(microseconds=1)
-        person = json.dumps([row.customer_key])
-        found = connection.execute(_NEWEST_DECISION, (person, since, until)).fetchone()
-    return None if found is None else _Joined(*found)
+        if found is not None:
+            return _of_slot(connection, Joined(*found), row.slot)
+        if not row.is_forgiving:
+            return None
+    if row.customer_key is None:
+        return None
+    until = microseconds(row.occurred_at)
+    since = until - attribution // timedelta(microseconds=1)
+    found = connection.execute(_NEWEST_DECISION, (json.dumps([row.customer_key]), since, until)).fetchone()
+    return None if found is None else replace(Joined(*found), is_exact=False)
+
+
+def _of_slot(connection: sqlite3.Connection, joined: Joined, slot: int | None) -> Joined:
+    """What one slot of the decision said; its row is of the first."""
+    if not slot:
+        return joined
+    found = connection.execute(_SLOT, (f"$.slots[{slot}]", joined.decision_id)).fetchone()
+    action_id, channel = found or (None, None)
+    return replace(joined, action_id=action_id or NOTHING, channel=channel or joined.channel)
 
 
 def _write_outcome(
     connection: sqlite3.Connection,
     row: OutcomeRow,
-    joined: _Joined | None,
+    joined: Joined | None,
     *,
     attribution: timedelta,
     goals_of: Mapping[str, str],
     default_goal: str,
 ) -> Recorded:
-    decision_id = joined.decision_id if joined else None
     action_goal = goals_of.get(joined.action_id, default_goal) if joined else default_goal
     goal = (row.goal or default_goal) if row.outcome == CONVERTED else None
-    joined_by = "none" if joined is None else "decision_id" if row.decision_id else "attribution_window"
+    joined_by = BY_NOTHING if joined is None else row.joined_by if joined.is_exact else BY_WINDOW
+    happened = Happened(
+        row.outcome,
+        at_us=microseconds(row.occurred_at),
+        goal=goal,
+        is_the_goal=goal == action_goal,
+        slot=row.slot if joined is not None and joined.is_exact else None,
+        reason=row.reason,
+        retry_after_seconds=row.retry_after_seconds,
+        attribution_us=attribution // timedelta(microseconds=1),
+    )
+    is_machine = row.is_machine or (
+        row.is_seen_here and joined is not None and is_of_a_machine(connection, joined, happened, row.outcome_id)
+    )
+    outcome_id = f"{row.outcome_id}-m" if row.is_seen_here and is_machine else row.outcome_id
+    is_late = joined is not None and happened.at_us > last_instant(joined, happened)
+    before = evidence_of(connection, joined, happened) if joined is not None else None
     values = (
-        row.outcome_id,
-        decision_id,
-        joined.customer_key if joined else row.customer_key,
+        outcome_id,
+        joined.decision_id if joined else None,
+        _whose(row, joined),
         row.outcome,
         goal,
         row.value,
         joined_by,
-        microseconds(row.occurred_at),
+        happened.at_us,
         microseconds(row.received_at),
+        happened.slot,
+        row.reason,
+        row.retry_after_seconds,
+        is_late or None,
+        is_machine or None,
+        None,
     )
-    is_first = joined is not None and not _was_counted(connection, joined, row.outcome, goal, attribution)
     if connection.execute(_INSERT_OUTCOME, values).rowcount == 0:
-        return _as_recorded_before(connection, row.outcome_id)
-    if joined is not None and is_first and joined.arm != HOLDOUT and _is_in_time(row, joined, attribution):
-        _count(connection, joined, outcome=row.outcome, reached=goal == action_goal)
-    return Recorded(row.outcome_id, "recorded", decision_id, joined_by)
+        return _as_recorded_before(connection, outcome_id)
+    over_cap = False
+    if is_machine and joined is not None:
+        unmark_click(connection, joined, happened)
+    elif joined is not None and before is not None:
+        over_cap = apply_effects(connection, joined, happened, before)
+    if over_cap:
+        connection.execute(_OVER_CAP, (outcome_id,))
+    decision_id = joined.decision_id if joined else None
+    return Recorded(outcome_id, "recorded", decision_id, joined_by, row.outcome, is_late, is_machine, over_cap)
 
 
-def _last_instant(joined: _Joined, attribution: timedelta) -> int:
-    return joined.decided_at + attribution // timedelta(microseconds=1)
+def _whose(row: OutcomeRow, joined: Joined | None) -> int | None:
+    """Who did it: whoever the reporter says; else whoever the decision was for.
 
-
-def _is_in_time(row: OutcomeRow, joined: _Joined, attribution: timedelta) -> bool:
-    return joined.decided_at <= microseconds(row.occurred_at) <= _last_instant(joined, attribution)
-
-
-def _was_counted(
-    connection: sqlite3.Connection, joined: _Joined, outcome: str, goal: str | None, attribution: timedelta
-) -> bool:
-    query = (
-        "SELECT 1 FROM outcomes WHERE decision_id = ? AND outcome = ? AND goal IS ? AND occurred_at BETWEEN ? AND ? "
-        "LIMIT 1"
-    )
-    within = (joined.decided_at, _last_instant(joined, attribution))
-    return connection.execute(query, (joined.decision_id, outcome, goal, *within)).fetchone() is not None
+    A link that is passed on converts somebody else: the decision earned it, and the order is still the other's, in the
+    arm that they are in.
+    """
+    if joined is None or (joined.is_exact and row.customer_key is not None):
+        return row.customer_key
+    return joined.customer_key
 
 
 def _as_recorded_before(connection: sqlite3.Connection, outcome_id: str) -> Recorded:
-    query = "SELECT decision_id, joined_by FROM outcomes WHERE outcome_id = ?"
-    decision_id, joined_by = connection.execute(query, (outcome_id,)).fetchone()
-    return Recorded(outcome_id, "duplicate", decision_id, joined_by)
-
-
-def _count(connection: sqlite3.Connection, joined: _Joined, *, outcome: str, reached: bool) -> None:
-    """A goal reached is a success; a message that failed to be delivered was never an attempt."""
-    cell = (joined.segment, joined.stage, joined.action_id, joined.decided_at // DAY_US)
-    if outcome == CONVERTED and reached:
-        connection.execute(_COUNT_CONVERSION, cell)
-    elif outcome == FAILED and joined.action_id != NOTHING:
-        connection.execute(COUNT_DECISIONS, (*cell, -1))
+    query = (
+        "SELECT decision_id, joined_by, outcome, is_late IS 1, is_machine IS 1, over_cap IS 1 "
+        "FROM outcomes WHERE outcome_id = ?"
+    )
+    decision_id, joined_by, outcome, *flags = connection.execute(query, (outcome_id,)).fetchone()
+    return Recorded(outcome_id, "duplicate", decision_id, joined_by, outcome, *map(bool, flags))
