@@ -1,4 +1,4 @@
-"""A chat's session window opens where the customer wrote, and closes by itself."""
+"""A chat asked of an engine: when its session window is open, and the message as its provider takes it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 
 from features.workspace import Workspace
 from serving.engine import Engine
+from serving.refusals import RequestRefused
 from serving.schemas import DecisionRequest, OutcomeReport
 from tests.serving.conftest import starter
+from tests.serving.provider_stand_ins import line_accepts, whatsapp_accepts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -94,3 +96,51 @@ def test_a_dry_run_opens_nothing(engine: Engine, clock: Clock) -> None:
     clock.now = NOON
     ask(engine, "dry", "chat_reply", dry_run=True)
     assert needs_template(ask(engine, "dry", "weekly_message"))
+
+
+def test_the_answer_carries_the_body_that_the_provider_takes(engine: Engine, clock: Clock) -> None:
+    clock.now = NOON
+    written = ask(engine, "format-1", "chat_reply", format="whatsapp")
+    whatsapp_accepts(written["formatted"] | {"to": "66812345678"})
+    assert written["message"]["body"] in str(written["formatted"])
+    line_accepts(ask(engine, "format-2", "chat_reply", channel="line", format="line")["formatted"] | {"to": "U1"})
+    first = ask(engine, "format-3", "weekly_message", format="whatsapp")
+    assert first["formatted"]["type"] == "template"
+    assert "formatted" not in ask(engine, "format-4", "chat_reply")
+
+
+def test_every_slot_carries_its_own_body(engine: Engine, clock: Clock) -> None:
+    clock.now = NOON
+    told = ask(engine, "format-5", "chat_reply", format="whatsapp", limit=3)
+    assert len(told["slots"]) == 3
+    for slot in told["slots"]:
+        whatsapp_accepts(slot["formatted"] | {"to": "66812345678"})
+    assert len({str(slot["formatted"]) for slot in told["slots"]}) == 3
+
+
+def test_the_neutral_body_is_given_on_every_channel(engine: Engine, clock: Clock) -> None:
+    clock.now = NOON
+    told = ask(engine, "format-6", "chat_reply", channel="web", format="neutral")
+    assert told["formatted"] == told["message"]
+
+
+def test_nothing_said_has_no_body(engine: Engine, clock: Clock) -> None:
+    clock.now = NOON
+    told = ask(engine, "format-7", "weekly_message", channel="email", format="email")  # consented to nothing
+    assert (told["action"]["id"], told["formatted"]) == ("nothing", None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "rule"),
+    [
+        ({"channel": "web", "format": "whatsapp"}, "which names no format in brand.yaml"),
+        ({"channel": "line", "format": "whatsapp"}, "which names the format 'line'"),
+        ({"channel": None, "channels": ["whatsapp", "line"], "format": "line"}, "channel 'whatsapp'"),
+    ],
+)
+def test_a_format_of_another_channel_is_refused(engine: Engine, asked: dict[str, Any], rule: str) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        ask(engine, "format-8", "chat_reply", **asked)
+    (fault,) = refused.value.faults
+    assert fault.pointer == "/format"
+    assert rule in fault.detail
