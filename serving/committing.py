@@ -22,6 +22,7 @@ from serving.contact.store import reserve
 from serving.decide import Decision, settle_all
 from serving.kept import Retry, answered_before, keep
 from serving.ledger_rows import KeptAnswer, write_decision
+from serving.next_question.asked import read_asked
 from serving.offers import Prepared
 from serving.people import Keys
 
@@ -123,10 +124,10 @@ def _committed(connection: sqlite3.Connection, pending: Pending) -> Committed:
 
 
 def _facts(connection: sqlite3.Connection, asked: Sequence[Prepared], keys: Keys, rules: ContactRules) -> Facts:
-    return read_facts(
-        connection,
-        keys,
-        at=asked[0].situation.decided_at,
-        rules=rules,
-        initiated_by=sorted({prepared.situation.initiated_by for prepared in asked}),
-    )
+    at = asked[0].situation.decided_at
+    initiated_by = sorted({prepared.situation.initiated_by for prepared in asked})
+    facts = read_facts(connection, keys, at=at, rules=rules, initiated_by=initiated_by)
+    if not any(prepared.placement.questions for prepared in asked):
+        return facts
+    before = read_asked(connection, keys, at=at, conversation_id=asked[0].conversation_id)
+    return replace(facts, asked=before)

@@ -20,6 +20,7 @@ from serving.eligibility import Suppressed
 from serving.models import ServedModels
 from serving.next_question.asked import NEVER_ASKED, AskedBefore, asked_enough
 from serving.next_question.likely import Likely
+from serving.next_question.worth import Worth
 from serving.schemas import DecisionRequest
 from serving.scoring import Customer, ScoredCustomer, score_customers
 
@@ -50,6 +51,7 @@ class Asking:
     before: AskedBefore = NEVER_ASKED
     about: Mapping[str, About] = field(default_factory=dict)
     imagined: Mapping[str, tuple[ScoredCustomer, ...]] = field(default_factory=dict)  # in the order of `likely`
+    recorded: Mapping[str, Worth] = field(default_factory=dict)  # in a replay: by the key of an offer
 
     def why_not(self, action: Action, placement: Placement, *, at: datetime) -> Suppressed | None:
         """Why this question is not asked, whatever it is worth; None where it may be."""
@@ -85,6 +87,30 @@ class Asking:
 
 
 NOT_ASKING = Asking()
+
+
+def asking_again(questions: Mapping[str, Any], record: Mapping[str, Any]) -> Asking:
+    """What a recorded decision could ask, with the worths that it held each question to be.
+
+    Args:
+        questions: as `Asking.as_dict` told it.
+        record: of the decision.
+    """
+    asking = Asking.of_dict(questions)
+    return asking if asking is NOT_ASKING else replace(asking, recorded=recorded_worths(record))
+
+
+def recorded_worths(record: Mapping[str, Any]) -> dict[str, Worth]:
+    """What each question was held to be worth, by the key of its offer, as a decision's record says."""
+    offered = {one["key"]: Worth.of_dict(one["worth"]) for one in record["candidates"] if "worth" in one}
+    kept_away = {
+        f"{one['action_id']}@{one['channel']}" if one.get("channel") else one["action_id"]: Worth.of_dict(
+            one["counter"]
+        )
+        for one in record["suppressed"]
+        if one["rule"] == WORTH_NOTHING
+    }
+    return offered | kept_away
 
 
 def traits_asked(request: DecisionRequest, brand: Brand) -> tuple[str, ...]:

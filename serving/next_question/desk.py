@@ -16,7 +16,7 @@ from serving.next_question.recurring import WINDOW
 from serving.next_question.told import Evidence, ToldReader
 from serving.next_question.worth import decisions_expected
 from serving.schemas import DecisionRequest
-from serving.scoring import Customer
+from serving.scoring import ScoredCustomer
 
 _WINDOW_DAYS = WINDOW / timedelta(days=1)
 
@@ -37,38 +37,36 @@ class QuestionDesk:
     def asking(
         self,
         request: DecisionRequest,
-        customer: Customer,
+        scored: ScoredCustomer,
         *,
         keys: Sequence[int],
         brand: Brand,
         models: ServedModels,
-        segment: str | None,
         at: datetime,
     ) -> Asking:
         """What this customer may be asked, with their scores after each answer.
 
         Args:
             request: that is decided on.
-            customer: as they were read, with what the caller told.
+            scored: the customer, with what the caller told.
             keys: of the person.
             brand: whose placements list questions.
             models: that would score the customer anew.
-            segment: in which the customer is; None where it is unknown.
             at: now.
         """
         traits = traits_asked(request, brand)
         if not traits:
             return NOT_ASKING
         before = read_asked(self._reader, keys, at=at, conversation_id=request.context.conversation_id)
-        known = known_of(customer, traits)
+        known = known_of(scored.customer, traits)
         evidence = self._reading(brand).read(at)
         about = {
-            name: _about(name, brand, evidence, segment=segment)
+            name: _about(name, brand, evidence, segment=scored.scores.segment)
             for name in traits
             if name not in known and name not in before.traits
         }
         asking = Asking(known, before, about)
-        return imagine(asking, customer, models=models, schema=self._schema, brand=brand, at=at)
+        return imagine(asking, scored.customer, models=models, schema=self._schema, brand=brand, at=at)
 
     def _reading(self, brand: Brand) -> ToldReader:
         if self._told is None or self._told[0] is not brand:

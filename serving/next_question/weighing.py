@@ -67,15 +67,16 @@ def weighed_questions(
             if isinstance(judged, Suppressed):
                 yield judged
                 continue
-            if trait not in worths:
-                worths[trait] = _worth(there, trait, elsewise=elsewise, asking=asking, cost=cost)
-            yield _offered(judged, worths[trait], channel=channel)
+            if (worth := asking.recorded.get(judged.key) or worths.get(trait)) is None:
+                worth = worths[trait] = _worth(there, trait, elsewise=elsewise, asking=asking, cost=cost)
+            yield _offered(judged, worth, channel=channel)
 
 
 def _offered(offer: Offer, worth: Worth, *, channel: str) -> Offer | Suppressed:
     if worth.value <= 0.0:
-        detail = f"an answer would add {worth.gain:.6g} to each of {worth.decisions:.6g} decisions; asking costs "
-        return Suppressed(offer.action.id, WORTH_NOTHING, detail=f"{detail}{worth.cost:.6g}", channel=channel)
+        detail = f"an answer would add {worth.gain:.6g} to each of {worth.decisions:.6g} decisions; "
+        detail += f"asking costs {worth.cost:.6g}"
+        return Suppressed(offer.action.id, WORTH_NOTHING, detail, channel=channel, counter=worth.as_dict())
     return replace(offer, valuation=Valuation(offer.action.id, worth.value, _NO_RATE, worth))
 
 

@@ -11,7 +11,7 @@ nothing, however much it moves every value, and the gain is never an artefact of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 DECISIONS_WITHOUT_EVIDENCE = 1.0  # the one that follows the answer
@@ -65,6 +65,11 @@ class Worth:
     def as_dict(self) -> dict[str, Any]:
         """As JSON types."""
         return asdict(self) | {"gain": self.gain, "value": self.value}
+
+    @classmethod
+    def of_dict(cls, told: Mapping[str, Any]) -> Worth:
+        """What `as_dict` told of."""
+        return cls(**{each.name: told[each.name] for each in fields(cls)})
 
 
 def worth_of_asking(answers: Sequence[Answered], *, decisions: float, cost: float, n_told: float = 0.0) -> Worth:

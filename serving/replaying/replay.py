@@ -11,7 +11,7 @@ from features.workspace import Workspace
 from serving.compose import Inputs
 from serving.contact.facts import facts_of
 from serving.decide import Decision, settle
-from serving.next_question.asking import Asking, imagine
+from serving.next_question.asking import asking_again
 from serving.replaying.recreating import CannotRecreateError, Recorded, Recreated, recorded, recreate
 from serving.replaying.time_zones import tzdata_version
 from serving.replaying.verdicts import Status, Verdict, compared
@@ -74,14 +74,7 @@ def decided_again(recreated: Recreated, one: Recorded) -> Decision:
             rates=RecordedRates(record),
             versions=record["versions"],
             new=recreated.inputs.new,
-            asking=imagine(
-                Asking.of_dict(recreated.inputs.questions),
-                recreated.inputs.customer,
-                models=recreated.models,
-                schema=recreated.schema,
-                brand=stock.brand,
-                at=one.at,
-            ),
+            asking=asking_again(recreated.inputs.questions, record),
         ),
     )
     return settle(
