@@ -17,7 +17,7 @@ from serving.decide import (
     Decision,
     Slot,
 )
-from serving.formats import formatted
+from serving.formats import Format, format_on, formatted
 from serving.models import ServedModels
 from serving.schemas import DecisionRequest
 from serving.scoring import FEATURES_STALE, NO_MODEL, UNKNOWN_CUSTOMER
@@ -106,7 +106,7 @@ def _told(one: Decided, *, request: DecisionRequest, models: ServedModels, stamp
     return told
 
 
-def _slot(slot: Slot, message: RenderedMessage, *, code: str | None, format: str | None) -> dict[str, Any]:
+def _slot(slot: Slot, message: RenderedMessage, *, code: str | None, format: Format | None) -> dict[str, Any]:
     """One action of a ranked set."""
     return {
         "action": _action(slot),
@@ -117,13 +117,15 @@ def _slot(slot: Slot, message: RenderedMessage, *, code: str | None, format: str
     } | _sending(slot, message, code=code, format=format)
 
 
-def _sending(slot: Slot, message: RenderedMessage | None, *, code: str | None, format: str | None) -> dict[str, Any]:
+def _sending(slot: Slot, message: RenderedMessage | None, *, code: str | None, format: Format | None) -> dict[str, Any]:
     """What a sender needs beside the message: when it may leave, its coupon code, and its provider's body."""
     told: dict[str, Any] = {"send_at": slot.send_at.isoformat() if slot.send_at else None}
     if slot.offer is not None and gives_out_codes(slot.offer.action):
         told["coupon_code"] = code
     if format is not None:
-        told["formatted"] = formatted(message, format=format) if message is not None else None
+        told["formatted"] = None
+        if message is not None and slot.offer is not None:
+            told["formatted"] = formatted(message, format=format_on(slot.offer.place.channel, asked=format))
     return told
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Literal, get_args
 
-from features.brand import Brand
+from features.brand import Brand, Channel
 from features.messages import RenderedMessage
 from serving.formats import line, mail, whatsapp
 
-Format = Literal["whatsapp", "line", "email", "neutral"]
+Format = Literal["whatsapp", "line", "email", "neutral", "channel"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 NEUTRAL: Format = "neutral"
+OF_THE_CHANNEL: Format = "channel"
 
 _WRITERS = {"whatsapp": whatsapp.written, "line": line.written, "email": mail.written}
 
@@ -32,9 +33,14 @@ def formatted(message: RenderedMessage, *, format: str) -> dict[str, Any]:
     return message.as_dict() if format == NEUTRAL else _WRITERS[format](message)
 
 
+def format_on(channel: Channel, *, asked: Format) -> Format:
+    """Which format is given there: the asked one, or where the channel's own was asked for, what it names, if any."""
+    return asked if asked != OF_THE_CHANNEL else channel.format or NEUTRAL
+
+
 def why_not_format(format: str, *, channels: Collection[str], brand: Brand) -> str | None:
     """What is wrong with asking for that format on those channels of the brand; None where it can be given."""
-    if format == NEUTRAL:
+    if format in (NEUTRAL, OF_THE_CHANNEL):
         return None
     if format not in _WRITERS:
         return f"'{format}' is no format. The formats are: {', '.join(FORMATS)}."

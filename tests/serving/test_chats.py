@@ -124,6 +124,20 @@ def test_the_neutral_body_is_given_on_every_channel(engine: Engine, clock: Clock
     assert told["formatted"] == told["message"]
 
 
+def test_of_several_channels_the_one_that_is_taken_says_the_format(engine: Engine, clock: Clock) -> None:
+    clock.now = NOON
+    asked = {"channel": None, "channels": ["whatsapp", "line", "web"], "limit": 9, "format": "channel"}
+    told = ask(engine, "format-9", "chat_reply", **asked)
+    assert {slot["channel"] for slot in told["slots"]} == {"whatsapp", "line", "web"}
+    for slot in told["slots"]:
+        if slot["channel"] == "whatsapp":
+            whatsapp_accepts(slot["formatted"] | {"to": "66812345678"})
+        elif slot["channel"] == "line":
+            line_accepts(slot["formatted"] | {"to": "U1"})
+        else:
+            assert slot["formatted"] == slot["message"]
+
+
 def test_nothing_said_has_no_body(engine: Engine, clock: Clock) -> None:
     clock.now = NOON
     told = ask(engine, "format-7", "weekly_message", channel="email", format="email")  # consented to nothing
