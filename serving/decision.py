@@ -114,6 +114,11 @@ class Decision:
         return self.assignment.arm == HOLDOUT
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether the policy chose what the customer gets, and not the placement's fallback, baseline or off-script."""
+        return bool(self.slots[0].distribution.parameters)
+
+    @property
     def drawn(self) -> tuple[Slot, ...]:
         """What the policy drew, whoever got it."""
         return self.would_be or self.slots
