@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from features.brand import Brand, Locale
 from serving.problems import wrong_fields
-from serving.refusals import RequestRefused, WrongField
+from serving.refusals import RequestRefused, WrongField, shown
 from serving.schemas import DecisionRequest, Identifier, ShortName, TraitValue
 from serving.told import trait_faults
 
@@ -76,14 +76,16 @@ def asked_of(question: DecisionRequest, customer: object, *, brand: Brand) -> De
         customer: a customer_id, or an object as JSON gave it.
         brand: whose traits a customer may bring.
     """
+    if not isinstance(customer, str | dict):
+        rule = 'is no customer: send a customer_id, or an object such as {"customer_id": "c-1"}, as JSON.'
+        return Refused(None, (WrongField("", rule),))
     try:
         if isinstance(customer, str):
             return question.model_copy(update={"customer_id": _IDENTIFIER.validate_python(customer)})
         said = CampaignCustomer.model_validate_json(json.dumps(customer))
     except ValidationError as error:
-        named = customer.get("customer_id") if isinstance(customer, dict) else customer
-        told = wrong_fields(error, CampaignCustomer) if isinstance(customer, dict) else [_not_a_customer(customer)]
-        return Refused(str(named)[:256] if isinstance(named, str) else None, tuple(told))
+        named = customer if isinstance(customer, str) else customer.get("customer_id")
+        return Refused(shown(named) if isinstance(named, str) else None, tuple(_faults(error)))
     if said.traits and (faults := trait_faults(said.traits, brand)):
         return Refused(said.customer_id, tuple(_of_this_line(fault) for fault in faults))
     changed: dict[str, Any] = {"customer_id": said.customer_id, "locale": said.locale or question.locale}
@@ -97,7 +99,8 @@ def _of_this_line(fault: WrongField) -> WrongField:
     return WrongField(fault.pointer.removeprefix("/context"), fault.detail)
 
 
-def _not_a_customer(customer: object) -> WrongField:
-    if isinstance(customer, str):
-        return WrongField("/customer_id", "is 1 to 256 printable characters.")
-    return WrongField("", 'is no customer: send a customer_id, or an object such as {"customer_id": "c-1"}.')
+def _faults(error: ValidationError) -> list[WrongField]:
+    """As everywhere; a customer_id that came as a text has no name of its own."""
+    return [
+        WrongField(fault.pointer or "/customer_id", fault.detail) for fault in wrong_fields(error, CampaignCustomer)
+    ]

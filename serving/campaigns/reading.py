@@ -29,6 +29,13 @@ class Unread:
     fault: WrongField
 
 
+@dataclass(frozen=True, slots=True)
+class NotJson:
+    """A line that is not JSON."""
+
+    number: int
+
+
 Customer = object
 """As JSON gave it: a text or an object, if the caller sent what they should."""
 
@@ -128,7 +135,7 @@ def _read(line: bytes, number: int) -> Customer:
     try:
         read: Customer = json.loads(line)
     except (ValueError, RecursionError):
-        return {"line": number, "is_no_json": True}
+        return NotJson(number)
     return read
 
 
