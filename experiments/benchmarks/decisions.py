@@ -15,18 +15,27 @@ import os
 import random
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from experiments.benchmarks.decisions_world import make_world
 from experiments.benchmarks.load import load, post
-from features.workspace import WORKSPACE_VARIABLE
+from features import online
+from features.workspace import WORKSPACE_VARIABLE, Workspace
+from serving import compose, deciding, ledger, people
+from serving.engine import Engine
+from serving.schemas import DecisionRequest
 
 CONNECTIONS = (1, 16, 64)
 STARTS_WITHIN_SECONDS = 120.0
@@ -36,49 +45,128 @@ GRACEFUL = ("--timeout-graceful-shutdown", "5")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
-    parser.add_argument("--customers", type=int, default=2_000)
+    parser.add_argument("--customers", type=int, default=10_000)
+    parser.add_argument("--decisions", type=int, default=10_000, help="that the ledger holds before")
+    parser.add_argument(
+        "--grown", type=int, default=1_000_000, help="customers and decisions of the last rows; 0: none"
+    )
+    parser.add_argument("--actions", type=int, default=50)
     arguments = parser.parse_args()
+    print(f"{'2 workers, 2 cores with the client':46}  " + "  ".join(f"c = {n:<24}" for n in CONNECTIONS))
+    print(f"{'':46}  " + "  ".join(f"{'req/s':>8} {'p50 ms':>8} {'p99 ms':>8}  " for _ in CONNECTIONS))
     with tempfile.TemporaryDirectory(prefix="rapport-decisions-") as folder:
-        workspace, naive = make_world(Path(folder), n_customers=arguments.customers)
-        numbers = random.Random(1)
+        sizes = {"n_customers": arguments.customers, "n_decisions": arguments.decisions}
+        workspace, naive = make_world(Path(folder), n_actions=arguments.actions, **sizes)
+        for contender in contenders(workspace, naive, n_customers=arguments.customers):
+            print_row(contender, seconds=arguments.seconds)
+        found = steps(workspace, n_customers=arguments.customers)
+    if arguments.grown:
+        with tempfile.TemporaryDirectory(prefix="rapport-decisions-") as folder:
+            n = arguments.grown
+            sizes = {"n_customers": n, "n_decisions": n, "n_actions": arguments.actions}
+            workspace, _ = make_world(Path(folder), events_each=3, naive_too=False, **sizes)
+            print_row(ours("Rapport, durable", workspace, n_customers=n, size=f"{n:,}"), seconds=arguments.seconds)
+    total = sum(found.values())
+    print(f"\none decision, one thread, no server, {arguments.actions} actions (medians)")
+    for step, milliseconds in found.items():
+        print(f"{step:46}  {milliseconds:8.3f} ms {milliseconds / total:6.0%}")
 
-        def customer() -> int:
-            return numbers.randint(1, arguments.customers)
 
-        def rapport() -> bytes:
-            asked = {"customer_id": f"c-{customer()}", "placement": "chat_reply", "channel": "web", "locale": "hi-IN"}
-            return post("/v1/decisions", json.dumps(asked).encode())
+@dataclass(frozen=True)
+class Contender:
+    """A service, and how it is asked."""
 
-        strangers = itertools.count()
+    title: str
+    service: str
+    variables: Mapping[str, str]
+    request: Callable[[], bytes]
 
-        def stranger() -> bytes:
-            asked = {"customer_id": f"new-{next(strangers)}", "placement": "chat_reply", "channel": "web"}
-            return post("/v1/decisions", json.dumps(asked).encode())
 
-        def echo() -> bytes:
-            return post("/decide", b'{"customer_id": "c-%d"}' % customer())
+def ours(title: str, workspace: Workspace, *, n_customers: int, size: str = "", **asked: object) -> Contender:
+    """Rapport, asked about customers that it knows."""
+    numbers = random.Random(1)
 
-        def naively() -> bytes:
-            return post("/decide", b'{"customer_key": %d}' % customer())
+    def request() -> bytes:
+        who = {"customer_id": f"c-{numbers.randint(1, n_customers)}"}
+        body = who | {"placement": "chat_reply", "channel": "web", "locale": "hi-IN"} | asked
+        return post("/v1/decisions", json.dumps(body).encode())
 
-        here = "experiments.benchmarks.decisions_services"
-        ours = {WORKSPACE_VARIABLE: str(workspace.root)}
-        contenders: list[tuple[str, str, Mapping[str, str], Callable[[], bytes]]] = [
-            ("BentoML, doing nothing, defaults", f"{here}:Nothing", {}, echo),
-            ("BentoML, doing nothing, our settings", f"{here}:NothingTuned", {}, echo),
-            ("naive pipeline, writes nothing", f"{here}:Naive", {"NAIVE_FOLDER": str(naive)}, naively),
-            ("Rapport, durable", "serving.service:Rapport", ours, rapport),
-            ("Rapport, durable, every customer new", "serving.service:Rapport", ours, stranger),
-        ]
-        print(f"{'2 workers, 2 cores with the client':40}  " + "  ".join(f"c = {n:<24}" for n in CONNECTIONS))
-        print(f"{'':40}  " + "  ".join(f"{'req/s':>8} {'p50 ms':>8} {'p99 ms':>8}  " for _ in CONNECTIONS))
-        for title, service, variables, request in contenders:
-            cells = []
-            with served(service, variables) as port:
-                for n in CONNECTIONS:
-                    found = load(port, request, n_connections=n, seconds=arguments.seconds)
-                    cells.append(f"{found.requests_per_second:8.0f} {found.p50_ms:8.2f} {found.p99_ms:8.2f}  ")
-            print(f"{title:40}  " + "  ".join(cells), flush=True)
+    title = f"{title}, {size or f'{n_customers:,}'} customers"
+    return Contender(title, "serving.service:Rapport", {WORKSPACE_VARIABLE: str(workspace.root)}, request)
+
+
+def contenders(workspace: Workspace, naive: Path, *, n_customers: int) -> Iterator[Contender]:
+    """Everything that is measured in one run."""
+    here, numbers, strangers = "experiments.benchmarks.decisions_services", random.Random(1), itertools.count()
+
+    def echo() -> bytes:
+        return post("/decide", b'{"customer_id": "c-%d"}' % numbers.randint(1, n_customers))
+
+    def naively() -> bytes:
+        return post("/decide", b'{"customer_key": %d}' % numbers.randint(1, n_customers))
+
+    def stranger() -> bytes:
+        asked = {"customer_id": f"new-{next(strangers)}", "placement": "chat_reply", "channel": "web"}
+        return post("/v1/decisions", json.dumps(asked).encode())
+
+    yield Contender("BentoML, doing nothing, defaults", f"{here}:Nothing", {}, echo)
+    yield Contender("BentoML, doing nothing, our settings", f"{here}:NothingTuned", {}, echo)
+    yield Contender("naive pipeline, one row in SQLite", f"{here}:Naive", {"NAIVE_FOLDER": str(naive)}, naively)
+    known = ours("Rapport, durable", workspace, n_customers=n_customers)
+    yield known
+    yield ours("Rapport, explain=true", workspace, n_customers=n_customers, explain=True)
+    yield Contender("Rapport, every customer new", known.service, known.variables, stranger)
+
+
+def print_row(one: Contender, *, seconds: float) -> None:
+    """Serves it, loads it, prints what it did."""
+    cells = []
+    with served(one.service, one.variables) as port:
+        for n in CONNECTIONS:
+            found = load(port, one.request, n_connections=n, seconds=seconds)
+            cells.append(f"{found.requests_per_second:8.0f} {found.p50_ms:8.2f} {found.p99_ms:8.2f}  ")
+    print(f"{one.title:46}  " + "  ".join(cells), flush=True)
+
+
+def steps(workspace: Workspace, *, n_customers: int, n: int = 400) -> dict[str, float]:
+    """Where the time of one decision goes: milliseconds by step, medians of many."""
+    measured: dict[str, list[float]] = defaultdict(list)
+    spent: dict[str, float] = {}
+
+    def timed(title: str, of: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*arguments: Any, **named: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return of(*arguments, **named)
+            finally:
+                spent[title] = spent.get(title, 0.0) + (time.perf_counter() - started) * 1e3
+
+        return step
+
+    inside = [
+        (people.People, "asked_for", "who they are"),
+        (online.OnlineFeatures, "read_current", "their row of features"),
+        (deciding, "score_customers", "two models"),
+        (compose.Composer, "prepare", "rules of the catalogue, texts, values"),
+        (deciding, "settled", "contact policy, distribution, draw"),
+        (ledger.Ledger, "write", "reserved and written, durable"),
+        (deciding.Settled, "told", "the answer"),
+    ]
+    with ExitStack() as patched, Engine(workspace) as engine:
+        engine.warm_up()
+        for place, name, title in inside:
+            patched.enter_context(patch.object(place, name, timed(title, getattr(place, name))))
+        for number in range(n):
+            spent.clear()
+            customer = f"c-{1 + number % n_customers}"
+            asked = DecisionRequest(customer_id=customer, placement="chat_reply", channel="web", locale="hi-IN")
+            started = time.perf_counter()
+            engine.decide(asked)
+            spent["everything else"] = (time.perf_counter() - started) * 1e3 - sum(spent.values())
+            for title, milliseconds in spent.items():
+                measured[title].append(milliseconds)
+    titles = [*(title for _, _, title in inside), "everything else"]
+    return {title: statistics.median(measured[title]) for title in titles}
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import bentoml
@@ -16,6 +18,7 @@ from starlette.routing import Route
 from experiments.benchmarks.decisions_world import TOPICS, naive_models, naive_store
 
 FOLDER = "NAIVE_FOLDER"
+N_ACTIONS = 50
 
 
 @bentoml.service(name="nothing", workers=2)
@@ -47,7 +50,7 @@ class NothingTuned:
 
 @bentoml.service(name="naive", workers=2)
 class Naive:
-    """Feast SDK → DataFrame → LGBMClassifier.predict_proba → pick; it writes nothing down."""
+    """Feast SDK → DataFrame → LGBMClassifier.predict_proba → pick → one row in SQLite, committed."""
 
     def __init__(self) -> None:
         folder = Path(os.environ[FOLDER])
@@ -56,7 +59,12 @@ class Naive:
         self.segments, self.buys = naive_models(folder)
         self.features = [f"{topic}:{name}" for topic in TOPICS for name in self.names[topic]]
         self.columns = [name for topic in TOPICS for name in self.names[topic]]
-        self.actions = pd.DataFrame({"action_id": [f"a{n}" for n in range(11)], "value": [float(n) for n in range(11)]})
+        ids = [f"a{n}" for n in range(N_ACTIONS)]
+        self.actions = pd.DataFrame({"action_id": ids, "value": [float(n) for n in range(N_ACTIONS)]})
+        self.database = folder / "decisions.db"
+        with closing(self._connected()) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("CREATE TABLE IF NOT EXISTS decisions (customer_key, action_id, segment, buys)")
 
     @bentoml.api  # type: ignore[untyped-decorator]
     def decide(self, customer_key: int) -> dict[str, object]:
@@ -68,4 +76,10 @@ class Naive:
         buys = float(self.buys.predict_proba(X)[0, 1])
         scored = self.actions.assign(score=self.actions["value"] * (1 - buys) + segment)
         best = scored.sort_values("score").iloc[-1]
+        written = (customer_key, str(best["action_id"]), segment, buys)
+        with closing(self._connected()) as connection, connection:
+            connection.execute("INSERT INTO decisions VALUES (?, ?, ?, ?)", written)
         return {"action_id": str(best["action_id"]), "segment": segment, "buys": buys}
+
+    def _connected(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.database, timeout=10)  # of the thread that this request runs in

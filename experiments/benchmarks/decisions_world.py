@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +11,19 @@ from typing import TYPE_CHECKING
 import lightgbm
 import numpy as np
 import pandas as pd
+import yaml
 
 from experiments.benchmarks.features import END, generate
 from features.brand import load_brand
 from features.database import connect
+from features.derive import DAY_US
 from features.history import open_workspace
 from features.identity import IdentityTable
 from features.online import materialize
 from features.schema import FeatureSchema, feature_schema
 from features.workspace import Workspace
+from serving.engine import Engine
+from serving.schemas import DecisionRequest
 from training.artifact import MODEL_FILE, read_champions, sha256_of, write_artifact, write_champions
 
 if TYPE_CHECKING:
@@ -31,10 +36,29 @@ SEED = 7
 SEGMENT, BOUGHT = "_segment", "_bought"  # the labels among the lessons of the naive models
 
 
-def make_world(folder: Path, *, n_customers: int) -> tuple[Workspace, Path]:
-    """A workspace with features and models of ours, and beside it a folder with the same for the naive pipeline."""
+def make_world(
+    folder: Path,
+    *,
+    n_customers: int,
+    n_actions: int = 50,
+    n_decisions: int = 0,
+    events_each: int = 40,
+    naive_too: bool = True,
+) -> tuple[Workspace, Path]:
+    """A workspace with features and models of ours, and beside it a folder with the same for the naive pipeline.
+
+    Args:
+        folder: both are made in it.
+        n_customers: c-1 to c-n.
+        n_actions: of the catalogue, each with a rule, a cap and a budget.
+        n_decisions: that the ledger holds already, spread evenly over the customers and the last year.
+        events_each: of a customer, on average.
+        naive_too: whether the naive pipeline is wanted: its way into the online store is slow.
+    """
     workspace, naive = Workspace(folder / "shop"), folder / "naive"
-    fill_workspace(workspace, n_events=40 * n_customers, n_customers=n_customers)
+    fill_workspace(workspace, n_events=events_each * n_customers, n_customers=n_customers)
+    add_rules(workspace, n_actions=n_actions)
+    add_past(workspace, n_customers=n_customers, n_decisions=n_decisions)
     brand = load_brand(workspace)
     schema = feature_schema(brand, workspace)
     frame = open_workspace(workspace.root).snapshot_frame(END)
@@ -44,7 +68,8 @@ def make_world(folder: Path, *, n_customers: int) -> tuple[Workspace, Path]:
     segment = np.where(rng.uniform(size=len(X)) < 0.2, rng.integers(0, 6, len(X)), segment)
     bought = (rng.uniform(size=len(X)) < 0.1 + 0.1 * segment).astype(int)
     _ours(workspace, schema, X, segment, bought)
-    _naive(workspace, naive, schema, segment, bought)
+    if naive_too:
+        _naive(workspace, naive, schema, segment, bought)
     return workspace, naive
 
 
@@ -57,6 +82,59 @@ def fill_workspace(workspace: Workspace, *, n_events: int, n_customers: int) -> 
     IdentityTable(connection).keys_for([f"c-{n}" for n in range(1, n_customers + 1)])
     connection.close()
     materialize(workspace, END)
+
+
+RULES = {
+    "quiet_hours": [{"start": "03:00", "until": "03:30"}],
+    "frequency_caps": {
+        "weekly": {"at_most": 1_000, "rolling_days": 7, "counts": "exposure", "governs": "everyone"},
+        "discounts": {"at_most": 1_000, "calendar": "day", "tags": ["discount"], "governs": "everyone"},
+        "clicks": {"at_most": 1_000, "rolling_days": 30, "counts": "click", "governs": "everyone"},
+    },
+    "budgets": {"messages": {"units": 10**9, "every": "day"}, "discounts": {"amount": 1e12, "tags": ["discount"]}},
+}
+_WHENS = (
+    "!is_known || n_orders >= 0.0",
+    "!has_skin_need || skin_need in ['dryness', 'acne', 'dullness', 'sensitivity']",
+)
+
+
+def add_rules(workspace: Workspace, *, n_actions: int) -> None:
+    """A contact policy of every kind of rule, wide enough to let everything through, and so many actions under it."""
+    brand = yaml.safe_load(workspace.brand_file.read_text(encoding="utf-8"))
+    workspace.brand_file.write_text(yaml.safe_dump(brand | {"contact_policy": RULES}, allow_unicode=True), "utf-8")
+    catalogue = yaml.safe_load(workspace.catalogue_file.read_text(encoding="utf-8"))
+    models, actions = catalogue["actions"], []
+    for n in range(n_actions):
+        model, copy = models[n % len(models)], n // len(models)
+        action = dict(model) if copy == 0 else dict(model) | {"id": f"{model['id']}_{copy}", "when": _WHENS[n % 2]}
+        is_answer = copy == 0 and model["id"] in ("bestsellers", "chat_help")
+        limits = {"caps": [{"at_most": 500, "rolling_days": 30, "governs": "everyone"}], "budget": {"units": 10**9}}
+        actions.append(action if is_answer else action | limits)
+    workspace.catalogue_file.write_text(yaml.safe_dump({"actions": actions}, allow_unicode=True), encoding="utf-8")
+
+
+def add_past(workspace: Workspace, *, n_customers: int, n_decisions: int) -> None:
+    """Decisions of the last year, each a copy of a real one but for its id, its customer and its instant."""
+    if n_decisions == 0:
+        return
+    with Engine(workspace) as engine:
+        asked = [DecisionRequest(customer_id=f"c-{n}", placement="chat_reply", channel="web") for n in range(1, 100)]
+        told = next(told for told in map(engine.decide, asked) if not told["holdout"])
+        now_us = int(engine.now().timestamp() * 1e6)
+    instant = f"{now_us} - (n * 2654435761) % {365 * DAY_US}"
+    changed = {"decision_id": "'past-' || n", "customer_key": f"1 + n % {n_customers}"}
+    changed |= dict.fromkeys(("decided_at", "exposed_at", "latest_at"), instant)
+    with closing(connect(workspace.database)) as connection, connection:
+        for table in ("decisions", "contacts"):
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            values = ", ".join(changed.get(name, name) for name in columns)
+            connection.execute(
+                f"WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers LIMIT {n_decisions}) "
+                f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM numbers, {table} "
+                "WHERE decision_id = ?",
+                (told["decision_id"],),
+            )
 
 
 def _ours(workspace: Workspace, schema: FeatureSchema, X: np.ndarray, segment: np.ndarray, bought: np.ndarray) -> None:
