@@ -279,8 +279,8 @@ def _rests_on(one: Recorded, recreated: Recreated | None, *, locale: str | None)
         state = recreated.scored.customer.state
         age = (one.at - state.as_of).total_seconds() if isinstance(state, CustomerState) else None
         rests.append(("Age of what we knew", age_in_words(age)))
-        if recreated.inputs.customer.told:
-            rests.append(("Told by the caller", ", ".join(sorted(recreated.inputs.customer.told))))
+        if recreated.inputs.told:
+            rests.append(("Told by the caller", ", ".join(recreated.inputs.told)))
     rests.append(("Draws", ", ".join(f"{draw:.6f}" for draw in record["draws"])))
     parameters = ", ".join(f"{name} {value}" for name, value in record["policy_parameters"].items())
     rests.append(("Policy", parameters or record["policy"]))

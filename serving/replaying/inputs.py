@@ -1,8 +1,9 @@
 """What one decision was made from, as the ledger keeps it beside the record, and back.
 
 The record says what came out, with every value, draw and counter; this says what went in: the customer's row as it was
-read, what the caller told, and what was asked. It is personal: erasure deletes it with its row, and where a purpose is
-withdrawn it is emptied, so that a replay says `withdrawn`. What the customer wrote (`inbound_text`) is never in it.
+read, and what was asked. It is personal: erasure deletes it with its row, and where a purpose is withdrawn it is
+emptied, so that a replay says `withdrawn`. What the caller told for this decision only is never in it: of traits in the
+context their names are, of what the customer wrote (`inbound_text`) that there was something.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from features.packing import EPOCH, CustomerState, Missing
 from serving.schemas import DecisionRequest
 from serving.scoring import Customer
 
+INBOUND_TEXT = "inbound_text"
 _PLACES = {"placement", "channel", "channels", "limit", "placements"}
 _NOT_INPUTS = {"customer_id", "anonymous_id", "decision_id", "explain", "format", "dry_run", "context", *_PLACES}
 
@@ -39,7 +41,7 @@ class _State(msgspec.Struct, omit_defaults=True):
 class _Written(msgspec.Struct, omit_defaults=True):
     state: _State | None = None
     missing: str = ""  # why there is no state
-    told: dict[str, Any] = {}
+    told: tuple[str, ...] = ()
     context: dict[str, Any] = {}
     request: dict[str, Any] = {}
     had_text: bool = False
@@ -56,8 +58,9 @@ class RecordedInputs:
     """What a decision was made from.
 
     Attributes:
-        customer: as they were read, with what the caller told.
-        context: what the caller knew, without what the customer wrote.
+        customer: as they were read, without what the caller told.
+        told: the names of the traits that the caller told.
+        context: what else the caller knew, without what the customer wrote.
         request: what was asked beside the place.
         had_text: whether the caller also sent what the customer wrote, which is never kept.
         new: the exposures until then of actions that had not had those that exploration gives them.
@@ -65,11 +68,17 @@ class RecordedInputs:
     """
 
     customer: Customer
+    told: tuple[str, ...]
     context: Mapping[str, Any]
     request: Mapping[str, Any]
     had_text: bool
     new: Mapping[str, int]
     questions: Mapping[str, Any]
+
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """The names of what was used for the decision and is not kept."""
+        return (*self.told, INBOUND_TEXT) if self.had_text else self.told
 
     def asking(self, *, placement: str, channels: Collection[str], limit: int) -> DecisionRequest:
         """The request as far as one of its places goes."""
@@ -94,7 +103,7 @@ def written_inputs(
     """
     state, context = customer.state, request.context
     written = _Written(
-        told=dict(customer.told),
+        told=tuple(customer.told),
         context=context.model_dump(exclude={"inbound_text", "traits"}, exclude_defaults=True),
         request=request.model_dump(exclude=_NOT_INPUTS, exclude_defaults=True),
         had_text=context.inbound_text is not None,
@@ -131,8 +140,9 @@ def read_inputs(text: str, *, customer_key: int) -> RecordedInputs:
     """
     written = _DECODER.decode(text)
     return RecordedInputs(
-        customer=Customer(customer_key, _state(written), written.told),
-        context=written.context | ({"traits": written.told} if written.told else {}),
+        customer=Customer(customer_key, _state(written)),
+        told=written.told,
+        context=written.context,
         request=written.request,
         had_text=written.had_text,
         new=written.new,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -20,7 +20,9 @@ from features.schema import FeatureSchema, feature_schema
 from features.versions import CheckedFiles, kept_brand, kept_catalogue, version_file
 from features.withdrawing import WITHDRAWN
 from features.workspace import Workspace
+from serving.decide import NOTHING_ELIGIBLE
 from serving.models import ServedModels
+from serving.offers import Scores
 from serving.replaying.inputs import RecordedInputs, read_inputs
 from serving.scoring import ScoredCustomer, score_customers
 from serving.stock import Stock, stocked
@@ -75,7 +77,7 @@ class Recreated:
     schema: FeatureSchema
     models: ServedModels
     inputs: RecordedInputs
-    scored: ScoredCustomer
+    scored: ScoredCustomer  # by the models; by the record where the caller told traits, which are not kept
 
 
 def recorded(connection: sqlite3.Connection, decision_id: str) -> Recorded:
@@ -107,7 +109,44 @@ def recreate(workspace: Workspace, one: Recorded) -> Recreated:
     stock, schema = stock_of(workspace, one)
     models = models_of(workspace, one, schema)
     (scored,) = score_customers([inputs.customer], models=models, schema=schema, brand=stock.brand, at=one.at)
+    if inputs.told:
+        scored = replace(scored, scores=recorded_scores(one))
     return Recreated(stock, schema, models, inputs, scored)
+
+
+def recorded_scores(one: Recorded) -> Scores:
+    """What the models said then, as the record has it."""
+    record = one.record
+    reason = record["fallback_reason"]
+    return Scores(
+        stage=record["stage"],
+        segment=record["segment"],
+        segment_probability=record["segment_probability"],
+        propensities=tuple((int(days), probability) for days, probability in record["propensities"].items()),
+        purchase_propensity=record["purchase_propensity"],
+        fallback_reason=None if reason == NOTHING_ELIGIBLE else reason,
+    )
+
+
+def actions_asking_for(
+    stock: Stock, *, placement: str, channels: Iterable[str], withheld: Collection[str]
+) -> tuple[str, ...]:
+    """The actions of a place whose rules or texts ask for something that is not kept."""
+    places = [stock.shelf.place(placement, channel) for channel in channels]
+    return tuple(
+        sorted(
+            {
+                offerable.action.id
+                for place in places
+                for offerable in (*place.offerables, *place.answers)
+                if any(_is_of(name, withheld) for name in offerable.names)
+            }
+        )
+    )
+
+
+def _is_of(name: str, withheld: Collection[str]) -> bool:
+    return name in withheld or any(name == f"trait_{trait}" or name.startswith(f"trait_{trait}_") for trait in withheld)
 
 
 def stock_of(workspace: Workspace, one: Recorded) -> tuple[Stock, FeatureSchema]:

@@ -12,12 +12,19 @@ from serving.compose import Inputs
 from serving.contact.facts import facts_of
 from serving.decide import Decision, settle
 from serving.next_question.asking import asking_again
-from serving.replaying.recreating import CannotRecreateError, Recorded, Recreated, recorded, recreate
+from serving.replaying.inputs import read_inputs
+from serving.replaying.recreating import (
+    CannotRecreateError,
+    Recorded,
+    Recreated,
+    actions_asking_for,
+    recorded,
+    recreate,
+)
 from serving.replaying.time_zones import tzdata_version
 from serving.replaying.verdicts import Status, Verdict, compared
 from serving.values import EstimatedRate, Rates
 
-INBOUND_TEXT = "inbound_text"
 _NEVER_COUNTED = EstimatedRate(0.0, 0.0, 0, 0.0)
 
 
@@ -62,8 +69,8 @@ def decided_again(recreated: Recreated, one: Recorded) -> Decision:
     """
     record, stock = one.record, recreated.stock
     placement, channels, draws = str(record["placement"]), tuple(record["channels"]), tuple(record["draws"])
-    if recreated.inputs.had_text:
-        _refuse_text(recreated, placement, channels)
+    if recreated.inputs.withheld:
+        _refuse_withheld(recreated, placement, channels)
     (prepared,) = stock.composer.prepare(
         recreated.inputs.asking(placement=placement, channels=channels, limit=len(draws)),
         recreated.scored,
@@ -100,23 +107,31 @@ class RecordedRates(Rates):
         return self._recorded.get(action_id, _NEVER_COUNTED)
 
 
-def _refuse_text(recreated: Recreated, placement: str, channels: tuple[str, ...]) -> None:
-    asking = sorted(
-        {
-            offerable.action.id
-            for channel in channels
-            for offerable in recreated.stock.shelf.place(placement, channel).offerables
-            if INBOUND_TEXT in offerable.names
-        }
-    )
+def _refuse_withheld(recreated: Recreated, placement: str, channels: tuple[str, ...]) -> None:
+    """What was used for one decision only is not kept: it matters where an action or a question asks for it."""
+    inputs = recreated.inputs
+    names = ", ".join(inputs.withheld)
+    asking = actions_asking_for(recreated.stock, placement=placement, channels=channels, withheld=inputs.withheld)
     if asking:
         raise CannotRecreateError(
-            "cannot", f"What the customer wrote is never kept, and these actions ask for it: {', '.join(asking)}."
+            "cannot",
+            f"The caller told for this decision only, and it is not kept: {names}. These actions ask for it: "
+            f"{', '.join(asking)}.",
+        )
+    if inputs.told and inputs.questions:
+        raise CannotRecreateError(
+            "cannot", f"The caller told for this decision only, and it is not kept: {names}. Questions rest on it."
         )
 
 
 def _notes(one: Recorded) -> list[str]:
+    notes = []
+    if one.inputs is not None and (told := read_inputs(one.inputs, customer_key=0).told):
+        notes.append(
+            f"The caller told for this decision only, and it is not kept: {', '.join(told)}. Segment, stage and "
+            "propensities are therefore taken from the record."
+        )
     then, now = one.record["versions"].get("tzdata"), tzdata_version()
-    if then is None or then == now:
-        return []
-    return [f"The time zone database was {then} then and is {now} now."]
+    if then is not None and then != now:
+        notes.append(f"The time zone database was {then} then and is {now} now.")
+    return notes

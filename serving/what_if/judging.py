@@ -7,7 +7,7 @@ is now. Of an action that the record knows nothing of, the rate is today's, or w
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from features.schema import FeatureSchema
@@ -18,17 +18,25 @@ from serving.decide import Decision, settle
 from serving.models import ServedModels
 from serving.next_question.asking import NOT_ASKING, Asking, imagine
 from serving.replaying.inputs import read_inputs
-from serving.replaying.recreating import CannotRecreateError, Recorded, models_of
+from serving.replaying.recreating import (
+    CannotRecreateError,
+    Recorded,
+    actions_asking_for,
+    models_of,
+    recorded_scores,
+)
 from serving.replaying.replay import RecordedRates
 from serving.scoring import score_customers
 from serving.stock import Stock
 from serving.values import EstimatedRate, Rates
 
 NO_INPUTS, WITHDRAWN, OTHER_FEATURES, NO_SUCH_PLACE = "no_inputs", "withdrawn", "other_features", "no_such_place"
+WITHHELD = "withheld"
 LEFT_OUT_IN_WORDS = {
     NO_INPUTS: "decided by a Rapport that did not keep what decisions were made from",
     WITHDRAWN: "of customers who have withdrawn what they were made from",
     OTHER_FEATURES: "made with other features than today's",
+    WITHHELD: "made with what a caller told for one decision only, which actions ask for and is not kept",
     NO_SUCH_PLACE: "asked for in a placement or on a channel that brand.yaml no longer has",
 }
 
@@ -79,6 +87,11 @@ class Judge:
         placement = self.stock.brand.placements.get(one.record["placement"])
         if placement is None or not set(one.record["channels"]) <= set(placement.channels):
             return NO_SUCH_PLACE
+        inputs, record = read_inputs(one.inputs, customer_key=0), one.record
+        if inputs.withheld and actions_asking_for(
+            self.stock, placement=record["placement"], channels=record["channels"], withheld=inputs.withheld
+        ):
+            return WITHHELD
         return None
 
     def decision(self, one: Recorded) -> Decision:
@@ -89,8 +102,10 @@ class Judge:
         (scored,) = score_customers(
             [inputs.customer], models=models or ServedModels(), schema=self.schema, brand=stock.brand, at=one.at
         )
+        if models is None or inputs.told:
+            scored = replace(scored, scores=recorded_scores(one))
         asking = NOT_ASKING
-        if models is not None:
+        if models is not None and not inputs.told:
             asking = imagine(
                 Asking.of_dict(inputs.questions),
                 inputs.customer,

@@ -33,7 +33,8 @@ def test_a_customer_comes_back_bit_by_bit(schema: FeatureSchema) -> None:
     assert found.vector.tobytes() == state.vector.tobytes()
     assert np.array_equal(found.instants, state.instants)
     assert (found.consents, found.as_of, found.log_seq) == (state.consents, state.as_of, state.log_seq)
-    assert back.customer.told == told
+    assert back.told == ("need", "likes")
+    assert (back.customer.told, "dry" in text) == ({}, False)
     assert back.new == {"tip": 3}
 
 
@@ -53,5 +54,6 @@ def test_what_was_asked_comes_back_without_what_the_customer_wrote(schema: Featu
     assert back.had_text
     assert again.asked == (("reply", ("web",), 3),)
     assert (again.locale, again.context.intent, again.context.session_open) == ("hi", "buy", True)
-    assert again.context.traits == {"need": "dry"}
+    assert again.context.traits == {}
+    assert back.withheld == ("need", "inbound_text")
     assert again.context.inbound_text is None

@@ -59,7 +59,6 @@ def edit(workspace: Workspace, query: str, *arguments: object) -> None:
     channels=st.sampled_from([["web"], ["whatsapp"], ["web", "whatsapp"]]),
     limit=st.sampled_from([1, 1, 3]),
     locale=st.sampled_from([None, "en", "hi", "th"]),
-    traits=st.sampled_from([{}, {"skin_need": "acne"}]),
     session_open=st.booleans(),
     intent=st.sampled_from([None, "buy"]),
 )
@@ -69,7 +68,6 @@ def test_whatever_was_asked_is_decided_once_more_byte_for_byte(
     channels: list[str],
     limit: int,
     locale: str | None,
-    traits: dict[str, str],
     session_open: bool,
     intent: str | None,
 ) -> None:
@@ -79,10 +77,26 @@ def test_whatever_was_asked_is_decided_once_more_byte_for_byte(
         channels=channels,
         limit=limit,
         locale=locale,
-        context={"traits": traits, "session_open": session_open, "intent": intent},
+        context={"session_open": session_open, "intent": intent},
     )
     verdict = replay_decision(workspace, decision_id)
     assert verdict.is_same, as_text(verdict)
+
+
+def test_what_the_caller_told_for_one_decision_is_not_kept_and_matters_where_it_is_asked_for(
+    engine: Engine, workspace: Workspace
+) -> None:
+    verdict = replay_decision(workspace, decided(engine, context={"traits": {"skin_need": "acne"}}))
+    assert verdict.status == "cannot"
+    assert "skin_need. These actions ask for it: " in verdict.reasons[0]
+
+
+def test_what_the_caller_told_and_nothing_asks_for_leaves_the_scores_to_the_record(
+    engine: Engine, workspace: Workspace
+) -> None:
+    verdict = replay_decision(workspace, decided(engine, context={"traits": {"income": 30_000}}))
+    assert verdict.is_same, as_text(verdict)
+    assert "income" in verdict.notes[0]
 
 
 def test_decisions_of_a_batch_are_the_same_too(engine: Engine, workspace: Workspace) -> None:
