@@ -282,6 +282,7 @@ class Engine:
             reports,
             brand=self.brand,
             catalogue=self.catalogue,
+            mint=self.stamper.mint,
             at=self._clock(),
             new_id=self._new_id,
             single=single,

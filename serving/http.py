@@ -119,15 +119,7 @@ def _add_outcomes(app: FastAPI) -> None:
         single = not body.lstrip().startswith(b"[")
         reports = [_parsed(OutcomeReport, body)] if single else _parsed_list(body)
         recorded = await _engine(request).record_outcomes_soon(reports, single=single)
-        told = [
-            {
-                "outcome_id": one.outcome_id,
-                "status": one.status,
-                "decision_id": one.decision_id,
-                "joined_by": one.joined_by,
-            }
-            for one in recorded
-        ]
+        told = [one.as_dict() for one in recorded]
         return _json(told[0] if single else {"outcomes": told})
 
 

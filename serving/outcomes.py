@@ -6,13 +6,17 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from features.brand import Brand
 from features.catalogue import Catalogue
 from features.identity import IdentityTable
-from serving.outcome_rows import OutcomeRow, Recorded, UnknownDecisions, write_outcomes
-from serving.questions import refuse_wrong_outcomes
+from serving.joining.machines import machine_called
+from serving.joining.tokens import Said, TokenMint
+from serving.outcome_checks import outcome_of, refuse_wrong_outcomes
+from serving.outcome_effects import REFUSED
+from serving.outcome_rows import BY_TOKEN, OutcomeRow, Recorded, UnknownDecisions, write_outcomes
 from serving.refusals import NotFound, RequestRefused, WrongField, shown
 from serving.schemas import OutcomeReport
 
@@ -22,6 +26,7 @@ def recording(
     *,
     brand: Brand,
     catalogue: Catalogue,
+    mint: TokenMint,
     at: datetime,
     new_id: Callable[[datetime], str],
     single: bool,
@@ -32,6 +37,7 @@ def recording(
         reports: as they came.
         brand: whose goals and attribution window hold.
         catalogue: whose actions have goals.
+        mint: that reads their tokens.
         at: when they arrived.
         new_id: makes an id for a report that has none and cannot be told from another.
         single: whether they came as one object and not as a list, for pointers into it.
@@ -39,16 +45,19 @@ def recording(
     Raises:
         RequestRefused: now, with everything that is wrong in any of them; the work raises it for unknown decisions.
     """
-    refuse_wrong_outcomes(reports, brand, at=at, single=single)
+    said = refuse_wrong_outcomes(reports, brand, mint=mint, at=at, single=single)
     goals_of = {action.id: action.goal for action in catalogue.actions}
 
     def work(connection: sqlite3.Connection) -> list[Recorded]:
         named = [report.customer_id for report in reports if report.customer_id is not None]
         keys = IdentityTable(connection).keys_said(named) if named else {}
+        rows = [
+            _row(report, token, keys=keys, at=at, new_id=new_id) for report, token in zip(reports, said, strict=True)
+        ]
         try:
             return write_outcomes(
                 connection,
-                _rows(reports, keys=keys, at=at, new_id=new_id),
+                rows,
                 attribution=timedelta(days=brand.rewards.attribution_days),
                 goals_of=goals_of,
                 default_goal=next(iter(brand.goals)),
@@ -59,22 +68,34 @@ def recording(
     return work
 
 
-def _rows(
-    reports: Sequence[OutcomeReport], *, keys: Mapping[str, int], at: datetime, new_id: Callable[[datetime], str]
-) -> list[OutcomeRow]:
-    return [
-        OutcomeRow(
-            outcome_id=report.outcome_id or _content_id(report) or new_id(at),
-            decision_id=report.decision_id,
-            customer_key=keys[report.customer_id] if report.customer_id is not None else None,
-            outcome=report.outcome,
-            goal=report.goal,
-            value=report.value,
-            occurred_at=(report.occurred_at or at).astimezone(UTC),
-            received_at=at,
-        )
-        for report in reports
-    ]
+def _row(
+    report: OutcomeReport,
+    said: Said | None,
+    *,
+    keys: Mapping[str, int],
+    at: datetime,
+    new_id: Callable[[datetime], str],
+) -> OutcomeRow:
+    row = OutcomeRow(
+        outcome_id=report.outcome_id or _content_id(report) or new_id(at),
+        decision_id=report.decision_id,
+        customer_key=keys[report.customer_id] if report.customer_id is not None else None,
+        outcome=outcome_of(report, said) or "",
+        goal=report.goal,
+        value=report.value,
+        occurred_at=(report.occurred_at or at).astimezone(UTC),
+        received_at=at,
+        slot=report.slot,
+        reason=report.reason or report.code,
+        retry_after_seconds=report.retry_after_seconds,
+        coupon_code=report.coupon_code,
+        is_machine=report.is_machine
+        or (bool(report.user_agent) and machine_called(report.user_agent or "") is not None),
+    )
+    if said is None:
+        return row
+    reason = row.reason or (said.reason if row.outcome == REFUSED else None)
+    return replace(row, decision_id=said.decision_id, slot=said.slot, joined_by=BY_TOKEN, reason=reason)
 
 
 def _content_id(report: OutcomeReport) -> str | None:
@@ -82,20 +103,27 @@ def _content_id(report: OutcomeReport) -> str | None:
 
     A customer's two purchases without an instant look the same and are not; the same outcome of the same decision is.
     """
-    if report.decision_id is None and report.occurred_at is None:
+    if report.customer_id is not None and report.occurred_at is None:
         return None
-    content = report.model_dump_json(exclude={"outcome_id"})
+    content = report.model_dump_json(exclude={"outcome_id", "user_agent"})
     canonical = json.dumps(json.loads(content), sort_keys=True)
     return f"c-{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
 
 
 def _refusal(unknown: UnknownDecisions, reports: Sequence[OutcomeReport], *, single: bool) -> RequestRefused:
-    faults = [
-        WrongField(
-            "/decision_id" if single else f"/{position}/decision_id",
-            f"there is no decision '{shown(reports[position].decision_id)}'. Send the decision_id that "
-            "POST /v1/decisions answered with, or name the customer with customer_id instead.",
-        )
-        for position in unknown.positions
-    ]
+    faults = [_unknown(reports[position], "" if single else f"/{position}") for position in unknown.positions]
     return (NotFound if single else RequestRefused)(faults)
+
+
+def _unknown(report: OutcomeReport, prefix: str) -> WrongField:
+    if report.coupon_code is not None:
+        rule = f"'{shown(report.coupon_code)}' was given out by no decision. Send the code as the customer had it."
+        return WrongField(f"{prefix}/coupon_code", rule)
+    if report.token is not None:
+        rule = "is of a decision that is not in this ledger: of another workspace, or from before it was emptied."
+        return WrongField(f"{prefix}/token", rule)
+    return WrongField(
+        f"{prefix}/decision_id",
+        f"there is no decision '{shown(report.decision_id)}'. Send the decision_id that "
+        "POST /v1/decisions answered with, or name the customer with customer_id instead.",
+    )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection
 
 from features.brand import Brand
 from features.faults import closest_name
 from serving.formats import why_not_format
-from serving.outcome_rows import CONVERTED
 from serving.refusals import RequestRefused, WrongField, shown, unknown_name
-from serving.schemas import DecisionRequest, OutcomeReport, PlaceAsked
+from serving.schemas import DecisionRequest, PlaceAsked
 from serving.told import trait_faults
 
-CLOCKS_DIFFER = timedelta(hours=24)
 LONGEST_OF_SEVERAL = 124
 
 
@@ -104,34 +101,4 @@ def _faults_of_place(place: DecisionRequest | PlaceAsked, brand: Brand, *, prefi
     ]
     if len({name for _, name in named}) < len(named):
         faults.append(WrongField(f"{prefix}/channels", "names a channel twice: name each of them once."))
-    return faults
-
-
-def refuse_wrong_outcomes(reports: Sequence[OutcomeReport], brand: Brand, *, at: datetime, single: bool) -> None:
-    """Raises RequestRefused with everything wrong in any of the reports."""
-    faults = []
-    for position, report in enumerate(reports):
-        prefix = "" if single else f"/{position}"
-        faults += [
-            WrongField(f"{prefix}{fault.pointer}", fault.detail) for fault in _report_faults(report, brand, at=at)
-        ]
-    if faults:
-        raise RequestRefused(faults)
-
-
-def _report_faults(report: OutcomeReport, brand: Brand, *, at: datetime) -> list[WrongField]:
-    faults = []
-    if (report.decision_id is None) == (report.customer_id is None):
-        rule = "name the decision (best) or the customer: exactly one of decision_id and customer_id."
-        faults.append(WrongField("/decision_id", rule))
-    if report.goal is not None and report.goal not in brand.goals:
-        faults.append(unknown_name("/goal", report.goal, kind="goal", names=list(brand.goals)))
-    if report.outcome != CONVERTED:
-        for name in ("goal", "value"):
-            if getattr(report, name) is not None:
-                rule = f"belongs to the outcome '{CONVERTED}' only, but the outcome is '{report.outcome}'."
-                faults.append(WrongField(f"/{name}", rule))
-    if report.occurred_at is not None and report.occurred_at > at + CLOCKS_DIFFER:
-        rule = f"lies in the future: it is {at.isoformat()} here. Send the instant with its zone, or leave it out."
-        faults.append(WrongField("/occurred_at", rule))
     return faults

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
 from experiments.records import Outcome
 from features.brand import Locale
 from serving.formats import Format
+from serving.joining.tokens import LONGEST_TOKEN
 
 CUSTOMER_ID_LENGTH = 256
 TEXT_LENGTH = 4_096
 OUTCOMES_IN_ONE_REQUEST = 1_000
 LONGEST_LIST = 50
 PLACES_IN_ONE_REQUEST = 20
+LONGEST_WAIT_SECONDS = 31 * 86_400
 
 TraitValue = str | bool | int | FiniteFloat | list[str]
 
@@ -29,6 +31,9 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=CUSTOMER_
 OwnId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
 ShortName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH)]
+Token = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TOKEN)]
+CouponCode = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+RefusalReason = Literal["not_now", "never"]
 
 
 class _Asked(BaseModel):
@@ -107,7 +112,8 @@ class DecisionRequest(_Asked):
     format: Format | None = Field(
         None,
         description="Adds `formatted`: the message as the body that this provider takes, ready to post but for whom "
-        "it goes to. The channel has to name that format in brand.yaml; `neutral` is given on each.",
+        "it goes to. The channel has to name that format in brand.yaml; `neutral` is given on each, and `channel` is "
+        "the format of the channel that is taken, where several are asked for.",
     )
     decision_id: OwnId | None = Field(
         None, description="Your own id of this decision: asking again with the same one gives the same answer."
@@ -134,14 +140,37 @@ class OutcomeReport(_Asked):
     """What happened: after a decision, or to a customer."""
 
     decision_id: OwnId | None = Field(None, description="The decision that it followed; best where you know it.")
+    slot: Annotated[int, Field(ge=0, lt=LONGEST_LIST)] | None = Field(
+        None, description="Of a decision with several actions: which, from 0; of all of them where it is left out."
+    )
+    token: Token | None = Field(
+        None, description="Or the payload of the button that was pressed: it names the decision and what was said."
+    )
+    coupon_code: CouponCode | None = Field(
+        None, description="Or the coupon code that was redeemed: it names the decision that gave it out."
+    )
     customer_id: Identifier | None = Field(
         None, description="Else the customer: it joins their newest decision within the brand's attribution window."
     )
-    outcome: Outcome
+    outcome: Outcome | None = Field(None, description="May be left out where a token or a coupon code says it.")
+    reason: RefusalReason | None = Field(
+        None, description="Of a refusal: whether they may be asked again after a while, or never; else not_now."
+    )
+    code: ShortName | None = Field(None, description="Of a failure: the provider's code, such as 131049.")
+    retry_after_seconds: Annotated[FiniteFloat, Field(ge=0, le=LONGEST_WAIT_SECONDS)] | None = Field(
+        None, description="Of a failure: for how long the provider takes no message to this customer."
+    )
     goal: ShortName | None = Field(
         None, description="Of a conversion: a goal of brand.yaml; where it is left out, the first one, in every arm."
     )
     value: Annotated[FiniteFloat, Field(ge=0)] | None = Field(None, description="Money, in the brand's currency.")
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = Field(
+        None, description="Of the value, where you want it checked: the brand's."
+    )
+    user_agent: Annotated[str, StringConstraints(max_length=1_024)] | None = Field(
+        None, description="Of the browser that opened or clicked, to tell machines from people; never stored."
+    )
+    is_machine: bool = Field(False, description="Your provider says that a bot or a proxy opened it or clicked.")
     occurred_at: AwareDatetime | None = Field(None, description="With its zone; now where it is left out.")
     outcome_id: OwnId | None = Field(
         None,

@@ -40,6 +40,16 @@ ANSWER = "answer"
 OPEN = "open"
 UNSUBSCRIBE = "unsubscribe"
 COUPON = "coupon"
+_OUTCOMES = {
+    LINK: "clicked",
+    ITEM: "clicked",
+    REPLY: "replied",
+    ANSWER: "replied",
+    REFUSES: "refused",
+    OPEN: "opened",
+    UNSUBSCRIBE: "unsubscribed",
+    COUPON: "redeemed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,16 @@ class Said:
     def detail(self) -> str:
         """What stands behind the colon; empty where there is none."""
         return self.what.partition(":")[2]
+
+    @property
+    def outcome(self) -> str:
+        """What has happened where nobody says more than that it came back."""
+        return _OUTCOMES.get(self.kind, "clicked")
+
+    @property
+    def reason(self) -> str | None:
+        """Of a refusal: not_now or never."""
+        return self.detail if self.kind == REFUSES else None
 
     @property
     def answer(self) -> tuple[str, str | float | bool] | None:
