@@ -80,6 +80,21 @@ def last_good(workspace: Workspace) -> CheckedFiles | None:
         return None
 
 
+def sound_files(workspace: Workspace) -> tuple[CheckedFiles, InvalidFile | None]:
+    """The files as they are; where one is broken those that were last in use, with what is wrong.
+
+    Raises:
+        InvalidFile: one is broken, and nothing was in use before.
+        CallersMistake: one cannot be read, and nothing was in use before.
+    """
+    try:
+        return read_checked(workspace), None
+    except InvalidFile as wrong:
+        if (kept := last_good(workspace)) is None:
+            raise
+        return kept, wrong
+
+
 def sha256_of(content: bytes) -> str:
     """The name of a version."""
     return hashlib.sha256(content).hexdigest()

@@ -27,9 +27,10 @@ def audience_csv(workspace: Workspace, segment: str) -> str:
     Raises:
         CallersMistake: nobody was scored yet, or the newest scores do not have that segment.
     """
-    from experiments.report.collect import load_brand_files, middle_horizon
+    from experiments.report.collect import middle_horizon
+    from features.versions import sound_files
 
-    brand, _ = load_brand_files(workspace)
+    brand = sound_files(workspace)[0].brand
     days = score_days(workspace)
     if not days:
         raise CallersMistake(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pyarrow as pa
 
-from features.brand import load_brand
+from features.brand import Brand, load_brand
 from features.database import connect
 from features.event_log import EventLog
 from features.lake import Lake, instant_us
@@ -119,11 +119,14 @@ class Conversations:
         return tuple(step for flow in self.flows for step in flow.steps)
 
 
-def read_conversations(workspace: Workspace, *, as_of: datetime | None = None) -> Conversations | None:
+def read_conversations(
+    workspace: Workspace, *, brand: Brand | None = None, as_of: datetime | None = None
+) -> Conversations | None:
     """The conversations of the last LOOKED_BACK before an instant; None where none that named a step has ended.
 
     Args:
-        workspace: whose lake, log and goals.
+        workspace: whose lake and log.
+        brand: whose goals; default the workspace's.
         as_of: where to stand; default now.
     """
     stands_at = as_of or datetime.now(UTC)
@@ -138,7 +141,7 @@ def read_conversations(workspace: Workspace, *, as_of: datetime | None = None) -
                 "as_of": instant_us(stands_at),
                 "since": instant_us(stands_at - LOOKED_BACK),
                 "ended_before": instant_us(stands_at - STILL_OPEN),
-                "goal_events": sorted({goal.event for goal in load_brand(workspace).goals.values()}),
+                "goal_events": sorted({goal.event for goal in (brand or load_brand(workspace)).goals.values()}),
             },
         ).fetchall()
     if not rows:
