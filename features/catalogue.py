@@ -78,6 +78,8 @@ class Template(Part):
     language: str
     category: Literal["marketing", "utility", "authentication"]
     parameters: tuple[str, ...] = ()
+    header: Literal["media"] | None = None  # it was approved with a picture or clip above it: the rendering's
+    buttons: Literal["replies"] | None = None  # it was approved with the suggested replies as its quick replies
 
 
 class Incentive(Part):

@@ -67,7 +67,7 @@ def is_sound(message: RenderedMessage) -> bool:
 
 def _whatsapp(message: RenderedMessage) -> Iterator[str]:
     if message.template is not None:
-        yield from _approved(message.template)
+        yield from _approved(message, message.template)
         return
     if is_sound(message):
         yield "a sound goes with no text on WhatsApp: link to it"
@@ -103,12 +103,18 @@ def _twice(message: RenderedMessage) -> Iterator[str]:
             yield f"{times} suggested replies say '{meaning}', one at most on WhatsApp"
 
 
-def _approved(template: Mapping[str, object]) -> Iterator[str]:
+def _approved(message: RenderedMessage, template: Mapping[str, object]) -> Iterator[str]:
     name, parameters = str(template["name"]), template["parameters"]
     if not _TEMPLATE_NAME.fullmatch(name):
         yield f"template name '{name}' is not of small letters, digits and underscores, as WhatsApp has them"
     if not _TEMPLATE_LANGUAGE.fullmatch(str(template["language"])):
         yield f"template language '{template['language']}' is none of WhatsApp, which writes en, en_US"
+    if "header" in template and (message.media is None or is_sound(message)):
+        yield "the template has a header, but the rendering has neither picture nor video for it"
+    if "buttons" in template and not message.replies:
+        yield "the template has buttons, but the rendering has no suggested replies for them"
+    if "buttons" in template and len(message.replies) > WHATSAPP_ROWS:
+        yield f"{len(message.replies)} buttons of a template on WhatsApp, {WHATSAPP_ROWS} at most"
     for parameter in parameters if isinstance(parameters, list) else ():
         if not parameter or _NOT_IN_A_PARAMETER.search(parameter):
             yield f"template parameter '{parameter}' is empty, or holds a line break, a tab or five spaces in a row"

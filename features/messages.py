@@ -23,7 +23,8 @@ class RenderedMessage:
         media: url, kind and alt, or None.
         link: url and label, or None.
         suggested_replies: labels of the buttons, none where the channel shows none.
-        template: name, language, category and parameters of the approved template, where the channel needs one.
+        template: name, language, category and parameters of the approved template, where the channel needs one; and
+            header and buttons, where it was approved with them.
         replies: the same buttons with what each says by itself: text, and where given trait and value, or refuses
             (not_now or never); and payload, once it is stamped with the token of its decision.
         items: shoppable things, each with title and url, and where given product_id, image and price as it is written.

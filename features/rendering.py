@@ -106,7 +106,7 @@ def _written(
     items = tuple(_shoppable(item, texts) for item in rendering.items)
     approved: dict[str, Any] | None = None
     if template is not None:
-        approved = template.model_dump(include={"name", "language", "category"}) | {"parameters": list(texts)}
+        approved = template.model_dump(exclude={"parameters"}, exclude_none=True) | {"parameters": list(texts)}
     if not limits.buttons_limit:
         replies = ()
     labels = tuple(reply["text"] for reply in replies)

@@ -93,6 +93,8 @@ ROW_NAMES = {
     "template name": ("templates", "name"),
     "template language": ("templates", "language"),
     "template category": ("templates", "category"),
+    "template header": ("templates", "header"),
+    "template buttons": ("templates", "buttons"),
 }
 """A part that an action has once → where it stands, without the locale."""
 

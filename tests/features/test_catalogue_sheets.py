@@ -121,6 +121,8 @@ templates = st.builds(
     language=texts,
     category=st.sampled_from(("marketing", "utility", "authentication")),
     parameters=several(texts),
+    header=st.sampled_from((None, "media")),
+    buttons=st.sampled_from((None, "replies")),
 )
 windows = st.sampled_from(("rolling_hours", "rolling_days", "calendar"))
 caps = windows.flatmap(

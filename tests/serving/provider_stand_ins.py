@@ -124,13 +124,32 @@ def _whatsapp_template(part: object) -> None:
     template = only(part, "name", "language", "components")
     need(re.fullmatch(r"[a-z0-9_]{1,512}", str(template.get("name"))), "name")
     need(re.fullmatch(r"[a-z]{2,3}(_[A-Za-z]{2,4})?", str(template["language"].get("code"))), "language")
+    seen = []
     for component in template.get("components", ()):
-        need(only(component, "type", "parameters")["type"] in ("body", "header"), "component")
+        kind = only(component, "type", "sub_type", "index", "parameters")["type"]
         need(component["parameters"], "a component without parameters")
+        seen.append((kind, component.get("index")))
         for parameter in component["parameters"]:
-            text = text_of(only(parameter, "type", "text"), "text", at_most=1024)
-            need(not re.search(r"[\n\t]| {5}", text), "new-line, tab or more than 4 spaces in a parameter")
+            _TEMPLATE_PARAMETERS[kind](component, parameter)
+    need(len(set(seen)) == len(seen), "a component twice")
 
+
+def _body_parameter(_: dict[str, Any], parameter: dict[str, Any]) -> None:
+    text = text_of(only(parameter, "type", "text"), "text", at_most=1024)
+    need(not re.search(r"[\n\t]| {5}", text), "new-line, tab or more than 4 spaces in a parameter")
+
+
+def _header_parameter(_: dict[str, Any], parameter: dict[str, Any]) -> None:
+    need(parameter["type"] in ("image", "video", "document"), "header")
+    web(only(parameter[parameter["type"]], "link")["link"])
+
+
+def _button_parameter(component: dict[str, Any], parameter: dict[str, Any]) -> None:
+    need(component["sub_type"] == "quick_reply" and re.fullmatch("[0-9]", component["index"]), "button")
+    text_of(only(parameter, "type", "payload"), "payload", at_most=256)
+
+
+_TEMPLATE_PARAMETERS = {"body": _body_parameter, "header": _header_parameter, "button": _button_parameter}
 
 _WHATSAPP: dict[str, Callable[[object], None]] = {
     "text": _whatsapp_text,

@@ -51,6 +51,8 @@ templates = st.builds(
     language=st.sampled_from(["en", "en_US", "en-US"]),
     category=st.just("marketing"),
     parameters=st.lists(words | st.just(""), max_size=2).map(tuple),
+    header=st.sampled_from([None, "media"]),
+    buttons=st.sampled_from([None, "replies"]),
 )
 
 
@@ -84,9 +86,9 @@ def test_what_can_be_said_is_taken(provider: str, rendering: Rendering) -> None:
         accept(message, provider)
 
 
-@given(template=templates)
-def test_an_approved_template_that_can_be_said_is_taken(template: Template) -> None:
-    action = an_action("a", renderings={"en": Rendering(body="b")}, templates={"en": template})
+@given(template=templates, rendering=renderings)
+def test_an_approved_template_that_can_be_said_is_taken(template: Template, rendering: Rendering) -> None:
+    action = an_action("a", renderings={"en": rendering}, templates={"en": template})
     if message := rendered(action, "whatsapp", templated=True):
         assert message.template is not None
         accept(message, "whatsapp")

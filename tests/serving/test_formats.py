@@ -57,6 +57,21 @@ MESSAGES = {
     "bare_template": replace(
         PLAIN, template={"name": "hello_v1", "language": "en_US", "category": "utility", "parameters": []}
     ),
+    "whole_template": with_replies(
+        replace(
+            RICH,
+            template={
+                "name": "roses_v1",
+                "language": "th",
+                "category": "marketing",
+                "header": "media",
+                "buttons": "replies",
+                "parameters": ["฿499"],
+            },
+        ),
+        "ใช่ค่ะ",
+        "ไว้ก่อนนะ",
+    ),
     "letter": replace(
         RICH,
         subject="กุหลาบสำหรับคุณ <3",
@@ -78,6 +93,7 @@ GIVEN = {
         "items",
         "template",
         "bare_template",
+        "whole_template",
     ),
     "line": ("text", "buttons", "buttons_and_picture", "list", "link", "picture", "items"),
     "email": ("text", "letter"),
