@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Literal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,7 +103,7 @@ def test_every_slot_is_what_its_draw_takes_and_a_lists_probability_is_the_produc
     values: Sequence[float], draws: Sequence[float], policy: Policy, speaks_first: bool
 ) -> None:
     offers = [an_offer(f"a{n}", value=value) for n, value in enumerate(values)]
-    who = "brand" if speaks_first else "customer"
+    who: Literal["brand", "customer"] = "brand" if speaks_first else "customer"
     decision = settle(prepared("d-1", *offers, initiated_by=who, policy=policy, draws=tuple(draws)))
     assert len(set(ids(decision))) == len(ids(decision))
     assert NOTHING not in ids(decision)[:-1]
