@@ -19,6 +19,7 @@ from features.lake import instant_us
 from features.texts import has_texts
 from features.withdrawing import payload_without, record_without
 
+_INPUTS = "inputs"
 PEOPLE_AT_ONCE = 50  # of whom rows are replaced in one transaction: decisions wait for milliseconds
 
 
@@ -49,7 +50,7 @@ class _Edit(NamedTuple):
     id_column: str
     row_id: object
     before: str
-    after: str
+    after: str | None
 
 
 def scrub_rows(
@@ -86,7 +87,7 @@ def scrub_rows(
                     n_replaced = _replace(connection, edit)
                     if edit.table == "event_log":
                         n_statements += n_replaced
-                    else:
+                    elif edit.column != _INPUTS:  # of a record that is counted already
                         n_records += n_replaced
                 n_statements += _texts(connection, "DELETE", keys, traits, purposes)
     return n_statements, n_records
@@ -138,10 +139,19 @@ def _records(
             f"(SELECT decision_id FROM decisions WHERE {mine})"
         )
     columns = {"decisions": "record", "answers": "answer"}
+    if _keeps_inputs(connection):  # all of it goes: what a customer said is in its numbers too
+        query = f"SELECT decision_id, inputs FROM decisions WHERE {mine} AND inputs IS NOT NULL"
+        for decision_id, text in connection.execute(query, values[:1]).fetchall():
+            yield _Edit("decisions", _INPUTS, "decision_id", decision_id, text, None)
     for table, query in found.items():
         for decision_id, text in connection.execute(query, values).fetchall():
             left = record_without(text, traits, person.purposes)
             yield _Edit(table, columns[table], "decision_id", decision_id, text, left)
+
+
+def _keeps_inputs(connection: sqlite3.Connection) -> bool:
+    query = "SELECT 1 FROM pragma_table_info('decisions') WHERE name = ?"
+    return connection.execute(query, (_INPUTS,)).fetchone() is not None
 
 
 def _texts(

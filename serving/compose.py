@@ -21,6 +21,7 @@ from serving.next_question.weighing import weighed_questions
 from serving.offers import Offer, Prepared, Situation
 from serving.policy import policy_for
 from serving.replaying.inputs import written_inputs
+from serving.replaying.used_rates import UsedRates
 from serving.schemas import Asked, DecisionRequest
 from serving.scoring import ScoredCustomer
 from serving.shelf import Place, Shelf
@@ -89,13 +90,24 @@ class Composer:
             scored: the customer.
             inputs: the instant, the draws, the rates, the versions.
         """
-        draws = iter(inputs.draws)
+        if inputs.asking is not NOT_ASKING:
+            return self._asking(request, scored, inputs)
+        written = written_inputs(request, scored.customer, new=inputs.new)
+        return self._places(request, scored, inputs, written)
+
+    def _asking(self, request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs) -> list[Prepared]:
+        """With questions, whose worth rests on rates that no candidate has: they are noted."""
+        rates = UsedRates(inputs.rates)
+        prepared = self._places(request, scored, replace(inputs, rates=rates), None)
         written = written_inputs(
-            request,
-            scored.customer,
-            new=inputs.new,
-            questions=inputs.asking.as_dict(),
+            request, scored.customer, new=inputs.new, questions=inputs.asking.as_dict(), rates=rates.used()
         )
+        return [replace(one, inputs=written) for one in prepared]
+
+    def _places(
+        self, request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs, written: str | None
+    ) -> list[Prepared]:
+        draws = iter(inputs.draws)
         return [
             self._prepared(
                 asked, request, scored, inputs, decision_id, tuple(next(draws) for _ in range(asked.limit)), written
@@ -111,7 +123,7 @@ class Composer:
         inputs: Inputs,
         decision_id: str,
         draws: tuple[float, ...],
-        written: str,
+        written: str | None,
     ) -> Prepared:
         brand, customer = self._brand, scored.customer
         state = customer.state if isinstance(customer.state, CustomerState) else None

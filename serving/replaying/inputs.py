@@ -8,7 +8,7 @@ context their names are, of what the customer wrote (`inbound_text`) that there 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from features.packing import EPOCH, CustomerState, Missing
+from serving.replaying.used_rates import Used
 from serving.schemas import DecisionRequest
 from serving.scoring import Customer
 
@@ -47,6 +48,7 @@ class _Written(msgspec.Struct, omit_defaults=True):
     had_text: bool = False
     new: dict[str, int] = {}
     questions: dict[str, Any] = {}
+    rates: list[Used] = []
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -65,6 +67,7 @@ class RecordedInputs:
         had_text: whether the caller also sent what the customer wrote, which is never kept.
         new: the exposures until then of actions that had not had those that exploration gives them.
         questions: what was thought of the answers to what could be asked, as `Asking.as_dict` told it; else empty.
+        rates: that were looked up beside those of the record's candidates; of questions.
     """
 
     customer: Customer
@@ -74,6 +77,7 @@ class RecordedInputs:
     had_text: bool
     new: Mapping[str, int]
     questions: Mapping[str, Any]
+    rates: tuple[Used, ...]
 
     @property
     def withheld(self) -> tuple[str, ...]:
@@ -92,6 +96,7 @@ def written_inputs(
     *,
     new: Mapping[str, int] | None = None,
     questions: Mapping[str, Any] | None = None,
+    rates: Sequence[Used] = (),
 ) -> str:
     """What the ledger keeps, as JSON.
 
@@ -100,6 +105,7 @@ def written_inputs(
         customer: as it was read.
         new: the exposures so far of actions that are explored.
         questions: what is thought of the answers to what may be asked.
+        rates: that were looked up for them.
     """
     state, context = customer.state, request.context
     written = _Written(
@@ -109,6 +115,7 @@ def written_inputs(
         had_text=context.inbound_text is not None,
         new=dict(new or {}),
         questions=dict(questions or {}),
+        rates=list(rates),
     )
     if isinstance(state, Missing):
         written.missing = state.reason
@@ -147,6 +154,7 @@ def read_inputs(text: str, *, customer_key: int) -> RecordedInputs:
         had_text=written.had_text,
         new=written.new,
         questions=written.questions,
+        rates=tuple(written.rates),
     )
 
 

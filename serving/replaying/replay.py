@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Any, cast
+from typing import cast
 
 from features.database import connect
 from features.faults import CallersMistake
@@ -22,10 +22,8 @@ from serving.replaying.recreating import (
     recreate,
 )
 from serving.replaying.time_zones import tzdata_version
+from serving.replaying.used_rates import RecordedRates
 from serving.replaying.verdicts import Status, Verdict, compared
-from serving.values import EstimatedRate, Rates
-
-_NEVER_COUNTED = EstimatedRate(0.0, 0.0, 0, 0.0)
 
 
 def replay_decision(workspace: Workspace, decision_id: str) -> Verdict:
@@ -78,7 +76,7 @@ def decided_again(recreated: Recreated, one: Recorded) -> Decision:
             decision_ids=(one.decision_id,),
             at=one.at,
             draws=draws,
-            rates=RecordedRates(record),
+            rates=RecordedRates(record, recreated.inputs.rates),
             versions=record["versions"],
             new=recreated.inputs.new,
             asking=asking_again(recreated.inputs.questions, record),
@@ -91,20 +89,6 @@ def decided_again(recreated: Recreated, one: Recorded) -> Decision:
         drawn=frozenset(record["drawn_elsewhere"]),
         said=frozenset(record["said_elsewhere"]),
     )
-
-
-class RecordedRates(Rates):
-    """The rates that a decision was made by, as its record has them; where it has none, nothing was counted."""
-
-    def __init__(self, record: Any) -> None:
-        self._recorded = {
-            one["action_id"]: EstimatedRate(one["rate"], one["n_decided"], one["n_converted"], one["prior"])
-            for one in record["candidates"]
-        }
-
-    def rate(self, action_id: str, *, segment: str | None, stage: str) -> EstimatedRate:
-        """As recorded: of the customer's segment and stage."""
-        return self._recorded.get(action_id, _NEVER_COUNTED)
 
 
 def _refuse_withheld(recreated: Recreated, placement: str, channels: tuple[str, ...]) -> None:

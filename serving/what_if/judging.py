@@ -6,7 +6,7 @@ is now. Of an action that the record knows nothing of, the rate is today's, or w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from serving.replaying.recreating import (
     models_of,
     recorded_scores,
 )
-from serving.replaying.replay import RecordedRates
+from serving.replaying.used_rates import RecordedRates, Used
 from serving.scoring import score_customers
 from serving.stock import Stock
 from serving.values import EstimatedRate, Rates
@@ -44,15 +44,17 @@ LEFT_OUT_IN_WORDS = {
 class RatesOfThen(RecordedRates):
     """Recorded rates where there are any and their action is still expected the same of; else today's."""
 
-    def __init__(self, record: Mapping[str, Any], now: Rates, *, reconsidered: Collection[str]) -> None:
-        super().__init__(record)
-        self._now = now
-        for action_id in reconsidered:
-            self._recorded.pop(action_id, None)
+    def __init__(
+        self, record: Mapping[str, Any], used: Iterable[Used], now: Rates, *, reconsidered: Collection[str]
+    ) -> None:
+        super().__init__(record, used)
+        self._now, self._reconsidered = now, reconsidered
 
     def rate(self, action_id: str, *, segment: str | None, stage: str) -> EstimatedRate:
         """The rate of an action for customers of this segment and stage."""
-        found = self._recorded.get(action_id)
+        found = None
+        if action_id not in self._reconsidered:
+            found = self.known(action_id, segment=segment, stage=stage)
         return self._now.rate(action_id, segment=segment, stage=stage) if found is None else found
 
 
@@ -126,7 +128,7 @@ class Judge:
                 decision_ids=(one.decision_id,),
                 at=one.at,
                 draws=draws,
-                rates=RatesOfThen(record, self.rates, reconsidered=self.reconsidered),
+                rates=RatesOfThen(record, inputs.rates, self.rates, reconsidered=self.reconsidered),
                 versions=stock.versions,
                 new=new,
                 asking=asking,

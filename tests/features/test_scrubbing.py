@@ -162,6 +162,18 @@ def test_what_is_no_answer_stays_with_the_evidence_that_it_was_asked(shop: Works
     assert [one["detail"] for one in record["suppressed"]] == ["withdrawn", "n_orders > 1.0"]
 
 
+def test_what_a_decision_was_made_from_goes_whole(shop: Workspace) -> None:
+    inputs = json.dumps({"state": {"vector": "AACAPw==", "declared": {"skin_need": "acne"}}})
+    with closing(connect(shop.database)) as connection, connection:
+        connection.execute("UPDATE decisions SET inputs = ?", (inputs,))
+    assert scrub(shop).n_records == 2
+    with closing(connect(shop.database)) as connection:
+        kept = dict(connection.execute("SELECT decision_id, inputs FROM decisions").fetchall())
+    assert kept["d1"] is None
+    assert kept["d-after"] == inputs
+    assert scrub(shop).n_records == 0
+
+
 def test_who_withdrew_nothing_keeps_everything(shop: Workspace) -> None:
     before = everything(shop, (BOB,))
     scrub(shop)
