@@ -198,5 +198,8 @@ def _choice(decision: Decision) -> list[str]:
     best = max(candidate.value for candidate in by_key.values())
     rate = taken.rate
     evidence = f"{rate.n_converted} of {rate.n_decided:.0f} so far in this segment and stage; expected {rate.rate:.2%}"
+    if (worth := taken.worth) is not None:
+        evidence = f"The answer would add {worth.gain:.6g} to each of {worth.decisions:.3g} decisions; asking costs "
+        evidence += f"{worth.cost:.6g}"
     why = "the best value" if taken.value == best else "explored, to learn what it earns"
     return [f"'{taken.action_id}' was taken with probability {decision.action_probability:.3f}: {why}.", evidence + "."]

@@ -27,6 +27,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
+from experiments.intents import SCHEMA as INTENTS_SCHEMA
 from experiments.records import SCHEMA, add_missing_columns
 from features.database import connect, lock_of
 from features.locks import queued
@@ -61,7 +62,9 @@ class Ledger:
         self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         with queued(lock_of(self._database)):
             connection = connect(database)
-            connection.executescript(SCHEMA + STATISTICS_SCHEMA + CONTACT_SCHEMA + EXPOSURES_SCHEMA + KEPT_SCHEMA)
+            connection.executescript(
+                SCHEMA + STATISTICS_SCHEMA + INTENTS_SCHEMA + CONTACT_SCHEMA + EXPOSURES_SCHEMA + KEPT_SCHEMA
+            )
             add_missing_columns(connection)
             count_earlier_exposures(connection)
             connection.commit()

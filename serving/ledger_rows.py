@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from experiments.intents import count_unknown_intent
 from features.merges import PERSONS
 from serving.decide import Decision
 from serving.values import ActionCount
@@ -81,6 +82,9 @@ def write_decision(connection: sqlite3.Connection, decision: Decision) -> None:
     connection.execute(_INSERT_DECISION, _columns(decision))
     if not decision.is_holdout:
         connection.execute(COUNT_DECISIONS, (*_cell(decision), 1))
+    if (intent := decision.prepared.unknown_intent) is not None:
+        situation = decision.situation
+        count_unknown_intent(connection, intent, placement=situation.placement, at=situation.decided_at)
 
 
 def write_decisions(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> None:

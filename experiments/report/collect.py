@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from experiments.analysis import HoldoutAnalysis, analyse_workspace
+from experiments.intents import UnknownIntent, read_unknown_intents
 from experiments.records import HOLDOUT, read_action_results, read_decision_totals
 from experiments.report.conversations import Conversations, read_conversations
 from experiments.report.scores import (
@@ -22,7 +23,8 @@ from experiments.report.scores import (
 )
 from features.brand import Brand
 from features.catalogue import Catalogue
-from features.faults import CallersMistake
+from features.faults import CallersMistake, InvalidFile
+from features.versions import sound_files
 from features.workspace import Workspace
 
 
@@ -83,14 +85,20 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReportData:
-    """What one report shows; `scored`, `decided` and `conversations` are None where there is nothing yet."""
+    """What one report shows; `scored`, `decided` and `conversations` are None where there is nothing yet.
+
+    Attributes:
+        refused: what is wrong with the files on disk, where the page goes by those last in use; else None.
+    """
 
     brand: Brand
     catalogue: Catalogue | None
+    refused: InvalidFile | None
     horizon_days: int
     scored: Scored | None
     decided: Decided | None
     conversations: Conversations | None
+    unknown_intents: tuple[UnknownIntent, ...]
     holdout: HoldoutAnalysis
 
 
@@ -112,26 +120,20 @@ def collect(
     Raises:
         CallersMistake: a day to compare that was not scored.
     """
-    brand, catalogue = load_brand_files(workspace)
+    files, refused = sound_files(workspace)
+    brand = files.brand
     horizon_days = middle_horizon(brand)
     return ReportData(
         brand=brand,
-        catalogue=catalogue,
+        catalogue=files.catalogue,
+        refused=refused,
         horizon_days=horizon_days,
         scored=_scored(workspace, horizon_days=horizon_days, compare_from=compare_from, compare_to=compare_to),
         decided=_decided(workspace),
-        conversations=read_conversations(workspace, as_of=as_of),
+        conversations=read_conversations(workspace, brand=brand, as_of=as_of),
+        unknown_intents=read_unknown_intents(workspace.database, as_of=as_of or datetime.now(UTC)),
         holdout=analyse_workspace(workspace, brand=brand, goal=_goal(brand), as_of=as_of),
     )
-
-
-def load_brand_files(workspace: Workspace) -> tuple[Brand, Catalogue]:
-    """The brand and its catalogue, checked."""
-    from features.brand import load_brand
-    from features.catalogue import load_catalogue
-
-    brand = load_brand(workspace)
-    return brand, load_catalogue(workspace, brand)
 
 
 def middle_horizon(brand: Brand) -> int:

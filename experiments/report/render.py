@@ -45,6 +45,7 @@ def render_page(data: ReportData, *, language: str, audience_link: str, made_at:
             scored=data.scored,
             decided=data.decided,
             conversations=data.conversations,
+            unknown_intents=data.unknown_intents,
             looked_back_days=LOOKED_BACK.days,
             result=data.holdout,
             style=Markup(style()),
