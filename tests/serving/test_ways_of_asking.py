@@ -88,7 +88,7 @@ class Shop:
         self.engine, self._app = engine, app
         app.state.engine = engine
 
-    def ask(self, *, headers: dict[str, str] | None = None, **body: object) -> httpx.Response:
+    def ask(self, *, headers: Any = None, **body: Any) -> httpx.Response:
         return self.post("/v1/decisions", REPLY | body, headers=headers)
 
     def post(self, path: str, body: object, *, headers: dict[str, str] | None = None) -> httpx.Response:
@@ -99,7 +99,7 @@ class Shop:
 
         return asyncio.run(send())
 
-    def decided(self, **body: object) -> dict[str, Any]:
+    def decided(self, **body: Any) -> dict[str, Any]:
         answer = self.ask(**body)
         assert answer.status_code == 200, answer.text
         told: dict[str, Any] = answer.json()
