@@ -77,5 +77,7 @@ def print_answer(told: Mapping[str, Any]) -> None:
     if told["suppressed"]:
         rules = ", ".join(f"{one['action_id']} ({one['rule']})" for one in told["suppressed"])
         console.print(f"Suppressed: {rules}", highlight=False)
+    if told.get("formatted"):
+        console.print_json(json.dumps(told["formatted"], ensure_ascii=False))
     if "explanation" in told:
         console.print_json(json.dumps(told["explanation"], ensure_ascii=False))

@@ -58,6 +58,9 @@ def decide(
     clock: Annotated[
         str | None, typer.Option(help="Decide as of this instant instead of now; UTC where it names no zone.")
     ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="Show also the body that this provider takes: whatsapp, line, email or neutral.")
+    ] = None,
     explain: Annotated[bool, typer.Option(help="Say also what the values rest on.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, as the API answers.")] = False,
 ) -> None:
@@ -73,6 +76,7 @@ def decide(
         "locale": locale,
         "context": {"intent": intent, "session_open": session_open},
         "explain": explain,
+        "format": format,
     }
     try:
         told = ask(find_workspace(workspace), question, traits=trait or [], at=read_settings(clock=clock).clock)

@@ -34,6 +34,8 @@ def test_the_command_line_decides_writes_and_answers_as_the_api_does(
         "hi-IN",
         "--trait",
         "skin_need=acne",
+        "--format",
+        "neutral",
     ]
     done = CliRunner().invoke(app, [*arguments, "--explain", "--json", "--workspace", str(shop.root)])
     assert done.exit_code == 0, done.output
@@ -44,6 +46,7 @@ def test_the_command_line_decides_writes_and_answers_as_the_api_does(
     shown = capsys.readouterr().out
     assert "Funnel stage: awareness" in shown
     assert "policy_parameters" in shown
+    assert '"suggested_replies": [' in shown
 
 
 def test_a_trait_without_a_value_is_the_callers_mistake(shop: Workspace) -> None:
