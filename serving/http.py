@@ -25,6 +25,7 @@ from serving.erasing.http import add_erasure_routes
 from serving.explaining.http import add_explanation_routes
 from serving.fault_answers import add_fault_handlers
 from serving.ingest.http import add_ingest_routes
+from serving.joining.http import add_joining_routes
 from serving.moments import add_moment_routes
 from serving.problems import wrong_fields
 from serving.profile import customer_view_soon, decision_view
@@ -80,6 +81,7 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     add_report_routes(app)
     add_catalogue_routes(app)
     add_explanation_routes(app)
+    add_joining_routes(app)
     add_ingest_routes(app)
     _add_pages(app, swagger_files)
     _put_first(app, "/v1/decisions", "/v1/outcomes")

@@ -16,13 +16,15 @@ _DECIDE = frozenset(("/v1/decisions", "/v1/decisions/batch", "/v1/outcomes"))
 _OF_A_DECISION = "/v1/decisions/"
 _OPEN = frozenset(("/", "/livez", "/readyz", "/docs", "/openapi.json"))
 _OPEN_FOLDER = "/docs/assets/"
+_OF_MESSAGES = ("/r/", "/o/", "/u/")  # what customers press, who have no key: its token says what was sent
+_LEAVES = "/u/"
 _READ_FOLDERS = ("/v1/",)
 
 
 def needed_scope(method: str, path: str) -> Scope | None:
     """The scope that this request needs; None where anybody may ask."""
     if method in ("GET", "HEAD"):
-        if path in _OPEN or path.startswith(_OPEN_FOLDER):
+        if path in _OPEN or path.startswith((_OPEN_FOLDER, *_OF_MESSAGES)):
             return None
         return "read" if path.startswith(_READ_FOLDERS) or is_page(path) else "admin"
     if method == "POST":
@@ -30,6 +32,8 @@ def needed_scope(method: str, path: str) -> Scope | None:
             return "decide"
         if path in _INGEST:
             return "ingest"
+        if path.startswith(_LEAVES):
+            return None
     return "admin"
 
 

@@ -173,6 +173,9 @@ def test_the_use_of_a_key_is_noted_once_a_minute(database: Path) -> None:
         ("GET", "/readyz", None),
         ("GET", "/", None),
         ("GET", "/docs/assets/swagger-ui.css", None),
+        ("GET", "/r/AQAB", None),
+        ("POST", "/u/AQAB", None),
+        ("POST", "/r/AQAB", "admin"),
     ],
 )
 def test_each_path_needs_its_scope(method: str, path: str, scope: str | None) -> None:
@@ -186,7 +189,8 @@ def test_no_route_of_the_app_is_open_that_is_not_meant_to_be() -> None:
         for method in getattr(route, "methods", None) or ()
         if needed_scope(method, path := str(getattr(route, "path", ""))) is None
     }
-    assert open_paths <= {"/", "/livez", "/readyz", "/docs", "/openapi.json"}
+    by_tokens = {"/r/{token}", "/o/{token}.gif", "/u/{token}"}
+    assert open_paths <= {"/", "/livez", "/readyz", "/docs", "/openapi.json"} | by_tokens
 
 
 @given(st.sets(st.sampled_from(SCOPES)), st.sampled_from(SCOPES))
