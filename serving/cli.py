@@ -29,11 +29,13 @@ def serve(
     """Serves decisions over HTTP until Ctrl-C or SIGTERM."""
     import os
 
+    from features.versions import read_checked
     from serving.launching import command, environment, has_keys, require_free
     from serving.settings import read_settings
 
     settings = read_settings(workspace=workspace, host=host, port=port, workers=workers, keys=keys, clock=clock)
     found = find_workspace(settings.workspace)
+    read_checked(found)  # a fault is told here; a worker that starts again by itself goes on with what was in use
     require_free(settings.host, settings.port)
     if settings.needs_keys and not has_keys(found):
         typer.echo(

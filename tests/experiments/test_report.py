@@ -14,6 +14,7 @@ from experiments.report.render import content_security_policy
 from experiments.report.words import Words, messages, page_language
 from features.brand import load_brand
 from features.faults import CallersMistake
+from features.versions import read_checked
 
 if TYPE_CHECKING:
     from tests.experiments.conftest import ReportWorld
@@ -311,3 +312,15 @@ def test_shades_grow_with_the_number_and_nobody_has_none() -> None:
     shades = [shade(n, 100) for n in (0, 1, 10, 50, 100)]
     assert shades == sorted(shades)
     assert (shades[0], shades[-1]) == (0, 9)
+
+
+def test_a_broken_catalogue_is_told_and_the_page_goes_by_the_one_last_in_use(report_world: ReportWorld) -> None:
+    workspace = two_hundred_decisions(two_days(report_world)).workspace
+    good = workspace.catalogue_file.read_text(encoding="utf-8")
+    read_checked(workspace).keep(workspace)
+    assert "has faults and is not in use" not in text_of(report_html(workspace))
+    workspace.catalogue_file.write_text(good.replace("goal: subscribe", "goal: subscribed", 1), encoding="utf-8")
+    told = text_of(report_html(workspace))
+    assert "catalogue.yaml has faults and is not in use" in told
+    assert "Closest: &#39;subscribe&#39;" in told
+    assert "What does your skin need most right now?" in told

@@ -16,6 +16,7 @@ from features.starting import write_starter
 from features.versions import kept_catalogue, sha256_of
 from features.workspace import Workspace
 from serving.catalogue_door import SETTLED_SECONDS
+from serving.cli import serve
 from serving.engine import Engine
 from serving.http import build_app
 from serving.schemas import DecisionRequest, OutcomeReport
@@ -160,3 +161,9 @@ def test_an_engine_that_is_not_told_to_fall_back_does_not_start_with_a_broken_fi
     append(workspace.catalogue_file, "nonsense: true\n")
     with pytest.raises(InvalidFile):
         Engine(workspace)
+
+
+def test_a_server_that_is_started_by_hand_says_what_is_wrong_instead_of_starting(engine: Engine) -> None:
+    append(engine.workspace.catalogue_file, "nonsense: true\n")
+    with pytest.raises(InvalidFile, match="nonsense: is a key that nothing reads"):
+        serve(workspace=engine.workspace.root)
