@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 COUPON_CODE = "coupon_code"  # what a text calls the code that its decision gives out
@@ -53,8 +53,8 @@ class RenderedMessage:
 
     def as_dict(self) -> dict[str, Any]:
         """The message as JSON-ready keys and values."""
-        lists = {name: list(getattr(self, name)) for name in ("suggested_replies", "replies", "items")}
-        return asdict(self) | lists
+        told = {name: getattr(self, name) for name in self.__slots__}
+        return told | {name: list(told[name]) for name in ("suggested_replies", "replies", "items")}
 
 
 def addresses_of(message: RenderedMessage) -> Iterator[str]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from features.brand import Channel
 from features.messages import RenderedMessage
@@ -122,6 +124,22 @@ def test_an_email_says_the_same_in_its_parts_as_in_its_whole() -> None:
     assert html.get_content().replace("\r\n", "\n") == said["html"]
     assert {name: mail[name] for name in said["headers"]} == said["headers"]
     assert f"List-Unsubscribe: <{letter.unsubscribe_url}>".encode() in mail.as_bytes()
+
+
+@given(
+    subject=st.text(alphabet=st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1).map(str.strip),
+    body=st.text(alphabet="aé ก😀\n.=-", min_size=1),
+)
+def test_any_letter_is_read_as_it_was_written(subject: str, body: str) -> None:
+    said = formatted(replace(PLAIN, subject=subject, body=body), format="email")
+    mail = message_from_string(said["mime"], policy=SMTP)
+    text = mail.get_body(("plain",))
+    assert text is not None
+    assert " ".join(mail["Subject"].split()) == " ".join(subject.split())
+    assert text.get_content().replace("\r\n", "\n") == said["text"]
+    assert not mail.defects
+    assert said["mime"].isascii()
+    assert max(map(len, said["mime"].split("\r\n"))) <= 998
 
 
 def test_one_click_is_promised_over_https_only() -> None:
