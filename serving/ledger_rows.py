@@ -80,8 +80,8 @@ def write_decision(connection: sqlite3.Connection, decision: Decision) -> None:
         sqlite3.IntegrityError: there is one of that id.
     """
     connection.execute(_INSERT_DECISION, _columns(decision))
-    if not decision.is_holdout:
-        connection.execute(COUNT_DECISIONS, (*_cell(decision), 1))
+    for cell in _cells(decision):
+        connection.execute(COUNT_DECISIONS, (*cell, 1))
     if (intent := decision.prepared.unknown_intent) is not None:
         situation = decision.situation
         count_unknown_intent(connection, intent, placement=situation.placement, at=situation.decided_at)
@@ -92,15 +92,18 @@ def write_decisions(connection: sqlite3.Connection, decisions: Sequence[Decision
     connection.executemany(_INSERT_DECISION, (_columns(decision) for decision in decisions))
     counts: dict[tuple[str, str, str, int], int] = {}
     for decision in decisions:
-        if not decision.is_holdout:
-            cell = _cell(decision)
+        for cell in _cells(decision):
             counts[cell] = counts.get(cell, 0) + 1
     connection.executemany(COUNT_DECISIONS, ((*cell, n) for cell, n in counts.items()))
 
 
-def _cell(decision: Decision) -> tuple[str, str, str, int]:
+def _cells(decision: Decision) -> list[tuple[str, str, str, int]]:
+    """What the rates count of a decision: every action of its list; silence where it says nothing at all."""
+    if decision.is_holdout:
+        return []
     day = microseconds(decision.situation.decided_at) // DAY_US
-    return decision.scores.segment or "", decision.scores.stage, decision.action_id, day
+    segment, stage = decision.scores.segment or "", decision.scores.stage
+    return [(segment, stage, slot.action_id, day) for slot in decision.said or decision.slots]
 
 
 def _columns(decision: Decision) -> tuple[object, ...]:

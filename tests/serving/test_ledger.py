@@ -267,6 +267,15 @@ def test_folding_mature_days_together_changes_no_count(ledger: Ledger) -> None:
     assert n_rows == 1 + (12 - 4)
 
 
+def test_every_action_of_a_list_is_counted_and_what_follows_counts_for_its_slot(ledger: Ledger) -> None:
+    offers = [an_offer(name, value=value) for name, value in (("tip", 3.0), ("card", 2.0), ("gift", 1.0))]
+    scores = Scores(stage="awareness", segment="s1")
+    decision = settle(prepared("d-1", *offers, draws=(0.5,) * 3, scores=scores))
+    ledger.write(partial(write_decision, decision=decision))
+    report(ledger, an_outcome(slot=1))
+    assert sorted(counts(ledger, at=NOON + 2 * WEEK)) == [("card", 1.0, 1), ("gift", 1.0, 0), ("tip", 1.0, 0)]
+
+
 def test_batch_and_loop_leave_the_same_ledger(tmp_path: Path) -> None:
     rows = [a_decision(f"d-{n}", customer_key=n) for n in range(5)]
     loop, batch = Ledger(tmp_path / "loop.db"), Ledger(tmp_path / "batch.db")
