@@ -24,6 +24,7 @@ from features.lake import quoted
 from features.schema import FeatureSchema
 
 WITHDRAWN = "withdrawn"
+_IN_SENTENCES = ("propensity", "kept_away")  # of an explanation: they say what the customer said in words of their own
 _BY_ACTION = ("distribution",)  # keyed by actions, which may be called like a trait
 _SPOKEN = ("message", "formatted")  # what the customer read, in our words and in its provider's
 _EVIDENCE = ("question", "purpose", "notice_version", "locale_shown")
@@ -95,6 +96,9 @@ def record_without(text: str, traits: Collection[str], purposes: Collection[str]
             for name in _SPOKEN:
                 if spoken.get(name) is not None:
                     spoken[name] = None
+    for one in (said, *said.get("decisions", ())):
+        if isinstance(one.get("explanation"), dict):
+            one["explanation"] = {name: part for name, part in one["explanation"].items() if name not in _IN_SENTENCES}
     said[WITHDRAWN] = sorted({*said.get(WITHDRAWN, ()), *purposes})
     return json.dumps(said, sort_keys="message" not in said, ensure_ascii=False, separators=(",", ":"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from features.catalogue import NOTHING
@@ -43,7 +43,12 @@ class Stamped(Protocol):
 
 
 def answer(
-    decided: Sequence[Decided], *, request: DecisionRequest, models: ServedModels, stamped: Stamped
+    decided: Sequence[Decided],
+    *,
+    request: DecisionRequest,
+    models: ServedModels,
+    stamped: Stamped,
+    explained: Callable[[Decided], dict[str, Any]],
 ) -> dict[str, Any]:
     """The body of the answer: a decision, or where several places were asked for the list of theirs.
 
@@ -52,8 +57,12 @@ def answer(
         request: that they answer.
         models: whose names the segments have.
         stamped: puts the token of its decision into each message.
+        explained: says what a decision's values rest on, where that is asked for.
     """
     told = [_told(one, request=request, models=models, stamped=stamped) for one in decided]
+    if request.explain:
+        for one, its in zip(decided, told, strict=True):
+            its["explanation"] |= explained(one)
     return told[0] if request.placements is None else {"decisions": told}
 
 

@@ -21,12 +21,14 @@ from features.rendering import RenderedMessage, with_coupon
 from features.schema import FeatureSchema
 from serving.answers import answer
 from serving.committing import Committed, Pending, settled
-from serving.compose import Decided, Inputs
+from serving.compose import Composer, Decided, Inputs
+from serving.explaining.explanation import explained_now
 from serving.exploration import NewActions
 from serving.joining.stamper import Stamper
 from serving.kept import Retry
 from serving.models import ServedModels
 from serving.next_question.desk import QuestionDesk
+from serving.offers import Prepared
 from serving.people import Keys
 from serving.questions import refuse_wrong_decision
 from serving.rates import RatesReader
@@ -73,7 +75,8 @@ class Settled:
             hosts = inquiry.stock.hosts
             return self.stamper.stamped(message, decision_id=decision_id, slot=slot, hosts=hosts)
 
-        return answer(decided, request=inquiry.request, models=inquiry.models, stamped=stamped)
+        explained = partial(explained_now, stock=inquiry.stock, models=inquiry.models)
+        return answer(decided, request=inquiry.request, models=inquiry.models, stamped=stamped, explained=explained)
 
     def dry(self) -> dict[str, Any]:
         """The answer to a dry run: nothing was written or taken."""
@@ -137,6 +140,30 @@ class Deciding:
             states: their rows, or why there are none.
             at: the instant.
         """
+        rules, ready = asked[0].stock.rules, self.prepared(asked, keys, states, at=at)
+        return [
+            Settled(one, scored, settled(self._reader, prepared, mine, rules), self._stamper)
+            for one, mine, (scored, prepared) in zip(asked, keys, ready, strict=True)
+        ]
+
+    def prepared(
+        self,
+        asked: Sequence[Inquiry],
+        keys: Sequence[Keys],
+        states: Sequence[CustomerState | Missing],
+        *,
+        at: datetime,
+        composer: Composer | None = None,
+    ) -> list[tuple[ScoredCustomer, list[Prepared]]]:
+        """Everything but the counters, for each request; as `settled`.
+
+        Args:
+            asked: at least one.
+            keys: of each request's person.
+            states: their rows, or why there are none.
+            at: the instant.
+            composer: of a caller who keeps what many customers share; the stock's own where it is None.
+        """
         stock, models = asked[0].stock, asked[0].models
         customers = [
             Customer(mine[0], state, one.request.context.traits)
@@ -146,31 +173,36 @@ class Deciding:
         rates = self._rates.read(at, priors=stock.priors)
         versions, new = {**stock.versions, **models.versions}, self._new_actions(stock).read()
         return [
-            self._settled(
-                one,
+            (
                 customer,
-                mine,
-                Inputs(
-                    decision_ids=decision_ids(one.request, partial(self._new_id, at)),
-                    at=at,
-                    draws=tuple(self._draw() for place in one.request.asked for _ in range(place.limit)),
-                    rates=rates,
-                    versions=versions,
-                    new=new,
+                self._prepared(
+                    one,
+                    customer,
+                    mine,
+                    Inputs(
+                        decision_ids=decision_ids(one.request, partial(self._new_id, at)),
+                        at=at,
+                        draws=tuple(self._draw() for place in one.request.asked for _ in range(place.limit)),
+                        rates=rates,
+                        versions=versions,
+                        new=new,
+                    ),
+                    composer or stock.composer,
                 ),
             )
             for one, customer, mine in zip(asked, scored, keys, strict=True)
         ]
 
-    def _settled(self, inquiry: Inquiry, scored: ScoredCustomer, keys: Keys, inputs: Inputs) -> Settled:
+    def _prepared(
+        self, inquiry: Inquiry, scored: ScoredCustomer, keys: Keys, inputs: Inputs, composer: Composer
+    ) -> list[Prepared]:
         request = with_session(
             inquiry.request, brand=inquiry.stock.brand, connection=self._reader, keys=keys, at=inputs.at
         )
         asking = self._questions.asking(
             request, scored, keys=keys, brand=inquiry.stock.brand, models=inquiry.models, at=inputs.at
         )
-        prepared = inquiry.stock.composer.prepare(request, scored, replace(inputs, asking=asking))
-        return Settled(inquiry, scored, settled(self._reader, prepared, keys, inquiry.stock.rules), self._stamper)
+        return composer.prepare(request, scored, replace(inputs, asking=asking))
 
     def _new_actions(self, stock: Stock) -> NewActions:
         if self._explored is None or self._explored[0] is not stock:

@@ -38,6 +38,7 @@ class Stock:
         goals: the goal of each action, by id.
         hosts: that a tracked link may lead to.
         versions: of brand.yaml, catalogue.yaml, the features and the time zone database.
+        schema: of the features.
     """
 
     brand: Brand
@@ -49,6 +50,7 @@ class Stock:
     goals: Mapping[str, str]
     hosts: frozenset[str]
     versions: Mapping[str, str]
+    schema: FeatureSchema
 
     @property
     def window(self) -> timedelta:
@@ -77,4 +79,5 @@ def stocked(files: CheckedFiles, *, workspace: Workspace, schema: FeatureSchema)
         goals={action.id: action.goal for action in catalogue.actions},
         hosts=link_hosts(brand, catalogue),
         versions={**files.versions, "features": schema.version, "tzdata": tzdata_version()},
+        schema=schema,
     )

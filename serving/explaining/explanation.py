@@ -11,11 +11,13 @@ from typing import Any
 from features.brand import Brand
 from features.catalogue import Action
 from features.schema import FeatureSchema
+from serving.compose import Decided
 from serving.explaining.propensity import propensity_explained
 from serving.explaining.suppressed import counter_in_words, why_suppressed
 from serving.explaining.worth import worth_of
 from serving.models import ServedModels
 from serving.scoring import ScoredCustomer, middle_horizon
+from serving.stock import Stock
 
 
 def explained(record: Mapping[str, Any], *, brand: Brand, actions: Mapping[str, Action]) -> dict[str, Any]:
@@ -41,6 +43,13 @@ def explained(record: Mapping[str, Any], *, brand: Brand, actions: Mapping[str, 
             for one in record["suppressed"]
         ],
     }
+
+
+def explained_now(one: Decided, *, stock: Stock, models: ServedModels) -> dict[str, Any]:
+    """What a decision that was just made rests on, for its answer."""
+    actions = {action.id: action for action in stock.catalogue.actions}
+    told = explained(one.decision.as_dict(), brand=stock.brand, actions=actions)
+    return told | {"propensity": propensity_of(one.scored, models=models, schema=stock.schema, brand=stock.brand)}
 
 
 def propensity_of(
