@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
+from serving.contact.budgets import ENOUGH
 from serving.contact.consent import EVERY_CHANNEL
 from serving.contact.facts import POOL, CarrierLimit, Contact, Facts, Left, Refusal, Returning
-from serving.contact.rules import ENOUGH, EVERYBODY, ContactRules
+from serving.contact.rules import EVERYBODY, ContactRules
 from serving.contact.windows import to_us
 
 _NEXT_RETURNS = 16
+_BY_NAME = 8  # keys of one person, nearly always
 
 _CUSTOMER = """
-SELECT 'refusal', action_id, reason, refused_at FROM refusals WHERE customer_key IN ({keys})
+SELECT customer_key, 'refusal', action_id, reason, refused_at FROM refusals WHERE customer_key IN ({keys})
 UNION ALL
-SELECT 'limit', channel, code, until FROM carrier_limits WHERE customer_key IN ({keys}) AND until > ?
+SELECT customer_key, 'limit', channel, code, until FROM carrier_limits WHERE customer_key IN ({keys}) AND until > :at
 UNION ALL
-SELECT 'left',
-       CASE WHEN outcomes.joined_by IN ('decision_id', 'token', 'coupon') THEN decisions.channel ELSE ? END, '', 0
+SELECT outcomes.customer_key, 'left',
+       CASE WHEN outcomes.joined_by IN ('decision_id', 'token', 'coupon') THEN decisions.channel ELSE :every END, '', 0
 FROM outcomes LEFT JOIN decisions USING (decision_id)
 WHERE outcomes.customer_key IN ({keys}) AND outcomes.outcome = 'unsubscribed'
 """
 _CONTACTS = """
-SELECT decision_id, action_id, channel, tags, initiated_by, decided_at, exposed_at, open_until, clicked_at,
-       converted_at
-FROM contacts WHERE customer_key IN ({keys}) AND initiated_by = ? AND latest_at > ?
+SELECT customer_key, decision_id, action_id, channel, tags, initiated_by, decided_at, exposed_at, open_until,
+       clicked_at, converted_at
+FROM contacts WHERE customer_key IN ({keys}) AND initiated_by = :who AND latest_at > :since
 """
 _USED = """
 SELECT use.budget, use.units, use.amount
@@ -55,44 +59,89 @@ def read_facts(
         rules: what is asked.
         initiated_by: who speaks first in the places that are asked for.
     """
+    (facts,) = read_facts_of(connection, [keys], at=at, rules=rules, initiated_by=initiated_by)
+    return facts
+
+
+def read_facts_of(
+    connection: sqlite3.Connection,
+    people: Sequence[Sequence[int]],
+    *,
+    at: datetime,
+    rules: ContactRules,
+    initiated_by: Collection[str] = EVERYBODY,
+) -> list[Facts]:
+    """As `read_facts`, of several people in as many queries as of one.
+
+    Args:
+        connection: to read with.
+        people: every key of each; of different people.
+        at: when it is decided.
+        rules: what is asked.
+        initiated_by: who speaks first in the places that are asked for.
+    """
     at_us = to_us(at)
-    mine = ", ".join(str(int(key)) for key in keys)
-    refusals: list[Refusal] = []
-    limits: list[CarrierLimit] = []
-    unsubscribed: set[str] = set()
-    for kind, name, said, instant in connection.execute(_CUSTOMER.format(keys=mine), (at_us, EVERY_CHANNEL)):
+    whose = {int(key): person for person, keys in enumerate(people) for key in keys}
+    customers, rows_of, asked = _asked_of(tuple(whose))
+    refusals: dict[int, list[Refusal]] = {}
+    limits: dict[int, list[CarrierLimit]] = {}
+    unsubscribed: dict[int, set[str]] = {}
+    contacts: dict[int, list[Contact]] = {}
+    for key, kind, name, said, instant in connection.execute(customers, asked | {"at": at_us, "every": EVERY_CHANNEL}):
+        person = whose[key]
         if kind == "refusal":
-            refusals.append(Refusal(name, said, instant))
+            refusals.setdefault(person, []).append(Refusal(name, said, instant))
         elif kind == "limit":
-            limits.append(CarrierLimit(name, instant, said))
+            limits.setdefault(person, []).append(CarrierLimit(name, instant, said))
         else:
-            unsubscribed.add(name)
-    return Facts(
-        contacts=tuple(sorted(_contacts(connection, mine, at_us, rules, initiated_by), key=_order)),
-        refusals=tuple(sorted(refusals)),
-        carrier_limits=tuple(sorted(limits)),
-        unsubscribed=frozenset(unsubscribed),
-        budgets=read_budgets(connection, at=at, rules=rules),
-        terms=rules.terms,
-    )
-
-
-def _contacts(
-    connection: sqlite3.Connection, keys: str, at_us: int, rules: ContactRules, initiated_by: Collection[str]
-) -> Iterator[Contact]:
+            unsubscribed.setdefault(person, set()).add(name)
     for who, back_us in rules.counted(initiated_by):
-        rows = connection.execute(_CONTACTS.format(keys=keys), (who, at_us - back_us))
-        for decision_id, action_id, channel, tags, *rest in rows:
-            yield Contact(decision_id, action_id, channel, tuple(tags.split(",")) if tags else (), *rest)
+        for key, *row in connection.execute(rows_of, asked | {"who": who, "since": at_us - back_us}):
+            contacts.setdefault(whose[key], []).append(_contact(*row))
+    budgets = read_budgets(connection, at=at, rules=rules)
+    return [
+        Facts(
+            contacts=tuple(sorted(contacts.get(person, ()), key=_order)),
+            refusals=tuple(sorted(refusals.get(person, ()))),
+            carrier_limits=tuple(sorted(limits.get(person, ()))),
+            unsubscribed=frozenset(unsubscribed.get(person, ())),
+            budgets=budgets,
+            terms=rules.terms,
+        )
+        for person in range(len(people))
+    ]
 
 
-def read_budgets(connection: sqlite3.Connection, *, at: datetime, rules: ContactRules) -> dict[str, Left]:
-    """What is left of every budget and pool, as far as it matters."""
+def _asked_of(keys: Sequence[int]) -> tuple[str, str, dict[str, object]]:
+    """The two statements about these keys, with the parameters that name them."""
+    if len(keys) > _BY_NAME:
+        return *_statements(0), {"keys": json.dumps(keys)}
+    return *_statements(len(keys)), {f"key{n}": key for n, key in enumerate(keys)}
+
+
+@lru_cache(maxsize=_BY_NAME + 1)
+def _statements(n_keys: int) -> tuple[str, str]:
+    """Of so many keys, the same texts each time: SQLite keeps what it has compiled. 0: of any number."""
+    marks = ", ".join(f":key{n}" for n in range(n_keys)) or "SELECT value FROM json_each(:keys)"
+    return _CUSTOMER.format(keys=marks), _CONTACTS.format(keys=marks)
+
+
+def _contact(decision_id: str, action_id: str, channel: str, tags: str, *rest: Any) -> Contact:
+    return Contact(decision_id, action_id, channel, tuple(tags.split(",")) if tags else (), *rest)
+
+
+def read_budgets(
+    connection: sqlite3.Connection, *, at: datetime, rules: ContactRules, only: Collection[str] | None = None
+) -> dict[str, Left]:
+    """What is left of every budget and pool, or of those that are named, as far as it matters."""
     found: dict[str, Left] = {}
     if rules.limits:
         periods = rules.periods(to_us(at))
+        if only is not None:
+            periods = {name: period for name, period in periods.items() if name in only}
         used = {name: (units, amount) for name, units, amount in connection.execute(_USED, (json.dumps(periods),))}
-        for name, limit in rules.limits.items():
+        for name in periods:
+            limit = rules.limits[name]
             units, amount = used.get(name, (0, 0))
             left_units = None if limit.units is None else min(ENOUGH, limit.units - units)
             left_amount = None if limit.amount is None else min(limit.enough_amount, limit.amount - amount)
@@ -102,6 +151,8 @@ def read_budgets(connection: sqlite3.Connection, *, at: datetime, rules: Contact
     if rules.pools:
         free = dict(connection.execute(_POOLS, (json.dumps(rules.pools),)).fetchall())
         for pool in rules.pools:
+            if only is not None and POOL + pool not in only:
+                continue
             n_free = min(ENOUGH, free.get(pool, 0))
             returning = _returning(connection, POOL + pool) if n_free < ENOUGH else ()
             found[POOL + pool] = Left(0, n_free, None, returning)

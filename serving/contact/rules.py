@@ -7,58 +7,30 @@ asking again at the end of each.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from features.brand import Brand
 from features.catalogue import Action, Catalogue
-from features.contact_policy import Budget, Period, QuietHours
+from features.contact_policy import QuietHours
+from serving.contact.blocks import CARRIER_LIMIT, FREQUENCY_CAP, QUIET_HOURS, REFUSED, Block
+from serving.contact.budgets import Budgets
 from serving.contact.caps import CompiledCap, compiled, of_action
 from serving.contact.consent import consent_for, missing_consent
-from serving.contact.facts import MILLION, POOL, THIS_REQUEST, Charge, Facts, Initiator, Left, Terms
-from serving.contact.windows import QuietClock, period_of, to_instant, to_us, zone_of
+from serving.contact.facts import THIS_REQUEST, Facts, Initiator
+from serving.contact.windows import QuietClock, to_instant, to_us, zone_of
 from serving.eligibility import Suppressed, as_utc
 from serving.next_question.asked import asked_enough
 
 if TYPE_CHECKING:
     from serving.offers import Offer
 
-REFUSED = "refused"
-CARRIER_LIMIT = "carrier_limit"
-QUIET_HOURS = "quiet_hours"
-FREQUENCY_CAP = "frequency_cap"
-BUDGET = "budget"
-NO_COUPON_CODE = "no_coupon_code"
-
 NOT_NOW, NEVER = "not_now", "never"
 EVERYBODY: tuple[Initiator, ...] = ("brand", "customer")
-ENOUGH = 1_000
-"""No request takes more units than that: a budget with more left is as good as one with endless."""
 _MICROSECOND = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A rule that keeps an offer away at an instant, and until when it does; None: for ever, or nobody knows."""
-
-    rule: str
-    detail: str
-    until_us: int | None
-    counter: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """One budget: its own name, what it limits, and by which calendar it begins anew."""
-
-    name: str
-    units: int | None
-    amount: int | None  # millionths of the currency's unit
-    every: Period | None
-    enough_amount: int  # as ENOUGH, in money
 
 
 class ContactRules:
@@ -77,19 +49,10 @@ class ContactRules:
             for channel in brand.channels
             for who in ("brand", "customer")
         }
-        self._shared = policy.budgets
-        dearest = {action.id: self._dearest(action) for action in catalogue.actions}
-        most = max(dearest.values(), default=0)
-        self.limits = {name: _limit(name, budget, most) for name, budget in policy.budgets.items()} | {
-            name: _limit(name, action.budget, dearest[action.id])
-            for action in catalogue.actions
-            if action.budget is not None
-            for name in (budget_of(action.id),)
-        }
-        incentives = [action.incentive for action in catalogue.actions if action.incentive is not None]
-        self.pools = tuple(sorted({one.coupons for one in incentives if one.coupons is not None}))
+        self.budgets = Budgets(brand, catalogue)
+        self.limits, self.pools = self.budgets.limits, self.budgets.pools
+        self.terms, self.periods = self.budgets.terms, self.budgets.periods
         self.reservation = timedelta(hours=policy.reservation_hours)
-        self._terms: dict[tuple[str, str], Terms] = {}
         caps = [*self._caps, *(cap for caps in self._caps_of.values() for cap in caps)]
         self._is_for_all = any(cap.cap.governs == "everyone" for cap in caps)
         self._counted_for_all = tuple(
@@ -97,7 +60,6 @@ class ContactRules:
             for who in EVERYBODY
             if (mine := [cap for cap in caps if cap.governs(who)])
         )
-        self._periods: dict[Period, tuple[int, int]] = {}
         self._judged: dict[tuple[str, str, str], tuple[CompiledCap, ...]] = {}
 
     @property
@@ -112,20 +74,6 @@ class ContactRules:
             if self._is_for_all
             else tuple((who, back) for who, back in self._counted_for_all if who in initiated_by)
         )
-
-    def terms(self, action_id: str, channel: str) -> Terms:
-        """What choosing an action on a channel counts as and takes from which budgets."""
-        key = (action_id, channel)
-        if (found := self._terms.get(key)) is None:
-            found = self._terms[key] = self._terms_of(action_id, channel)
-        return found
-
-    def periods(self, at_us: int) -> dict[str, int]:
-        """When the present period of each budget began; 0 for all time."""
-        began = {
-            every: self._period(every, at_us)[0] for every in {limit.every for limit in self.limits.values()} if every
-        }
-        return {name: began[limit.every] if limit.every else 0 for name, limit in self.limits.items()}
 
     def reserved_until(self, at: datetime) -> datetime:
         """Until when something deferred at an instant is a reservation."""
@@ -179,6 +127,33 @@ class ContactRules:
         span = everything.quiet_at(to_us(at), zone_of(zone, self._brand.time_zone))
         return None if span is None or span.end_us is None else to_instant(span.end_us)
 
+    def rests(self, channel: str, facts: Facts, *, at: datetime, zone: str | None = None) -> Block | None:
+        """What keeps the brand from writing there at all, whatever it would say; until when it does, all in all.
+
+        That is: a provider's limit, quiet hours, caps on messages. Consent, and rules about some actions, are apart.
+        """
+        clock, until, first = zone_of(zone, self._brand.time_zone), to_us(at), None
+        while (block := self._resting(channel, facts, until, clock)) is not None:
+            first = first or block
+            if block.until_us is None:
+                return replace(first, until_us=None)
+            until = block.until_us
+        return None if first is None else replace(first, until_us=until)
+
+    def _resting(self, channel: str, facts: Facts, at_us: int, zone: ZoneInfo) -> Block | None:
+        if (limited := _limited(channel, facts, at_us)) is not None:
+            return limited
+        _, suppressing = self._quiet[channel, "brand"]
+        if suppressing is not None and (quiet := _quiet_now(suppressing, channel, facts, at_us, zone)) is not None:
+            return quiet
+        for cap in self._caps if facts.contacts else ():
+            if cap.is_of_messages and cap.governs("brand") and cap.is_about("", channel, ()):
+                (group,) = cap.groups("", channel, ())
+                leaves = cap.leaves_at(facts, group, zone, but=("", ""))
+                if (reached := _reached(cap, group, leaves, at_us, zone)) is not None:
+                    return reached
+        return None
+
     def _block(
         self,
         offer: Offer,
@@ -204,9 +179,8 @@ class ContactRules:
             return block
         if action.asks is not None and (block := _asked(offer, facts, at_us)) is not None:
             return block
-        for limit in facts.carrier_limits:
-            if limit.channel == channel and limit.until_us > at_us:
-                return Block(CARRIER_LIMIT, f"{channel}: {limit.code}", limit.until_us, {"code": limit.code})
+        if facts.carrier_limits and (block := _limited(channel, facts, at_us)) is not None:
+            return block
         _, suppressing = self._quiet[channel, initiated_by]
         if suppressing is not None and (block := _quiet_now(suppressing, channel, facts, at_us, zone)) is not None:
             return block
@@ -215,7 +189,7 @@ class ContactRules:
                 if (block := _over(cap, offer, facts, at_us, zone)) is not None:
                     return block
         for charge in self.terms(action.id, channel).charges:
-            if (block := self._spent(charge, facts, at_us)) is not None:
+            if (block := self.budgets.spent(charge, facts, at_us)) is not None:
                 return block
         return None
 
@@ -250,70 +224,12 @@ class ContactRules:
 
     # -- budgets ------------------------------------------------------------------------------------------------
 
-    def _spent(self, charge: Charge, facts: Facts, at_us: int) -> Block | None:
-        left, limit = facts.budgets.get(charge.budget), self.limits.get(charge.budget)
-        if left is None:
-            return None
-        ends = None
-        if limit is not None and limit.every is not None:
-            period, ends = self._period(limit.every, at_us)
-            if period != left.period_us:
-                left = Left(period, limit.units, limit.amount)  # begun anew since the facts were read
-        if _affords(left.at(at_us) if left.returning else left, charge):
-            return None
-        until = next((one.at_us for one in left.returning if _affords(left.at(one.at_us), charge)), None)
-        if ends is not None and limit is not None and _affords(Left(0, limit.units, limit.amount), charge):
-            until = ends if until is None else min(until, ends)
-        is_pool = limit is None
-        name = charge.budget.removeprefix(POOL)
-        return Block(
-            NO_COUPON_CODE if is_pool else BUDGET,
-            f"no code is left in '{name}'" if is_pool else f"'{name}' is spent",
-            until,
-            _counter(name, charge, left, limit),
-        )
 
-    def _period(self, every: Period, at_us: int) -> tuple[int, int]:
-        """The present period by the brand's clock: when it began, and when the next one does."""
-        kept = self._periods.get(every)
-        if kept is None or not kept[0] <= at_us < kept[1]:
-            span = period_of(at_us, every, self._zone)
-            kept = self._periods[every] = (span.start_us, span.end_us or 0)
-        return kept
-
-    def _terms_of(self, action_id: str, channel: str) -> Terms:
-        action = self._actions.get(action_id)
-        if action is None:  # a question that was made for the brand: nothing in any budget names it
-            return Terms()
-        amount = self._price(action, channel)
-        names = [
-            name
-            for name, budget in self._shared.items()
-            if (not budget.channels or channel in budget.channels)
-            and (not budget.actions or action_id in budget.actions)
-            and (not budget.tags or not set(budget.tags).isdisjoint(action.tags))
-        ]
-        if action.budget is not None:
-            names.append(budget_of(action_id))
-        charges = [Charge(name, 1, amount) for name in names]
-        pool = action.incentive.coupons if action.incentive is not None else None
-        if pool is not None:
-            charges.append(Charge(POOL + pool, 1, 0))
-        return Terms(tuple(action.tags), tuple(charges), pool)
-
-    def _price(self, action: Action, channel: str) -> int:
-        cost = action.incentive.cost if action.incentive is not None else 0.0
-        return round((cost + self._brand.channels[channel].price) * MILLION)
-
-    def _dearest(self, action: Action) -> int:
-        return max(
-            (self._price(action, channel) for channel in action.channels if channel in self._brand.channels), default=0
-        )
-
-
-def budget_of(action_id: str) -> str:
-    """The name of an action's own budget."""
-    return f"action:{action_id}"
+def _limited(channel: str, facts: Facts, at_us: int) -> Block | None:
+    for limit in facts.carrier_limits:
+        if limit.channel == channel and limit.until_us > at_us:
+            return Block(CARRIER_LIMIT, f"{channel}: {limit.code}", limit.until_us, {"code": limit.code})
+    return None
 
 
 def _asked(offer: Offer, facts: Facts, at_us: int) -> Block | None:
@@ -359,28 +275,6 @@ def _reached(cap: CompiledCap, group: str, leaves: Sequence[int], at_us: int, zo
     return Block(FREQUENCY_CAP, detail, leaves[most - 1], cap.counter(counted, at_us, zone))
 
 
-def _affords(left: Left, charge: Charge) -> bool:
-    has_units = left.units is None or left.units >= charge.units
-    return has_units and (left.amount is None or left.amount >= charge.amount)
-
-
-def _counter(name: str, charge: Charge, left: Left, limit: Limit | None) -> dict[str, Any]:
-    if limit is None:
-        return {"pool": name, "left": left.units}
-    told: dict[str, Any] = {"budget": name, "window": f"calendar {limit.every}" if limit.every else "all time"}
-    if limit.units is not None:
-        told |= {"left_units": left.units, "at_most_units": limit.units}
-    if limit.amount is not None:
-        told |= {
-            "left_amount": (left.amount or 0) / MILLION,
-            "at_most_amount": limit.amount / MILLION,
-            "cost": charge.amount / MILLION,
-        }
-    if limit.every:
-        told["since"] = to_instant(left.period_us).isoformat()
-    return told
-
-
 def _quiet_of(rules: tuple[QuietHours, ...], channel: str, who: str) -> tuple[QuietClock | None, QuietClock | None]:
     """When a channel is quiet at all, and when it is so that nothing may be chosen."""
     mine = [
@@ -388,8 +282,3 @@ def _quiet_of(rules: tuple[QuietHours, ...], channel: str, who: str) -> tuple[Qu
     ]
     suppressing = [rule for rule in mine if rule.then == "suppress"]
     return QuietClock(mine) if mine else None, QuietClock(suppressing) if suppressing else None
-
-
-def _limit(name: str, budget: Budget, dearest: int) -> Limit:
-    amount = None if budget.amount is None else round(budget.amount * MILLION)
-    return Limit(name, budget.units, amount, budget.every, enough_amount=ENOUGH * max(dearest, 1))

@@ -13,7 +13,7 @@ from features.contact_policy import Budget, Cap, ContactPolicy, FrequencyCap, Qu
 from features.starting import write_starter
 from features.workspace import Workspace
 from features.yaml_file import read_yaml
-from serving.contact import consent, exposures, rules
+from serving.contact import blocks, consent, exposures, rules
 from tests.serving.tiny_world import a_brand, a_catalogue, an_action
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "contact.md").read_text("utf-8")
@@ -33,12 +33,12 @@ def test_every_key_and_every_rule_is_explained() -> None:
     parts = (ContactPolicy, QuietHours, Cap, FrequencyCap, Refusals, Budget, SharedBudget)
     keys = {key for part in parts for key in part.model_fields}
     named = {
-        rules.REFUSED,
-        rules.CARRIER_LIMIT,
-        rules.QUIET_HOURS,
-        rules.FREQUENCY_CAP,
-        rules.BUDGET,
-        rules.NO_COUPON_CODE,
+        blocks.REFUSED,
+        blocks.CARRIER_LIMIT,
+        blocks.QUIET_HOURS,
+        blocks.FREQUENCY_CAP,
+        blocks.BUDGET,
+        blocks.NO_COUPON_CODE,
         consent.NO_CONSENT,
         consent.UNSUBSCRIBED,
         exposures.ERASED,

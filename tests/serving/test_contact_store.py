@@ -20,8 +20,9 @@ from features.database import connect
 from features.erased_rows import erase_rows
 from features.identity import IdentityTable
 from serving.contact import coupons, store
-from serving.contact.reading import read_facts
-from serving.contact.rules import ENOUGH, ContactRules
+from serving.contact.budgets import ENOUGH
+from serving.contact.reading import read_facts, read_facts_of
+from serving.contact.rules import ContactRules
 from serving.contact.windows import to_us
 from serving.decide import Decision, settle
 from serving.exploration import SCHEMA as EXPOSURES
@@ -227,6 +228,18 @@ def test_a_person_is_all_their_keys(connection: sqlite3.Connection) -> None:
     facts = read_facts(connection, (1, 7), at=NOON, rules=rules)
     assert [one.decision_id for one in facts.contacts] == ["d-1", "d-2"]
     assert len(facts.refusals) == 1
+
+
+def test_many_people_are_read_as_each_of_them_is(connection: sqlite3.Connection) -> None:
+    rules = rules_of()
+    people = [(n, 100 + n) for n in range(1, 8)]
+    for one, other in people:
+        says(connection, f"d-{one}", "tip", rules=rules, customer_key=one)
+        says(connection, f"d-{other}", "tip", rules=rules, customer_key=other)
+        store.refuse(connection, f"d-{one}", reason="never", at_us=to_us(NOON) + one)
+    together = read_facts_of(connection, people, at=NOON, rules=rules)
+    assert together == [read_facts(connection, keys, at=NOON, rules=rules) for keys in people]
+    assert [len(facts.contacts) for facts in together] == [2] * 7
 
 
 def test_facts_far_from_a_budgets_end_are_equal_and_near_it_they_are_not(connection: sqlite3.Connection) -> None:
