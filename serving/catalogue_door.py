@@ -7,8 +7,8 @@ follow. Each process has a door of its own and looks for itself.
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -95,6 +95,7 @@ class CatalogueDoor(Generic[Stock]):
         falls_back: bool = False,
     ) -> None:
         self._workspace, self._make, self._clock = workspace, make, clock
+        self._paths = str(workspace.brand_file), str(workspace.catalogue_file)
         self._refusals: tuple[Refusal, ...] = ()
         self._seen = self._pending = self._fingerprint()
         self._pending_since = 0.0
@@ -244,7 +245,7 @@ class CatalogueDoor(Generic[Stock]):
         return Refusal(self._clock(), path, str(wrong))
 
     def _fingerprint(self) -> Fingerprint:
-        return tuple(map(_stat, (self._workspace.brand_file, self._workspace.catalogue_file)))
+        return tuple(map(_stat, self._paths))
 
 
 def _not_followed(before: Brand, brand: Brand) -> list[str]:
@@ -252,8 +253,10 @@ def _not_followed(before: Brand, brand: Brand) -> list[str]:
     return [name for name in names if getattr(before, name) != getattr(brand, name)]
 
 
-def _stat(path: Path) -> tuple[int, int, int] | None:
-    with contextlib.suppress(FileNotFoundError):
-        found = path.stat()
-        return found.st_mtime_ns, found.st_ino, found.st_size
-    return None
+def _stat(path: str) -> tuple[int, int, int] | None:
+    """Of a path as text: this runs in every decision that is made without a watcher."""
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
