@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 COUPON_CODE = "coupon_code"  # what a text calls the code that its decision gives out
-LONGEST_COUPON_CODE = 24
+LONGEST_COUPON_CODE = 32
 # Stands where the code will: as long as a code may be, so that limits hold, and made of what a URL takes as it is.
-COUPON_STAND_IN = "RAPPORT7COUPON7CODE7HERE"
+COUPON_STAND_IN = "RAPPORT7COUPON7CODE7STANDS7HERE7"
+
+_ADDRESSES = ("url", "image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,11 @@ def addresses_of(message: RenderedMessage) -> Iterator[str]:
 def with_coupon(message: RenderedMessage, code: str) -> RenderedMessage:
     """The message with the decision's own coupon code in every place where its texts name one."""
 
-    def coded(part: Any) -> Any:
+    def coded(part: Any, *, name: str = "") -> Any:
         if isinstance(part, str):
-            return part.replace(COUPON_STAND_IN, code)
+            return part.replace(COUPON_STAND_IN, quote(code, safe="") if name in _ADDRESSES else code)
         if isinstance(part, dict):
-            return {name: coded(value) for name, value in part.items()}
+            return {key: coded(value, name=key) for key, value in part.items()}
         return type(part)(map(coded, part)) if isinstance(part, list | tuple) else part
 
     written = {name: coded(getattr(message, name)) for name in RenderedMessage.__slots__}

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from features.database import create_tables, transaction
 from features.faults import CallersMistake, Fault, InvalidFile
+from features.messages import LONGEST_COUPON_CODE
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS coupon_codes (
@@ -31,7 +32,6 @@ CREATE TABLE IF NOT EXISTS coupon_pools (
     last_position INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
-LONGEST_CODE = 64
 _NEXT = "SELECT code FROM coupon_codes WHERE pool = ? AND is_taken = 0 ORDER BY position LIMIT 1"
 _TAKE = "UPDATE coupon_codes SET is_taken = 1 WHERE pool = ? AND code = ? AND is_taken = 0"
 _FREE = """
@@ -65,9 +65,9 @@ def read_codes(file: Path) -> list[str]:
     if not cells:
         raise CallersMistake(f"Asked to import the coupon codes of '{file}', but it holds none: one code a line.")
     faults = [
-        Fault("code", f"'{code[:80]}'", f"A code is 1 to {LONGEST_CODE} characters without blanks.", line=number)
+        Fault("code", f"'{code[:80]}'", f"A code is 1 to {LONGEST_COUPON_CODE} characters without blanks.", line=number)
         for number, code in cells
-        if len(code) > LONGEST_CODE or not code.isprintable() or " " in code
+        if len(code) > LONGEST_COUPON_CODE or not code.isprintable() or " " in code
     ]
     if faults:
         raise InvalidFile(file, faults)

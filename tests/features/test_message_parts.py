@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,6 +115,15 @@ def test_the_code_of_a_coupon_comes_into_every_text_that_names_it() -> None:
     assert coded.link == {"url": "https://x.example/?c=WIN-7", "label": "Use WIN-7"}
     assert coded.items == ({"title": "WIN-7", "url": "https://x.example/WIN-7"},)
     assert with_coupon(coded, "OTHER") == coded
+
+
+def test_a_code_keeps_an_address_whole() -> None:
+    link = {"url": "https://x.example/?c={{ coupon_code | urlencode }}&d=1", "label": "Use it"}
+    message = said({"body": "b", "link": link}, **OF_A_POOL)
+    approved = {"name": "a", "parameters": [COUPON_STAND_IN]}
+    coded = with_coupon(replace(message, template=approved), "50%&free")
+    assert coded.link == {"url": "https://x.example/?c=50%25%26free&d=1", "label": "Use it"}
+    assert coded.template == {"name": "a", "parameters": ["50%&free"]}
 
 
 def test_a_limit_is_judged_by_the_longest_code_that_there_may_be() -> None:
