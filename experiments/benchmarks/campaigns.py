@@ -3,7 +3,7 @@
 Both go through the whole app and are durable before they are answered; what is divided by is this process's own CPU
 time, its committer's included, so that what else the machine does counts for neither.
 
-    python experiments/benchmarks/campaigns.py --customers 20000
+    python -m experiments.benchmarks.campaigns --customers 20000
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
-"""A campaign on its way: its customers are decided on in groups, each written durably before it is answered.
-
-While one group is written, the next one is settled. So a decision may rest on counters that the group before it has
-moved; as with single decisions they are read again in the transaction, and it is settled anew where they differ.
-"""
+"""A campaign on its way: its customers are decided on in groups, each written durably before it is answered."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -16,16 +15,32 @@ from features.identity import IdentityTable
 from features.online import UNKNOWN_CUSTOMER
 from features.packing import CustomerState, Missing
 from serving.campaigns.asking import Refused, asked_of
+from serving.campaigns.committing import Ready, commit_group
 from serving.campaigns.reading import Body, Unread
-from serving.committing import Committed, commit_all
+from serving.campaigns.remembering import RememberingRules, RememberingShelf
+from serving.committing import Committed, Pending, commit_all
+from serving.compose import Composer
+from serving.contact.facts import Facts
 from serving.deciding import Inquiry, Settled, nobody
 from serving.engine import Engine
+from serving.offers import Prepared
 from serving.people import Keys
 from serving.schemas import DecisionRequest
+from serving.scoring import ScoredCustomer
+from serving.stock import Stock
 
 DECIDED_TOGETHER = 64
-"""So many share one transaction, for which single decisions wait; a campaign leaves the loop to others between them."""
+"""So many share one transaction, for which single decisions wait; between two of them others have their turn."""
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembering:
+    """What is kept of one stock from group to group."""
+
+    stock: Stock
+    composer: Composer
+    rules: RememberingRules
 
 
 class Campaign:
@@ -38,43 +53,92 @@ class Campaign:
 
     def __init__(self, engine: Engine, question: DecisionRequest) -> None:
         self._engine, self._question = engine, question
+        self._kept: _Remembering | None = None
         self.n_decided = self.n_refused = 0
 
     async def lines(self, body: Body) -> AsyncIterator[bytes]:
         """The answer, some lines at a time: one a customer in their order, then what they were in all."""
         unread: Unread | None = None
-        writing: asyncio.Task[list[bytes]] | None = None
         async for group in body.customers(at_most=DECIDED_TOGETHER):
             customers = [one for one in group if not isinstance(one, Unread)]
             unread = next((one for one in group if isinstance(one, Unread)), unread)
-            answered = await self._settled(customers)
-            if writing is not None:
-                yield b"".join(await writing)
-            writing = asyncio.create_task(self._written(answered))
-        if writing is not None:
-            yield b"".join(await writing)
+            if customers:
+                yield b"".join(await self._answered(customers))
         yield self._last(unread)
 
-    async def _settled(self, customers: Sequence[object]) -> list[Settled | Refused]:
-        """Each customer settled by the counters as they are, or refused."""
+    async def _answered(self, customers: Sequence[object]) -> list[bytes]:
+        """The lines of one group, once it is on disk."""
         brand = self._engine.brand
         asked = [asked_of(self._question, customer, brand=brand) for customer in customers]
         requests = [one for one in asked if isinstance(one, DecisionRequest)]
-        settled = iter(await self._decided(requests)) if requests else iter(())
-        return [one if isinstance(one, Refused) else next(settled) for one in asked]
+        told = iter(await self._decided(requests) if requests else ())
+        self.n_decided += len(requests)
+        self.n_refused += len(asked) - len(requests)
+        return [_line(one.as_dict() if isinstance(one, Refused) else next(told)) for one in asked]
 
-    async def _decided(self, requests: Sequence[DecisionRequest]) -> list[Settled]:
+    async def _decided(self, requests: Sequence[DecisionRequest]) -> list[dict[str, Any]]:
         engine = self._engine
-        inquiries = [self._inquiry(request) for request in requests]
-        keys = await self._keys(requests)
-        states = await self._states(requests, keys)
+        kept = self._remembering(engine.stock)
+        inquiries = [Inquiry(request, kept.stock, engine.models.served, None) for request in requests]
+        rows = await self._rows(requests, await self._keys(requests))
+        keys, states, at = [mine for mine, _ in rows], [row for _, row in rows], engine.at()
+        placement = kept.stock.brand.placements[requests[0].asked[0].placement]
+        if self._question.dry_run or placement.questions:
+            return await self._one_by_one(inquiries, keys, states, at)
         await asyncio.sleep(0)
-        return engine.deciding.settled(
-            inquiries, [mine for mine, _ in states], [one for _, one in states], at=engine.at()
+        prepared = engine.deciding.prepared(inquiries, keys, states, at=at, composer=kept.composer)
+        await asyncio.sleep(0)
+        written = await engine.ledger.write_soon(
+            partial(
+                commit_group,
+                group=[Ready(tuple(asked), mine) for mine, (_, asked) in zip(keys, prepared, strict=True)],
+                rules=kept.stock.rules,
+                judging=kept.rules,
+                at=at,
+                initiated_by=placement.initiated_by,
+            )
         )
+        return [
+            self._settled(inquiry, mine, scored, asked, committed).told(committed)
+            for inquiry, mine, (scored, asked), committed in zip(inquiries, keys, prepared, written, strict=True)
+        ]
 
-    def _inquiry(self, request: DecisionRequest) -> Inquiry:
-        return Inquiry(request, self._engine.stock, self._engine.models.served, None)
+    async def _one_by_one(
+        self,
+        inquiries: Sequence[Inquiry],
+        keys: Sequence[Keys],
+        states: Sequence[CustomerState | Missing],
+        at: datetime,
+    ) -> list[dict[str, Any]]:
+        """As single decisions: a dry run takes nothing, and what was asked counts for the next question."""
+        settled = self._engine.deciding.settled(inquiries, keys, states, at=at)
+        if self._question.dry_run:
+            return [one.dry() for one in settled]
+        pending = [one.pending for one in settled]
+        written = await self._engine.ledger.write_soon(partial(commit_all, pending=pending))
+        return [one.told(committed) for one, committed in zip(settled, written, strict=True)]
+
+    def _settled(
+        self,
+        inquiry: Inquiry,
+        keys: Keys,
+        scored: ScoredCustomer,
+        asked: Sequence[Prepared],
+        committed: Committed,
+    ) -> Settled:
+        pending = Pending(tuple(asked), keys, inquiry.stock.rules, Facts(), committed.decisions)
+        return Settled(inquiry, scored, pending, self._engine.stamper)
+
+    def _remembering(self, stock: Stock) -> _Remembering:
+        """What is kept of this stock; begun anew where brand.yaml or catalogue.yaml has changed meanwhile."""
+        if self._kept is None or self._kept.stock is not stock:
+            placement = stock.brand.placements[self._question.asked[0].placement]
+            self._kept = _Remembering(
+                stock,
+                Composer(stock.brand, self._engine.schema, RememberingShelf(stock.shelf)),
+                RememberingRules(stock.rules, stock, initiated_by=placement.initiated_by),
+            )
+        return self._kept
 
     async def _keys(self, requests: Sequence[DecisionRequest]) -> list[Keys]:
         """The keys of each customer; of those whom nobody knows new ones, but in a dry run."""
@@ -90,7 +154,7 @@ class Campaign:
             for request, keys in zip(requests, known, strict=True)
         ]
 
-    async def _states(
+    async def _rows(
         self, requests: Sequence[DecisionRequest], keys: Sequence[Keys]
     ) -> list[tuple[Keys, CustomerState | Missing]]:
         """Each customer's keys and row with every event of theirs in it."""
@@ -105,21 +169,6 @@ class Campaign:
             else:
                 current.append((mine, row))
         return current
-
-    async def _written(self, answered: Sequence[Settled | Refused]) -> list[bytes]:
-        """The lines of one group, once it is on disk."""
-        settled = [one for one in answered if isinstance(one, Settled)]
-        if self._question.dry_run:
-            told = iter([one.dry() for one in settled])
-        else:
-            written: list[Committed] = []
-            if settled:
-                pending = [one.pending for one in settled]
-                written = await self._engine.ledger.write_soon(partial(commit_all, pending=pending))
-            told = iter([one.told(committed) for one, committed in zip(settled, written, strict=True)])
-        self.n_decided += len(settled)
-        self.n_refused += len(answered) - len(settled)
-        return [_line(one.as_dict() if isinstance(one, Refused) else next(told)) for one in answered]
 
     def _last(self, unread: Unread | None) -> bytes:
         """What the answer ends with; a caller who does not read this line has not read everything."""
@@ -142,5 +191,5 @@ def _key(made: dict[str, int], request: DecisionRequest) -> Keys | None:
     return None if key is None else (key,)
 
 
-def _keys_for(connection: Any, *, customer_ids: Sequence[str]) -> dict[str, int]:
+def _keys_for(connection: sqlite3.Connection, *, customer_ids: Sequence[str]) -> dict[str, int]:
     return {name: int(key) for name, key in IdentityTable(connection).keys_for(customer_ids).items()}

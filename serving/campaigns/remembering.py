@@ -1,0 +1,136 @@
+"""What many customers of a campaign share is worked out once: judgements of actions, of offers, and rates.
+
+Everything that an answer depends on is in the key under which it is remembered, so remembering changes nothing but the
+time that it takes. A campaign remembers for as long as it lasts, and of each kind no more than so many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from features.rendering import RenderedMessage
+from serving.contact.facts import Facts, Left
+from serving.contact.rules import ContactRules
+from serving.decide import Speaker
+from serving.eligibility import Offerable, Suppressed, out_of_season
+from serving.offers import Offer
+from serving.shelf import Place, Shelf
+from serving.stock import Stock
+
+REMEMBERED = 50_000
+_ABSENT = object()
+
+
+class RememberingShelf(Shelf):
+    """A shelf that remembers what it said of an action, by the values of the variables that the action names."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.__dict__.update(shelf.__dict__)
+        self._judged: dict[object, RenderedMessage | Suppressed] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
+
+    def judged(
+        self,
+        offerable: Offerable,
+        place: Place,
+        *,
+        at: datetime,
+        locale: str,
+        values: Mapping[str, object],
+        session_open: bool,
+    ) -> RenderedMessage | Suppressed:
+        """As any shelf does."""
+        if (early := out_of_season(offerable, at=at)) is not None:
+            return early
+        action_id = offerable.action.id
+        if (names := self._names.get(action_id)) is None:
+            names = self._names[action_id] = tuple(sorted(offerable.names))
+        said = tuple([_key(values.get(name)) for name in names])
+        key = (action_id, place.name, place.channel_name, locale, session_open, said)
+        found = self._judged.get(key)
+        if found is None:
+            if len(self._judged) >= REMEMBERED:
+                self._judged.clear()
+            found = super().judged(offerable, place, at=at, locale=locale, values=values, session_open=session_open)
+            self._judged[key] = found
+        return found
+
+
+class RememberingRules:
+    """Contact rules that remember what they judged for customers to whom nothing of their own past applies.
+
+    A cap counts some of the contacts, so nobody with fewer contacts than the lowest cap allows is kept away by one. For
+    them, without a refusal or a carrier's limit, a verdict rests on their consents, their clock, what they unsubscribed
+    from and the budgets. Everybody else is judged by the rules themselves.
+
+    Args:
+        rules: the contact rules.
+        stock: whose brand and catalogue they are of.
+        initiated_by: who speaks first in the campaign's place.
+    """
+
+    def __init__(self, rules: ContactRules, stock: Stock, *, initiated_by: Speaker) -> None:
+        self._rules = rules
+        caps = [*stock.brand.contact_policy.frequency_caps.values()]
+        caps_of = [cap for action in stock.catalogue.actions for cap in action.caps]
+        applying = [cap.at_most for cap in (*caps, *caps_of) if cap.governs in ("everyone", initiated_by)]
+        self._harmless = min(applying, default=None)
+        self._budgets: Mapping[str, Left] | None = None
+        self._verdicts: dict[object, dict[tuple[str, str], Suppressed | None]] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that could keep an offer away."""
+        return self._rules.is_empty
+
+    def send_at(self, channel: str, initiated_by: Speaker, at: datetime, zone: str | None) -> datetime | None:
+        """As the rules say."""
+        return self._rules.send_at(channel, initiated_by, at, zone)
+
+    def reserved_until(self, at: datetime) -> datetime:
+        """As the rules say."""
+        return self._rules.reserved_until(at)
+
+    def judge(
+        self,
+        offer: Offer,
+        facts: Facts,
+        *,
+        initiated_by: Speaker,
+        at: datetime,
+        zone: str | None,
+        consents: Collection[str],
+    ) -> Suppressed | None:
+        """As the rules do."""
+        verdicts = facts.memo.get(self, _ABSENT)
+        if verdicts is _ABSENT:
+            verdicts = facts.memo[self] = self._shared(facts, (initiated_by, at, zone, tuple(consents)))
+        key = (offer.action.id, offer.channel)
+        if verdicts is not None and key in verdicts:
+            found: Suppressed | None = verdicts[key]
+            return found
+        verdict = self._rules.judge(offer, facts, initiated_by=initiated_by, at=at, zone=zone, consents=consents)
+        if verdicts is not None:
+            verdicts[key] = verdict
+        return verdict
+
+    def _shared(self, facts: Facts, of: tuple[object, ...]) -> dict[tuple[str, str], Suppressed | None] | None:
+        """The verdicts of everybody in the same situation; None where their own past may apply."""
+        if facts.refusals or facts.carrier_limits:
+            return None
+        if self._harmless is not None and len(facts.contacts) >= self._harmless:
+            return None
+        if facts.budgets is not self._budgets and facts.budgets != self._budgets:
+            self._verdicts.clear()
+            self._budgets = facts.budgets
+        return self._verdicts.setdefault((*of, facts.unsubscribed), {})
+
+
+def _key(value: object) -> object:
+    """A value that stands for itself in a key: lists do not, and True is 1."""
+    if type(value) is float:
+        return value if value == value else _ABSENT
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    return value if value is None or type(value) is str else (type(value), value)
