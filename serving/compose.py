@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from itertools import chain
 
 from experiments.assignment import assign
 from features.brand import Brand
-from features.catalogue import NOTHING, Action
 from features.packing import CustomerState
 from features.rendering import RenderedMessage
 from features.schema import FeatureSchema
 from serving.decide import Decision
-from serving.eligibility import Offerable, Suppressed
+from serving.eligibility import Suppressed
+from serving.inputs import Inputs
 from serving.knowns import Knowns
-from serving.next_question.asking import NOT_ASKING, Asking
+from serving.next_question.asking import NOT_ASKING
 from serving.next_question.weighing import weighed_questions
 from serving.offers import Offer, Prepared, Situation
 from serving.policy import policy_for
@@ -25,33 +24,9 @@ from serving.replaying.used_rates import UsedRates
 from serving.schemas import Asked, DecisionRequest
 from serving.scoring import ScoredCustomer
 from serving.shelf import Place, Shelf
-from serving.values import Rates, Valuation, value_action, value_of_nothing
+from serving.there import There, silence_at
 
-EXCLUDED = "excluded"
-NOT_A_CANDIDATE = "not_a_candidate"
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What the decisions of one request take from outside, beside the request and the customer.
-
-    Attributes:
-        decision_ids: one a place that is asked for.
-        at: the instant.
-        draws: one a slot, over all places in their order.
-        rates: as they stand.
-        versions: of every input, by name.
-        new: the exposures so far of actions that have not had those that exploration gives them.
-        asking: what the customer may be asked, and what that would tell.
-    """
-
-    decision_ids: tuple[str, ...]
-    at: datetime
-    draws: tuple[float, ...]
-    rates: Rates
-    versions: Mapping[str, str]
-    new: Mapping[str, int] = field(default_factory=dict)
-    asking: Asking = NOT_ASKING
+__all__ = ["Composer", "Decided", "Inputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +131,7 @@ class Composer:
             assignment=assignment,
             scores=scored.scores,
             offers=tuple(offers),
-            nothing=_silence([one.place for one in there], scored, inputs.rates),
+            nothing=silence_at([one.place for one in there], scored, inputs.rates),
             suppressed=tuple(suppressed),
             answers=tuple(offer for one in there for offer in one.answers(is_alone=is_alone)),
             policy=policy_for(placement, brand=brand, arm=assignment.arm),
@@ -177,10 +152,10 @@ class Composer:
 
     def _there(
         self, place: Place, request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs, *, locale: str
-    ) -> _There:
+    ) -> There:
         values = self._knowns.values(place.names, scored, place, locale=locale, context=request.context)
         named = request.candidate_actions
-        return _There(
+        return There(
             shelf=self._shelf,
             place=place,
             scored=scored,
@@ -192,7 +167,7 @@ class Composer:
             never=frozenset(request.excluded_actions or ()),
         )
 
-    def _questions(self, one: _There, request: DecisionRequest, *, is_alone: bool) -> Iterator[Offer | Suppressed]:
+    def _questions(self, one: There, request: DecisionRequest, *, is_alone: bool) -> Iterator[Offer | Suppressed]:
         """What may be asked there, and what is not worth asking."""
         if not one.place.questions:
             return iter(())
@@ -211,107 +186,8 @@ class Composer:
         intent, known = request.context.intent, self._brand.intents
         return intent if known and intent not in known else None
 
-    def _off_script(self, there: Sequence[_There], request: DecisionRequest, *, is_alone: bool) -> Offer | None:
+    def _off_script(self, there: Sequence[There], request: DecisionRequest, *, is_alone: bool) -> Offer | None:
         """What answers an intent that the brand does not know; None where it knows it, or says nothing special."""
         if self._unknown_intent(request) is None:
             return None
         return next((offer for one in there for offer in one.off_script(is_alone=is_alone)), None)
-
-
-@dataclass(frozen=True, slots=True)
-class _There:
-    """One place on one channel, for one customer at one instant."""
-
-    shelf: Shelf
-    place: Place
-    scored: ScoredCustomer
-    inputs: Inputs
-    values: Mapping[str, object]
-    locale: str
-    session_open: bool
-    only: frozenset[str] | None  # the actions that the caller would have offered; None for all
-    never: frozenset[str]  # the actions that the caller would not have said
-
-    def judged(self, *, is_alone: bool, of: Sequence[Offerable] | None = None) -> Iterator[Offer | Suppressed]:
-        """Every action of the place: offered, or kept away by the first of the catalogue's rules that does."""
-        offerables = self.place.offerables if of is None else of
-        channel = "" if is_alone else self.place.channel_name
-        for offerable in offerables:
-            if (rule := self._not_wanted(offerable.action.id)) is not None:
-                yield Suppressed(offerable.action.id, rule, channel=channel)
-                continue
-            message = self.shelf.judged(
-                offerable,
-                self.place,
-                at=self.inputs.at,
-                locale=self.locale,
-                values=self.values,
-                session_open=self.session_open,
-            )
-            if isinstance(message, Suppressed):
-                yield replace(message, channel=channel) if channel else message
-            else:
-                yield self._offer(offerable, message, is_alone=is_alone)
-
-    def answers(self, *, is_alone: bool) -> Iterator[Offer]:
-        """The placement's fallback and baseline where they can be said, whatever keeps an offer away."""
-        return self._said(self.place.answers, is_alone=is_alone)
-
-    def off_script(self, *, is_alone: bool) -> Iterator[Offer]:
-        """What the placement says to an intent that the brand does not know, where it can be said."""
-        return self._said((self.place.off_script,) if self.place.off_script else (), is_alone=is_alone)
-
-    def silence(self) -> Valuation | None:
-        """What saying nothing is worth, where the brand would speak first."""
-        return _silence((self.place,), self.scored, self.inputs.rates)
-
-    def valued(self, action: Action) -> Valuation:
-        """What taking an action is worth, whether or not it may be offered."""
-        scores = self.scored.scores
-        return value_action(
-            action,
-            rate=self.inputs.rates.rate(action.id, segment=scores.segment, stage=scores.stage),
-            purchase_propensity=scores.purchase_propensity,
-            channel_price=self.place.channel.price,
-        )
-
-    def _said(self, offerables: Sequence[Offerable], *, is_alone: bool) -> Iterator[Offer]:
-        for offerable in offerables:
-            if offerable.action.id in self.never:
-                continue
-            message = self.shelf.rendered(
-                offerable, self.place, locale=self.locale, values=self.values, session_open=self.session_open
-            )
-            if isinstance(message, RenderedMessage):
-                yield self._offer(offerable, message, is_alone=is_alone)
-
-    def _not_wanted(self, action_id: str) -> str | None:
-        """Why the caller would not have this action offered; None where they would."""
-        if action_id in self.never:
-            return EXCLUDED
-        return NOT_A_CANDIDATE if self.only is not None and action_id not in self.only else None
-
-    def _offer(self, offerable: Offerable, message: RenderedMessage, *, is_alone: bool) -> Offer:
-        action, price = offerable.action, self.place.channel.price
-        return Offer(
-            key=action.id if is_alone else f"{action.id}@{self.place.channel_name}",
-            action=action,
-            channel=self.place.channel_name,
-            place=self.place,
-            valuation=self.valued(action),
-            message=message,
-            cost=(action.incentive.cost if action.incentive else 0.0) + price,
-        )
-
-
-def _silence(places: Sequence[Place], scored: ScoredCustomer, rates: Rates) -> Valuation | None:
-    if places[0].placement.initiated_by != "brand":
-        return None
-    rate = rates.rate(NOTHING, segment=scored.scores.segment, stage=scored.scores.stage)
-    return value_of_nothing(rate=rate, goal_value=_goal_value(places))
-
-
-def _goal_value(places: Iterable[Place]) -> float:
-    """The mean margin of a reached goal, by the values of what could be said on any of the channels."""
-    values = {offerable.action.id: offerable.action.value for place in places for offerable in place.offerables}
-    return sum(values.values()) / len(values) if values else 0.0

@@ -20,7 +20,6 @@ from features.brand import Brand
 from features.catalogue import Catalogue
 from features.database import connect
 from features.faults import CallersMistake
-from features.identity import IdentityTable
 from features.online import OnlineFeatures
 from features.packing import CustomerState, Missing
 from features.refresher import Refresher
@@ -41,7 +40,7 @@ from serving.models import ModelDoor
 from serving.next_question.desk import QuestionDesk
 from serving.outcome_rows import Recorded
 from serving.outcomes import recording
-from serving.people import Keys, People
+from serving.people import Keys, People, new_key, new_keys
 from serving.rates import RatesReader
 from serving.retries import as_before
 from serving.schemas import DecisionRequest, OutcomeReport
@@ -190,7 +189,7 @@ class Engine:
             return again
         keys = self.people.asked_for(request)
         if keys is None and not request.dry_run:
-            keys = (self.ledger.write(partial(_new_key, request=request)),)
+            keys = (self.ledger.write(partial(new_key, request=request)),)
         if keys is None:
             return self._settled(inquiry, nobody(inquiry.stock), Missing(UNKNOWN_CUSTOMER)).dry()
         settled = self._settled(inquiry, keys, self.online.read_current(keys, at=self._clock()))
@@ -203,7 +202,7 @@ class Engine:
             return again
         keys = self.people.asked_for(request)
         if keys is None and not request.dry_run:
-            made = await self.ledger.write_soon(partial(_new_key, request=request))
+            made = await self.ledger.write_soon(partial(new_key, request=request))
             keys = self.people.asked_for(request) or (made,)
         if keys is None:
             return self._settled(inquiry, nobody(inquiry.stock), Missing(UNKNOWN_CUSTOMER)).dry()
@@ -222,7 +221,7 @@ class Engine:
         asked = [self._inquired(request, None) for request in requests]
         self._rates.forget()
         named = [str(request.customer_id) for request in requests]
-        made = self.ledger.write(partial(_keys_for, customer_ids=named))
+        made = self.ledger.write(partial(new_keys, customer_ids=named))
         decided: list[Decision] = []
         for start in range(0, len(requests), WRITTEN_TOGETHER):
             names = named[start : start + WRITTEN_TOGETHER]
@@ -299,13 +298,3 @@ def _told(settled: Settled, written: Committed | KeptAnswer) -> dict[str, Any]:
     if isinstance(written, KeptAnswer):
         return as_before(retry, written) if retry is not None else {}
     return settled.told(written) if written.told is None else written.told
-
-
-def _new_key(connection: sqlite3.Connection, *, request: DecisionRequest) -> int:
-    if request.anonymous_id is not None:
-        return int(IdentityTable(connection).key_or_new(request.anonymous_id, "anonymous"))
-    return int(IdentityTable(connection).key_or_new(str(request.customer_id)))
-
-
-def _keys_for(connection: sqlite3.Connection, *, customer_ids: Sequence[str]) -> dict[str, int]:
-    return {name: int(key) for name, key in IdentityTable(connection).keys_for(customer_ids).items()}

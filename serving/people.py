@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from features.identity import IdentityTable
 from serving.schemas import DecisionRequest
@@ -49,3 +50,15 @@ class People:
     def id_of(self, customer_key: int) -> str | None:
         """The outside id of a key."""
         return self._identity.id_of(customer_key)
+
+
+def new_key(connection: sqlite3.Connection, *, request: DecisionRequest) -> int:
+    """The key of the customer whom a request is about, made where nobody has that id; inside a transaction."""
+    if request.anonymous_id is not None:
+        return int(IdentityTable(connection).key_or_new(request.anonymous_id, "anonymous"))
+    return int(IdentityTable(connection).key_or_new(str(request.customer_id)))
+
+
+def new_keys(connection: sqlite3.Connection, *, customer_ids: Sequence[str]) -> dict[str, int]:
+    """The key of each customer, made where nobody has that id; inside a transaction."""
+    return {name: int(key) for name, key in IdentityTable(connection).keys_for(customer_ids).items()}

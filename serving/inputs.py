@@ -1,0 +1,33 @@
+"""What the decisions of one request take from outside, beside the request and the customer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from serving.next_question.asking import NOT_ASKING, Asking
+from serving.values import Rates
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the decisions of one request take from outside, beside the request and the customer.
+
+    Attributes:
+        decision_ids: one a place that is asked for.
+        at: the instant.
+        draws: one a slot, over all places in their order.
+        rates: as they stand.
+        versions: of every input, by name.
+        new: the exposures so far of actions that have not had those that exploration gives them.
+        asking: what the customer may be asked, and what that would tell.
+    """
+
+    decision_ids: tuple[str, ...]
+    at: datetime
+    draws: tuple[float, ...]
+    rates: Rates
+    versions: Mapping[str, str]
+    new: Mapping[str, int] = field(default_factory=dict)
+    asking: Asking = NOT_ASKING

@@ -1,0 +1,118 @@
+"""One place on one channel, for one customer at one instant: what may be said there by the catalogue's own rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from features.catalogue import NOTHING, Action
+from features.rendering import RenderedMessage
+from serving.eligibility import Offerable, Suppressed
+from serving.inputs import Inputs
+from serving.offers import Offer
+from serving.scoring import ScoredCustomer
+from serving.shelf import Place, Shelf
+from serving.values import Rates, Valuation, value_action, value_of_nothing
+
+EXCLUDED = "excluded"
+NOT_A_CANDIDATE = "not_a_candidate"
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """One place on one channel, for one customer at one instant."""
+
+    shelf: Shelf
+    place: Place
+    scored: ScoredCustomer
+    inputs: Inputs
+    values: Mapping[str, object]
+    locale: str
+    session_open: bool
+    only: frozenset[str] | None  # the actions that the caller would have offered; None for all
+    never: frozenset[str]  # the actions that the caller would not have said
+
+    def judged(self, *, is_alone: bool, of: Sequence[Offerable] | None = None) -> Iterator[Offer | Suppressed]:
+        """Every action of the place: offered, or kept away by the first of the catalogue's rules that does."""
+        offerables = self.place.offerables if of is None else of
+        channel = "" if is_alone else self.place.channel_name
+        for offerable in offerables:
+            if (rule := self._not_wanted(offerable.action.id)) is not None:
+                yield Suppressed(offerable.action.id, rule, channel=channel)
+                continue
+            message = self.shelf.judged(
+                offerable,
+                self.place,
+                at=self.inputs.at,
+                locale=self.locale,
+                values=self.values,
+                session_open=self.session_open,
+            )
+            if isinstance(message, Suppressed):
+                yield replace(message, channel=channel) if channel else message
+            else:
+                yield self._offer(offerable, message, is_alone=is_alone)
+
+    def answers(self, *, is_alone: bool) -> Iterator[Offer]:
+        """The placement's fallback and baseline where they can be said, whatever keeps an offer away."""
+        return self._said(self.place.answers, is_alone=is_alone)
+
+    def off_script(self, *, is_alone: bool) -> Iterator[Offer]:
+        """What the placement says to an intent that the brand does not know, where it can be said."""
+        return self._said((self.place.off_script,) if self.place.off_script else (), is_alone=is_alone)
+
+    def silence(self) -> Valuation | None:
+        """What saying nothing is worth, where the brand would speak first."""
+        return silence_at((self.place,), self.scored, self.inputs.rates)
+
+    def valued(self, action: Action) -> Valuation:
+        """What taking an action is worth, whether or not it may be offered."""
+        scores = self.scored.scores
+        return value_action(
+            action,
+            rate=self.inputs.rates.rate(action.id, segment=scores.segment, stage=scores.stage),
+            purchase_propensity=scores.purchase_propensity,
+            channel_price=self.place.channel.price,
+        )
+
+    def _said(self, offerables: Sequence[Offerable], *, is_alone: bool) -> Iterator[Offer]:
+        for offerable in offerables:
+            if offerable.action.id in self.never:
+                continue
+            message = self.shelf.rendered(
+                offerable, self.place, locale=self.locale, values=self.values, session_open=self.session_open
+            )
+            if isinstance(message, RenderedMessage):
+                yield self._offer(offerable, message, is_alone=is_alone)
+
+    def _not_wanted(self, action_id: str) -> str | None:
+        """Why the caller would not have this action offered; None where they would."""
+        if action_id in self.never:
+            return EXCLUDED
+        return NOT_A_CANDIDATE if self.only is not None and action_id not in self.only else None
+
+    def _offer(self, offerable: Offerable, message: RenderedMessage, *, is_alone: bool) -> Offer:
+        action, price = offerable.action, self.place.channel.price
+        return Offer(
+            key=action.id if is_alone else f"{action.id}@{self.place.channel_name}",
+            action=action,
+            channel=self.place.channel_name,
+            place=self.place,
+            valuation=self.valued(action),
+            message=message,
+            cost=(action.incentive.cost if action.incentive else 0.0) + price,
+        )
+
+
+def silence_at(places: Sequence[Place], scored: ScoredCustomer, rates: Rates) -> Valuation | None:
+    """What saying nothing is worth in these places, where the brand would speak first."""
+    if places[0].placement.initiated_by != "brand":
+        return None
+    rate = rates.rate(NOTHING, segment=scored.scores.segment, stage=scored.scores.stage)
+    return value_of_nothing(rate=rate, goal_value=_goal_value(places))
+
+
+def _goal_value(places: Iterable[Place]) -> float:
+    """The mean margin of a reached goal, by the values of what could be said on any of the channels."""
+    values = {offerable.action.id: offerable.action.value for place in places for offerable in place.offerables}
+    return sum(values.values()) / len(values) if values else 0.0
