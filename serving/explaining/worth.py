@@ -104,7 +104,7 @@ class _Money:
         self._style = Style(locale, brand.currency, brand.time_zone)
 
     def __call__(self, amount: float) -> str:
-        return self._style.money(round(amount, 2))
+        return self._style.money(round(amount, 2) or 0.0)  # never "-0"
 
 
 def money_of(brand: Brand, amount: float) -> str:

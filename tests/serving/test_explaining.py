@@ -69,6 +69,7 @@ def regular(engine: Engine) -> str:
         for n, when in enumerate(at)
     ]
     engine.online.log.append(orders)
+    assert key is not None
     engine.online.refresh([key], now=NOON)
     return customer
 

@@ -1,0 +1,204 @@
+"""What another catalogue would have done with a week whose truth a human can see."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from features.command_line import app
+from features.faults import CallersMistake, InvalidFile
+from features.sheets.exporting import write_workbook
+from features.workspace import Workspace
+from serving.engine import Engine
+from serving.schemas import DecisionRequest, OutcomeReport
+from serving.what_if.asking import WhatIf, ask_what_if
+from serving.what_if.past import span_of
+from serving.what_if.telling import as_page, as_text
+from tests.serving.conftest import starter
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+N = 600
+BUYS = {"skin_quiz": 0.4}
+ELSE_BUYS = 0.1
+ORDER = 1000.0
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+class Clock:
+    now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Strangers get one of the eligible actions, each as likely; the quiz makes four times as many of them buy."""
+    shop = starter(tmp_path_factory.mktemp("what-if") / "shop")
+    text = shop.brand_file.read_text(encoding="utf-8")
+    text = text.replace("policy: {name: epsilon_greedy, epsilon: 0.1}", "policy: {name: uniform}")
+    shop.brand_file.write_text(text, encoding="utf-8")
+    rng, clock = random.Random(7), Clock()
+    with Engine(shop, clock=clock, draw=rng.random) as engine:
+        requests = [DecisionRequest(customer_id=f"w-{n}", placement="chat_reply", channel="web") for n in range(N)]
+        decisions = engine.decide_many(requests)
+        clock.now = START + timedelta(hours=1)
+        bought = [one for one in decisions if rng.random() < BUYS.get(one.action_id, ELSE_BUYS)]
+        engine.record_outcomes(
+            [
+                OutcomeReport(decision_id=one.situation.decision_id, outcome="converted", goal="order", value=ORDER)
+                for one in bought
+            ]
+        )
+        clock.now = START + timedelta(days=20)
+        engine.decide_many([DecisionRequest(customer_id="later", placement="chat_reply", channel="web")])
+    return shop
+
+
+def changed(workspace: Workspace, *edits: tuple[str, str], name: str = "new.yaml") -> Path:
+    text = workspace.catalogue_file.read_text(encoding="utf-8")
+    for before, after in edits:
+        assert before in text
+        text = text.replace(before, after)
+    path = workspace.root / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def asked(workspace: Workspace, catalogue: Path) -> WhatIf:
+    return ask_what_if(workspace, catalogue, last="9999d")
+
+
+def without(workspace: Workspace, *kept: str) -> Path:
+    """The catalogue in which every action but these is out of season."""
+    lines, action = [], ""
+    for line in workspace.catalogue_file.read_text(encoding="utf-8").splitlines():
+        lines.append(line)
+        if line.strip().startswith("- id: "):
+            action = line.strip().removeprefix("- id: ").split()[0]
+            if action not in kept:
+                lines.append(line[: len(line) - len(line.lstrip())] + '  valid_until: "2026-01-01T00:00:00+00:00"')
+    path = workspace.root / "less.yaml"
+    path.write_text("\n".join(line for line in lines), encoding="utf-8")
+    return path
+
+
+def test_the_same_catalogue_changes_nothing(workspace: Workspace) -> None:
+    told = asked(workspace, changed(workspace)).as_dict()
+    assert told["changes"] == {"added": (), "removed": (), "changed": {}, "remade": ()}
+    for segment in told["segments"]:
+        assert sum(one["would_be"] for one in segment["actions"]) == pytest.approx(1.0)
+        assert all(one["was"] == pytest.approx(one["would_be"]) for one in segment["actions"])
+    assert all(one["was"] == one["would_be"] for one in told["suppressions"])
+    assert told["reward"]["snips"]["change"] == pytest.approx(0.0, abs=1e-9)
+    assert told["reward"]["effective_n"] == pytest.approx(told["reward"]["n_decisions"])
+
+
+def test_a_shorter_catalogue_earns_what_its_actions_earn(workspace: Workspace) -> None:
+    told = asked(workspace, without(workspace, "skin_quiz", "bestsellers", "chat_help")).as_dict()
+    assert told["n_decisions"] + told["n_held_out"] == N + 1
+    (segment,) = told["segments"]
+    shares = {one["action_id"]: one for one in segment["actions"]}
+    assert shares["skin_quiz"]["was"] == pytest.approx(1 / 6)
+    assert shares["skin_quiz"]["would_be"] == pytest.approx(1 / 3)
+    assert shares["welcome_hook"]["would_be"] == 0
+    reach = {one["action_id"]: one["would_be_customers"] for one in told["reach"]}
+    assert (reach["skin_quiz"], reach["welcome_hook"]) == (told["n_customers"], 0)
+    expired = next(one for one in told["suppressions"] if one["rule"] == "expired")
+    assert (expired["was"], expired["would_be"] > 0) == (0, True)
+    was = 400 * (0.4 + 5 * 0.1) / 6 - (150 + 90) * 0.1 / 6  # margin, less what two offers give away
+    would_be = 400 * (0.4 + 2 * 0.1) / 3
+    assert (told["reward"]["n_open"], told["reward"]["n_decisions"]) == (0, told["n_decisions"])
+    for way in ("snips", "ips", "dr"):
+        assert told["reward"][way]["low"] < would_be - was < told["reward"][way]["high"]
+        assert told["reward"][way]["low"] > 0
+
+
+def test_a_new_action_is_in_the_shares_and_no_log_can_say_what_it_earns(workspace: Workspace) -> None:
+    text = workspace.catalogue_file.read_text(encoding="utf-8")
+    start = text.index("  - id: chat_help")
+    path = workspace.root / "more.yaml"
+    path.write_text(text + "\n" + text[start:].replace("chat_help", "chat_hello"), encoding="utf-8")
+    told = asked(workspace, path)
+    assert told.changes.added == ("chat_hello",)
+    shares = {one["action_id"]: one["would_be"] for one in next(iter(told.segments()))["actions"]}
+    assert shares["chat_hello"] == pytest.approx(1 / 7)
+    reward = told.reward()["snips"]
+    assert (reward["change"], reward["code"]) == (None, "untried")
+    assert "'chat_hello'" in reward["reason"]
+    assert "No estimate: " in as_text(told)
+
+
+def test_a_dearer_offer_costs_what_it_costs_more_and_a_budget_shows_its_use(workspace: Workspace) -> None:
+    text = workspace.catalogue_file.read_text(encoding="utf-8")
+    before, offer = text.split("  - id: festival_offer", 1)
+    line = next(line for line in offer.splitlines() if "cost:" in line)
+    offer = offer.replace(line, line.replace("cost: 90", "cost: 190"), 1)
+    offer = offer.replace("    kind: offer\n", "    kind: offer\n    budget: {units: 10, every: month}\n", 1)
+    path = workspace.root / "dearer.yaml"
+    path.write_text(f"{before}  - id: festival_offer{offer}", encoding="utf-8")
+    told = asked(workspace, path)
+    assert told.changes.changed["festival_offer"] == ("incentive", "budget")
+    assert told.changes.remade == ("festival_offer",)
+    answer = told.as_dict()
+    (budget,) = answer["budgets"]
+    assert (budget["budget"], budget["at_most_units"], budget["every"]) == ("action:festival_offer", 10, "month")
+    assert budget["units"] == pytest.approx(told.n_decisions / 6, rel=0.01)
+    assert answer["reward"]["snips"]["change"] == pytest.approx(-100 * 0.1 / 6, abs=1.5)
+
+
+def test_a_workbook_is_asked_about_as_a_file_is(workspace: Workspace) -> None:
+    path = workspace.root / "catalogue.xlsx"
+    write_workbook(workspace, path)
+    assert asked(workspace, path).as_dict()["changes"]["changed"] == {}
+
+
+def test_what_is_wrong_is_told_before_anything_is_counted(workspace: Workspace) -> None:
+    with pytest.raises(CallersMistake, match="48h, 30d, 4w"):
+        span_of("a month")
+    with pytest.raises(CallersMistake, match="not there"):
+        asked(workspace, workspace.root / "nowhere.yaml")
+    with pytest.raises(CallersMistake, match="newest decision is of 2026-03-21"):
+        ask_what_if(workspace, changed(workspace), last="1h")
+    broken = changed(workspace, ("  - id: skin_quiz", "  - id: skin quiz"), name="broken.yaml")
+    with pytest.raises(InvalidFile, match=r"broken\.yaml"):
+        asked(workspace, broken)
+
+
+def test_the_verb_tells_it_as_text_as_json_and_as_a_page(workspace: Workspace) -> None:
+    page = workspace.root / "what-if.html"
+    arguments = ["what-if", "--catalogue", str(without(workspace, "skin_quiz", "bestsellers", "chat_help"))]
+    arguments += ["--last", "9999d", "--workspace", str(workspace.root)]
+    as_json = CliRunner().invoke(app, [*arguments, "--json", "--html", str(page)])
+    assert as_json.exit_code == 0, as_json.output
+    told: dict[str, Any] = json.loads(as_json.stdout)
+    assert told["reward"]["snips"]["change"] > 0
+    html = page.read_text(encoding="utf-8")
+    assert "It would have earned more." in html
+    assert "http" not in html.replace("http-equiv", "")
+    plain = as_text(asked(workspace, without(workspace, "skin_quiz", "bestsellers", "chat_help")))
+    assert "It would have earned more." in plain
+    assert as_page(asked(workspace, changed(workspace))).startswith("<!doctype html>")
+
+
+def test_a_decision_that_still_waits_for_its_outcomes_is_in_the_shares_only(workspace: Workspace) -> None:
+    before = asked(workspace, changed(workspace)).as_dict()
+    clock = Clock()
+    clock.now = datetime(2099, 1, 1, tzinfo=UTC)  # the newest of them: where the ledger's clock is ahead of ours
+    with Engine(workspace, clock=clock) as engine:
+        names = [f"late-{n}" for n in range(20)]
+        made = engine.decide_many(
+            [DecisionRequest(customer_id=name, placement="chat_reply", channel="web") for name in names]
+        )
+    n_open = sum(not decision.is_holdout for decision in made)
+    told = ask_what_if(workspace, changed(workspace), last="4000w").as_dict()
+    assert told["reward"]["n_open"] == n_open
+    assert told["n_decisions"] == before["n_decisions"] + n_open
+    assert told["reward"]["n_decisions"] == before["reward"]["n_decisions"]
