@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ class People:
         consents: for each channel, whether a consent on record stands.
         unsubscribed: for each channel, and for EVERY_CHANNEL, whether they have unsubscribed from it.
         last_seen_us: for each channel, when they last did something there, µs since the epoch; NEVER where never.
+        resting: for each channel, the rule of the contact policy that keeps the brand from it now; None where none.
+        rests_until_us: for each channel, until when it does, µs since the epoch; NEVER where nobody knows.
     """
 
     keys: npt.NDArray[np.int64]
@@ -50,6 +52,8 @@ class People:
     consents: Mapping[str, Flags]
     unsubscribed: Mapping[str, Flags]
     last_seen_us: Mapping[str, npt.NDArray[np.int64]]
+    resting: Mapping[str, Names] = field(default_factory=dict)
+    rests_until_us: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
 
 def reach_of(people: People, *, brand: Brand, templated: Collection[str], at_us: int) -> dict[str, Any]:
@@ -91,6 +95,12 @@ def channel_states(people: People, name: str, channel: Channel, *, has_template:
     unsubscribed = people.unsubscribed[name] | people.unsubscribed[EVERY_CHANNEL]
     if channel.consent == "session":
         state = _in_session(people.last_seen_us[name], consent, channel, has_template=has_template, at_us=at_us)
+    if (resting := people.resting.get(name)) is not None:
+        until_us = people.rests_until_us[name]
+        rests = (resting != None) & np.isin(state, (NOW, THIS_WEEK))  # noqa: E711 (element by element)
+        is_soon = (until_us != NEVER) & (until_us <= at_us + WEEK_US)
+        state[rests & is_soon] = THIS_WEEK
+        state[rests & ~is_soon] = resting[rests & ~is_soon]
     state[people.is_held_out & np.isin(state, (NOW, THIS_WEEK))] = HELD_OUT
     for has_consent, has_left in ((False, False), (False, True), (True, False), (True, True)):
         rule = missing_consent(

@@ -25,6 +25,7 @@ from features.merges import survivors
 from features.packing import CustomerState
 from features.snapshot_origin import as_of_of, newest_snapshot
 from serving.contact.consent import EVERY_CHANNEL, unsubscribed_channels
+from serving.contact.resting import Resting
 from serving.engine import Engine
 from serving.reach import NEVER, Flags, Names, People
 
@@ -64,6 +65,7 @@ class _Reading:
     def people(self) -> tuple[People, date | None]:
         """Everybody, and the day of their segments."""
         segment, day = self._segments()
+        resting, rests_until_us = self._resting()
         salt, rate = self._brand.name, self._brand.holdout_rate
         held_out = [assign(key, salt=salt, holdout_rate=rate).arm == HOLDOUT for key in self._keys.tolist()]
         people = People(
@@ -73,6 +75,8 @@ class _Reading:
             consents=self._consents(),
             unsubscribed=self._unsubscribed(),
             last_seen_us=self._last_seen(),
+            resting=resting,
+            rests_until_us=rests_until_us,
         )
         return people, day
 
@@ -136,6 +140,30 @@ class _Reading:
                     unsubscribed[name][place] = True
         return unsubscribed
 
+    def _resting(self) -> tuple[dict[str, Names], dict[str, Keys]]:
+        """By the contact policy as decisions keep to it; time zones as the newest snapshot knows them."""
+        rules, n = self._engine.stock.rules, len(self._keys)
+        resting = Resting(self._connection, rules, at=self._at, owner_of=self._ends)
+        zone: Names = np.full(n, None, dtype=object)
+        snapshot = newest_snapshot(self._workspace)
+        if snapshot is not None and self._brand.contact_policy.quiet_hours:
+            rows = _time_zones_of(snapshot)
+            for (_, name), place in zip(rows, self._places([key for key, _ in rows]).tolist(), strict=True):
+                if place >= 0:
+                    zone[place] = name
+        apart = [place for place in self._places(sorted(resting.keys)).tolist() if place >= 0]
+        found: dict[str, Names] = {}
+        until: dict[str, Keys] = {}
+        for channel in self._brand.channels:
+            found[channel] = np.full(n, None, dtype=object)
+            until[channel] = np.full(n, NEVER, dtype=np.int64)
+            whole = [(zone == name, resting.of_zone(channel, name)) for name in set(zone.tolist())]
+            single = [(place, resting.of(int(self._keys[place]), channel, zone[place])) for place in apart]
+            for where, rest in (*whole, *single):
+                found[channel][where] = None if rest is None else rest.rule
+                until[channel][where] = NEVER if rest is None or rest.until_us is None else rest.until_us
+        return found, until
+
     def _last_seen(self) -> dict[str, Keys]:
         last_seen = {name: np.full(len(self._keys), NEVER, dtype=np.int64) for name in self._brand.channels}
         lake = Lake(self._workspace.lake)
@@ -171,4 +199,10 @@ def seen_in_lake(lake: Path, fingerprint: str, message_sent: str) -> list[tuple[
 def _consents_of(snapshot: Path) -> list[tuple[int, str]]:
     with duckdb.connect() as database:
         query = f"SELECT customer_key, consents FROM read_parquet({quoted(snapshot)}) WHERE consents IS NOT NULL"
+        return database.execute(query).fetchall()
+
+
+def _time_zones_of(snapshot: Path) -> list[tuple[int, str]]:
+    with duckdb.connect() as database:
+        query = f"SELECT customer_key, time_zone FROM read_parquet({quoted(snapshot)}) WHERE time_zone IS NOT NULL"
         return database.execute(query).fetchall()

@@ -10,7 +10,7 @@ import yaml
 from features.brand import Moment
 from features.variable_names import MOMENT_VARIABLES, OF_A_REQUEST
 from serving import due_moments, reach
-from serving.contact import consent
+from serving.contact import blocks, consent
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "moments.md").read_text("utf-8")
 
@@ -31,6 +31,9 @@ def test_every_variable_and_every_reason_is_explained() -> None:
         due_moments.NOT_IN_BRAND,
         consent.NO_CONSENT,
         consent.UNSUBSCRIBED,
+        blocks.CARRIER_LIMIT,
+        blocks.QUIET_HOURS,
+        blocks.FREQUENCY_CAP,
         reach.NEVER_ON_CHANNEL,
         reach.SESSION_CLOSED,
         reach.NOT_THERE,
