@@ -31,7 +31,7 @@ from experiments.intents import SCHEMA as INTENTS_SCHEMA
 from experiments.records import SCHEMA, add_missing_columns
 from features.database import connect, lock_of
 from features.locks import queued
-from serving.contact.store import SCHEMA as CONTACT_SCHEMA
+from serving.contact.tables import SCHEMA as CONTACT_SCHEMA
 from serving.exploration import SCHEMA as EXPOSURES_SCHEMA
 from serving.exploration import count_earlier_exposures
 from serving.handing_over import Waiting, Work, tell

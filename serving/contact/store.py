@@ -1,9 +1,4 @@
-"""What was said to whom, what is reserved and what is left: tables of the ledger, moved in its transactions.
-
-A contact is one slot of a decision. It is exposed at once, or, deferred, a reservation: open until it is exposed, or
-until its time is over and everything that it took is given back. `latest_at` is the latest instant of a row, so that
-one index finds all that may still count, however long ago it was decided.
-"""
+"""What a decision takes and gives back: contacts, reservations, budgets and codes, moved in the ledger's transactions."""
 
 from __future__ import annotations
 
@@ -23,69 +18,6 @@ from serving.next_question import asked
 
 if TYPE_CHECKING:
     from serving.decision import Decision
-
-SCHEMA = (
-    """
-CREATE TABLE IF NOT EXISTS contacts (
-    decision_id  TEXT NOT NULL,
-    slot         INTEGER NOT NULL,  -- of its list, from 0
-    customer_key INTEGER NOT NULL,
-    action_id    TEXT NOT NULL,
-    channel      TEXT NOT NULL,
-    tags         TEXT NOT NULL,     -- of the action when it was decided, joined by commas
-    initiated_by TEXT NOT NULL,
-    decided_at   INTEGER NOT NULL,
-    exposed_at   INTEGER,           -- when the customer could see it
-    open_until   INTEGER,           -- while it is a reservation
-    clicked_at   INTEGER,
-    converted_at INTEGER,
-    latest_at    INTEGER NOT NULL,  -- of all these instants
-    released_why TEXT,              -- failed | unexposed: what it had taken was given back
-    is_over_cap  INTEGER NOT NULL DEFAULT 0,  -- exposed after it was released
-    charges      TEXT,              -- what it took, as JSON: budget, period, units, millionths of money
-    coupon_pool  TEXT,              -- that its code goes back to
-    coupon_code  TEXT,
-    PRIMARY KEY (decision_id, slot)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS contacts_of_customer ON contacts (customer_key, initiated_by, latest_at);
-CREATE INDEX IF NOT EXISTS contacts_open ON contacts (open_until) WHERE open_until IS NOT NULL;
-CREATE INDEX IF NOT EXISTS contacts_of_code ON contacts (coupon_code) WHERE coupon_code IS NOT NULL;
-CREATE TABLE IF NOT EXISTS refusals (
-    customer_key INTEGER NOT NULL,
-    action_id    TEXT NOT NULL,
-    reason       TEXT NOT NULL,     -- not_now | never
-    refused_at   INTEGER NOT NULL,
-    PRIMARY KEY (customer_key, action_id)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS carrier_limits (
-    customer_key INTEGER NOT NULL,
-    channel      TEXT NOT NULL,
-    until        INTEGER NOT NULL,
-    code         TEXT NOT NULL,     -- the provider's
-    PRIMARY KEY (customer_key, channel)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS budget_use (
-    budget TEXT NOT NULL,           -- action:ID for an action's own
-    period INTEGER NOT NULL,        -- when it began; 0: all time
-    units  INTEGER NOT NULL,
-    amount INTEGER NOT NULL,        -- millionths of the currency's unit
-    PRIMARY KEY (budget, period)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS budget_holds (   -- of open reservations only
-    budget       TEXT NOT NULL,     -- coupons:POOL for a pool of codes
-    until        INTEGER NOT NULL,
-    decision_id  TEXT NOT NULL,
-    slot         INTEGER NOT NULL,
-    customer_key INTEGER NOT NULL,
-    units        INTEGER NOT NULL,
-    amount       INTEGER NOT NULL,
-    PRIMARY KEY (budget, until, decision_id, slot)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS budget_holds_of_customer ON budget_holds (customer_key);
-"""
-    + coupons.SCHEMA
-    + asked.SCHEMA
-)
 
 FAILED, UNEXPOSED = "failed", "unexposed"
 RELEASED_TOGETHER = 50  # by one decision in passing; the rules count what is over as released by themselves

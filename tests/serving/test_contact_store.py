@@ -23,6 +23,7 @@ from serving.contact import coupons, store
 from serving.contact.budgets import ENOUGH
 from serving.contact.reading import read_facts, read_facts_of
 from serving.contact.rules import ContactRules
+from serving.contact.tables import SCHEMA
 from serving.contact.windows import to_us
 from serving.decide import Decision, settle
 from serving.exploration import SCHEMA as EXPOSURES
@@ -328,7 +329,7 @@ def test_counters_are_the_sum_of_what_is_not_released(steps: list[tuple[str, int
     """Whatever happens in whatever order: use, codes and holds are those of the contacts that stand."""
     rules = rules_of(TIP, GIFT, reservation_hours=6)
     with closing(sqlite3.connect(":memory:")) as memory:
-        memory.executescript(store.SCHEMA + EXPOSURES)
+        memory.executescript(SCHEMA + EXPOSURES)
         coupons.add_codes(memory, "spring", [f"C{n}" for n in range(30)])
         memory.isolation_level = None
         for number, (step, which, hours) in enumerate(steps):
