@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AwareDatetime, Field
@@ -129,8 +130,13 @@ class Catalogue(Part):
         raise KeyError(action_id)
 
 
-def load_catalogue(workspace: Workspace, brand: Brand) -> Catalogue:
+def load_catalogue(workspace: Workspace, brand: Brand, *, sound: Mapping[str, Action] | None = None) -> Catalogue:
     """The catalogue of a workspace, checked against its brand.
+
+    Args:
+        workspace: whose.
+        brand: its brand.
+        sound: actions that were without fault beside this very brand, by id: their texts are not tried again.
 
     Raises:
         InvalidFile: `catalogue.yaml` is wrong, alone or beside the brand; with every fault, its line, value, rule and
@@ -139,7 +145,7 @@ def load_catalogue(workspace: Workspace, brand: Brand) -> Catalogue:
     from features.catalogue_checks import read_catalogue
     from features.faults import InvalidFile
 
-    catalogue, faults = read_catalogue(workspace, brand)
+    catalogue, faults = read_catalogue(workspace, brand, sound=sound or {})
     if catalogue is None or faults:
         raise InvalidFile(workspace.catalogue_file, faults)
     return catalogue

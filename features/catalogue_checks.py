@@ -5,7 +5,8 @@ Rules on names read the plain data, so that one misshapen action does not hide t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from features.action_checks import expression_faults, text_faults
 from features.brand import Brand, Placement
@@ -21,26 +22,39 @@ from features.variables import feature_variables, variables_of
 from features.workspace import Workspace
 from features.yaml_file import Location, YamlFile, read_yaml
 
-
-def read_catalogue(workspace: Workspace, brand: Brand) -> tuple[Catalogue | None, list[Fault]]:
-    """The catalogue of a workspace, or None, and every fault, in the order of the file's lines."""
-    return check_catalogue(read_yaml(workspace.catalogue_file), workspace, brand)
+NOT_CHECKED_YET: Mapping[str, Action] = MappingProxyType({})
 
 
-def check_catalogue(file: YamlFile, workspace: Workspace, brand: Brand) -> tuple[Catalogue | None, list[Fault]]:
+def read_catalogue(
+    workspace: Workspace, brand: Brand, *, sound: Mapping[str, Action] = NOT_CHECKED_YET
+) -> tuple[Catalogue | None, list[Fault]]:
+    """The catalogue of a workspace, or None, and every fault, in the order of the file's lines.
+
+    Args:
+        workspace: whose.
+        brand: beside which it must hold.
+        sound: actions that were without fault beside this very brand, by id: their texts are not tried again.
+    """
+    return check_catalogue(read_yaml(workspace.catalogue_file), workspace, brand, sound=sound)
+
+
+def check_catalogue(
+    file: YamlFile, workspace: Workspace, brand: Brand, *, sound: Mapping[str, Action] = NOT_CHECKED_YET
+) -> tuple[Catalogue | None, list[Fault]]:
     """As `read_catalogue`, of what was read already: from catalogue.yaml, or from a workbook."""
     catalogue, faults = validate(file, Catalogue)
-    sound = dict(_sound_actions(file))
+    whole = dict(_sound_actions(file))
     faults += _name_faults(file, brand)
     variables = variables_of(brand, feature_variables(brand, workspace))
-    for at, action in sound.items():
+    for at, action in whole.items():
         faults += _action_faults(file, at, action)
         faults += question_action_faults(file, at, action, brand=brand)
-        faults += expression_faults(file, at, action, brand=brand, variables=variables)
-        faults += text_faults(file, at, action, brand=brand, variables=variables)
         faults += message_faults(file, at, action, brand=brand)
+        if sound.get(action.id) != action:
+            faults += expression_faults(file, at, action, brand=brand, variables=variables)
+            faults += text_faults(file, at, action, brand=brand, variables=variables)
     brand_file = read_yaml(workspace.brand_file)
-    faults += _placement_faults(file, brand_file, brand, actions={action.id: action for action in sound.values()})
+    faults += _placement_faults(file, brand_file, brand, actions={action.id: action for action in whole.values()})
     if catalogue is not None:
         faults += contact_filter_faults(brand_file, brand, with_questions(catalogue, brand).actions)
     return catalogue, in_order([*file.faults, *faults])
