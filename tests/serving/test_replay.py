@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -195,3 +197,43 @@ def test_nothing_that_the_customer_wrote_is_in_what_is_kept(engine: Engine, work
         ).fetchone()
     assert "secret" not in "".join(kept)
     assert json.loads(kept[0])["had_text"] is True
+
+
+@pytest.fixture(scope="module")
+def ruled(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The shipped brand with caps, quiet hours and a question worth asking."""
+    shop = starter(tmp_path_factory.mktemp("ruled") / "shop")
+    brand = yaml.safe_load(shop.brand_file.read_text(encoding="utf-8"))
+    brand["placements"]["chat_reply"]["questions"] = ["skin_need"]
+    brand["contact_policy"] = {
+        "frequency_caps": {
+            "twice": {"at_most": 2, "rolling_hours": 24, "counts": "decision", "governs": "everyone", "each": "action"}
+        },
+        "quiet_hours": [{"start": "22:00", "until": "07:00", "governs": "brand"}],
+        "budgets": {"offers": {"amount": 400.0, "every": "day"}},
+    }
+    shop.brand_file.write_text(yaml.safe_dump(brand, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    return shop
+
+
+def test_counters_questions_and_places_of_one_request_come_back_as_they_were(ruled: Workspace) -> None:
+    at, rng = NOON, random.Random(3)
+    places = [{"placement": "chat_reply", "channel": channel, "limit": 2} for channel in ("web", "whatsapp")]
+    made: list[str] = []
+    with Engine(ruled, clock=lambda: at, draw=rng.random) as engine:
+        promote_segments(ruled.artifacts, engine.schema)
+        promote_next_purchase(ruled.artifacts, engine.schema)
+        for n in range(6):
+            at = NOON + timedelta(hours=n)
+            asked = {"customer_id": f"r-{n % 2}", "placements": places, "context": {"session_open": True}}
+            told = engine.decide(DecisionRequest.model_validate(asked))
+            made += [one["decision_id"] for one in told["decisions"]]
+    with closing(sqlite3.connect(ruled.database)) as connection:
+        records = [json.loads(row[0]) for row in connection.execute("SELECT record FROM decisions")]
+    rules = {away["rule"] for record in records for away in record["suppressed"]}
+    assert rules & {"frequency_cap", "budget"}
+    assert any(record["drawn_elsewhere"] for record in records)
+    assert any(one["action_id"].startswith("ask_skin_need") for record in records for one in record["candidates"])
+    for decision_id in made:
+        verdict = replay_decision(ruled, decision_id)
+        assert verdict.is_same, as_text(verdict)
