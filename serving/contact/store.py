@@ -1,4 +1,4 @@
-"""What a decision takes and gives back: contacts, reservations, budgets and codes, moved in the ledger's transactions."""
+"""What a decision takes and gives back: contacts, budgets and codes, moved in the transactions of the ledger."""
 
 from __future__ import annotations
 

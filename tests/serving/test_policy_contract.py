@@ -23,8 +23,8 @@ from features.merges import SCHEMA as MERGES
 from serving.contact.facts import Facts
 from serving.contact.reading import read_facts
 from serving.contact.rules import ContactRules
-from serving.contact.tables import SCHEMA as CONTACTS
 from serving.contact.store import reserve
+from serving.contact.tables import SCHEMA as CONTACTS
 from serving.decide import Decision, settle
 from serving.exploration import SCHEMA as EXPOSURES
 from serving.offers import Prepared
