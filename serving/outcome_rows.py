@@ -62,7 +62,6 @@ class OutcomeRow:
         coupon_code: that was redeemed: it names the decision that gave it out.
         is_machine: a bot, a proxy or a scanner did it.
         is_seen_here: our own redirect or picture saw it, at that very instant: too fast is a machine's.
-        is_forgiving: where its decision or code is unknown it is the customer's all the same, by the window.
     """
 
     outcome_id: str
@@ -80,7 +79,6 @@ class OutcomeRow:
     coupon_code: str | None = None
     is_machine: bool = False
     is_seen_here: bool = False
-    is_forgiving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +169,7 @@ def write_outcomes(
 
 def _is_named(row: OutcomeRow) -> bool:
     """Whether it names a decision that has to be there."""
-    return (row.decision_id is not None or row.coupon_code is not None) and not (
-        row.is_forgiving and row.customer_key is not None
-    )
+    return row.decision_id is not None or row.coupon_code is not None
 
 
 def _resolved(connection: sqlite3.Connection, row: OutcomeRow) -> OutcomeRow:
@@ -190,10 +186,7 @@ def _resolved(connection: sqlite3.Connection, row: OutcomeRow) -> OutcomeRow:
 def _join(connection: sqlite3.Connection, row: OutcomeRow, attribution: timedelta) -> Joined | None:
     if row.decision_id is not None:
         found = connection.execute(_COLUMNS + "decisions WHERE decision_id = ?", (row.decision_id,)).fetchone()
-        if found is not None:
-            return _of_slot(connection, Joined(*found), row.slot)
-        if not row.is_forgiving:
-            return None
+        return None if found is None else _of_slot(connection, Joined(*found), row.slot)
     if row.customer_key is None:
         return None
     until = microseconds(row.occurred_at)

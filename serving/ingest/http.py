@@ -25,6 +25,7 @@ from serving.ingest.judging import Arrival, Judge, Judged, Letter, Taken
 from serving.ingest.keeping import Kept, Looks
 from serving.ingest.reading import JSON, Calls, inflated, many_calls, one_call
 from serving.ingest.verdicts import DUPLICATE, Verdict, answer
+from serving.joining.tokens import TokenMint
 from serving.ledger import Ledger
 from serving.problems import PROBLEM_JSON
 from serving.stock import Stock
@@ -58,6 +59,7 @@ class Ingest:
         touched: is told whose rows are behind, once that is on disk.
         limits: how far from their arrival events may have happened.
         kept: how many dead letters are kept, and for how long.
+        mint: that made the tokens in buttons and links; without one no event has any.
     """
 
     def __init__(
@@ -70,11 +72,12 @@ class Ingest:
         touched: Callable[[Collection[int]], object],
         limits: Limits,
         kept: Kept,
+        mint: TokenMint | None = None,
     ) -> None:
         self._clock, self._touched = clock, touched
         self._ledger, self._kept, self._looks = ledger, kept, Looks()
         self._gathering = Gathering(ledger, Conversions(brand, catalogue))
-        self._judge = Judge(brand, limits).judge
+        self._judge = Judge(brand, limits, mint).judge
 
     async def take(self, calls: Calls, *, kind: str | None = None) -> list[Verdict]:
         """A verdict for each call, in their order; when it returns, what was taken is on disk."""
@@ -156,6 +159,7 @@ def _ingest(request: Request) -> Ingest:
             touched=engine.refresher.touched,
             limits=getattr(state, "ingest_limits", Limits()),
             kept=getattr(state, "dead_letters_kept", Kept()),
+            mint=engine.stamper.mint,
         )
         made_for = state.ingest = (engine, stock, ingest)
     return made_for[2]

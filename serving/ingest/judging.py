@@ -18,11 +18,13 @@ from features.event_names import UnusualNames
 from serving.ingest.calls import TYPES, UNREADABLE, Call, Context, read_call, signed_of, text_of
 from serving.ingest.columns import ColumnsOf, WrongEventError
 from serving.ingest.conversions import Goals, Reached
+from serving.ingest.following import Followed, Following
 from serving.ingest.instants import ISO_8601, Limits, instant_of, occurred_at, out_of_limits, read_instant, told_limit
 from serving.ingest.instants import UNREADABLE as UNREADABLE_TIME
 from serving.ingest.statements import Said, Statements
 from serving.ingest.touches import touch_of
-from serving.ingest.verdicts import MADE_HERE, NO_CHANNEL, NOT_KEPT, TOO_LARGE, UNUSUAL, Verdict
+from serving.ingest.verdicts import MADE_HERE, NOT_KEPT, TOO_LARGE, UNUSUAL, Verdict, tell_no_channel
+from serving.joining.tokens import TokenMint
 
 LARGEST_EVENT = 32 * 1_024
 LONGEST_ID = 256
@@ -47,6 +49,7 @@ class Taken(msgspec.Struct, gc=False):
     verdict: Verdict
     texts: tuple[Said, ...] = ()
     reached: tuple[Reached, ...] = ()
+    followed: Followed | None = None
 
 
 class Letter(msgspec.Struct, gc=False):
@@ -93,9 +96,11 @@ class Judge:
     Args:
         brand: its event names, traits, channels, currency.
         limits: how far from their arrival events may have happened.
+        mint: that made the tokens in buttons and links; without one no event has any.
     """
 
-    def __init__(self, brand: Brand, limits: Limits) -> None:
+    def __init__(self, brand: Brand, limits: Limits, mint: TokenMint | None = None) -> None:
+        self._following = Following(brand, mint)
         self._columns = ColumnsOf(brand)
         self._statements = Statements(brand)
         self._limits = limits
@@ -137,10 +142,12 @@ class Judge:
         occurred_us = self._occurred_at(call, arrival)
         texts: tuple[Said, ...] = ()
         reached: tuple[Reached, ...] = ()
+        followed: Followed | None = None
         if kind == "track":
+            call.event, followed = self._following.of(call, call.event or "")
             columns, texts = self._track(call)
             if columns["event"] == self._given and "channel" not in columns:
-                _tell_no_channel(verdict, call.properties or {})
+                tell_no_channel(verdict, call.properties or {})
             if (meant := self._unusual.meant(columns["event"])) is not None:
                 rule = f"it is counted as '{columns['event']}'; if it is the same as '{meant}', send that name"
                 verdict.say(UNUSUAL, rule)
@@ -148,6 +155,7 @@ class Judge:
                 columns["event"], message_id=verdict.messageId, columns=columns, properties=call.properties or {}
             )
         elif kind in ("page", "screen"):
+            _, followed = self._following.of(call, self._page_view)
             columns = self._event(self._page_view, call, {"name": call.name, "category": call.category})
         elif kind == IDENTIFY:
             if call.traits and call.context is not None:
@@ -174,6 +182,7 @@ class Judge:
             verdict,
             texts,
             reached,
+            followed,
         )
 
     def _occurred_at(self, call: Call, arrival: Arrival) -> int:
@@ -236,12 +245,6 @@ class Judge:
         if answer is not None:
             columns["answer"] = answer
         return columns, texts
-
-
-def _tell_no_channel(verdict: Verdict, properties: dict[str, Any]) -> None:
-    """A consent to marketing without a channel lifts what was withdrawn without one, and gives none by itself."""
-    if properties.get("purpose") in (None, "marketing"):
-        verdict.say(NO_CHANNEL, "it names no channel: it lifts a withdrawal of all channels, and gives none by itself")
 
 
 def _letter(raw: bytes | msgspec.Raw, arrival: Arrival, wrong: WrongEventError) -> Letter:

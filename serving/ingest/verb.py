@@ -24,6 +24,7 @@ from serving.ingest.judging import Arrival, Judge, Judged, Letter, Taken
 from serving.ingest.told import told_letter
 from serving.ingest.verdicts import LETTER_REASONS
 from serving.ingest.work import write_calls
+from serving.joining.tokens import open_mint
 from serving.ledger import Ledger
 from serving.settings import read_settings
 
@@ -59,9 +60,11 @@ def replay_letters(
     Raises:
         CallersMistake: there is no dead letter of such a number, or no such reason.
     """
-    limits = read_settings().ingest_limits
+    settings = read_settings()
+    limits = settings.ingest_limits
     brand = load_brand(workspace)
-    judge = Judge(brand, limits._replace(past_us=_FOR_EVER_US) if any_time else limits)
+    mint = open_mint(workspace.state, secret=settings.token_secret)
+    judge = Judge(brand, limits._replace(past_us=_FOR_EVER_US) if any_time else limits, mint)
     conversions = Conversions(brand, load_catalogue(workspace, brand))
     with closing(connect(workspace.database)) as connection:
         _check_reason(connection, reason)

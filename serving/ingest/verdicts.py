@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,7 +22,7 @@ LETTER_REASONS = (  # why a call becomes a dead letter; docs/ingest.md tells wha
     *("unparsable_timestamp", "time_in_the_future", "time_too_long_ago"),
     *("unparsable_total", "unparsable_products", "negative_price", "negative_quantity", "unknown_currency"),
     *("unparsable_value", "unparsable_window_days", "unparsable_action_probability", "probability_out_of_range"),
-    *("unknown_trait", "invalid_answer", "unknown_channel", "unknown_purpose"),
+    *("unknown_trait", "invalid_answer", "unknown_channel", "unknown_purpose", "forged_token"),
 )
 
 
@@ -45,6 +46,12 @@ class Verdict(msgspec.Struct, omit_defaults=True, gc=False):
         """Adds what is to be known of an accepted event; the reason is the first one's."""
         self.reason = self.reason or reason
         self.detail = detail if self.detail is None else f"{self.detail}; {detail}"
+
+
+def tell_no_channel(verdict: Verdict, properties: Mapping[str, Any]) -> None:
+    """A consent to marketing without a channel lifts what was withdrawn without one, and gives none by itself."""
+    if properties.get("purpose") in (None, "marketing"):
+        verdict.say(NO_CHANNEL, "it names no channel: it lifts a withdrawal of all channels, and gives none by itself")
 
 
 class Answer(msgspec.Struct):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from features.event_log import EventLog, LogRow
 from features.identity import IdentityTable
 from features.texts import write_text
-from serving.ingest.conversions import Conversions
+from serving.ingest.conversions import Conversions, Happening
 from serving.ingest.dead_letters import DeadLetters
 from serving.ingest.judging import Letter, Taken
 
@@ -52,13 +52,13 @@ def write_calls(
     for call, key in zip(new, keys, strict=True):
         if call.texts:
             _write_texts(connection, call, key)
-    reached = [
-        (goal, key, call.occurred_us, call.arrived_us)
+    happened = [
+        Happening(key, call.user_id is not None, call.occurred_us, call.arrived_us, call.reached, call.followed)
         for call, key in zip(new, keys, strict=True)
-        for goal in call.reached
+        if call.reached or call.followed is not None
     ]
-    if reached:
-        conversions.write(connection, reached)
+    if happened:
+        conversions.write(connection, happened)
     both = [next(written) if first else (None, None) for first in is_new]
     return Written([log_seq for log_seq, _ in both], [key for _, key in both])
 
