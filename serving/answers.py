@@ -49,6 +49,7 @@ def answer(
     models: ServedModels,
     stamped: Stamped,
     explained: Callable[[Decided], dict[str, Any]],
+    is_brief: bool = False,
 ) -> dict[str, Any]:
     """The body of the answer: a decision, or where several places were asked for the list of theirs.
 
@@ -58,15 +59,19 @@ def answer(
         models: whose names the segments have.
         stamped: puts the token of its decision into each message.
         explained: says what a decision's values rest on, where that is asked for.
+        is_brief: only what a sender needs, without the ranking and the reasons, where no explanation is asked for.
     """
-    told = [_told(one, request=request, models=models, stamped=stamped) for one in decided]
+    is_brief = is_brief and not request.explain
+    told = [_told(one, request=request, models=models, stamped=stamped, is_brief=is_brief) for one in decided]
     if request.explain:
         for one, its in zip(decided, told, strict=True):
             its["explanation"] |= explained(one)
     return told[0] if request.placements is None else {"decisions": told}
 
 
-def _told(one: Decided, *, request: DecisionRequest, models: ServedModels, stamped: Stamped) -> dict[str, Any]:
+def _told(
+    one: Decided, *, request: DecisionRequest, models: ServedModels, stamped: Stamped, is_brief: bool
+) -> dict[str, Any]:
     """One decision with its messages."""
     decision, locale = one.decision, one.locale
     messages = [
@@ -75,7 +80,7 @@ def _told(one: Decided, *, request: DecisionRequest, models: ServedModels, stamp
     ]
     message = messages[0]
     situation, scores = decision.situation, decision.scores
-    told = {
+    told: dict[str, Any] = {
         "decision_id": None if request.dry_run else situation.decision_id,
         "customer_id": request.customer_id,
         "anonymous_id": request.anonymous_id,
@@ -91,12 +96,15 @@ def _told(one: Decided, *, request: DecisionRequest, models: ServedModels, stamp
         "stage": scores.stage,
         "purchase_propensity": {f"{days}d": round(p, 6) for days, p in scores.propensities} or None,
         "fallback_reason": decision.fallback_reason,
-        "reasons": reasons(decision, models, locale),
-        "ranking": _ranking(decision),
-        "suppressed": [suppressed.as_dict() for suppressed in decision.suppressed],
         "features_age_seconds": one.scored.age_seconds,
-        "versions": dict(decision.versions),
     }
+    if not is_brief:
+        told |= {
+            "reasons": reasons(decision, models, locale),
+            "ranking": _ranking(decision),
+            "suppressed": [suppressed.as_dict() for suppressed in decision.suppressed],
+            "versions": dict(decision.versions),
+        }
     told |= _sending(decision.slots[0], message, code=one.codes.get(0), format=request.format)
     if request.dry_run:
         told["dry_run"] = True

@@ -37,6 +37,7 @@ from serving.schemas import DecisionRequest
 from serving.scoring import Customer, ScoredCustomer, score_customers
 from serving.sessions import with_session
 from serving.stock import Stock
+from serving.values import Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Settled:
     scored: ScoredCustomer
     pending: Pending
     stamper: Stamper
+    is_brief: bool = False  # whether only a sender reads the answer
 
     def told(self, committed: Committed) -> dict[str, Any]:
         """The answer, by what was written."""
@@ -76,7 +78,14 @@ class Settled:
             return self.stamper.stamped(message, decision_id=decision_id, slot=slot, hosts=hosts)
 
         explained = partial(explained_now, stock=inquiry.stock, models=inquiry.models)
-        return answer(decided, request=inquiry.request, models=inquiry.models, stamped=stamped, explained=explained)
+        return answer(
+            decided,
+            request=inquiry.request,
+            models=inquiry.models,
+            stamped=stamped,
+            explained=explained,
+            is_brief=self.is_brief,
+        )
 
     def dry(self) -> dict[str, Any]:
         """The answer to a dry run: nothing was written or taken."""
@@ -154,6 +163,7 @@ class Deciding:
         *,
         at: datetime,
         composer: Composer | None = None,
+        rates: Rates | None = None,
     ) -> list[tuple[ScoredCustomer, list[Prepared]]]:
         """Everything but the counters, for each request; as `settled`.
 
@@ -163,6 +173,7 @@ class Deciding:
             states: their rows, or why there are none.
             at: the instant.
             composer: of a caller who keeps what many customers share; the stock's own where it is None.
+            rates: of a caller who keeps one reading of them; as they stand now where it is None.
         """
         stock, models = asked[0].stock, asked[0].models
         customers = [
@@ -170,7 +181,7 @@ class Deciding:
             for one, mine, state in zip(asked, keys, states, strict=True)
         ]
         scored = score_customers(customers, models=models, schema=self._schema, brand=stock.brand, at=at)
-        rates = self._rates.read(at, priors=stock.priors)
+        rates = rates or self.rates(stock, at=at)
         versions, new = {**stock.versions, **models.versions}, self._new_actions(stock).read()
         return [
             (
@@ -192,6 +203,10 @@ class Deciding:
             )
             for one, customer, mine in zip(asked, scored, keys, strict=True)
         ]
+
+    def rates(self, stock: Stock, *, at: datetime) -> Rates:
+        """The rates as they stand."""
+        return self._rates.read(at, priors=stock.priors)
 
     def _prepared(
         self, inquiry: Inquiry, scored: ScoredCustomer, keys: Keys, inputs: Inputs, composer: Composer

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -17,9 +18,8 @@ from features.packing import CustomerState, Missing
 from serving.campaigns.asking import Refused, asked_of
 from serving.campaigns.committing import Ready, commit_group
 from serving.campaigns.reading import Body, Unread
-from serving.campaigns.remembering import RememberingRules, RememberingShelf
+from serving.campaigns.remembering import RememberingComposer, RememberingRules
 from serving.committing import Committed, Pending, commit_all
-from serving.compose import Composer
 from serving.contact.facts import Facts
 from serving.deciding import Inquiry, Settled, nobody
 from serving.engine import Engine
@@ -28,9 +28,12 @@ from serving.people import Keys
 from serving.schemas import DecisionRequest
 from serving.scoring import ScoredCustomer
 from serving.stock import Stock
+from serving.values import Rates
 
 DECIDED_TOGETHER = 64
 """So many share one transaction, for which single decisions wait; between two of them others have their turn."""
+RATES_KEPT_SECONDS = 10.0
+"""A campaign's own decisions of the last seconds say nothing of rates: what they earn is known days later."""
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -39,8 +42,10 @@ class _Remembering:
     """What is kept of one stock from group to group."""
 
     stock: Stock
-    composer: Composer
+    composer: RememberingComposer
     rules: RememberingRules
+    rates: Rates
+    until: float
 
 
 class Campaign:
@@ -86,7 +91,7 @@ class Campaign:
         if self._question.dry_run or placement.questions:
             return await self._one_by_one(inquiries, keys, states, at)
         await asyncio.sleep(0)
-        prepared = engine.deciding.prepared(inquiries, keys, states, at=at, composer=kept.composer)
+        prepared = engine.deciding.prepared(inquiries, keys, states, at=at, composer=kept.composer, rates=kept.rates)
         await asyncio.sleep(0)
         written = await engine.ledger.write_soon(
             partial(
@@ -113,10 +118,10 @@ class Campaign:
         """As single decisions: a dry run takes nothing, and what was asked counts for the next question."""
         settled = self._engine.deciding.settled(inquiries, keys, states, at=at)
         if self._question.dry_run:
-            return [one.dry() for one in settled]
+            return [replace(one, is_brief=True).dry() for one in settled]
         pending = [one.pending for one in settled]
         written = await self._engine.ledger.write_soon(partial(commit_all, pending=pending))
-        return [one.told(committed) for one, committed in zip(settled, written, strict=True)]
+        return [replace(one, is_brief=True).told(committed) for one, committed in zip(settled, written, strict=True)]
 
     def _settled(
         self,
@@ -127,17 +132,23 @@ class Campaign:
         committed: Committed,
     ) -> Settled:
         pending = Pending(tuple(asked), keys, inquiry.stock.rules, Facts(), committed.decisions)
-        return Settled(inquiry, scored, pending, self._engine.stamper)
+        return Settled(inquiry, scored, pending, self._engine.stamper, is_brief=True)
 
     def _remembering(self, stock: Stock) -> _Remembering:
         """What is kept of this stock; begun anew where brand.yaml or catalogue.yaml has changed meanwhile."""
+        now = time.monotonic()
         if self._kept is None or self._kept.stock is not stock:
             placement = stock.brand.placements[self._question.asked[0].placement]
             self._kept = _Remembering(
                 stock,
-                Composer(stock.brand, self._engine.schema, RememberingShelf(stock.shelf)),
+                RememberingComposer(stock, self._engine.schema),
                 RememberingRules(stock.rules, stock, initiated_by=placement.initiated_by),
+                self._engine.deciding.rates(stock, at=self._engine.now()),
+                now + RATES_KEPT_SECONDS,
             )
+        elif now > self._kept.until:
+            rates = self._engine.deciding.rates(stock, at=self._engine.now())
+            self._kept = replace(self._kept, rates=rates, until=now + RATES_KEPT_SECONDS)
         return self._kept
 
     async def _keys(self, requests: Sequence[DecisionRequest]) -> list[Keys]:
