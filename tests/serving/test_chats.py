@@ -13,7 +13,7 @@ from serving.engine import Engine
 from serving.refusals import RequestRefused
 from serving.schemas import DecisionRequest, OutcomeReport
 from tests.serving.conftest import starter
-from tests.serving.provider_stand_ins import line_accepts, whatsapp_accepts
+from tests.serving.provider_rules import line_accepts, whatsapp_accepts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

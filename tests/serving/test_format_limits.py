@@ -16,7 +16,7 @@ from features.rendering import render
 from serving.formats import formatted
 from serving.joining.stamping import stamp
 from serving.joining.tokens import TokenMint
-from tests.serving.provider_stand_ins import RefusedError, line_accepts, whatsapp_accepts
+from tests.serving.provider_rules import RefusedError, line_accepts, whatsapp_accepts
 from tests.serving.test_formats import GIVEN, MESSAGES
 from tests.serving.tiny_world import a_brand, an_action
 
