@@ -48,7 +48,7 @@ def asking(workspace: Workspace, line: str) -> Workspace:
     return workspace
 
 
-def faults_of(workspace: Workspace) -> list[Fault]:
+def faults_of(workspace: Workspace) -> tuple[Fault, ...]:
     with pytest.raises(InvalidFile) as raised:
         load_catalogue(workspace, load_brand(workspace))
     return raised.value.faults

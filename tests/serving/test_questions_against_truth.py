@@ -14,7 +14,7 @@ from experiments.simulator import kinds as k
 from experiments.simulator.history import Plan, simulate_batches
 from experiments.simulator.world import World
 from features.brand import Brand, Placement, load_brand
-from features.catalogue import Catalogue, Incentive
+from features.catalogue import Action, Catalogue, Incentive
 from features.packing import Missing
 from features.schema import FeatureSchema, feature_schema
 from features.starting import write_starter
@@ -132,7 +132,7 @@ def _asking(brand: Brand) -> Brand:
     return brand.model_copy(update={"placements": {"chat_reply": asks}})
 
 
-def _action(name: str, cost: float) -> object:
+def _action(name: str, cost: float) -> Action:
     incentive = Incentive(kind="amount", value=cost, cost=cost) if cost else None
     return an_action(
         name, channels=("line",), placements=("chat_reply",), value=ORDER_VALUE, incentive=incentive, expected_rate=0.08
@@ -147,7 +147,7 @@ def _segments(workspace: Workspace, schema: FeatureSchema, X: Numbers, tier: Num
     )
     names = [{"id": name, "names": {"en": name}, "descriptions": {"en": name}} for name in k.PRICE_PREFERENCES]
     inputs = [f"trait_{name}" for name in ASKED]
-    described = {"name": SEGMENTS, "as_of": "2026-03-01", "inputs": inputs, "categories": {}}
+    described: dict[str, object] = {"name": SEGMENTS, "as_of": "2026-03-01", "inputs": inputs, "categories": {}}
     described |= {"schema_version": schema.version, "segments": names, "temperature": 1.0}
     promote(workspace.artifacts, described, [booster.model_to_string()])
     return ModelDoor(workspace.artifacts, schema).served

@@ -26,7 +26,7 @@ TRAITS = {
     "income": Trait(kind="fact", type="number"),
     "note": Trait(kind="fact", type="text"),
 }
-SAID = {
+SAID: dict[str, list[float]] = {
     "customer_key": [1, 2, 3, 4],
     "trait_need": [0.0, 1.0, 1.0, NAN],
     "trait_likes_soap": [1.0, 0.0, NAN, NAN],
@@ -77,7 +77,7 @@ def test_without_scores_everybody_counts_in_no_segment(tmp_path: Path) -> None:
 
 
 def test_a_number_is_one_of_a_few_values_that_stand_for_as_many_customers_each(tmp_path: Path) -> None:
-    many = {"customer_key": list(range(100)), "trait_income": [float(value) for value in range(100)]}
+    many = {"customer_key": [float(key) for key in range(100)], "trait_income": [float(value) for value in range(100)]}
     counts = counted(
         list(told_counts(snapshot(Workspace(tmp_path), many), None, traits={"income": TRAITS["income"]})), "income"
     )
