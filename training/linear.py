@@ -59,8 +59,11 @@ class Linear:
         object.__setattr__(self, "_weights", np.array(self.coefficients) / np.array(self.scale))
 
     def scores(self, design: Floats) -> Floats:
-        """Log-odds, shape `(n,)`, of the rows of a design `(n, len(columns))`."""
-        return np.asarray(self._centred(design) @ self._weights + self.intercept)
+        """Log-odds, shape `(n,)`, of the rows of a design `(n, len(columns))`; a row alone gets the same bits.
+
+        That is what a replay rests on, and BLAS does not keep it: `@` adds in another order for one row.
+        """
+        return np.asarray(np.add.reduce(self._centred(design) * self._weights, axis=1) + self.intercept)
 
     def terms(self, design: Floats) -> Floats:
         """What each column adds to the intercept, shape `(n, len(columns))`."""

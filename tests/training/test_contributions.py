@@ -84,3 +84,14 @@ def test_of_whom_no_member_can_say_anything_there_is_the_base_alone() -> None:
     told = contributions_of(Members(30, {REPEAT_BUYING: 0.0}, silent=-1.5, repeat_buying=RHYTHM), never, None)
     assert (told.base, dict(told.parts)) == (-1.5, {})
     assert IDENTITY.calibrated(np.array([told.score]))[0] == -1.5
+
+
+def test_a_row_alone_gets_bit_by_bit_what_it_gets_among_others(boosters: Boosters) -> None:
+    rng = np.random.default_rng(4)
+    X = np.exp(rng.normal(3, 1, (500, len(INPUTS))))
+    X[:, 0] = np.ceil(X[:, 0])
+    X[:, 2] += X[:, 1]
+    members = Members(30, OFFSETS, silent=-1.5, linear=REGRESSION, repeat_buying=RHYTHM)
+    together = members.scores(Customers(X, INPUTS), boosters.raw_scores(X)[:, 0])
+    alone = [members.scores(Customers(row, INPUTS), boosters.raw_scores(row)[:, 0])[0] for row in np.split(X, 500)]
+    assert together.tolist() == alone
