@@ -56,6 +56,7 @@ class Rates:
         self._priors = priors
         self._strength = strength
         self._cells: dict[tuple[str, str, str], tuple[float, int]] = {}
+        self._estimated: dict[tuple[str, str, str], EstimatedRate] = {}  # as they were asked for
         totals: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
         for count in counts:
             self._cells[count.segment, count.stage, count.action_id] = (count.n_decided, count.n_converted)
@@ -67,14 +68,18 @@ class Rates:
 
     def rate(self, action_id: str, *, segment: str | None, stage: str) -> EstimatedRate:
         """P(the action's goal is reached in its window) for customers of this segment and stage."""
-        n_decided, n_converted = self._cells.get((segment or "", stage, action_id), (0.0, 0))
+        cell = (segment or "", stage, action_id)
+        if (known := self._estimated.get(cell)) is not None:
+            return known
+        n_decided, n_converted = self._cells.get(cell, (0.0, 0))
         prior = self._action_rates[action_id]
-        return EstimatedRate(
+        estimated = self._estimated[cell] = EstimatedRate(
             rate=self._shrunken(n_decided, n_converted, prior=prior),
             n_decided=n_decided,
             n_converted=n_converted,
             prior=prior,
         )
+        return estimated
 
     def _shrunken(self, n_decided: float, n_converted: int, *, prior: float) -> float:
         n_decided = max(n_decided, n_converted)  # what converted in its first hour was decided once
