@@ -17,11 +17,13 @@ MARKETING = "marketing"
 
 _UNSUBSCRIBED = f"""
 {PERSONS}
-SELECT person.key, CASE WHEN outcomes.joined_by IN ('decision_id', 'token', 'coupon') THEN decisions.channel ELSE ? END
+SELECT person.key, CASE WHEN outcomes.joined_by IN ('decision_id', 'token', 'coupon')
+                        THEN coalesce(contacts.channel, decisions.channel) ELSE ? END
 FROM person
 CROSS JOIN outcomes ON outcomes.customer_key = person.part AND outcomes.outcome = 'unsubscribed'
 LEFT JOIN decisions USING (decision_id)
-"""
+LEFT JOIN contacts ON contacts.decision_id = outcomes.decision_id AND contacts.slot = coalesce(outcomes.slot, 0)
+"""  # each slot of a list has a channel of its own
 
 
 def unsubscribed_channels(

@@ -24,8 +24,11 @@ UNION ALL
 SELECT customer_key, 'limit', channel, code, until FROM carrier_limits WHERE customer_key IN ({keys}) AND until > :at
 UNION ALL
 SELECT outcomes.customer_key, 'left',
-       CASE WHEN outcomes.joined_by IN ('decision_id', 'token', 'coupon') THEN decisions.channel ELSE :every END, '', 0
-FROM outcomes LEFT JOIN decisions USING (decision_id)
+       CASE WHEN outcomes.joined_by IN ('decision_id', 'token', 'coupon')
+            THEN coalesce(contacts.channel, decisions.channel) ELSE :every END, '', 0
+FROM outcomes
+LEFT JOIN decisions USING (decision_id)
+LEFT JOIN contacts ON contacts.decision_id = outcomes.decision_id AND contacts.slot = coalesce(outcomes.slot, 0)
 WHERE outcomes.customer_key IN ({keys}) AND outcomes.outcome = 'unsubscribed'
 """
 _CONTACTS = """

@@ -17,6 +17,7 @@ from features.contact_policy import Budget, ContactPolicy, FrequencyCap, QuietHo
 from features.database import connect
 from features.workspace import Workspace
 from serving.contact.coupons import add_codes
+from serving.contact.reading import read_facts
 from serving.engine import Engine
 from tests.serving.erasing_world import call
 from tests.serving.tiny_shop import a_shop
@@ -243,3 +244,16 @@ def test_a_customer_who_asks_is_answered_whatever_governs_the_brand(opened: Any)
     for _ in range(3):
         assert shop.decide()["action"]["id"] == "offer"
     assert shop.decide(placement="weekly")["action"]["id"] == "nothing"
+
+
+def test_who_leaves_by_one_slot_of_a_list_leaves_its_channel(opened: Any) -> None:
+    shop = opened(an_action("offer", expected_rate=0.5, channels=("chat",), placements=("reply",)))
+    both = {"customer_id": "ann", "placement": "reply", "channels": ["chat", "web"], "limit": 2}
+    told = shop.post("/v1/decisions", both)[1]
+    assert [slot["channel"] for slot in told["slots"]] == ["chat", "web"]
+    left = {"decision_id": told["decision_id"], "outcome": "unsubscribed", "slot": 1}
+    assert shop.post("/v1/outcomes", left)[0] == 200
+    engine = shop.engine
+    assert read_facts(engine.reader, engine.people.keys("ann"), at=NOON, rules=engine.stock.rules).unsubscribed == {
+        "web"
+    }
