@@ -150,7 +150,7 @@ def _filled(
         before = slots[-1].list_probability if slots else 1.0
         slot = _taken(left, prepared, draw, before=before, kept_away=tuple(kept_away), rules=rules)
         slots.append(slot)
-        if slot.offer is None:
+        if slot.offer is None or len(slots) == len(prepared.draws):
             break
         if rules is not None:
             facts = _after(facts, slot, prepared, rules)

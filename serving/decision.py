@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from experiments.assignment import Assignment
 from experiments.records import HOLDOUT
@@ -16,7 +17,7 @@ from serving.offers import Offer, Prepared, Scores, Situation
 from serving.policy import Distribution
 from serving.values import Valuation
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_CANONICAL = msgspec.json.Encoder(order="sorted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +221,7 @@ class Decision:
 
     def record(self) -> str:
         """The canonical JSON: the same bytes for the same decision."""
-        return _CANONICAL.encode(self.as_dict())
+        return _CANONICAL.encode(self.as_dict()).decode()
 
 
 def _valued(prepared: Prepared) -> Iterator[tuple[str, Valuation]]:
