@@ -8,13 +8,14 @@ import hmac
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,21 @@ def test_what_whatsapp_refuses_comes_back_as_a_failure(
     decision = "wa-" + hashlib.sha256(b"wamid.B").hexdigest()[:24]
     assert provider.taken == []
     assert outcomes_of(served_shop[0], decision) == {"failed"}
+
+
+def test_a_message_that_never_came_is_a_failure_with_whatsapps_code(
+    whatsapp: tuple[str, WhatsApp], served_shop: tuple[str, Workspace]
+) -> None:
+    address, provider = whatsapp
+    text = {"type": "text", "text": {"body": "नमस्ते"}}
+    assert to_whatsapps_webhook(address, a_message("919812345672", "wamid.F", **text)) == 200
+    decision = provider.taken[0]["biz_opaque_callback_data"]
+    told = {"id": "wamid.1", "status": "failed", "timestamp": "1795312801", "errors": [{"code": 131049}]}
+    assert to_whatsapps_webhook(address, webhook("statuses", told | {"biz_opaque_callback_data": decision})) == 200
+    assert outcomes_of(served_shop[0], decision) == {"failed"}
+    with closing(sqlite3.connect(served_shop[1].database)) as connection:
+        written = connection.execute("SELECT reason FROM outcomes WHERE decision_id = ?", [decision]).fetchall()
+    assert written == [("131049",)]
 
 
 def test_a_button_pressed_on_whatsapp_joins_the_decision_that_showed_it(
