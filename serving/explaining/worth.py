@@ -12,7 +12,8 @@ from typing import Any
 from features.brand import Brand
 from features.catalogue import NOTHING, Action
 
-PRIOR, COUNTS, INCENTIVE, PRICE, QUESTION = "prior", "counts", "incentive", "price", "question"
+PRIOR, COUNTS, INCENTIVE, PRICE = "prior", "counts", "incentive", "price"
+QUESTION, ASKING = "question", "asking"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,7 @@ def worth_of(
     value, rate, prior = candidate["value"], candidate["rate"], candidate["prior"]
     money = _Money(brand)
     if action is not None and action.kind == "question":
-        words = "What the answer is expected to be worth in later decisions, less the cost of asking."
-        return (Part(QUESTION, value, words),)
+        return _of_question(candidate, money)
     if candidate["action_id"] == NOTHING or action is None:
         goal = value / rate if rate else 0.0
         return (
@@ -69,6 +69,22 @@ def worth_of(
     if price := brand.channels[channel].price:
         parts.append(Part(PRICE, -price, f"Sending one message on {channel} costs {money(price)}."))
     return tuple(parts)
+
+
+def _of_question(candidate: Mapping[str, Any], money: _Money) -> tuple[Part, ...]:
+    """What asking gains over the decisions to come, and what it costs."""
+    worth = candidate.get("worth")
+    if worth is None:
+        return (Part(QUESTION, candidate["value"], "What asking is worth."),)
+    gain = worth["gain"] * worth["decisions"]
+    words = (
+        f"Knowing the answer is worth {money(worth['gain'])} more a decision, over {worth['decisions']:.1f} decisions "
+        "before it is out of date."
+    )
+    return (
+        Part(QUESTION, gain, words),
+        Part(ASKING, candidate["value"] - gain, f"Asking costs {money(worth['cost'])} in patience and postage."),
+    )
 
 
 def _incentive(cost: float, rate: float, propensity: float | None, money: _Money) -> Part:

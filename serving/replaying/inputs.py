@@ -23,6 +23,7 @@ from serving.scoring import Customer
 
 INBOUND_TEXT = "inbound_text"
 _PLACES = {"placement", "channel", "channels", "limit", "placements"}
+_NOT_CONTEXT = {"inbound_text", "traits"}
 _NOT_INPUTS = {"customer_id", "anonymous_id", "decision_id", "explain", "format", "dry_run", "context", *_PLACES}
 
 
@@ -110,8 +111,8 @@ def written_inputs(
     state, context = customer.state, request.context
     written = _Written(
         told=tuple(customer.told),
-        context=context.model_dump(exclude={"inbound_text", "traits"}, exclude_defaults=True),
-        request=request.model_dump(exclude=_NOT_INPUTS, exclude_defaults=True),
+        context={name: getattr(context, name) for name in context.model_fields_set - _NOT_CONTEXT},
+        request={name: getattr(request, name) for name in request.model_fields_set - _NOT_INPUTS},
         had_text=context.inbound_text is not None,
         new=dict(new or {}),
         questions=dict(questions or {}),

@@ -52,6 +52,15 @@ def test_the_parts_of_silence_sum_to_what_it_is_worth(count: tuple[float, int], 
     assert sum(part.amount for part in parts) == pytest.approx(valued.value, abs=1e-9)
 
 
+def test_the_parts_of_a_question_are_what_it_gains_and_what_it_costs() -> None:
+    worth = {"gain": 7.5, "decisions": 4.0, "cost": 2.0}
+    candidate = {"action_id": "ask_need", "value": 7.5 * 4 - 2, "rate": 0.0, "prior": 0.0, "worth": worth}
+    question = an_action("ask_need", kind="question")
+    parts = worth_of(candidate, question, brand=a_brand(), channel="web", purchase_propensity=None)
+    assert [(part.name, part.amount) for part in parts] == [("question", 30.0), ("asking", -2.0)]
+    assert "over 4.0 decisions" in parts[0].in_words
+
+
 def test_the_words_say_what_was_counted_and_who_would_have_bought_anyway() -> None:
     action = an_action("coupon", incentive=Incentive(kind="amount", value=30.0, cost=30.0))
     rate = rates_of("coupon", (200.0, 20), 0.2).rate("coupon", segment="s1", stage="loyalty")
