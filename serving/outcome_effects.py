@@ -54,6 +54,10 @@ _ALL_OF_THEM = """
 UPDATE outcomes SET is_machine = 1 WHERE decision_id = ?1 AND outcome = 'clicked' AND joined_by = 'token'
   AND occurred_at BETWEEN ?2 AND ?3
 """
+_SAID = """
+SELECT json_extract(slot.value, '$.action_id') FROM decisions, json_each(decisions.record, '$.slots') AS slot
+WHERE decision_id = ?
+"""
 _NO_CLICK = "UPDATE contacts SET clicked_at = NULL WHERE decision_id = ? AND clicked_at BETWEEN ? AND ?"
 
 
@@ -140,17 +144,28 @@ def apply_effects(connection: sqlite3.Connection, joined: Joined, happened: Happ
 
 def _count(connection: sqlite3.Connection, joined: Joined, happened: Happened, before: Evidence) -> None:
     """A goal reached is a success; a message that failed to be delivered was never an attempt."""
-    cell = (joined.segment, joined.stage, joined.action_id, joined.decided_at // DAY_US)
     if happened.outcome == CONVERTED:
         if happened.is_the_goal and not before.was_counted:
-            connection.execute(_COUNT_CONVERSION, cell)
-    elif joined.action_id == NOTHING:
-        return
+            connection.execute(_COUNT_CONVERSION, _cell(joined, joined.action_id))
     elif happened.outcome == FAILED:
         if not before.was_counted and not before.has_proof:
-            connection.execute(COUNT_DECISIONS, (*cell, -1))
+            _count_attempts(connection, joined, happened, -1)
     elif happened.outcome in PROOFS and before.has_failed and not before.has_proof:
-        connection.execute(COUNT_DECISIONS, (*cell, 1))
+        _count_attempts(connection, joined, happened, 1)
+
+
+def _count_attempts(connection: sqlite3.Connection, joined: Joined, happened: Happened, n: int) -> None:
+    """Of one action, or of every action of a list that was sent as a whole."""
+    said = [joined.action_id]
+    if happened.slot is None:
+        said = [row[0] for row in connection.execute(_SAID, (joined.decision_id,))] or said
+    for action_id in said:
+        if action_id != NOTHING:
+            connection.execute(COUNT_DECISIONS, (*_cell(joined, action_id), n))
+
+
+def _cell(joined: Joined, action_id: str) -> tuple[str, str, str, int]:
+    return joined.segment, joined.stage, action_id, joined.decided_at // DAY_US
 
 
 def _move_exposure(connection: sqlite3.Connection, joined: Joined, happened: Happened, before: Evidence) -> bool:

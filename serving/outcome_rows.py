@@ -123,6 +123,7 @@ _NEWEST_DECISION = f"""
 {PERSONS} {_COLUMNS} person CROSS JOIN decisions ON customer_key = part WHERE decided_at BETWEEN ? AND ?
 ORDER BY decided_at DESC LIMIT 1
 """  # of any key of that person
+_CLICKED = "SELECT slot FROM contacts WHERE decision_id = ? AND clicked_at <= ? ORDER BY clicked_at DESC, slot LIMIT 1"
 _SLOT = (
     "SELECT json_extract(record, ?1 || '.action_id'), json_extract(record, ?1 || '.channel') "
     "FROM decisions WHERE decision_id = ?2"
@@ -186,13 +187,24 @@ def _resolved(connection: sqlite3.Connection, row: OutcomeRow) -> OutcomeRow:
 def _join(connection: sqlite3.Connection, row: OutcomeRow, attribution: timedelta) -> Joined | None:
     if row.decision_id is not None:
         found = connection.execute(_COLUMNS + "decisions WHERE decision_id = ?", (row.decision_id,)).fetchone()
-        return None if found is None else _of_slot(connection, Joined(*found), row.slot)
+        return None if found is None else _of_slot(connection, Joined(*found), _slot(connection, row, found[0]))
     if row.customer_key is None:
         return None
     until = microseconds(row.occurred_at)
     since = until - attribution // timedelta(microseconds=1)
     found = connection.execute(_NEWEST_DECISION, (json.dumps([row.customer_key]), since, until)).fetchone()
-    return None if found is None else replace(Joined(*found), is_exact=False)
+    if found is None:
+        return None
+    joined = _of_slot(connection, Joined(*found), _slot(connection, row, found[0]))
+    return replace(joined, is_exact=False)
+
+
+def _slot(connection: sqlite3.Connection, row: OutcomeRow, decision_id: str) -> int | None:
+    """Which action of a list it was: a conversion that does not say is of the one that was clicked last."""
+    if row.slot is not None or row.outcome != CONVERTED:
+        return row.slot
+    found = connection.execute(_CLICKED, (decision_id, microseconds(row.occurred_at))).fetchone()
+    return found[0] if found else None
 
 
 def _of_slot(connection: sqlite3.Connection, joined: Joined, slot: int | None) -> Joined:

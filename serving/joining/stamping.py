@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
 from features.messages import RenderedMessage
 from serving.joining.tokens import ITEM, LINK, OPEN, REFUSES, REPLY, UNSUBSCRIBE, TokenMint, answer_of
@@ -66,13 +67,24 @@ def tracked_url(url: str, *, token: str, public_url: str | None, hosts: Collecti
 
     What is no web address (tel:, mailto:, an app's own) stays as it is.
     """
+    parted = _parted(url)
+    if parted is None:
+        return url
+    host, before, after, quoted = parted
+    if public_url is not None and (hosts is None or host in hosts):
+        return f"{public_url.rstrip('/')}{REDIRECT}{token}?to={quoted}"
+    return f"{before}{PARAMETER}={token}{after}"
+
+
+@lru_cache(maxsize=4_096)
+def _parted(url: str) -> tuple[str, str, str, str] | None:
+    """Host, what stands before a last parameter and behind it, and the whole quoted; None of no web address."""
     parts = urlsplit(url)
     if parts.scheme not in _WEB or not parts.hostname:
-        return url
-    if public_url is not None and (hosts is None or parts.hostname in hosts):
-        return f"{public_url.rstrip('/')}{REDIRECT}{token}?to={quote(url, safe='')}"
-    query = f"{parts.query}&{PARAMETER}={token}" if parts.query else f"{PARAMETER}={token}"
-    return urlunsplit(parts._replace(query=query))
+        return None
+    address, sign, fragment = url.partition("#")
+    joint = "" if address.endswith(("?", "&")) else "&" if parts.query else "?"
+    return parts.hostname, f"{address}{joint}", f"{sign}{fragment}", quote(url, safe="")
 
 
 def _reply_says(reply: dict[str, Any], number: int) -> str:

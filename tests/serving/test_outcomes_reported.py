@@ -181,6 +181,24 @@ def test_a_slot_s_outcome_is_that_slot_s(world: World) -> None:
     assert {said.slot for said in tokens if said is not None} == {0, 1}
 
 
+def test_a_conversion_of_a_list_is_the_action_s_that_was_clicked(world: World) -> None:
+    told = world.decided("lister", limit=2)
+    first, second = (slot["action"]["id"] for slot in told["slots"])
+    before = world.counts(first)[1], world.counts(second)[1]
+    world.report({"decision_id": told["decision_id"], "slot": 1, "outcome": "clicked"})
+    world.clock.later(minutes=5)
+    world.report({"customer_id": "lister", "outcome": "converted", "value": 10.0})
+    assert (world.counts(first)[1], world.counts(second)[1]) == (before[0], before[1] + 1)
+
+
+def test_a_list_that_could_not_be_sent_was_no_attempt_of_any_of_its_actions(world: World) -> None:
+    told = world.decided("unsent", limit=2)
+    ids = [slot["action"]["id"] for slot in told["slots"]]
+    before = [world.counts(action_id)[0] for action_id in ids]
+    world.report({"decision_id": told["decision_id"], "outcome": "failed"})
+    assert [world.counts(action_id)[0] for action_id in ids] == [n - 1 for n in before]
+
+
 def test_what_a_provider_calls_a_machine_is_one(world: World) -> None:
     told = world.decided("ann-8")
     (recorded,) = world.report({"decision_id": told["decision_id"], "outcome": "clicked", "is_machine": True})
