@@ -143,7 +143,8 @@ def test_openapi_describes_the_requests(served_shop: Shop) -> None:
     schema = call(f"{served_shop[0]}/openapi.json")[2]
     body = schema["paths"]["/v1/decisions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body == {"$ref": "#/components/schemas/DecisionRequest"}
-    assert {"placement", "channel", "placements"} <= set(schema["components"]["schemas"]["DecisionRequest"]["properties"])
+    asked = schema["components"]["schemas"]["DecisionRequest"]["properties"]
+    assert {"placement", "channel", "placements", "limit", "dry_run", "defer"} <= set(asked)
     text = json.dumps(schema)
     references = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert references <= set(schema["components"]["schemas"])
