@@ -14,7 +14,9 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from features.command_line import app
 from features.database import connect
 from features.faults import CallersMistake
 from features.workspace import Workspace
@@ -237,3 +239,12 @@ def test_counters_questions_and_places_of_one_request_come_back_as_they_were(rul
     for decision_id in made:
         verdict = replay_decision(ruled, decision_id)
         assert verdict.is_same, as_text(verdict)
+
+
+def test_the_verb_ends_with_what_it_found(engine: Engine, workspace: Workspace) -> None:
+    decision_id = decided(engine)
+    same = CliRunner().invoke(app, ["replay", decision_id, "--workspace", str(workspace.root)])
+    assert (same.exit_code, "byte for byte" in same.stdout) == (0, True)
+    edit(workspace, "UPDATE decisions SET inputs = NULL WHERE decision_id = ?", decision_id)
+    cannot = CliRunner().invoke(app, ["replay", decision_id, "--json", "--workspace", str(workspace.root)])
+    assert (cannot.exit_code, json.loads(cannot.stdout)["status"]) == (1, "cannot")
