@@ -77,7 +77,10 @@ def test_a_machine_is_led_on_marked_and_not_counted(world: World, user_agent: st
     assert (answer.status_code, answer.headers["location"]) == (302, SHOP)
     assert world.outcomes(told["decision_id"], "outcome, is_machine") == [("clicked", 1)]
     assert world.rows("SELECT clicked_at FROM contacts WHERE decision_id = ?", told["decision_id"]) == [(None,)]
+    view = f"/v1/decisions/{told['decision_id']}"
+    assert world.send("GET", view).json()["outcomes"] == []
     world.press(link_of(told))  # the person comes in the same hour
+    assert [one["outcome"] for one in world.send("GET", view).json()["outcomes"]] == ["clicked"]
     assert world.outcomes(told["decision_id"], "outcome, is_machine") == [("clicked", 1), ("clicked", None)]
     assert world.rows("SELECT clicked_at IS NULL FROM contacts WHERE decision_id = ?", told["decision_id"]) == [(0,)]
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.faults import CallersMistake
 from features.messages import RenderedMessage
 from serving.joining.stamping import stamp, tracked_url
 from serving.joining.tokens import Said, TokenMint
+from serving.settings import read_settings
 
 MINT = TokenMint(b"a secret of this test")
 SHOP = "https://shop.example/offer?size=2#top"
@@ -94,3 +97,17 @@ def test_what_is_no_web_address_stays_as_it_is() -> None:
 def test_the_redirect_is_told_exactly_the_address_of_the_message(rest: str) -> None:
     url = f"https://shop.example/{rest}"
     assert parse_qs(urlsplit(tracked_url(url, token="t", public_url="https://r.example.com")).query) == {"to": [url]}
+
+
+def test_the_public_address_is_a_server_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_PUBLIC_URL", "https://r.example.com/go/")
+    assert read_settings().public_url == "https://r.example.com/go"
+    for wrong in ("r.example.com", "ftp://r.example.com", "https://r.example.com/?x=1", "https://a@r.example.com"):
+        monkeypatch.setenv("RAPPORT_PUBLIC_URL", wrong)
+        with pytest.raises(CallersMistake, match="without a query"):
+            read_settings()
+
+
+def test_the_secret_is_not_shown_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_TOKEN_SECRET", "a very secret secret")
+    assert "very secret" not in repr(read_settings())
