@@ -159,6 +159,7 @@ def test_the_use_of_a_key_is_noted_once_a_minute(database: Path) -> None:
         ("POST", "/v1/batch", "ingest"),
         ("POST", "/v1/alias", "ingest"),
         ("POST", "/v1/decisions", "decide"),
+        ("POST", "/v1/decisions/batch", "decide"),
         ("POST", "/v1/outcomes", "decide"),
         ("GET", "/v1/customers/c-1", "read"),
         ("GET", "/v1/moments", "read"),
