@@ -23,6 +23,10 @@ RULES: Mapping[str, str] = {
     "no_coupon_code": "There is no coupon code: {detail}.",
     "tag_limit": "The list already has enough of its kind.",
     "said_elsewhere": "It is said in another place of the same answer.",
+    "already_known": "The customer has told us already: {detail}.",
+    "already_asked": "The customer was asked already: {detail}.",
+    "enough_asked": "Enough was asked in this conversation.",
+    "worth_nothing": "The answer would change nothing that is worth its cost.",
     "excluded": "The caller asked for it to be left out.",
     "not_a_candidate": "The caller asked for other actions only.",
 }

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from features.catalogue import NOTHING, Incentive
 from features.schema import feature_schema
 from features.workspace import Workspace
+from serving import decide, eligibility, there
+from serving.contact import blocks, consent
 from serving.explaining.propensity import propensity_explained
-from serving.explaining.suppressed import why_suppressed
+from serving.explaining.suppressed import RULES, why_suppressed
 from serving.explaining.worth import worth_of
+from serving.next_question import asked, asking
 from serving.values import ActionCount, Rates, Valuation, value_action, value_of_nothing
 from tests.serving.tiny_world import a_brand, an_action
 from training.artifact import Contributions
@@ -102,7 +105,7 @@ def test_what_makes_a_purchase_likely_is_told_in_the_features_own_words(
     inputs[schema.model_inputs.index("n_orders")] = 5.0
     inputs[schema.model_inputs.index("trait_need")] = 1.0
     contributions = Contributions(-2.0, {"n_orders": 0.9, "trait_need": -0.3, "revenue": 0.01, "gap": 0.0})
-    told = propensity_explained(contributions, inputs, schema=schema, probability=0.4, horizon_days=30)
+    told = propensity_explained(contributions, inputs.tolist(), schema=schema, probability=0.4, horizon_days=30)
     assert told["score"] == pytest.approx(-2.0 + 0.9 - 0.3 + 0.01)
     assert [one["name"] for one in told["contributions"]] == ["n_orders", "trait_need", "revenue"]
     first, second, third = (one["in_words"] for one in told["contributions"])
@@ -110,3 +113,14 @@ def test_what_makes_a_purchase_likely_is_told_in_the_features_own_words(
     assert second.startswith("They told us need: oily: less likely")
     assert "is unknown: a little more likely" in third
     assert told["in_words"][0] == "40.0% likely to buy within 30 days."
+
+
+def test_every_rule_that_keeps_an_action_away_has_its_own_words() -> None:
+    rules = {
+        *(eligibility.NOT_YET_VALID, eligibility.EXPIRED, eligibility.WHEN, eligibility.WHEN_UNKNOWN),
+        *(eligibility.NOT_RENDERABLE, there.EXCLUDED, there.NOT_A_CANDIDATE, decide.TAG_LIMIT),
+        *(decide.SAID_ELSEWHERE, consent.NO_CONSENT, consent.UNSUBSCRIBED, blocks.REFUSED, blocks.CARRIER_LIMIT),
+        *(blocks.QUIET_HOURS, blocks.FREQUENCY_CAP, blocks.BUDGET, blocks.NO_COUPON_CODE, asked.ALREADY_ASKED),
+        *(asked.ENOUGH_ASKED, asking.ALREADY_KNOWN, asking.WORTH_NOTHING),
+    }
+    assert rules <= set(RULES)
