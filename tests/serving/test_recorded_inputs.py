@@ -9,7 +9,7 @@ from features.packing import CustomerState, Missing
 from features.schema import FeatureSchema, feature_schema
 from features.workspace import Workspace
 from serving.replaying.inputs import read_inputs, written_inputs
-from serving.schemas import DecisionRequest
+from serving.schemas import DecisionRequest, TraitValue
 from serving.scoring import Customer
 from tests.serving.tiny_world import a_brand, a_state
 
@@ -25,7 +25,7 @@ def a_request(**changes: object) -> DecisionRequest:
 
 def test_a_customer_comes_back_bit_by_bit(schema: FeatureSchema) -> None:
     state = a_state(schema, n_orders=0.1, consents=("mail:marketing",))
-    told = {"need": "dry", "likes": ["soap"]}
+    told: dict[str, TraitValue] = {"need": "dry", "likes": ["soap"]}
     text = written_inputs(a_request(), Customer(7, state, told), new={"tip": 3})
     back = read_inputs(text, customer_key=7)
     found = back.customer.state
