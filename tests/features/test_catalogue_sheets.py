@@ -204,14 +204,14 @@ def through_a_file(catalogue: Catalogue, brand: Brand) -> openpyxl.Workbook:
     return openpyxl.load_workbook(held)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(catalogue=catalogues)
 def test_any_catalogue_is_the_same_after_a_workbook(catalogue: Catalogue, shop: Workspace, brand: Brand) -> None:
     told = read_sheet(through_a_file(catalogue, brand), Path("any.xlsx"), shop, brand)
     assert told.catalogue == catalogue
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(catalogue=catalogues, other=catalogues)
 def test_any_catalogue_is_the_same_after_being_written_as_yaml(catalogue: Catalogue, other: Catalogue) -> None:
     first = catalogue_text(other, before=None).text
