@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint format check bench-features bench-next-purchase bench-decisions bench-ingest crash-test mlflow clean
+.PHONY: help setup demo test lint format check bench-features bench-next-purchase bench-decisions bench-campaigns bench-ingest crash-test mlflow clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 22
@@ -45,6 +45,9 @@ bench-next-purchase: $(READY) ## the four Online Retail cuts, beside BG/NBD, log
 
 bench-decisions: $(READY)     ## requests a second, beside a no-op and the naive pipeline
 	$(BIN)/python -m experiments.benchmarks.decisions
+
+bench-campaigns: $(READY)     ## a campaign's decisions, beside the same asked one by one
+	$(BIN)/python -m experiments.benchmarks.campaigns
 
 bench-ingest: $(READY)        ## durable events a second with 10 million stored, and how soon a decision knows of one
 	$(BIN)/python -m experiments.benchmarks.ingest
