@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from experiments.analysis import HoldoutAnalysis, analyse_workspace
+from experiments.arms import ArmsAnalysis, analyse_arms_of
 from experiments.intents import UnknownIntent, read_unknown_intents
 from experiments.records import HOLDOUT, read_action_results, read_decision_totals
 from experiments.report.conversations import Conversations, read_conversations
@@ -89,6 +90,7 @@ class ReportData:
 
     Attributes:
         refused: what is wrong with the files on disk, where the page goes by those last in use; else None.
+        arms: of the brand's experiment; None where it has none.
     """
 
     brand: Brand
@@ -100,6 +102,7 @@ class ReportData:
     conversations: Conversations | None
     unknown_intents: tuple[UnknownIntent, ...]
     holdout: HoldoutAnalysis
+    arms: ArmsAnalysis | None
 
 
 def collect(
@@ -133,6 +136,7 @@ def collect(
         conversations=read_conversations(workspace, brand=brand, as_of=as_of),
         unknown_intents=read_unknown_intents(workspace.database, as_of=as_of or datetime.now(UTC)),
         holdout=analyse_workspace(workspace, brand=brand, goal=_goal(brand), as_of=as_of),
+        arms=analyse_arms_of(workspace, brand=brand, goal=_goal(brand), as_of=as_of) if brand.experiment else None,
     )
 
 

@@ -13,7 +13,9 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from experiments.arms import ArmsAnalysis
 from experiments.metrics import Estimate, NotEstimable, wilson_interval
+from experiments.records import HOLDOUT, PERSONALISED
 from experiments.report.charts import MUTED, Bar, bar_chart, colour_of, shade, sparkline, trend_chart
 from experiments.report.collect import ReportData, Scored, Segment
 from experiments.report.conversations import LOOKED_BACK
@@ -48,6 +50,7 @@ def render_page(data: ReportData, *, language: str, audience_link: str, made_at:
             unknown_intents=data.unknown_intents,
             looked_back_days=LOOKED_BACK.days,
             result=data.holdout,
+            arms=data.arms,
             style=Markup(style()),
             policy=content_security_policy(),
             made_at=made_at or datetime.now(UTC),
@@ -112,9 +115,24 @@ class Page:
         goal = self.data.holdout.question.goal
         return self.words(f"goal_{goal}") if self.words.has(f"goal_{goal}") else goal.replace("_", " ")
 
+    def sections(self) -> tuple[str, ...]:
+        """What the page has, in its order."""
+        arms = ("arms",) if self.data.arms else ()
+        return ("result", *arms, "segments", "funnel", "movement", "decided", "conversations", "words")
+
     def arm_name(self, arm: str) -> str:
-        """Personalised, or held out."""
-        return self.words(f"arm_{arm}")
+        """Personalised, held out, or an arm of the experiment by the name that the brand gave it."""
+        return self.words(f"arm_{arm}") if arm in (PERSONALISED, HOLDOUT) else arm
+
+    def n_in_arms(self, arms: ArmsAnalysis) -> int:
+        """The customers of all arms."""
+        return sum(arm.result.n_customers for arm in arms.arms)
+
+    def reasons_of_arms(self, arms: ArmsAnalysis) -> list[str]:
+        """Why there is no number in some cell of the comparison, each reason once."""
+        uplifts = [uplift for arm in arms.arms for uplift in (arm.conversion, arm.margin) if uplift is not None]
+        missing = [one.absolute for one in uplifts if isinstance(one.absolute, NotEstimable)]
+        return list(dict.fromkeys(self.reason(why) for why in missing))
 
     def action_name(self, action_id: str) -> str:
         """An action's id as a person would say it."""
@@ -158,6 +176,8 @@ class Page:
         if "ratio" in facts:
             facts["n"] = self.words.number(facts["ratio"].n_holdout)
             facts["expected"] = self.words.number(facts["ratio"].expected_n_holdout)
+        if "p" in facts:
+            facts["p"] = f"{facts['p']:.2g}"
         if "goal" in facts:
             facts["goal"] = self.goal_name()
         return self.words(key, **(facts | {"days": window_days}))

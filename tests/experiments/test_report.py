@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import pytest
@@ -182,6 +184,12 @@ def test_every_message_says_the_same_facts_in_every_language() -> None:
         assert facts(texts["en"]) == facts(texts["hi"]) == facts(texts["th"]), key
 
 
+def test_no_message_takes_the_place_of_another() -> None:
+    table = files("experiments.report").joinpath("templates", "messages.yaml").read_text("utf-8")
+    keys = Counter(re.findall(r"^(\w+):", table, re.MULTILINE))
+    assert [key for key, n in keys.items() if n > 1] == []
+
+
 def test_the_result_is_said_with_its_interval(report_world: ReportWorld) -> None:
     world = two_hundred_decisions(report_world)
     text = text_of(report_html(world.workspace, as_of=NOON + timedelta(days=30)))
@@ -190,6 +198,7 @@ def test_the_result_is_said_with_its_interval(report_world: ReportWorld) -> None
     assert "95% interval" in text
     assert "margin gained from 160 personalised customers" in text
     assert "Group sizes are as chance makes them" in text
+    assert "Still running Reached the goal" in text
 
 
 def test_a_window_that_is_open_says_when_to_come_back_in_the_brands_time(report_world: ReportWorld) -> None:
