@@ -10,15 +10,12 @@ import sqlite3
 import time
 from collections.abc import Mapping
 
+from experiments.exploration import SCHEMA, explores, read_exposures, still_new
 from features.brand import Exploration
 from features.catalogue import Catalogue
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS action_exposures (
-    action_id   TEXT PRIMARY KEY,
-    n_exposures INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-"""
+__all__ = ["SCHEMA", "NewActions", "count_earlier_exposures", "count_exposures", "read_exposures"]
+
 READ_AGAIN_SECONDS = 0.25  # an exposure more or less decides nothing; as for the rates
 
 _COUNT = """
@@ -42,33 +39,23 @@ def count_earlier_exposures(connection: sqlite3.Connection) -> None:
     connection.execute(_COUNT_EARLIER)
 
 
-def read_exposures(connection: sqlite3.Connection) -> dict[str, int]:
-    """How often each action was exposed; an action that never was is not in it."""
-    return dict(connection.execute("SELECT action_id, n_exposures FROM action_exposures"))
-
-
 class NewActions:
     """The new actions of one catalogue with their exposures so far; keeps one reading for a moment."""
 
     def __init__(self, connection: sqlite3.Connection, catalogue: Catalogue, exploration: Exploration) -> None:
         self._connection = connection
-        self._needed = exploration.exposures if exploration.share > 0.0 else 0
-        self._action_ids = tuple(action.id for action in catalogue.actions if action.kind != "question")
+        self._catalogue = catalogue
+        self._exploration = exploration
         self._new: Mapping[str, int] = {}
         self._read_at = -READ_AGAIN_SECONDS
 
     def read(self) -> Mapping[str, int]:
         """The exposures so far of each action that is still new; empty where nothing is explored."""
-        if self._needed == 0:
+        if not explores(self._exploration):
             return self._new
         now = time.monotonic()
         if now - self._read_at >= READ_AGAIN_SECONDS:
-            n_exposures = read_exposures(self._connection)
-            self._new = {
-                action_id: n_exposures.get(action_id, 0)
-                for action_id in self._action_ids
-                if n_exposures.get(action_id, 0) < self._needed
-            }
+            self._new = still_new(self._catalogue, self._exploration, read_exposures(self._connection))
             self._read_at = now
         return self._new
 

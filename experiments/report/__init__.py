@@ -129,4 +129,7 @@ def report_fingerprint(workspace: Workspace) -> str:
                 if table in tables:
                     row = connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()
                     parts.append(f"{table} {row[0]}")
+            if "action_exposures" in tables:  # a deferred decision's comes later than the decision
+                row = connection.execute("SELECT total(n_exposures) FROM action_exposures").fetchone()
+                parts.append(f"exposures {row[0]}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 
 from experiments.analysis import HoldoutAnalysis, analyse_workspace
 from experiments.arms import ArmsAnalysis, analyse_arms_of
+from experiments.exploration import NewAction, read_new_actions
 from experiments.intents import UnknownIntent, read_unknown_intents
 from experiments.records import HOLDOUT, read_action_results, read_decision_totals
 from experiments.report.conversations import Conversations, read_conversations
@@ -91,6 +92,7 @@ class ReportData:
     Attributes:
         refused: what is wrong with the files on disk, where the page goes by those last in use; else None.
         arms: of the brand's experiment; None where it has none.
+        new_actions: how far each action is that is still explored; empty where nothing is.
     """
 
     brand: Brand
@@ -103,6 +105,7 @@ class ReportData:
     unknown_intents: tuple[UnknownIntent, ...]
     holdout: HoldoutAnalysis
     arms: ArmsAnalysis | None
+    new_actions: tuple[NewAction, ...]
 
 
 def collect(
@@ -137,6 +140,7 @@ def collect(
         unknown_intents=read_unknown_intents(workspace.database, as_of=as_of or datetime.now(UTC)),
         holdout=analyse_workspace(workspace, brand=brand, goal=_goal(brand), as_of=as_of),
         arms=analyse_arms_of(workspace, brand=brand, goal=_goal(brand), as_of=as_of) if brand.experiment else None,
+        new_actions=read_new_actions(workspace.database, catalogue=files.catalogue, exploration=brand.exploration),
     )
 
 

@@ -51,6 +51,7 @@ def render_page(data: ReportData, *, language: str, audience_link: str, made_at:
             looked_back_days=LOOKED_BACK.days,
             result=data.holdout,
             arms=data.arms,
+            new_actions=data.new_actions,
             style=Markup(style()),
             policy=content_security_policy(),
             made_at=made_at or datetime.now(UTC),

@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from experiments.report import write_report
+from tests.experiments.test_report_arms import an_experiment
+from tests.experiments.test_report_exploration import HALF, explored
 
 if TYPE_CHECKING:
     from tests.experiments.conftest import ReportWorld
@@ -50,6 +52,8 @@ def test_the_page_shows_itself_and_asks_for_nothing(browser: Browser, report_wor
         action=lambda key: ("skin_quiz", "nothing")[key % 2],
         orders=lambda key: 1000.0 if key % 3 == 0 else None,
     )
+    an_experiment(report_world)
+    explored(report_world, HALF)
     path = write_report(report_world.workspace, out=report_world.workspace.root / "out", locale=locale)
 
     page = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -63,6 +67,8 @@ def test_the_page_shows_itself_and_asks_for_nothing(browser: Browser, report_wor
     assert requests == [path.as_uri()]
     assert complaints == []
     assert page.locator("#result-title").inner_text() == TITLES[locale]
+    assert page.locator("#arms-title").is_visible()
+    assert page.locator("#new-caption").is_visible()
     assert page.locator("h3", has_text=NAMES["s1"][locale]).is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(246, 244, 239)"  # its style counts
     assert page.locator("svg.chart:visible").count() == 3
