@@ -19,6 +19,7 @@ from serving.next_question.asking import NOT_ASKING
 from serving.next_question.weighing import weighed_questions
 from serving.offers import Offer, Prepared, Situation
 from serving.policy import policy_for
+from serving.remembered import PlaceMemory
 from serving.replaying.inputs import written_inputs
 from serving.replaying.used_rates import UsedRates
 from serving.schemas import Asked, DecisionRequest
@@ -54,7 +55,7 @@ class Composer:
 
     def __init__(self, brand: Brand, schema: FeatureSchema, shelf: Shelf) -> None:
         self._brand = brand
-        self._shelf = shelf
+        self._shelf, self._memory = shelf, PlaceMemory(shelf.offerables.values())
         self._knowns = Knowns(brand, schema)
 
     def prepare(self, request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs) -> list[Prepared]:
@@ -157,6 +158,7 @@ class Composer:
         named = request.candidate_actions
         return There(
             shelf=self._shelf,
+            memory=self._memory,
             place=place,
             scored=scored,
             inputs=inputs,

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from features.catalogue import NOTHING, Action
-from features.rendering import RenderedMessage
+from features.rendering import NotRenderable, RenderedMessage
 from serving.eligibility import Offerable, Suppressed
 from serving.inputs import Inputs
 from serving.offers import Offer
+from serving.remembered import PlaceMemory
 from serving.scoring import ScoredCustomer
 from serving.shelf import Place, Shelf
 from serving.values import Rates, Valuation, value_action, value_of_nothing
@@ -23,6 +24,7 @@ class There:
     """One place on one channel, for one customer at one instant."""
 
     shelf: Shelf
+    memory: PlaceMemory
     place: Place
     scored: ScoredCustomer
     inputs: Inputs
@@ -35,27 +37,28 @@ class There:
     def judged(self, *, is_alone: bool, of: Sequence[Offerable] | None = None) -> Iterator[Offer | Suppressed]:
         """Every action of the place: offered, or kept away by the first of the catalogue's rules that does."""
         offerables = self.place.offerables if of is None else of
-        channel = "" if is_alone else self.place.channel_name
-        for offerable in offerables:
-            if (rule := self._not_wanted(offerable.action.id)) is not None:
-                yield Suppressed(offerable.action.id, rule, channel=channel)
-                continue
-            message = self.shelf.judged(
-                offerable,
-                self.place,
-                at=self.inputs.at,
-                locale=self.locale,
-                values=self.values,
-                session_open=self.session_open,
-            )
-            if isinstance(message, Suppressed):
-                yield replace(message, channel=channel) if channel else message
+        found: Sequence[Offer | Suppressed | None] = (
+            self.memory.judged(self, is_alone=is_alone) if of is None else (None,) * len(of)
+        )
+        is_free = self.only is None and not self.never
+        for offerable, one in zip(offerables, found, strict=True):
+            if not is_free and (rule := self._not_wanted(offerable.action.id)) is not None:
+                yield self.on_channel(Suppressed(offerable.action.id, rule), is_alone=is_alone)
+            elif one is not None:
+                yield self._own(one)
+            elif isinstance(message := self.judged_one(offerable), Suppressed):
+                yield self.on_channel(message, is_alone=is_alone)
             else:
-                yield self._offer(offerable, message, is_alone=is_alone)
+                yield self.offer(offerable, message, is_alone=is_alone)
 
     def answers(self, *, is_alone: bool) -> Iterator[Offer]:
         """The placement's fallback and baseline where they can be said, whatever keeps an offer away."""
-        return self._said(self.place.answers, is_alone=is_alone)
+        found = self.memory.answers(self, is_alone=is_alone)
+        for offerable, one in zip(self.place.answers, found, strict=True):
+            if isinstance(one, Offer) and one.action.id not in self.never:
+                yield self._own(one)  # type: ignore[misc]
+            else:
+                yield from self._said((offerable,), is_alone=is_alone)
 
     def off_script(self, *, is_alone: bool) -> Iterator[Offer]:
         """What the placement says to an intent that the brand does not know, where it can be said."""
@@ -79,11 +82,9 @@ class There:
         for offerable in offerables:
             if offerable.action.id in self.never:
                 continue
-            message = self.shelf.rendered(
-                offerable, self.place, locale=self.locale, values=self.values, session_open=self.session_open
-            )
+            message = self.rendered(offerable)
             if isinstance(message, RenderedMessage):
-                yield self._offer(offerable, message, is_alone=is_alone)
+                yield self.offer(offerable, message, is_alone=is_alone)
 
     def _not_wanted(self, action_id: str) -> str | None:
         """Why the caller would not have this action offered; None where they would."""
@@ -91,7 +92,37 @@ class There:
             return EXCLUDED
         return NOT_A_CANDIDATE if self.only is not None and action_id not in self.only else None
 
-    def _offer(self, offerable: Offerable, message: RenderedMessage, *, is_alone: bool) -> Offer:
+    def _own(self, found: Offer | Suppressed) -> Offer | Suppressed:
+        """What is said to many as it is to this customer, by their own likelihood to buy."""
+        if isinstance(found, Suppressed) or found.action.incentive is None:
+            return found
+        return Offer(
+            found.key, found.action, found.channel, found.place, self.valued(found.action), found.message, found.cost
+        )
+
+    def on_channel(self, found: Suppressed, *, is_alone: bool) -> Suppressed:
+        """With the channel, where several were asked for."""
+        return found if is_alone else replace(found, channel=self.place.channel_name)
+
+    def judged_one(self, offerable: Offerable) -> RenderedMessage | Suppressed:
+        """The message where an action may be offered, else the first of the catalogue's rules that keeps it away."""
+        return self.shelf.judged(
+            offerable,
+            self.place,
+            at=self.inputs.at,
+            locale=self.locale,
+            values=self.values,
+            session_open=self.session_open,
+        )
+
+    def rendered(self, offerable: Offerable) -> RenderedMessage | NotRenderable:
+        """The message, or why it cannot be said; whatever the catalogue's rules say."""
+        return self.shelf.rendered(
+            offerable, self.place, locale=self.locale, values=self.values, session_open=self.session_open
+        )
+
+    def offer(self, offerable: Offerable, message: RenderedMessage, *, is_alone: bool) -> Offer:
+        """The action with its message and its worth, ready to be said."""
         action, price = offerable.action, self.place.channel.price
         return Offer(
             key=action.id if is_alone else f"{action.id}@{self.place.channel_name}",

@@ -18,8 +18,9 @@ from features.packing import CustomerState, Missing
 from serving.campaigns.asking import Refused, asked_of
 from serving.campaigns.committing import Ready, commit_group
 from serving.campaigns.reading import Body, Unread
-from serving.campaigns.remembering import RememberingComposer, RememberingRules
+from serving.campaigns.remembering import RememberingRules
 from serving.committing import Committed, Pending, commit_all
+from serving.compose import Composer
 from serving.contact.facts import Facts
 from serving.deciding import Inquiry, Settled, nobody
 from serving.engine import Engine
@@ -42,7 +43,7 @@ class _Remembering:
     """What is kept of one stock from group to group."""
 
     stock: Stock
-    composer: RememberingComposer
+    composer: Composer
     rules: RememberingRules
     rates: Rates
     until: float
@@ -141,7 +142,7 @@ class Campaign:
             placement = stock.brand.placements[self._question.asked[0].placement]
             self._kept = _Remembering(
                 stock,
-                RememberingComposer(stock, self._engine.schema),
+                Composer(stock.brand, self._engine.schema, stock.shelf),
                 RememberingRules(stock.rules, stock, initiated_by=placement.initiated_by),
                 self._engine.deciding.rates(stock, at=self._engine.now()),
                 now + RATES_KEPT_SECONDS,
