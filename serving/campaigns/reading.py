@@ -38,6 +38,7 @@ class NotJson:
 
 Customer = object
 """As JSON gave it: a text or an object, if the caller sent what they should."""
+_END = object()  # nothing that JSON gives, where `null` is read as None
 
 
 class Body:
@@ -82,7 +83,7 @@ class Body:
             for start in range(0, len(self._listed), at_most):
                 yield list(self._listed[start : start + at_most])
             return
-        waiting: asyncio.Queue[Customer | Unread | None] = asyncio.Queue()
+        waiting: asyncio.Queue[Customer | Unread] = asyncio.Queue()
         taking = asyncio.create_task(self._take(waiting))
         try:
             is_over = False
@@ -90,13 +91,14 @@ class Body:
                 group = [await waiting.get()]
                 while len(group) < at_most and not waiting.empty():
                     group.append(waiting.get_nowait())
-                is_over = None in group
-                if customers := [one for one in group if one is not None]:
-                    yield customers
+                if is_over := group[-1] is _END:
+                    group.pop()
+                if group:
+                    yield group
         finally:
             taking.cancel()
 
-    async def _take(self, waiting: asyncio.Queue[Customer | Unread | None]) -> None:
+    async def _take(self, waiting: asyncio.Queue[Customer | Unread]) -> None:
         """Reads every line, and says what is wrong with the first one that cannot be read."""
         number = 1
         try:
@@ -112,7 +114,7 @@ class Body:
         except Exception as fault:  # the caller's connection, or the limit of the whole body
             waiting.put_nowait(Unread(WrongField(f"/{number}", f"The rest could not be read: {shown(fault)}")))
         finally:
-            waiting.put_nowait(None)
+            waiting.put_nowait(_END)
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -230,12 +230,19 @@ def test_answers_leave_before_the_last_customer_has_come(engine: Engine) -> None
 
 
 def test_a_line_that_is_wrong_is_refused_alone_and_counted(engine: Engine) -> None:
-    wrong = [{"customer_id": "c-1", "age": 3}, 7, {"customer_id": "c-2", "traits": {"skin_ned": "x"}}, "", "a\x00b"]
+    wrong = [
+        {"customer_id": "c-1", "age": 3},
+        7,
+        {"customer_id": "c-2", "traits": {"skin_ned": "x"}},
+        "",
+        "a\x00b",
+        None,
+    ]
     *lines, last = a_campaign(engine, ["c-0", *wrong, "c-9"])
-    assert [line.get("status") for line in lines] == [None, 422, 422, 422, 422, 422, None]
+    assert [line.get("status") for line in lines] == [None, 422, 422, 422, 422, 422, 422, None]
     assert "nothing reads" in lines[1]["errors"][0]["detail"]
     assert (lines[3]["errors"][0]["pointer"], lines[3]["customer_id"]) == ("/traits/skin_ned", "c-2")
-    assert last == {"campaign": "whole", "n_decided": 2, "n_refused": 5}
+    assert last == {"campaign": "whole", "n_decided": 2, "n_refused": 6}
 
 
 def test_a_line_that_is_no_json_is_refused_alone(engine: Engine) -> None:
