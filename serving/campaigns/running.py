@@ -195,7 +195,8 @@ class Campaign:
 
 
 def _line(told: dict[str, Any]) -> bytes:
-    return _ENCODER.encode(told).encode() + b"\n"
+    """One line of JSON; a lone surrogate, which UTF-8 does not have, as JSON's own escape of it."""
+    return _ENCODER.encode(told).encode(errors="backslashreplace") + b"\n"
 
 
 def _key(made: dict[str, int], request: DecisionRequest) -> Keys | None:

@@ -245,6 +245,14 @@ def test_a_line_that_is_wrong_is_refused_alone_and_counted(engine: Engine) -> No
     assert last == {"campaign": "whole", "n_decided": 2, "n_refused": 6}
 
 
+def test_what_cannot_be_encoded_is_escaped_and_the_others_are_answered(engine: Engine) -> None:
+    wrong = ["\ud800", {"customer_id": "\udfff"}, {"customer_id": "c-1", "traits": {"skin_need": "\ud83c"}}]
+    *lines, last = a_campaign(engine, [*wrong, "ok-1", "ok-2"])
+    assert [line.get("status") for line in lines] == [422, 422, 422, None, None]
+    assert [line["customer_id"] for line in lines] == ["\ud800", "\udfff", "c-1", "ok-1", "ok-2"]
+    assert last == {"campaign": "whole", "n_decided": 2, "n_refused": 3}
+
+
 def test_a_line_that_is_no_json_is_refused_alone(engine: Engine) -> None:
     asked = as_lines({"placement": "chat_reply", "channel": "web"}, "c-1") + b"{nonsense\n\n" + as_lines("c-2")
     first, second, third, last = map(json.loads, post(engine, asked).text.splitlines())
