@@ -150,27 +150,32 @@ def read_merges(database: Path, *, before: datetime) -> list[Merge]:
 
 
 _ACTION_RESULTS = """
-WITH reached AS (
-    SELECT decision_id,
+WITH said AS (
+    SELECT decision_id, coalesce(place.key, 0) AS slot,
+           coalesce(json_extract(place.value, '$.action_id'), action_id) AS action_id
+    FROM decisions LEFT JOIN json_each(slots) AS place
+    WHERE arm <> 'holdout'
+), reached AS (
+    SELECT decision_id, coalesce(slot, 0) AS slot,
            max(outcome IN ('clicked', 'replied')) AS engaged,
            max(outcome IN ('refused', 'unsubscribed')) AS refused,
            max(outcome = 'failed') AS failed,
            max(outcome = 'converted') AS converted,
            sum(CASE WHEN outcome = 'converted' THEN value END) AS value
     FROM outcomes
-    WHERE decision_id IS NOT NULL AND outcome NOT IN ('sent', 'delivered', 'read') AND is_machine IS NOT 1
-    GROUP BY decision_id
+    WHERE decision_id IS NOT NULL AND outcome NOT IN ('sent', 'delivered', 'read')
+      AND is_machine IS NOT 1 AND is_late IS NOT 1
+    GROUP BY decision_id, coalesce(slot, 0)
 )
-SELECT d.action_id,
+SELECT said.action_id,
        count(*) AS n_decisions,
        coalesce(sum(r.engaged), 0) AS n_engaged,
        coalesce(sum(r.refused), 0) AS n_refused,
        coalesce(sum(r.failed), 0) AS n_failed,
        coalesce(sum(r.converted), 0) AS n_converted,
        coalesce(sum(r.value), 0.0) AS value
-FROM decisions d LEFT JOIN reached r USING (decision_id)
-WHERE d.arm <> 'holdout'
-GROUP BY d.action_id ORDER BY n_decisions DESC, d.action_id
+FROM said LEFT JOIN reached AS r USING (decision_id, slot)
+GROUP BY said.action_id ORDER BY n_decisions DESC, said.action_id
 """
 
 _DECISION_TOTALS = """
@@ -181,7 +186,10 @@ FROM decisions GROUP BY arm
 
 
 def read_action_results(database: Path) -> pd.DataFrame:
-    """One row an action that personalised customers got: how often, and how many of those decisions had each outcome.
+    """One row an action that personalised customers got: how often, and how many of those times had each outcome.
+
+    Of a list every slot counts for itself; an outcome that does not say which is the first's. What machines did, like
+    what came after the attribution window, is left out.
 
     Columns: action_id, n_decisions, n_engaged (clicked or replied), n_refused (refused or unsubscribed), n_failed,
     n_converted, value. Decisions of held-out customers are not in it: nobody chose their action for them.

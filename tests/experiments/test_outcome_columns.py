@@ -51,3 +51,34 @@ def test_a_ledger_of_an_earlier_version_is_read_as_it_is(tmp_path: Path) -> None
         "outcome": ["clicked"],
         "is_machine": [None],
     }
+
+
+def test_each_slot_of_a_list_earns_its_own_outcomes(tmp_path: Path) -> None:
+    database = a_ledger(tmp_path)
+    slots = '[{"action_id": "a", "channel": "web"}, {"action_id": "b", "channel": "web"}]'
+    written(database, "UPDATE decisions SET slots = ?, action_id = 'a'", slots)
+    written(database, OUTCOME, "of b")
+    written(database, "UPDATE outcomes SET slot = 1")
+    written(database, OUTCOME, "of the first, by a reporter who names no slot")
+    written(database, "UPDATE outcomes SET outcome = 'replied' WHERE slot IS NULL")
+    written(database, OUTCOME.replace("clicked", "converted"), "of b too")
+    written(database, "UPDATE outcomes SET slot = 1, value = 7.0 WHERE outcome = 'converted'")
+    found = read_action_results(database)[["action_id", "n_decisions", "n_engaged", "n_converted", "value"]]
+    assert found.to_numpy().tolist() == [["a", 1, 1, 0, 0.0], ["b", 1, 1, 1, 7.0]]
+
+
+def test_a_list_that_says_nothing_is_silence(tmp_path: Path) -> None:
+    database = a_ledger(tmp_path)
+    written(database, "UPDATE decisions SET slots = '[]', action_id = 'nothing'")
+    assert read_action_results(database)[["action_id", "n_decisions"]].to_numpy().tolist() == [["nothing", 1]]
+
+
+def test_what_came_after_the_window_is_left_out(tmp_path: Path) -> None:
+    database = a_ledger(tmp_path)
+    written(database, OUTCOME.replace("clicked", "converted"), "in time")
+    written(database, OUTCOME.replace("clicked", "converted"), "after ninety days")
+    written(database, "UPDATE outcomes SET value = 10.0")
+    written(database, "UPDATE outcomes SET is_late = 1, value = 90.0 WHERE outcome_id = 'after ninety days'")
+    assert read_action_results(database)[["n_converted", "value"]].to_numpy().tolist() == [[1, 10.0]]
+    written(database, "UPDATE outcomes SET is_late = 1")
+    assert read_action_results(database)[["n_converted", "value"]].to_numpy().tolist() == [[0, 0.0]]
