@@ -42,7 +42,7 @@ FROM json_each(?) AS asked
 CROSS JOIN budget_use AS use ON use.budget = asked.key AND use.period = asked.value
 """
 _POOLS = "SELECT pool, n_free FROM coupon_pools WHERE pool IN (SELECT value FROM json_each(?))"
-_RETURNING = "SELECT until, units, amount FROM budget_holds WHERE budget = ? ORDER BY until LIMIT ?"
+_RETURNING = "SELECT until, units, amount FROM budget_holds WHERE budget = ? AND period = ? ORDER BY until LIMIT ?"
 
 
 def read_facts(
@@ -149,7 +149,7 @@ def read_budgets(
             left_units = None if limit.units is None else min(ENOUGH, limit.units - units)
             left_amount = None if limit.amount is None else min(limit.enough_amount, limit.amount - amount)
             is_low = left_units not in (None, ENOUGH) or left_amount not in (None, limit.enough_amount)
-            returning = _returning(connection, name) if is_low else ()
+            returning = _returning(connection, name, periods[name]) if is_low else ()
             found[name] = Left(periods[name], left_units, left_amount, returning)
     if rules.pools:
         free = dict(connection.execute(_POOLS, (json.dumps(rules.pools),)).fetchall())
@@ -157,13 +157,13 @@ def read_budgets(
             if only is not None and POOL + pool not in only:
                 continue
             n_free = min(ENOUGH, free.get(pool, 0))
-            returning = _returning(connection, POOL + pool) if n_free < ENOUGH else ()
+            returning = _returning(connection, POOL + pool, 0) if n_free < ENOUGH else ()
             found[POOL + pool] = Left(0, n_free, None, returning)
     return found
 
 
-def _returning(connection: sqlite3.Connection, name: str) -> tuple[Returning, ...]:
-    return tuple(Returning(*row) for row in connection.execute(_RETURNING, (name, _NEXT_RETURNS)))
+def _returning(connection: sqlite3.Connection, name: str, period_us: int) -> tuple[Returning, ...]:
+    return tuple(Returning(*row) for row in connection.execute(_RETURNING, (name, period_us, _NEXT_RETURNS)))
 
 
 def _order(contact: Contact) -> tuple[int, str, str, str]:

@@ -27,8 +27,8 @@ _USE = """
 INSERT INTO budget_use VALUES (?, ?, ?, ?)
 ON CONFLICT (budget, period) DO UPDATE SET units = units + excluded.units, amount = amount + excluded.amount
 """
-_HOLD = "INSERT INTO budget_holds VALUES (?, ?, ?, ?, ?, ?, ?)"
-_LET_GO = "DELETE FROM budget_holds WHERE budget = ? AND until = ? AND decision_id = ? AND slot = ?"
+_HOLD = "INSERT INTO budget_holds VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_LET_GO = "DELETE FROM budget_holds WHERE budget = ? AND period = ? AND until = ? AND decision_id = ? AND slot = ?"
 _ROWS = (
     "SELECT decision_id, slot, customer_key, action_id, channel, exposed_at, open_until, released_why, charges, "
     "coupon_pool, coupon_code FROM contacts WHERE "
@@ -97,7 +97,9 @@ def reserve(
         _charge(connection, charges)
         if until is not None and charges:
             whose = (until, situation.decision_id, slot, situation.customer_key)
-            connection.executemany(_HOLD, [(budget, *whose, units, amount) for budget, units, amount, _ in charges])
+            connection.executemany(
+                _HOLD, [(budget, period, *whose, units, amount) for budget, units, amount, period in charges]
+            )
         row: tuple[object, ...] = (
             situation.decision_id,
             slot,
@@ -259,5 +261,5 @@ def _charge(connection: sqlite3.Connection, charges: Sequence[tuple[str, int, in
 
 def _let_go(connection: sqlite3.Connection, row: _Row) -> None:
     if row.open_until is not None:
-        held = [(budget, row.open_until, row.decision_id, row.slot) for budget, *_ in _charges(row)]
+        held = [(budget, period, row.open_until, row.decision_id, row.slot) for budget, _, _, period in _charges(row)]
         connection.executemany(_LET_GO, held)

@@ -59,13 +59,14 @@ CREATE TABLE IF NOT EXISTS budget_use (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS budget_holds (   -- of open reservations only
     budget       TEXT NOT NULL,     -- coupons:POOL for a pool of codes
+    period       INTEGER NOT NULL,  -- from whose budget it was taken; it goes back there, and nowhere else
     until        INTEGER NOT NULL,
     decision_id  TEXT NOT NULL,
     slot         INTEGER NOT NULL,
     customer_key INTEGER NOT NULL,
     units        INTEGER NOT NULL,
     amount       INTEGER NOT NULL,
-    PRIMARY KEY (budget, until, decision_id, slot)
+    PRIMARY KEY (budget, period, until, decision_id, slot)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS budget_holds_of_customer ON budget_holds (customer_key);
 """
