@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from features.brand import Brand, Channel, Placement
 from features.catalogue import Action, Catalogue
-from features.expressions import UnknownName, compile_expression
+from features.expressions import Expression, UnknownName, compile_expression
 from features.question_actions import QUESTION, with_questions
 from features.rendering import NotRenderable, RenderedMessage, render
 from features.variable_names import VariableType
@@ -96,8 +96,14 @@ class Shelf:
             values: the variables that are known.
             session_open: whether the caller says that a chat session is open.
         """
+        slots = slot_values(offerable, values, known={})
+        return self.written(offerable, place, locale=locale, slots=slots, session_open=session_open)
+
+    def written(
+        self, offerable: Offerable, place: Place, *, locale: str, slots: Mapping[str, object], session_open: bool
+    ) -> RenderedMessage | NotRenderable:
+        """As `rendered`, with the slots whose values are known."""
         templated = needs_template(place, session_open=session_open)
-        slots = dict(_slot_values(offerable, values))
         key = (offerable.action.id, locale, place.channel_name, templated, repr(slots))
         if (message := self._rendered.get(key)) is None:
             if len(self._rendered) >= RENDERINGS_KEPT:
@@ -127,9 +133,7 @@ class Shelf:
         if found is not None:
             return found
         message = self.rendered(offerable, place, locale=locale, values=values, session_open=session_open)
-        if isinstance(message, NotRenderable):
-            return Suppressed(offerable.action.id, NOT_RENDERABLE, detail=message.reason)
-        return message
+        return message if isinstance(message, RenderedMessage) else not_renderable(offerable, message)
 
 
 RENDERINGS_KEPT = 10_000  # slots may hold what the caller said
@@ -155,10 +159,28 @@ def _compiled(action: Action, variables: Mapping[str, VariableType]) -> Offerabl
     )
 
 
-def _slot_values(offerable: Offerable, values: Mapping[str, object]) -> Iterable[tuple[str, object]]:
-    """The slots whose value is known; the renderer puts a default in the place of the others, or refuses."""
+def not_renderable(offerable: Offerable, why: NotRenderable) -> Suppressed:
+    """An action whose message cannot be said."""
+    return Suppressed(offerable.action.id, NOT_RENDERABLE, detail=why.reason)
+
+
+def slot_values(
+    offerable: Offerable, values: Mapping[str, object], *, known: dict[Expression, object]
+) -> dict[str, object]:
+    """The slots whose value is known; the renderer puts a default in the place of the others, or refuses.
+
+    Args:
+        offerable: the action.
+        values: the variables that are known.
+        known: what expressions gave for these values already; the new ones are added.
+    """
+    slots: dict[str, object] = {}
     for name, expression in offerable.slots.items():
-        try:
-            yield name, expression.evaluate(values)
-        except UnknownName:
-            continue
+        if expression not in known:
+            try:
+                known[expression] = expression.evaluate(values)
+            except UnknownName:
+                known[expression] = None
+        if (value := known[expression]) is not None:
+            slots[name] = value
+    return slots

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from features.catalogue import NOTHING, Action
+from features.expressions import Expression
 from features.rendering import NotRenderable, RenderedMessage
 from serving.eligibility import Offerable, Suppressed
 from serving.inputs import Inputs
 from serving.offers import Offer
 from serving.remembered import PlaceMemory
 from serving.scoring import ScoredCustomer
-from serving.shelf import Place, Shelf
+from serving.shelf import Place, Shelf, not_renderable, slot_values
 from serving.values import Rates, Valuation, value_action, value_of_nothing
 
 EXCLUDED = "excluded"
@@ -33,6 +34,7 @@ class There:
     session_open: bool
     only: frozenset[str] | None  # the actions that the caller would have offered; None for all
     never: frozenset[str]  # the actions that the caller would not have said
+    known: dict[Expression, object] = field(default_factory=dict)  # of slots: several actions say the same
 
     def judged(self, *, is_alone: bool, of: Sequence[Offerable] | None = None) -> Iterator[Offer | Suppressed]:
         """Every action of the place: offered, or kept away by the first of the catalogue's rules that does."""
@@ -44,9 +46,12 @@ class There:
         for offerable, one in zip(offerables, found, strict=True):
             if not is_free and (rule := self._not_wanted(offerable.action.id)) is not None:
                 yield self.on_channel(Suppressed(offerable.action.id, rule), is_alone=is_alone)
-            elif one is not None:
+                continue
+            if one is not None:
                 yield self._own(one)
-            elif isinstance(message := self.judged_one(offerable), Suppressed):
+                continue
+            message = self.judged_one(offerable) if of is not None else self._said_now(offerable)
+            if isinstance(message, Suppressed):
                 yield self.on_channel(message, is_alone=is_alone)
             else:
                 yield self.offer(offerable, message, is_alone=is_alone)
@@ -96,9 +101,13 @@ class There:
         """What is said to many as it is to this customer, by their own likelihood to buy."""
         if isinstance(found, Suppressed) or found.action.incentive is None:
             return found
-        return Offer(
-            found.key, found.action, found.channel, found.place, self.valued(found.action), found.message, found.cost
+        valuation = value_action(
+            found.action,
+            rate=found.valuation.rate,
+            purchase_propensity=self.scored.scores.purchase_propensity,
+            channel_price=found.place.channel.price,
         )
+        return Offer(found.key, found.action, found.channel, found.place, valuation, found.message, found.cost)
 
     def on_channel(self, found: Suppressed, *, is_alone: bool) -> Suppressed:
         """With the channel, where several were asked for."""
@@ -115,10 +124,16 @@ class There:
             session_open=self.session_open,
         )
 
+    def _said_now(self, offerable: Offerable) -> RenderedMessage | Suppressed:
+        """As `judged_one`, of an action that no rule of its own keeps away."""
+        message = self.rendered(offerable)
+        return message if isinstance(message, RenderedMessage) else not_renderable(offerable, message)
+
     def rendered(self, offerable: Offerable) -> RenderedMessage | NotRenderable:
         """The message, or why it cannot be said; whatever the catalogue's rules say."""
-        return self.shelf.rendered(
-            offerable, self.place, locale=self.locale, values=self.values, session_open=self.session_open
+        slots = slot_values(offerable, self.values, known=self.known)
+        return self.shelf.written(
+            offerable, self.place, locale=self.locale, slots=slots, session_open=self.session_open
         )
 
     def offer(self, offerable: Offerable, message: RenderedMessage, *, is_alone: bool) -> Offer:
