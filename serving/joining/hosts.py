@@ -23,12 +23,12 @@ def link_hosts(brand: Brand, catalogue: Catalogue) -> frozenset[str]:
     return frozenset(host for host in found if host) | frozenset(host.lower() for host in brand.link_hosts)
 
 
-def may_lead_to(url: str, hosts: frozenset[str]) -> bool:
-    """Whether an address, read strictly, leads to one of these hosts."""
+def host_led_to(url: str) -> str | None:
+    """The host that an address, read strictly, leads to; None of one that the redirect leads nobody to."""
     if len(url) > LONGEST_ADDRESS:
-        return False
+        return None
     found = _ADDRESS.fullmatch(url)
-    return found is not None and found.group(1).lower() in hosts
+    return found.group(1).lower() if found is not None else None
 
 
 def host_shown(url: str) -> str:

@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, Response
 
 from serving.engine import Engine
-from serving.joining.hosts import host_shown, may_lead_to
+from serving.joining.hosts import host_led_to, host_shown
 from serving.joining.leaving import words_of
 from serving.joining.machines import machine_in
 from serving.joining.seen import seen
@@ -50,10 +50,10 @@ def add_joining_routes(app: FastAPI) -> None:
 
     @app.api_route("/r/{token}", methods=["GET", "HEAD"], summary="A link of a message: counts the click, leads on.")
     async def follow(token: str, request: Request) -> Response:
-        """302 to `to`, whose host must be one of the catalogue's links or of link_hosts in brand.yaml."""
+        """302 to `to`, whose host must be the token's own, one of the catalogue's links or of link_hosts in brand.yaml."""
         engine: Engine = request.app.state.engine
         said = _read(engine, token, (LINK, ITEM))
-        to = _destination(request, engine)
+        to = _destination(request, engine, said)
         if request.method == "HEAD":
             return _led_to(to)
         is_machine = machine_in(request.headers) is not None
@@ -92,14 +92,15 @@ def _read(engine: Engine, token: str, kinds: tuple[str, ...]) -> Said:
     return said
 
 
-def _destination(request: Request, engine: Engine) -> str:
+def _destination(request: Request, engine: Engine, said: Said) -> str:
     to = request.query_params.get("to")
     if not to:
         raise NotALink([WrongField("/to", "is missing: where the link leads, as the message said it.")])
-    if not may_lead_to(to, engine.stock.hosts):
+    host = host_led_to(to)
+    if host is None or not (host in engine.stock.hosts or engine.stamper.mint.mark_of(host) == said.host_mark):
         rule = (
-            f"leads to '{shown(host_shown(to))}', which is no host of this brand's links. Links lead to the hosts of "
-            "the catalogue's links and to those of link_hosts in brand.yaml: add it there if it is yours."
+            f"leads to '{shown(host_shown(to))}', which is no host of this brand's links. Links lead where their "
+            "message led, to the hosts of the catalogue's links and to those of link_hosts in brand.yaml: add it there if it is yours."
         )
         raise NotALink([WrongField("/to", rule)])
     return to

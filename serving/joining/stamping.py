@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from features.messages import RenderedMessage
+from serving.joining.hosts import host_led_to
 from serving.joining.tokens import ITEM, LINK, OPEN, REFUSES, REPLY, UNSUBSCRIBE, TokenMint, answer_of
 
 PARAMETER = "rapport_token"
@@ -45,7 +46,9 @@ def stamp(
         return mint.token(decision_id, slot, what)
 
     def tracked(url: str, what: str) -> str:
-        return tracked_url(url, token=token(what), public_url=public_url, hosts=hosts)
+        host = _host_through(url, public_url=public_url, hosts=hosts)
+        says = what if host is None else f"{what}:{mint.mark_of(host)}"
+        return tracked_url(url, token=token(says), public_url=public_url, hosts=hosts)
 
     replies = tuple(
         reply | {"payload": token(_reply_says(reply, number))} for number, reply in enumerate(message.replies)
@@ -70,21 +73,40 @@ def tracked_url(url: str, *, token: str, public_url: str | None, hosts: Collecti
     parted = _parted(url)
     if parted is None:
         return url
-    host, before, after, quoted = parted
-    if public_url is not None and (hosts is None or host in hosts):
-        return f"{public_url.rstrip('/')}{REDIRECT}{token}?to={quoted}"
-    return f"{before}{PARAMETER}={token}{after}"
+    if public_url is not None and _host_through(url, public_url=public_url, hosts=hosts) is not None:
+        return f"{public_url.rstrip('/')}{REDIRECT}{token}?to={parted.quoted}"
+    return f"{parted.before}{PARAMETER}={token}{parted.after}"
+
+
+def _host_through(url: str, *, public_url: str | None, hosts: Collection[str] | None) -> str | None:
+    """The host that an address leads to through our redirect; None where it goes there itself."""
+    parted = _parted(url) if public_url is not None else None
+    if parted is None or parted.host is None:
+        return None
+    return parted.host if hosts is None or parted.host in hosts else None
+
+
+class _Parted(NamedTuple):
+    """An address: the host that the redirect reads in it, if any, what stands around a last parameter, all quoted."""
+
+    host: str | None
+    before: str
+    after: str
+    quoted: str
 
 
 @lru_cache(maxsize=4_096)
-def _parted(url: str) -> tuple[str, str, str, str] | None:
-    """Host, what stands before a last parameter and behind it, and the whole quoted; None of no web address."""
-    parts = urlsplit(url)
+def _parted(url: str) -> _Parted | None:
+    """The parts of an address; None of no web address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     if parts.scheme not in _WEB or not parts.hostname:
         return None
     address, sign, fragment = url.partition("#")
     joint = "" if address.endswith(("?", "&")) else "&" if parts.query else "?"
-    return parts.hostname, f"{address}{joint}", f"{sign}{fragment}", quote(url, safe="")
+    return _Parted(host_led_to(url), f"{address}{joint}", f"{sign}{fragment}", quote(url, safe=""))
 
 
 def _reply_says(reply: dict[str, Any], number: int) -> str:

@@ -28,6 +28,8 @@ KEY_FILE = "token.key"
 SHORTEST_SECRET = 16  # characters
 LONGEST_TOKEN = 512
 _N_SIGNED = 10
+_MARKS_KEPT = 1_024
+_N_OF_A_MARK = 6  # a multiple of three, so that base64 needs no padding
 _WITH_ULID, _WITH_TEXT = 1, 2
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _DIGITS = str.maketrans("ABCDEFGHJKMNPQRSTVWXYZ", "abcdefghijklmnopqrstuv")  # Crockford's to those of int(…, 32)
@@ -60,6 +62,7 @@ class Said:
         decision_id: of the decision that showed it.
         slot: of the decision's list, from 0.
         what: `link`, `item:2`, `reply:0`, `refuses:not_now`, `answer:["need","dry"]`, `open`, `unsubscribe`, `coupon`.
+            That of a link through our redirect ends with the mark of its host: `link:q1w2e3r4`, `item:2:q1w2e3r4`.
     """
 
     decision_id: str
@@ -75,6 +78,12 @@ class Said:
     def detail(self) -> str:
         """What stands behind the colon; empty where there is none."""
         return self.what.partition(":")[2]
+
+    @property
+    def host_mark(self) -> str | None:
+        """The mark of the host that its link was sent with; None of what is no such link."""
+        mark = self.what.rpartition(":")[2]
+        return mark if self.kind in (LINK, ITEM) and len(mark) == _N_OF_A_MARK * 4 // 3 else None
 
     @property
     def outcome(self) -> str:
@@ -104,6 +113,7 @@ class TokenMint:
 
     def __init__(self, secret: bytes) -> None:
         self._key = blake2b(secret, digest_size=32, person=b"rapport-token").digest()
+        self._marks: dict[str, str] = {}
 
     def token(self, decision_id: str, slot: int, what: str) -> str:
         """A token of one thing that a decision showed; the same thing has the same token."""
@@ -129,6 +139,16 @@ class TokenMint:
             decision_id, rest = signed[3:end].decode(), signed[end:]
         said = Said(decision_id, signed[1], rest.decode())
         return said if self.token(said.decision_id, said.slot, said.what) == token else None  # one spelling a token
+
+    def mark_of(self, host: str) -> str:
+        """A host in eight characters, which nobody without the secret can find another host for."""
+        mark = self._marks.get(host)
+        if mark is None:
+            raw = blake2b(host.encode(), digest_size=_N_OF_A_MARK, key=self._key, person=b"rapport-host").digest()
+            mark = base64.urlsafe_b64encode(raw).decode()
+            if len(self._marks) < _MARKS_KEPT:  # hosts of a catalogue; what comes from outside must not fill memory
+                self._marks[host] = mark
+        return mark
 
     def _signature(self, signed: bytes) -> bytes:
         return blake2b(signed, digest_size=_N_SIGNED, key=self._key).digest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from time import sleep
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -136,6 +137,30 @@ def test_the_redirect_leads_nobody_elsewhere(world: World, to: str, says: str) -
     assert "location" not in answer.headers
     assert says in problem_of(answer)["detail"]
     assert world.outcomes(told["decision_id"]) == []
+
+
+def rewritten(world: World, catalogue: str) -> None:
+    """Another catalogue is in use: one that has stood still on disk."""
+    world.workspace.catalogue_file.write_text(catalogue)
+    for _ in range(200):
+        if world.engine.files.refresh():
+            return
+        sleep(0.02)
+    raise AssertionError("the catalogue was not taken into use")
+
+
+def test_a_link_already_sent_leads_on_when_no_action_names_its_host_any_more(world: World) -> None:
+    told = world.decided("ann")
+    before = world.workspace.catalogue_file.read_text()
+    rewritten(world, before.replace("shop.example", "another.example"))
+    try:
+        for url in (link_of(told), told["message"]["items"][0]["url"]):
+            answer = world.press(url)
+            assert answer.status_code == 302
+            assert urlsplit(answer.headers["location"]).netloc == "shop.example"
+        assert world.press(f"{urlsplit(link_of(told)).path}?to=https://third.example/").status_code == 400
+    finally:
+        rewritten(world, before)
 
 
 def test_a_host_of_brand_yaml_is_led_to_as_well(world: World) -> None:
