@@ -165,7 +165,7 @@ def _after(facts: Any, slot: Slot, prepared: Prepared, rules: Rules) -> Any:
     if slot.offer is None:
         return facts
     at = prepared.situation.decided_at
-    open_until = rules.reserved_until(at) if prepared.is_deferred else None
+    open_until = rules.reserved_until(max(at, slot.send_at or at)) if prepared.is_deferred else None
     return facts.after(slot.offer, at, said_at=slot.send_at, open_until=open_until)
 
 

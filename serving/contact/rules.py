@@ -76,7 +76,7 @@ class ContactRules:
         )
 
     def reserved_until(self, at: datetime) -> datetime:
-        """Until when something deferred at an instant is a reservation."""
+        """Until when something deferred that may be said from an instant on is a reservation."""
         return at + self.reservation
 
     # -- judging ------------------------------------------------------------------------------------------------

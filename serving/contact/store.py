@@ -14,6 +14,7 @@ from serving.contact.facts import POOL
 from serving.contact.rules import NEVER, ContactRules
 from serving.contact.windows import to_us
 from serving.exploration import count_exposures
+from serving.ledger_rows import count_again
 from serving.next_question import asked
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ WHERE decision_id = ?1 AND slot = ?2
 """
 _RELEASE = """
 UPDATE contacts SET exposed_at = NULL, open_until = NULL, released_why = ? WHERE decision_id = ? AND slot = ?
+"""
+_FAIL_UNEXPOSED = """
+UPDATE contacts SET released_why = 'failed'
+WHERE decision_id = ? AND slot = coalesce(?, slot) AND released_why = 'unexposed' RETURNING action_id
 """
 _REFUSE = """
 INSERT INTO refusals VALUES (?1, ?2, ?3, ?4) ON CONFLICT (customer_key, action_id) DO UPDATE SET
@@ -83,7 +88,6 @@ def reserve(
     release_due(connection, at)
     situation, at_us, codes = decision.situation, to_us(at), dict[int, str]()
     periods = rules.periods(at_us) if rules.limits else {}
-    until = to_us(rules.reserved_until(at)) if is_deferred else None
     for slot, said in enumerate(decision.slots):
         if said.action_id == NOTHING:
             continue
@@ -91,7 +95,9 @@ def reserve(
         code = None if terms.pool is None else _code(connection, terms.pool, at)
         if code is not None:
             codes[slot] = code
-        exposed = None if is_deferred else to_us(said.send_at or at)
+        said_at = max(at, said.send_at or at)  # nobody can see it before, so its time is counted from there
+        exposed = None if is_deferred else to_us(said_at)
+        until = to_us(rules.reserved_until(said_at)) if is_deferred else None
         # An answer that is always given (fallback, baseline, off-script) is none of what a budget is for.
         charges = [(*charge, periods.get(charge.budget, 0)) for charge in terms.charges] if decision.is_drawn else []
         _charge(connection, charges)
@@ -150,6 +156,8 @@ def expose(
         if row.released_why is not None:
             _charge(connection, _charges(row))
             _take_again(connection, row)
+        if row.released_why == UNEXPOSED:
+            count_again(connection, row.decision_id, row.action_id, 1)
         _let_go(connection, row)
         connection.execute(_EXPOSE, (row.decision_id, row.slot, at_us, int(is_late)))
         count_exposures(connection, row.action_id)
@@ -174,6 +182,12 @@ def release_due(connection: sqlite3.Connection, at: datetime) -> int:
     for row in due:
         _release(connection, row, UNEXPOSED)
     return len(due)
+
+
+def fail_unexposed(connection: sqlite3.Connection, decision_id: str, *, slot: int | None = None) -> frozenset[str]:
+    """Says that what was released as unexposed has failed; gives those actions, which the rates count no more."""
+    rows = connection.execute(_FAIL_UNEXPOSED, (decision_id, slot)).fetchall()
+    return frozenset(action_id for (action_id,) in rows)
 
 
 def note_click(connection: sqlite3.Connection, decision_id: str, *, at_us: int, slot: int | None = None) -> None:
@@ -242,6 +256,8 @@ def _note(connection: sqlite3.Connection, column: str, decision_id: str, at_us: 
 def _release(connection: sqlite3.Connection, row: _Row, why: str) -> None:
     if row.exposed_at is not None:
         count_exposures(connection, row.action_id, -1)
+    if why == UNEXPOSED:  # who could not see it was not offered it; of a failure `outcome_effects` knows
+        count_again(connection, row.decision_id, row.action_id, -1)
     _charge(connection, [(budget, -units, -amount, period) for budget, units, amount, period in _charges(row)])
     _let_go(connection, row)
     if row.pool is not None and row.code is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,18 @@ from hypothesis import strategies as st
 
 from experiments.records import HOLDOUT
 from features.catalogue import Action, Incentive
-from features.contact_policy import Budget, ContactPolicy, FrequencyCap, SharedBudget
+from features.contact_policy import Budget, ContactPolicy, FrequencyCap, QuietHours, SharedBudget
 from features.database import connect
 from features.erased_rows import erase_rows
 from features.identity import IdentityTable
 from serving.contact import coupons, store
 from serving.contact.budgets import ENOUGH
+from serving.contact.facts import THIS_REQUEST, facts_of
 from serving.contact.reading import read_facts, read_facts_of
 from serving.contact.rules import ContactRules
 from serving.contact.tables import SCHEMA
 from serving.contact.windows import to_us
-from serving.decide import Decision, settle
+from serving.decide import Decision, settle, settle_all
 from serving.exploration import SCHEMA as EXPOSURES
 from serving.ledger import Ledger
 from tests.serving.tiny_offers import an_offer, prepared
@@ -116,6 +117,23 @@ def test_a_deferred_one_is_a_reservation_until_it_is_exposed(connection: sqlite3
     assert (contact.exposed_at_us, contact.open_until_us) == (to_us(NOON + HOUR), None)
     assert store.release_due(connection, NOON + DAY) == 0
     assert connection.execute("SELECT count(*) FROM budget_holds").fetchone() == (0,)
+
+
+def test_what_waits_for_quiet_hours_to_end_is_reserved_from_then_on(connection: sqlite3.Connection) -> None:
+    weekend = QuietHours(start="00:00", until="00:00", days=("saturday", "sunday"), then="wait")
+    rules = rules_of(quiet_hours=(weekend,), reservation_hours=6)
+    send_at = datetime(2026, 3, 2, tzinfo=UTC)  # NOON is a Sunday's
+    offers = [an_offer(name, channel="chat", placement="weekly", value=9.0) for name in ("tip", "gift")]
+    asked = prepared("d-1", *offers, initiated_by="brand", draws=(0.5,), is_deferred=True)
+    before = read_facts(connection, (1,), at=NOON, rules=rules)
+    decision, second = settle_all([asked, asked], before, rules)
+    assert decision.slots[0].send_at == send_at
+    store.reserve(connection, decision, rules, NOON, is_deferred=True)
+    assert store.release_due(connection, send_at + 6 * HOUR - timedelta(microseconds=1)) == 0
+    (held,) = read_facts(connection, (1,), at=NOON, rules=rules).contacts
+    assert held.open_until_us == to_us(send_at + 6 * HOUR)
+    assert facts_of(second.counters).contacts == (held._replace(decision_id=THIS_REQUEST + "weekly", tags=()),)
+    assert store.expose(connection, "d-1", at_us=to_us(send_at + HOUR)) == [(0, False)]
 
 
 def test_what_nobody_saw_in_time_gives_everything_back(connection: sqlite3.Connection) -> None:
