@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from features.brand import Brand
 from features.faults import closest_name
@@ -76,6 +76,22 @@ def _place_faults(request: DecisionRequest, brand: Brand) -> list[WrongField]:
     ]
     for position, place in enumerate(request.placements):
         faults += _faults_of_place(place, brand, prefix=f"/placements/{position}")
+    return faults or _repeated(request.placements)
+
+
+def _repeated(places: Sequence[PlaceAsked]) -> list[WrongField]:
+    """Places that are asked for twice on one channel: what a customer sees there would count as one message."""
+    faults, seen = [], set[tuple[str, str]]()
+    for position, place in enumerate(places):
+        asked = place.asked
+        here = {(asked.placement, channel) for channel in asked.channels}
+        if again := sorted(channel for _, channel in here & seen):
+            rule = (
+                f"asks for '{asked.placement}' on {', '.join(again)} a second time. Name a placement once a channel; "
+                "its `limit` takes more than one action."
+            )
+            faults.append(WrongField(f"/placements/{position}", rule))
+        seen |= here
     return faults
 
 

@@ -307,6 +307,23 @@ def test_every_fault_of_every_place_is_told_at_once(shop: Shop) -> None:
     assert pointers == {"/placements/0/placement", "/placements/1/channel", "/excluded_actions/0"}
 
 
+@pytest.mark.parametrize("second", [{"channel": "web"}, {"channels": ["chat", "web"], "limit": 3}])
+def test_a_place_is_not_asked_for_twice_on_one_channel(
+    shop: Shop, workspace: Workspace, second: dict[str, Any]
+) -> None:
+    before = everything_written(workspace)
+    places = [{"placement": "reply", "channel": "web"}, {"placement": "reply"} | second]
+    refused = shop.post("/v1/decisions", {"customer_id": "kim", "placements": places})
+    assert refused.status_code == 422
+    (one,) = refused.json()["errors"]
+    assert one["pointer"] == "/placements/1"
+    assert "on web a second time" in one["detail"]
+    assert "`limit`" in one["detail"]
+    assert everything_written(workspace) == before
+    places[1] = {"placement": "reply", "channel": "chat"}
+    assert shop.post("/v1/decisions", {"customer_id": "kim", "placements": places}).status_code == 200
+
+
 def test_what_was_said_in_any_slot_or_place_is_gone_with_a_withdrawn_purpose() -> None:
     one = {
         "message": {"body": "For your dry skin."},
