@@ -11,7 +11,7 @@ import pytest
 import features
 from features.action_checks import slot_samples
 from features.brand import Brand, load_brand
-from features.catalogue import Catalogue, load_catalogue
+from features.catalogue import Catalogue, Reply, load_catalogue
 from features.expressions import UnknownName, compile_expression
 from features.rendering import RenderedMessage, render
 from features.variables import feature_variables, variables_of
@@ -94,3 +94,18 @@ def test_a_stranger_gets_something_and_a_customer_of_each_kind_has_a_choice(bran
     assert "replenish_reminder" not in eligible(**lapsed)
     loyal = {"is_known": True, "stage": "loyalty", "n_orders": 5, "revenue_365d": 5000, "days_since_last_order": 40}
     assert {"loyalty_points", "replenish_reminder"} <= eligible(**loyal)
+
+
+def test_a_tap_on_the_quiz_answers_its_question_in_every_locale(catalogue: Catalogue) -> None:
+    quiz = next(action for action in catalogue.actions if action.id == "skin_quiz")
+    for locale, rendering in quiz.renderings.items():
+        declared = [(one.trait, one.value) for one in rendering.suggested_replies if isinstance(one, Reply)]
+        assert declared == [("skin_need", need) for need in ("dryness", "acne", "dullness")], locale
+
+
+def test_who_taps_not_now_where_we_ask_them_back_has_refused(brand: Brand, catalogue: Catalogue) -> None:
+    texts = {"en": "Not for me now", "hi": "अभी नहीं", "th": "ยังไม่สนใจตอนนี้"}
+    winback = next(action for action in catalogue.actions if action.id == "winback_offer")
+    for locale in brand.locales:
+        refusing = [one for one in winback.renderings[locale].suggested_replies if isinstance(one, Reply)]
+        assert [(one.text, one.refuses) for one in refusing] == [(texts[locale], "not_now")]
