@@ -44,6 +44,11 @@ COUNT_DECISIONS = """
 INSERT INTO action_statistics VALUES (?, ?, ?, ?, ?, 0)
 ON CONFLICT (segment, stage, action_id, decided_day) DO UPDATE SET n_decided = n_decided + excluded.n_decided
 """
+_COUNT_AGAIN = """
+INSERT INTO action_statistics
+SELECT coalesce(segment, ''), stage, ?2, decided_at / 86400000000, ?3, 0 FROM decisions WHERE decision_id = ?1
+ON CONFLICT (segment, stage, action_id, decided_day) DO UPDATE SET n_decided = n_decided + excluded.n_decided
+"""
 _READ_COUNTS = """
 SELECT segment, stage, action_id,
        sum(n_decided * min(1.0, max(0.0, (:now - decided_day - 0.5) / :window))), sum(n_converted)
@@ -104,6 +109,11 @@ def _cells(decision: Decision) -> list[tuple[str, str, str, int]]:
     day = microseconds(decision.situation.decided_at) // DAY_US
     segment, stage = decision.scores.segment or "", decision.scores.stage
     return [(segment, stage, slot.action_id, day) for slot in decision.said or decision.slots]
+
+
+def count_again(connection: sqlite3.Connection, decision_id: str, action_id: str, n: int) -> None:
+    """Takes back (-1) that one action of a decision was tried, where nobody can have seen it, or counts it again (1)."""
+    connection.execute(_COUNT_AGAIN, (decision_id, action_id, n))
 
 
 def _columns(decision: Decision) -> tuple[object, ...]:
