@@ -20,8 +20,8 @@ from serving.contact.reading import read_facts
 from serving.contact.rules import ContactRules
 from serving.contact.store import reserve
 from serving.decide import Decision, settle_all
-from serving.kept import Retry, answered_before, keep
-from serving.ledger_rows import KeptAnswer, write_decision
+from serving.kept import Before, Retry, answered_before, keep
+from serving.ledger_rows import write_decision
 from serving.next_question.asked import read_asked
 from serving.offers import Prepared
 from serving.people import Keys
@@ -74,7 +74,7 @@ def commit(
     *,
     retry: Retry | None = None,
     told: Callable[[Committed], dict[str, Any]] | None = None,
-) -> Committed | KeptAnswer:
+) -> Committed | Before:
     """Writes the decisions of one request with everything that they take; one piece of work inside a transaction.
 
     Args:

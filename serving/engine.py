@@ -33,9 +33,9 @@ from serving.current import CurrentRows
 from serving.decide import Decision
 from serving.deciding import Deciding, Inquiry, Settled, nobody
 from serving.joining.stamper import Stamper, open_stamper
-from serving.kept import answered_before
+from serving.kept import Before, answered_before
 from serving.ledger import Ledger
-from serving.ledger_rows import KeptAnswer, fold_mature
+from serving.ledger_rows import fold_mature
 from serving.models import ModelDoor
 from serving.next_question.desk import QuestionDesk
 from serving.outcome_rows import Recorded
@@ -253,8 +253,8 @@ class Engine:
     def _answered_before(self, inquiry: Inquiry) -> dict[str, Any] | None:
         if inquiry.retry is None:
             return None
-        kept = answered_before(self.reader, inquiry.retry, at=self._clock())
-        return None if kept is None else as_before(inquiry.retry, kept)
+        before = answered_before(self.reader, inquiry.retry, at=self._clock())
+        return None if before is None else as_before(inquiry.retry, before)
 
     # -- outcomes -----------------------------------------------------------------------------------------------
 
@@ -288,13 +288,13 @@ class Engine:
         )
 
 
-def _writing(settled: Settled) -> Callable[[sqlite3.Connection], Committed | KeptAnswer]:
+def _writing(settled: Settled) -> Callable[[sqlite3.Connection], Committed | Before]:
     return partial(commit, pending=settled.pending, retry=settled.inquiry.retry, told=settled.told)
 
 
-def _told(settled: Settled, written: Committed | KeptAnswer) -> dict[str, Any]:
+def _told(settled: Settled, written: Committed | Before) -> dict[str, Any]:
     """The answer, by what was written; or what somebody who asked the same at the same time was answered."""
     retry = settled.inquiry.retry
-    if isinstance(written, KeptAnswer):
+    if isinstance(written, Before):
         return as_before(retry, written) if retry is not None else {}
     return settled.told(written) if written.told is None else written.told

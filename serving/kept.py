@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from features.kept_answers import KEPT_FOR
-from serving.ledger_rows import KeptAnswer, kept_answer, microseconds
+from serving.ledger_rows import kept_answer, microseconds
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS idempotency_keys (
@@ -20,8 +20,22 @@ CREATE INDEX IF NOT EXISTS idempotency_keys_by_age ON idempotency_keys (kept_at)
 CREATE INDEX IF NOT EXISTS idempotency_keys_of_customer ON idempotency_keys (customer_key);
 """
 
-NOT_KEPT = KeptAnswer("", "")
-"""It was decided before, and what was answered cannot be had any more."""
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was decided before under a key, or under an id, of somebody who asks now.
+
+    Attributes:
+        decision_id: of the decision that is there.
+        by_key: whether the Idempotency-Key found it.
+        question_sha256: of its question; empty where its answer cannot be had any more, or never had one of its own.
+        answer: what that was answered with.
+    """
+
+    decision_id: str
+    by_key: bool = False
+    question_sha256: str = ""
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,29 +44,33 @@ class Retry:
 
     Attributes:
         question_sha256: of the request, canonical.
-        decision_id: the client's own.
+        decision_ids: the client's own, one a place; none where the client brought none.
         idempotency_key: the request's header.
     """
 
     question_sha256: str
-    decision_id: str | None
+    decision_ids: tuple[str, ...]
     idempotency_key: str | None
 
 
-def answered_before(connection: sqlite3.Connection, retry: Retry, *, at: datetime) -> KeptAnswer | None:
-    """What this question was answered with before; None where it is new; NOT_KEPT where nobody can say any more."""
+def answered_before(connection: sqlite3.Connection, retry: Retry, *, at: datetime) -> Before | None:
+    """What was asked before under this key, or under any of these ids; None where they are new."""
     if retry.idempotency_key is not None:
         since = microseconds(at - KEPT_FOR)
         query = "SELECT decision_id FROM idempotency_keys WHERE idempotency_key = ? AND kept_at > ?"
         row = connection.execute(query, (retry.idempotency_key, since)).fetchone()
         if row is not None:
-            return kept_answer(connection, row[0]) or NOT_KEPT
-    if retry.decision_id is None:
-        return None
-    if (kept := kept_answer(connection, retry.decision_id)) is not None:
-        return kept
+            return _before(connection, row[0], by_key=True)
     query = "SELECT 1 FROM decisions WHERE decision_id = ?"
-    return NOT_KEPT if connection.execute(query, (retry.decision_id,)).fetchone() else None
+    for decision_id in retry.decision_ids:
+        if connection.execute(query, (decision_id,)).fetchone():
+            return _before(connection, decision_id)
+    return None
+
+
+def _before(connection: sqlite3.Connection, decision_id: str, *, by_key: bool = False) -> Before:
+    kept = kept_answer(connection, decision_id)
+    return Before(decision_id, by_key, kept.question_sha256, kept.answer) if kept else Before(decision_id, by_key)
 
 
 def keep(

@@ -7,8 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from serving.kept import Retry
-from serving.ledger_rows import KeptAnswer
+from serving.kept import Before, Retry
 from serving.refusals import Conflict, RequestRefused, WrongField
 from serving.schemas import DecisionRequest
 
@@ -18,10 +17,7 @@ LONGEST_KEY = 255
 
 def decision_ids(request: DecisionRequest, new_id: Callable[[], str]) -> tuple[str, ...]:
     """One id a place: new ones, or the client's own, which the second place and further ones number on."""
-    if request.decision_id is None:
-        return tuple(new_id() for _ in request.asked)
-    further = (f"{request.decision_id}.{number}" for number in range(2, len(request.asked) + 1))
-    return (request.decision_id, *further)
+    return _own_ids(request) or tuple(new_id() for _ in request.asked)
 
 
 def retry_of(request: DecisionRequest, idempotency_key: str | None = None) -> Retry | None:
@@ -35,36 +31,50 @@ def retry_of(request: DecisionRequest, idempotency_key: str | None = None) -> Re
     if idempotency_key is not None and not _is_sound(idempotency_key):
         rule = f"a key is 1 to {LONGEST_KEY} printable ASCII characters, such as a UUID: one a question."
         raise RequestRefused([WrongField("", f"The header {IDEMPOTENCY_KEY} is not valid: {rule}")])
-    return Retry(_fingerprint(request), request.decision_id, idempotency_key)
+    return Retry(_fingerprint(request), _own_ids(request), idempotency_key)
 
 
-def as_before(retry: Retry, kept: KeptAnswer) -> dict[str, Any]:
+def as_before(retry: Retry, before: Before) -> dict[str, Any]:
     """The answer that this question got before.
 
     Raises:
         Conflict: the question was another, or its answer is not kept any more.
         RequestRefused: the Idempotency-Key was used for another question.
     """
-    if kept.question_sha256 == retry.question_sha256:
-        told: dict[str, Any] = json.loads(kept.answer)
+    if before.question_sha256 == retry.question_sha256:
+        told: dict[str, Any] = json.loads(before.answer)
         return told
-    if not kept.question_sha256:
+    if not before.by_key and before.decision_id in retry.decision_ids[1:]:
         rule = (
-            f"'{retry.decision_id or retry.idempotency_key}' was decided before, and its answer is not kept any more: "
-            "it can be had again for a day. Send a new decision_id (or none: then we make one)."
+            f"'{before.decision_id}' is the id of another decision, and one of your places would get it: they number "
+            f"on from '{retry.decision_ids[0]}'. Send a new decision_id (or none: then we make them)."
         )
         raise Conflict([WrongField("/decision_id", rule)])
-    if retry.idempotency_key is not None:
+    if not before.question_sha256:
+        rule = (
+            f"'{retry.idempotency_key if before.by_key else before.decision_id}' was decided before, and its answer is "
+            "not kept any more: it can be had again for a day. Send a new decision_id (or none: then we make one)."
+        )
+        raise Conflict([WrongField("/decision_id", rule)])
+    if before.by_key:
         rule = (
             f"The {IDEMPOTENCY_KEY} '{retry.idempotency_key}' was already used for another question in the last 24 "
             "hours. Repeat that question exactly to get its answer again, or send a new key."
         )
         raise RequestRefused([WrongField("", rule)])
     rule = (
-        f"'{retry.decision_id}' was already used for another question. Repeat that question exactly to get its "
+        f"'{before.decision_id}' was already used for another question. Repeat that question exactly to get its "
         "answer again, or send a new decision_id (or none: then we make one)."
     )
     raise Conflict([WrongField("/decision_id", rule)])
+
+
+def _own_ids(request: DecisionRequest) -> tuple[str, ...]:
+    """The client's own id of each place, numbered on from the first one; none where they brought none."""
+    if request.decision_id is None:
+        return ()
+    further = (f"{request.decision_id}.{number}" for number in range(2, len(request.asked) + 1))
+    return (request.decision_id, *further)
 
 
 def _is_sound(key: str) -> bool:

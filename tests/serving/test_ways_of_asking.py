@@ -216,6 +216,18 @@ def test_the_places_of_one_request_share_the_clients_id_and_one_answer(shop: Sho
     assert shop.post("/v1/decisions", asked | {"explain": True}).status_code == 409
 
 
+def test_an_id_that_a_further_place_would_get_is_another_decisions(shop: Shop, workspace: Workspace) -> None:
+    shop.decided(customer_id="hal", decision_id="own-3.2")
+    before = everything_written(workspace)
+    places = [{"placement": "reply", "channel": "web"}, {"placement": "weekly", "channel": "web"}]
+    asked = {"customer_id": "hal", "placements": places, "decision_id": "own-3"}
+    refused = shop.post("/v1/decisions", asked)
+    assert (refused.status_code, "'own-3.2' is the id of another" in refused.text) == (409, True)
+    assert everything_written(workspace) == before
+    assert shop.post("/v1/decisions", asked | {"decision_id": "own-4"}).status_code == 200
+    assert shop.ask(customer_id="hal", decision_id="own-4.2").status_code == 409
+
+
 # -- where and what ---------------------------------------------------------------------------------------------
 
 
