@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from features.catalogue import NOTHING
 from features.erased_rows import is_erased_decision
 from features.faults import CallersMistake
 from features.merges import PERSONS
@@ -116,18 +116,17 @@ class UnknownDecisions(CallersMistake):
 
 
 _COLUMNS = (
-    "SELECT decision_id, customer_key, arm, action_id, coalesce(segment, ''), stage, decided_at, channel, initiated_by "
-    "FROM "
+    "SELECT decision_id, customer_key, arm, action_id, coalesce(segment, ''), stage, decided_at, channel, "
+    "initiated_by, slots FROM "
 )
 _NEWEST_DECISION = f"""
 {PERSONS} {_COLUMNS} person CROSS JOIN decisions ON customer_key = part WHERE decided_at BETWEEN ? AND ?
 ORDER BY decided_at DESC LIMIT 1
 """  # of any key of that person
-_CLICKED = "SELECT slot FROM contacts WHERE decision_id = ? AND clicked_at <= ? ORDER BY clicked_at DESC, slot LIMIT 1"
-_SLOT = (
-    "SELECT json_extract(record, ?1 || '.action_id'), json_extract(record, ?1 || '.channel') "
-    "FROM decisions WHERE decision_id = ?2"
-)
+_TAKEN_UP = """
+SELECT slot FROM contacts WHERE decision_id = ?1 AND (clicked_at <= ?2 OR converted_at IS NOT NULL)
+ORDER BY CASE WHEN clicked_at <= ?2 THEN clicked_at END DESC, slot LIMIT 1
+"""
 
 
 def write_outcomes(
@@ -187,7 +186,7 @@ def _resolved(connection: sqlite3.Connection, row: OutcomeRow) -> OutcomeRow:
 def _join(connection: sqlite3.Connection, row: OutcomeRow, attribution: timedelta) -> Joined | None:
     if row.decision_id is not None:
         found = connection.execute(_COLUMNS + "decisions WHERE decision_id = ?", (row.decision_id,)).fetchone()
-        return None if found is None else _of_slot(connection, Joined(*found), _slot(connection, row, found[0]))
+        return None if found is None else _joined(connection, row, found)
     if row.customer_key is None:
         return None
     until = microseconds(row.occurred_at)
@@ -195,25 +194,30 @@ def _join(connection: sqlite3.Connection, row: OutcomeRow, attribution: timedelt
     found = connection.execute(_NEWEST_DECISION, (json.dumps([row.customer_key]), since, until)).fetchone()
     if found is None:
         return None
-    joined = _of_slot(connection, Joined(*found), _slot(connection, row, found[0]))
-    return replace(joined, is_exact=False)
+    return replace(_joined(connection, row, found), is_exact=False)
 
 
-def _slot(connection: sqlite3.Connection, row: OutcomeRow, decision_id: str) -> int | None:
+def _joined(connection: sqlite3.Connection, row: OutcomeRow, found: Sequence[Any]) -> Joined:
+    """The decision's row, which is of its first slot, as the slot that the outcome is of."""
+    *columns, slots = found
+    joined = Joined(*columns)
+    said = json.loads(slots) if slots else []
+    said = said or [{"action_id": joined.action_id, "channel": joined.channel}]
+    slot = _slot(connection, row, joined.decision_id, len(said))
+    slot = slot if slot is None or slot < len(said) else None
+    of = said[slot or 0]
+    actions = tuple(one["action_id"] for one in said)
+    return replace(joined, action_id=of["action_id"], channel=of["channel"], actions=actions, slot=slot)
+
+
+def _slot(connection: sqlite3.Connection, row: OutcomeRow, decision_id: str, n_slots: int) -> int | None:
     """Which action of a list it was: a conversion that does not say is of the one that was clicked last."""
     if row.slot is not None or row.outcome != CONVERTED:
         return row.slot
-    found = connection.execute(_CLICKED, (decision_id, microseconds(row.occurred_at))).fetchone()
-    return found[0] if found else None
-
-
-def _of_slot(connection: sqlite3.Connection, joined: Joined, slot: int | None) -> Joined:
-    """What one slot of the decision said; its row is of the first."""
-    if not slot:
-        return joined
-    found = connection.execute(_SLOT, (f"$.slots[{slot}]", joined.decision_id)).fetchone()
-    action_id, channel = found or (None, None)
-    return replace(joined, action_id=action_id or NOTHING, channel=channel or joined.channel)
+    if n_slots == 1:
+        return 0
+    found = connection.execute(_TAKEN_UP, (decision_id, microseconds(row.occurred_at))).fetchone()
+    return found[0] if found else 0
 
 
 def _write_outcome(
@@ -233,7 +237,6 @@ def _write_outcome(
         at_us=microseconds(row.occurred_at),
         goal=goal,
         is_the_goal=goal == action_goal,
-        slot=row.slot if joined is not None and joined.is_exact else None,
         reason=row.reason,
         retry_after_seconds=row.retry_after_seconds,
         attribution_us=attribution // timedelta(microseconds=1),
@@ -254,7 +257,7 @@ def _write_outcome(
         joined_by,
         happened.at_us,
         microseconds(row.received_at),
-        happened.slot,
+        joined.slot if joined else None,
         row.reason,
         row.retry_after_seconds,
         is_late or None,

@@ -191,6 +191,49 @@ def test_a_conversion_of_a_list_is_the_action_s_that_was_clicked(world: World) -
     assert (world.counts(first)[1], world.counts(second)[1]) == (before[0], before[1] + 1)
 
 
+def listed(world: World, customer_id: str) -> tuple[str, list[str]]:
+    told = world.decided(customer_id, limit=2)
+    return told["decision_id"], [slot["action"]["id"] for slot in told["slots"]]
+
+
+def of_slots(world: World, decision_id: str, columns: str) -> list[tuple[Any, ...]]:
+    return world.rows(f"SELECT {columns} FROM contacts WHERE decision_id = ? ORDER BY slot", decision_id)
+
+
+def test_a_conversion_that_says_no_slot_is_written_of_the_slot_that_it_is_of(world: World) -> None:
+    for n, order in enumerate(permutations(({}, {"slot": 1}))):
+        decision_id, (first, second) = listed(world, f"one-slot-{n}")
+        before = world.counts(first)[1], world.counts(second)[1]
+        world.report({"decision_id": decision_id, "slot": 1, "outcome": "clicked"})
+        world.clock.later(minutes=5)
+        for said in order:
+            world.report({"decision_id": decision_id, "outcome": "converted"} | said)
+        assert world.outcomes(decision_id, "outcome, slot") == [("clicked", 1), ("converted", 1), ("converted", 1)]
+        assert of_slots(world, decision_id, "converted_at IS NOT NULL") == [(0,), (1,)]
+        assert (world.counts(first)[1], world.counts(second)[1]) == (before[0], before[1] + 1)
+
+
+def test_what_was_clicked_of_a_list_arrived_and_the_rest_failed_whatever_order_the_reports_come_in(
+    world: World,
+) -> None:
+    for n, order in enumerate(permutations(({"outcome": "clicked", "slot": 1}, {"outcome": "failed"}))):
+        decision_id, (first, second) = listed(world, f"half-{n}")
+        before = world.counts(first)[0], world.counts(second)[0]
+        for report in order:
+            world.report({"decision_id": decision_id} | report)
+        assert (world.counts(first)[0], world.counts(second)[0]) == (before[0] - 1, before[1])
+        assert of_slots(world, decision_id, "released_why") == [("failed",), (None,)]
+
+
+def test_a_list_that_was_delivered_whole_is_not_taken_back_by_a_failure_of_one_slot(world: World) -> None:
+    decision_id, ids = listed(world, "whole")
+    before = [world.counts(action_id)[0] for action_id in ids]
+    world.report({"decision_id": decision_id, "outcome": "failed", "slot": 1})
+    world.report({"decision_id": decision_id, "outcome": "delivered"})
+    assert [world.counts(action_id)[0] for action_id in ids] == before
+    assert of_slots(world, decision_id, "released_why") == [(None,), (None,)]
+
+
 def test_a_list_that_could_not_be_sent_was_no_attempt_of_any_of_its_actions(world: World) -> None:
     told = world.decided("unsent", limit=2)
     ids = [slot["action"]["id"] for slot in told["slots"]]
