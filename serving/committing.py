@@ -20,7 +20,7 @@ from serving.contact.reading import read_facts
 from serving.contact.rules import ContactRules
 from serving.contact.store import reserve
 from serving.decide import Decision, settle_all
-from serving.kept import Before, Retry, answered_before, keep
+from serving.kept import Before, Retry, answered_before, is_key_new, keep, keep_key
 from serving.ledger_rows import write_decision
 from serving.next_question.asked import read_asked
 from serving.offers import Prepared
@@ -87,6 +87,9 @@ def commit(
         What was written, or what the same question was answered before: then nothing is.
     """
     if retry is not None and (before := answered_before(connection, retry, at=pending.at)) is not None:
+        if is_key_new(retry, before):
+            key = pending.decisions[0].situation.customer_key
+            keep_key(connection, retry, decision_id=before.decision_id, customer_key=key, at=pending.at)
         return before
     committed = _committed(connection, pending)
     if retry is None or told is None:

@@ -33,7 +33,7 @@ from serving.current import CurrentRows
 from serving.decide import Decision
 from serving.deciding import Deciding, Inquiry, Settled, nobody
 from serving.joining.stamper import Stamper, open_stamper
-from serving.kept import Before, answered_before
+from serving.kept import Before, answered_before, is_key_new
 from serving.ledger import Ledger
 from serving.ledger_rows import fold_mature
 from serving.models import ModelDoor
@@ -251,10 +251,12 @@ class Engine:
         return at
 
     def _answered_before(self, inquiry: Inquiry) -> dict[str, Any] | None:
-        if inquiry.retry is None:
+        """None also where the key of a retry is new: it is kept where decisions are written."""
+        retry = inquiry.retry
+        if retry is None or (before := answered_before(self.reader, retry, at=self._clock())) is None:
             return None
-        before = answered_before(self.reader, inquiry.retry, at=self._clock())
-        return None if before is None else as_before(inquiry.retry, before)
+        told = as_before(retry, before)
+        return None if is_key_new(retry, before) else told
 
     # -- outcomes -----------------------------------------------------------------------------------------------
 

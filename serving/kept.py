@@ -73,6 +73,12 @@ def _before(connection: sqlite3.Connection, decision_id: str, *, by_key: bool = 
     return Before(decision_id, by_key, kept.question_sha256, kept.answer) if kept else Before(decision_id, by_key)
 
 
+def is_key_new(retry: Retry, before: Before) -> bool:
+    """Whether the same was asked before, but not by this key: it stands for that question from now on."""
+    is_same = before.question_sha256 == retry.question_sha256
+    return is_same and not before.by_key and retry.idempotency_key is not None
+
+
 def keep(
     connection: sqlite3.Connection, retry: Retry, *, decision_id: str, customer_key: int, answer: str, at: datetime
 ) -> None:
@@ -80,6 +86,13 @@ def keep(
     connection.execute(
         "INSERT INTO answers VALUES (?, ?, ?, ?)", (decision_id, customer_key, retry.question_sha256, answer)
     )
+    keep_key(connection, retry, decision_id=decision_id, customer_key=customer_key, at=at)
+
+
+def keep_key(
+    connection: sqlite3.Connection, retry: Retry, *, decision_id: str, customer_key: int, at: datetime
+) -> None:
+    """Keeps the key of a retry, if it has one, for the answer of a decision."""
     if retry.idempotency_key is not None:
         connection.execute(
             "INSERT OR REPLACE INTO idempotency_keys VALUES (?, ?, ?, ?)",

@@ -216,6 +216,20 @@ def test_the_places_of_one_request_share_the_clients_id_and_one_answer(shop: Sho
     assert shop.post("/v1/decisions", asked | {"explain": True}).status_code == 409
 
 
+def test_a_key_is_kept_also_where_the_decision_id_had_its_answer(shop: Shop, workspace: Workspace) -> None:
+    asked = {"customer_id": "hal", "decision_id": "own-2"}
+    first = shop.decided(**asked, headers={"Idempotency-Key": "k-2"})
+    assert shop.decided(**asked, headers={"Idempotency-Key": "k-3"}) == first
+    before = everything_written(workspace)
+    for key in ("k-2", "k-3"):
+        assert shop.decided(**asked, headers={"Idempotency-Key": key}) == first
+        for other in ({"customer_id": "hal"}, asked | {"limit": 2}):
+            refused = shop.ask(**other, headers={"Idempotency-Key": key})
+            assert (refused.status_code, "already used for another question" in refused.text) == (422, True)
+    assert shop.ask(**asked, limit=2, headers={"Idempotency-Key": "k-4"}).status_code == 409
+    assert everything_written(workspace) == before
+
+
 def test_an_id_that_a_further_place_would_get_is_another_decisions(shop: Shop, workspace: Workspace) -> None:
     shop.decided(customer_id="hal", decision_id="own-3.2")
     before = everything_written(workspace)
