@@ -43,8 +43,7 @@ _RELEASE = """
 UPDATE contacts SET exposed_at = NULL, open_until = NULL, released_why = ? WHERE decision_id = ? AND slot = ?
 """
 _FAIL_UNEXPOSED = """
-UPDATE contacts SET released_why = 'failed'
-WHERE decision_id = ? AND slot = coalesce(?, slot) AND released_why = 'unexposed' RETURNING action_id
+UPDATE contacts SET released_why = 'failed' WHERE decision_id = ? AND slot = ? AND released_why = 'unexposed'
 """
 _REFUSE = """
 INSERT INTO refusals VALUES (?1, ?2, ?3, ?4) ON CONFLICT (customer_key, action_id) DO UPDATE SET
@@ -184,10 +183,9 @@ def release_due(connection: sqlite3.Connection, at: datetime) -> int:
     return len(due)
 
 
-def fail_unexposed(connection: sqlite3.Connection, decision_id: str, *, slot: int | None = None) -> frozenset[str]:
-    """Says that what was released as unexposed has failed; gives those actions, which the rates count no more."""
-    rows = connection.execute(_FAIL_UNEXPOSED, (decision_id, slot)).fetchall()
-    return frozenset(action_id for (action_id,) in rows)
+def fail_unexposed(connection: sqlite3.Connection, decision_id: str, *, slot: int) -> bool:
+    """Says that what was released as unexposed has failed; gives whether it was: then no rate counts it any more."""
+    return connection.execute(_FAIL_UNEXPOSED, (decision_id, slot)).rowcount > 0
 
 
 def note_click(connection: sqlite3.Connection, decision_id: str, *, at_us: int, slot: int | None = None) -> None:

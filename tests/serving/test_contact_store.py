@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.records import HOLDOUT
+from experiments.records import SCHEMA as DECISIONS
 from features.catalogue import Action, Incentive
 from features.contact_policy import Budget, ContactPolicy, FrequencyCap, QuietHours, SharedBudget
 from features.database import connect
@@ -29,6 +30,7 @@ from serving.contact.windows import to_us
 from serving.decide import Decision, settle, settle_all
 from serving.exploration import SCHEMA as EXPOSURES
 from serving.ledger import Ledger
+from serving.ledger_rows import STATISTICS_SCHEMA
 from tests.serving.tiny_offers import an_offer, prepared
 from tests.serving.tiny_world import NOON, a_brand, a_catalogue, an_action
 
@@ -347,7 +349,7 @@ def test_counters_are_the_sum_of_what_is_not_released(steps: list[tuple[str, int
     """Whatever happens in whatever order: use, codes and holds are those of the contacts that stand."""
     rules = rules_of(TIP, GIFT, reservation_hours=6)
     with closing(sqlite3.connect(":memory:")) as memory:
-        memory.executescript(SCHEMA + EXPOSURES)
+        memory.executescript(SCHEMA + EXPOSURES + DECISIONS + STATISTICS_SCHEMA)
         coupons.add_codes(memory, "spring", [f"C{n}" for n in range(30)])
         memory.isolation_level = None
         for number, (step, which, hours) in enumerate(steps):

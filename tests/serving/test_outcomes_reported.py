@@ -258,3 +258,45 @@ def test_a_thousand_outcomes_go_in_one_request(world: World) -> None:
     ]
     assert {one["status"] for one in world.report(*reports)} == {"recorded"}
     assert {one["status"] for one in world.report(*reports)} == {"duplicate"}
+
+
+def not_sent(world: World, customer_id: str) -> tuple[dict[str, Any], tuple[int, int]]:
+    """A deferred decision whose time was over before it was exposed, and the counts before it was made."""
+    before = world.counts("hello")
+    told = world.decided(customer_id, "weekly", "mail", defer=True)
+    assert told["action"]["id"] == "hello"
+    assert world.counts("hello") == (before[0] + 1, before[1])
+    world.clock.later(days=2)
+    world.decided("somebody else", "deal")  # in passing
+    assert contact(world, told, "released_why") == ("unexposed",)
+    return told, before
+
+
+def test_what_was_never_exposed_was_no_attempt_until_it_is_seen_after_all(world: World) -> None:
+    world.decided("first of all")
+    told, before = not_sent(world, "unsent-1")
+    assert world.counts("hello") == before
+    for _ in range(2):
+        assert world.send("POST", f"/v1/decisions/{told['decision_id']}/exposure", json={}).status_code == 200
+        assert world.counts("hello") == (before[0] + 1, before[1])
+
+
+def test_what_was_never_exposed_is_taken_back_once_whatever_is_reported_of_it(world: World) -> None:
+    world.decided("first of all")
+    told, before = not_sent(world, "unsent-2")
+    for outcome, n in (("failed", 0), ("failed", 0), ("sent", 0), ("delivered", 1), ("read", 1), ("failed", 1)):
+        world.report({"decision_id": told["decision_id"], "outcome": outcome})
+        assert world.counts("hello") == (before[0] + n, before[1]), outcome
+
+
+def test_of_a_list_that_was_never_exposed_each_action_is_counted_as_it_is_seen(world: World) -> None:
+    world.decided("first of all", limit=2)
+    before = {action_id: world.counts(action_id)[0] for action_id in ("hello", "tip")}
+    told = world.decided("unsent-3", "weekly", "mail", defer=True, limit=2)
+    assert {slot["action"]["id"] for slot in told["slots"]} == {"hello", "tip"}
+    second = told["slots"][1]["action"]["id"]
+    world.clock.later(days=2)
+    world.decided("somebody else", "deal")
+    assert {action_id: world.counts(action_id)[0] for action_id in before} == before
+    world.report({"decision_id": told["decision_id"], "slot": 1, "outcome": "clicked"})
+    assert {action_id: world.counts(action_id)[0] for action_id in before} == before | {second: before[second] + 1}
