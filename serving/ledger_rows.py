@@ -112,7 +112,7 @@ def _cells(decision: Decision) -> list[tuple[str, str, str, int]]:
 
 
 def count_again(connection: sqlite3.Connection, decision_id: str, action_id: str, n: int) -> None:
-    """Takes back (-1) that one action of a decision was tried, where nobody can have seen it, or counts it again (1)."""
+    """Takes back (-1) that one action of a decision was tried, where nobody can have seen it, or counts it (1)."""
     connection.execute(_COUNT_AGAIN, (decision_id, action_id, n))
 
 
