@@ -67,7 +67,8 @@ def commit_group(
             for decision in decisions
         )
         if taken := _taken(decisions, rules):
-            budgets = {**budgets, **read_budgets(connection, at=at, rules=rules, only=taken)}
+            others = {name: left for name, left in budgets.items() if name not in taken}
+            budgets = others | read_budgets(connection, at=at, rules=rules, only=taken)
         committed.append(Committed(decisions, codes))
     write_decisions(connection, [decision for one in committed for decision in one.decisions])
     return committed

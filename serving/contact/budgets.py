@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from serving.contact.blocks import BUDGET, NO_COUPON_CODE, Block
 from serving.contact.facts import MILLION, POOL, Charge, Facts, Left, Terms
 from serving.contact.windows import period_of, to_instant, zone_of
 
+NEVER_USED = 2**62
 ENOUGH = 1_000
 """No request takes more units than that: a budget with more left is as good as one with endless."""
 
@@ -25,6 +27,29 @@ class Limit:
     amount: int | None  # millionths of the currency's unit
     every: Period | None
     enough_amount: int  # as ENOUGH, in money
+
+    def leaves_enough(self, units: int, amount: int) -> bool:
+        """Whether so much use leaves more than any request takes."""
+        has_units = self.units is None or self.units - units >= ENOUGH
+        return has_units and (self.amount is None or self.amount - amount >= self.enough_amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The present period of each budget, made ready to be asked about.
+
+    Attributes:
+        began: when the distinct periods began.
+        periods: when each budget's did; 0: all time.
+        scarce: budgets of which there was never enough.
+        asked: of the scarce budgets, then of the others: their periods as JSON, and which use is of interest. What has
+            been used less than that leaves enough.
+    """
+
+    began: tuple[int, ...]
+    periods: dict[str, int]
+    scarce: tuple[str, ...]
+    asked: tuple[tuple[str, int, int], ...]
 
 
 class Budgets:
@@ -47,6 +72,8 @@ class Budgets:
         self.pools = tuple(sorted({one.coupons for one in incentives if one.coupons is not None}))
         self._terms: dict[tuple[str, str], Terms] = {}
         self._periods: dict[Period, tuple[int, int]] = {}
+        self._everies = tuple({limit.every: None for limit in self.limits.values() if limit.every})
+        self._present: Present | None = None
 
     def terms(self, action_id: str, channel: str) -> Terms:
         """What choosing an action on a channel counts as and takes from which budgets."""
@@ -57,10 +84,29 @@ class Budgets:
 
     def periods(self, at_us: int) -> dict[str, int]:
         """When the present period of each budget began; 0 for all time."""
-        began = {
-            every: self._period(every, at_us)[0] for every in {limit.every for limit in self.limits.values()} if every
-        }
-        return {name: began[limit.every] if limit.every else 0 for name, limit in self.limits.items()}
+        return self.present(at_us).periods
+
+    def present(self, at_us: int) -> Present:
+        """The present periods; those of the last call, until one of them ends."""
+        began = tuple([self._period(every, at_us)[0] for every in self._everies])
+        present = self._present
+        if present is None or present.began != began:
+            present = self._present = self._present_of(began)
+        return present
+
+    def _present_of(self, began: tuple[int, ...]) -> Present:
+        of = dict(zip(self._everies, began, strict=True))
+        periods = {name: of[limit.every] if limit.every else 0 for name, limit in self.limits.items()}
+        scarce = {name: limit for name, limit in self.limits.items() if not limit.leaves_enough(0, 0)}
+        others = [limit for name, limit in self.limits.items() if name not in scarce]
+        units = min((one.units - ENOUGH for one in others if one.units is not None), default=NEVER_USED)
+        amount = min((one.amount - one.enough_amount for one in others if one.amount is not None), default=NEVER_USED)
+        asked = []
+        if scarce:
+            asked.append((json.dumps({name: periods[name] for name in scarce}), -NEVER_USED, -NEVER_USED))
+        if others:
+            asked.append((json.dumps({one.name: periods[one.name] for one in others}), units, amount))
+        return Present(began, periods, tuple(scarce), tuple(asked))
 
     def spent(self, charge: Charge, facts: Facts, at_us: int) -> Block | None:
         """Why what is left does not pay for a charge at an instant; None where it does."""

@@ -40,7 +40,9 @@ _USED = """
 SELECT use.budget, use.units, use.amount
 FROM json_each(?) AS asked
 CROSS JOIN budget_use AS use ON use.budget = asked.key AND use.period = asked.value
+WHERE use.units > ? OR use.amount > ?
 """
+_HELD = "SELECT EXISTS (SELECT 1 FROM budget_holds)"
 _POOLS = "SELECT pool, n_free FROM coupon_pools WHERE pool IN (SELECT value FROM json_each(?))"
 _RETURNING = "SELECT until, units, amount FROM budget_holds WHERE budget = ? AND period = ? ORDER BY until LIMIT ?"
 
@@ -136,21 +138,8 @@ def _contact(decision_id: str, action_id: str, channel: str, tags: str, *rest: A
 def read_budgets(
     connection: sqlite3.Connection, *, at: datetime, rules: ContactRules, only: Collection[str] | None = None
 ) -> dict[str, Left]:
-    """What is left of every budget and pool, or of those that are named, as far as it matters."""
-    found: dict[str, Left] = {}
-    if rules.limits:
-        periods = rules.periods(to_us(at))
-        if only is not None:
-            periods = {name: period for name, period in periods.items() if name in only}
-        used = {name: (units, amount) for name, units, amount in connection.execute(_USED, (json.dumps(periods),))}
-        for name in periods:
-            limit = rules.limits[name]
-            units, amount = used.get(name, (0, 0))
-            left_units = None if limit.units is None else min(ENOUGH, limit.units - units)
-            left_amount = None if limit.amount is None else min(limit.enough_amount, limit.amount - amount)
-            is_low = left_units not in (None, ENOUGH) or left_amount not in (None, limit.enough_amount)
-            returning = _returning(connection, name, periods[name]) if is_low else ()
-            found[name] = Left(periods[name], left_units, left_amount, returning)
+    """What is left of every budget and pool, or of those that are named; a budget that has enough left is left out."""
+    found = _limited(connection, at=at, rules=rules, only=only) if rules.limits else {}
     if rules.pools:
         free = dict(connection.execute(_POOLS, (json.dumps(rules.pools),)).fetchall())
         for pool in rules.pools:
@@ -159,6 +148,28 @@ def read_budgets(
             n_free = min(ENOUGH, free.get(pool, 0))
             returning = _returning(connection, POOL + pool, 0) if n_free < ENOUGH else ()
             found[POOL + pool] = Left(0, n_free, None, returning)
+    return found
+
+
+def _limited(
+    connection: sqlite3.Connection, *, at: datetime, rules: ContactRules, only: Collection[str] | None
+) -> dict[str, Left]:
+    present = rules.budgets.present(to_us(at))
+    used = dict.fromkeys(present.scarce, (0, 0))
+    for asked in present.asked:
+        used.update((name, (units, amount)) for name, units, amount in connection.execute(_USED, asked))
+    found: dict[str, Left] = {}
+    for name, (units, amount) in used.items():
+        limit = rules.limits[name]
+        if limit.leaves_enough(units, amount) or (only is not None and name not in only):
+            continue
+        left_units = None if limit.units is None else min(ENOUGH, limit.units - units)
+        left_amount = None if limit.amount is None else min(limit.enough_amount, limit.amount - amount)
+        found[name] = Left(present.periods[name], left_units, left_amount)
+    if found and connection.execute(_HELD).fetchone()[0]:
+        return {
+            name: left._replace(returning=_returning(connection, name, left.period_us)) for name, left in found.items()
+        }
     return found
 
 

@@ -60,7 +60,7 @@ class ContactRules:
             for who in EVERYBODY
             if (mine := [cap for cap in caps if cap.governs(who)])
         )
-        self._judged: dict[tuple[str, str, str], tuple[CompiledCap, ...]] = {}
+        self._judged: dict[tuple[str, str, str], tuple[int, tuple[CompiledCap, ...]]] = {}
 
     @property
     def is_empty(self) -> bool:
@@ -185,10 +185,11 @@ class ContactRules:
         if suppressing is not None and (block := _quiet_now(suppressing, channel, facts, at_us, zone)) is not None:
             return block
         if facts.contacts:
-            for cap in self._caps_for(action, channel, initiated_by):
-                if (block := _over(cap, offer, facts, at_us, zone)) is not None:
+            n_contacts, (fewest, caps) = len(facts.contacts), self._caps_for(action, channel, initiated_by)
+            for cap in caps if n_contacts >= fewest else ():
+                if n_contacts >= cap.cap.at_most and (block := _over(cap, offer, facts, at_us, zone)) is not None:
                     return block
-        for charge in self.terms(action.id, channel).charges:
+        for charge in self.terms(action.id, channel).charges if facts.budgets else ():
             if (block := self.budgets.spent(charge, facts, at_us)) is not None:
                 return block
         return None
@@ -212,14 +213,16 @@ class ContactRules:
         refused = self._actions.get(refused_id)
         return self._refusals.covers == "tags" and refused is not None and not set(refused.tags).isdisjoint(action.tags)
 
-    def _caps_for(self, action: Action, channel: str, initiated_by: str) -> tuple[CompiledCap, ...]:
+    def _caps_for(self, action: Action, channel: str, initiated_by: str) -> tuple[int, tuple[CompiledCap, ...]]:
+        """The caps that an offer falls under, after the least that one of them allows."""
         key = (action.id, channel, initiated_by)
         if (found := self._judged.get(key)) is None:
-            found = self._judged[key] = tuple(
+            caps = tuple(
                 cap
                 for cap in (*self._caps, *self._caps_of.get(action.id, ()))
                 if cap.governs(initiated_by) and cap.is_about(action.id, channel, action.tags)
             )
+            found = self._judged[key] = (min((cap.cap.at_most for cap in caps), default=0), caps)
         return found
 
     # -- budgets ------------------------------------------------------------------------------------------------

@@ -273,6 +273,16 @@ def test_facts_far_from_a_budgets_end_are_equal_and_near_it_they_are_not(connect
     assert read_facts(connection, (2,), at=NOON, rules=rules).budgets["most"].units == ENOUGH - 1
 
 
+def test_a_budget_that_has_enough_left_is_no_fact_and_each_of_the_others_is(connection: sqlite3.Connection) -> None:
+    shared = {"vast": SharedBudget(units=10**9), "wide": SharedBudget(units=ENOUGH + 2), "few": SharedBudget(units=3)}
+    rules = rules_of(budgets=shared)
+    assert read_facts(connection, (2,), at=NOON, rules=rules).budgets.keys() & shared.keys() == {"few"}
+    for n in range(3):
+        says(connection, f"d-{n}", "tip", rules=rules)
+    left = read_facts(connection, (2,), at=NOON, rules=rules).budgets
+    assert {name: one.units for name, one in left.items() if name in shared} == {"few": 0, "wide": ENOUGH - 1}
+
+
 def test_a_new_period_has_its_budget_whole(connection: sqlite3.Connection) -> None:
     rules = rules_of(TIP, budgets={"daily": SharedBudget(units=1, every="day")})
     says(connection, "d-1", "tip", rules=rules)
