@@ -1,7 +1,4 @@
-"""Outcomes as rows of the ledger: written once each, joined to their decision, counted for the rates.
-
-UnknownDecisions (CallersMistake)    outcomes that name decisions or coupon codes which are not in the ledger
-"""
+"""Outcomes as rows of the ledger: written once each, joined to their decision, counted for the rates."""
 
 from __future__ import annotations
 
@@ -13,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from features.erased_rows import is_erased_decision
-from features.faults import CallersMistake
 from features.merges import PERSONS
 from serving.contact.store import decision_of_code
 from serving.ledger_rows import microseconds
@@ -28,8 +24,9 @@ from serving.outcome_effects import (
     last_instant,
     unmark_click,
 )
+from serving.outcome_faults import UnknownDecisions, WrongOutcomes, slot_fault
 
-__all__ = ["CONVERTED", "FAILED", "OutcomeRow", "Recorded", "UnknownDecisions", "write_outcomes"]
+__all__ = ["CONVERTED", "FAILED", "OutcomeRow", "Recorded", "UnknownDecisions", "WrongOutcomes", "write_outcomes"]
 
 ERASED = "erased"
 BY_DECISION, BY_TOKEN, BY_COUPON, BY_WINDOW, BY_NOTHING = (
@@ -61,6 +58,7 @@ class OutcomeRow:
         reason: of a refusal `not_now` or `never`, of a failure the provider's code.
         coupon_code: that was redeemed: it names the decision that gave it out.
         is_machine: a bot, a proxy or a scanner did it.
+        is_reported: somebody reports it and can be told what is wrong with it.
         is_seen_here: our own redirect or picture saw it, at that very instant: too fast is a machine's.
     """
 
@@ -78,6 +76,7 @@ class OutcomeRow:
     joined_by: str = BY_DECISION
     coupon_code: str | None = None
     is_machine: bool = False
+    is_reported: bool = False
     is_seen_here: bool = False
 
 
@@ -105,14 +104,6 @@ class Recorded:
         }
         flags = {"is_late": self.is_late, "is_machine": self.is_machine, "over_cap": self.over_cap}
         return told | {name: True for name, is_up in flags.items() if is_up}
-
-
-class UnknownDecisions(CallersMistake):
-    """Outcomes that name decisions which are not in the ledger; `positions` are theirs in the report."""
-
-    def __init__(self, positions: Sequence[int]) -> None:
-        super().__init__(positions)
-        self.positions = tuple(positions)
 
 
 _COLUMNS = (
@@ -149,14 +140,21 @@ def write_outcomes(
 
     Raises:
         UnknownDecisions: some name a decision that is not there; nothing was written.
+        WrongOutcomes: some that are reported cannot have followed their decision; nothing was written.
     """
     rows = [_resolved(connection, row) for row in rows]
     joins = [_join(connection, row, attribution) for row in rows]
     nameless = [i for i, (row, joined) in enumerate(zip(rows, joins, strict=True)) if not joined and _is_named(row)]
     erased = {i for i in nameless if is_erased_decision(connection, rows[i].decision_id or "")}
     unknown = [i for i in nameless if i not in erased]
-    if unknown:
-        raise UnknownDecisions(unknown)
+    faults = [
+        fault
+        for i, (row, joined) in enumerate(zip(rows, joins, strict=True))
+        if joined and row.is_reported
+        for fault in slot_fault(i, row.slot, n_slots=len(joined.actions))
+    ]
+    if unknown or faults:
+        raise UnknownDecisions(faults, positions=unknown) if unknown else WrongOutcomes(faults)
     return [
         Recorded(row.outcome_id, ERASED, None, BY_NOTHING, row.outcome)  # its customer was: nobody to write it of
         if i in erased

@@ -16,7 +16,7 @@ from serving.joining.machines import machine_called
 from serving.joining.tokens import Said, TokenMint
 from serving.outcome_checks import outcome_of, refuse_wrong_outcomes
 from serving.outcome_effects import REFUSED
-from serving.outcome_rows import BY_TOKEN, OutcomeRow, Recorded, UnknownDecisions, write_outcomes
+from serving.outcome_rows import BY_TOKEN, OutcomeRow, Recorded, WrongOutcomes, write_outcomes
 from serving.refusals import NotFound, RequestRefused, WrongField, shown
 from serving.schemas import OutcomeReport
 
@@ -43,7 +43,7 @@ def recording(
         single: whether they came as one object and not as a list, for pointers into it.
 
     Raises:
-        RequestRefused: now, with everything that is wrong in any of them; the work raises it for unknown decisions.
+        RequestRefused: now, with everything wrong in any of them; the work raises it for what only decisions tell.
     """
     said = refuse_wrong_outcomes(reports, brand, mint=mint, at=at, single=single)
     goals_of = {action.id: action.goal for action in catalogue.actions}
@@ -62,8 +62,8 @@ def recording(
                 goals_of=goals_of,
                 default_goal=next(iter(brand.goals)),
             )
-        except UnknownDecisions as unknown:
-            raise _refusal(unknown, reports, single=single) from None
+        except WrongOutcomes as wrong:
+            raise _refusal(wrong, reports, single=single) from None
 
     return work
 
@@ -89,6 +89,7 @@ def _row(
         reason=report.reason or report.code,
         retry_after_seconds=report.retry_after_seconds,
         coupon_code=report.coupon_code,
+        is_reported=True,
         is_machine=report.is_machine
         or (bool(report.user_agent) and machine_called(report.user_agent or "") is not None),
     )
@@ -110,9 +111,10 @@ def _content_id(report: OutcomeReport) -> str | None:
     return f"c-{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
 
 
-def _refusal(unknown: UnknownDecisions, reports: Sequence[OutcomeReport], *, single: bool) -> RequestRefused:
-    faults = [_unknown(reports[position], "" if single else f"/{position}") for position in unknown.positions]
-    return (NotFound if single else RequestRefused)(faults)
+def _refusal(wrong: WrongOutcomes, reports: Sequence[OutcomeReport], *, single: bool) -> RequestRefused:
+    faults = [_unknown(reports[position], "" if single else f"/{position}") for position in wrong.positions]
+    faults += [WrongField(f"{'' if single else f'/{at}'}{pointer}", rule) for at, pointer, rule in wrong.faults]
+    return (NotFound if single and wrong.positions else RequestRefused)(faults)
 
 
 def _unknown(report: OutcomeReport, prefix: str) -> WrongField:

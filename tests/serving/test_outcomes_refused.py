@@ -1,0 +1,39 @@
+"""What a decision cannot have had is refused, a person is told from a machine, a way out says what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.serving.joining_world import World, a_joining_shop, problem_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(a_joining_shop(tmp_path_factory.mktemp("refused") / "shop"))
+    yield world
+    world.engine.close()
+
+
+@pytest.fixture(autouse=True)
+def another_day(world: World) -> None:
+    world.clock.later(days=1)
+
+
+@pytest.mark.parametrize(("limit", "slot", "says"), [(1, 1, "one action"), (2, 2, "from 0 to 1")])
+def test_a_slot_that_the_decision_does_not_have_is_refused(world: World, limit: int, slot: int, says: str) -> None:
+    told = world.decided("slots", limit=limit)
+    good = {"decision_id": told["decision_id"], "outcome": "sent"}
+    wrong = {"decision_id": told["decision_id"], "outcome": "converted", "slot": slot}
+    unknown = {"decision_id": "nope", "outcome": "sent"}
+    answer = world.send("POST", "/v1/outcomes", json=[good, wrong, unknown])
+    assert answer.status_code == 422
+    faults = {fault["pointer"]: fault["detail"] for fault in problem_of(answer)["errors"]}
+    assert faults.keys() == {"/1/slot", "/2/decision_id"}
+    assert says in faults["/1/slot"]
+    assert world.send("POST", "/v1/outcomes", json=wrong).status_code == 422
+    assert world.outcomes(told["decision_id"]) == []
+    assert world.counts("nothing")[1] in (None, 0)
