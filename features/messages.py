@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
@@ -58,15 +57,6 @@ class RenderedMessage:
         """The message as JSON-ready keys and values."""
         told = {name: getattr(self, name) for name in self.__slots__}
         return told | {name: list(told[name]) for name in ("suggested_replies", "replies", "items")}
-
-
-def addresses_of(message: RenderedMessage) -> Iterator[str]:
-    """Every address that a message leads to or takes a picture from."""
-    yield from (part["url"] for part in (message.media, message.link) if part is not None)
-    for item in message.items:
-        yield item["url"]
-        if "image" in item:
-            yield item["image"]
 
 
 def with_coupon(message: RenderedMessage, code: str) -> RenderedMessage:

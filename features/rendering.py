@@ -19,8 +19,9 @@ from features.expressions import has_value
 from features.formatting import Style
 from features.locales import formatting_locale, locale_chain
 from features.message_limits import over_limits
-from features.messages import COUPON_CODE, COUPON_STAND_IN, RenderedMessage, addresses_of, with_coupon
+from features.messages import COUPON_CODE, COUPON_STAND_IN, RenderedMessage, with_coupon
 from features.templating import LabelMissingError, filled
+from features.web_addresses import web_address
 
 __all__ = [
     "COUPON_STAND_IN",
@@ -33,6 +34,10 @@ __all__ = [
 ]
 
 OUTSIDE_SESSION_WINDOW = "outside_session_window"
+
+
+class NotSayableError(Exception):
+    """What a text became cannot be said, for the reason that it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +87,12 @@ def render(
         values[COUPON_CODE] = COUPON_STAND_IN
     try:
         message = _written(action, used, values, limits=limits, templated=needs_template)
+    except NotSayableError as wrong:
+        return NotRenderable(str(wrong))
     except LabelMissingError as missing:
         return NotRenderable(f"no_label: {missing}")
     except (TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError) as error:
         return NotRenderable(f"template_error: {error}")
-    if wrong := next((url for url in addresses_of(message) if not url.startswith(("https://", "http://"))), None):
-        return NotRenderable(f"no_web_address: {wrong!r}")
     over = "; ".join(over_limits(message, limits))
     return NotRenderable(f"over_limit: {over}") if over else message
 
@@ -100,8 +105,8 @@ def _written(
     media, link = rendering.media, rendering.link
     texts = iter(filled((*texts_of(rendering), *(template.parameters if template else ())), values))
     hook, body, subject = next(texts), next(texts), next(texts)
-    shown = {"url": next(texts), "kind": media.kind, "alt": next(texts)} if media else None
-    leads_to = {"url": next(texts), "label": next(texts)} if link else None
+    shown = {"url": _address(next(texts)), "kind": media.kind, "alt": next(texts)} if media else None
+    leads_to = {"url": _address(next(texts)), "label": next(texts)} if link else None
     replies = tuple(_said_by(reply, next(texts)) for reply in rendering.suggested_replies)
     items = tuple(_shoppable(item, texts) for item in rendering.items)
     approved: dict[str, Any] | None = None
@@ -136,9 +141,16 @@ def _said_by(reply: str | Reply, text: str) -> dict[str, Any]:
 
 
 def _shoppable(item: Item, texts: Iterator[str]) -> dict[str, str]:
-    written = {"title": next(texts), "url": next(texts), "image": next(texts), "price": next(texts)}
-    known = written | {"product_id": item.product_id or ""}
-    return {name: value for name, value in known.items() if value}
+    needed = {"title": next(texts), "url": _address(next(texts))}
+    image, price = next(texts), next(texts)
+    known = {"image": _address(image) if image.strip() else "", "price": price, "product_id": item.product_id or ""}
+    return needed | {name: value for name, value in known.items() if value}
+
+
+def _address(text: str) -> str:
+    if (address := web_address(text)) is None:
+        raise NotSayableError(f"no_web_address: {text!r}")
+    return address
 
 
 def texts_of(rendering: Rendering) -> Iterator[str]:

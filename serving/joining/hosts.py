@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from features.brand import Brand
 from features.catalogue import Catalogue, Rendering
+from features.web_addresses import web_address
 
 # As a browser reads it too: no user before the host, no backslash (which it takes for a slash), no blank anywhere.
 _ADDRESS = re.compile(r"https?://([^\s/?#\\@:\[\]]+)(:[0-9]{1,5})?([/?#][^\s\\\x00-\x1f\x7f]*)?", re.IGNORECASE)
@@ -49,4 +50,4 @@ def _urls_of(renderings: Mapping[str, Rendering]) -> Iterator[str]:
 def _host_of(url: str) -> str | None:
     found = _ADDRESS.match(url)
     host = found.group(1).lower() if found else ""
-    return None if "{" in host or "}" in host else host
+    return None if "{" in host or "}" in host else host_led_to(web_address(f"https://{host}") or "")

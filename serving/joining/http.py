@@ -50,7 +50,7 @@ def add_joining_routes(app: FastAPI) -> None:
 
     @app.api_route("/r/{token}", methods=["GET", "HEAD"], summary="A link of a message: counts the click, leads on.")
     async def follow(token: str, request: Request) -> Response:
-        """302 to `to`, whose host must be the token's own, one of the catalogue's links or of link_hosts in brand.yaml."""
+        """302 to `to`, whose host is the token's own, one of the catalogue's links or of link_hosts in brand.yaml."""
         engine: Engine = request.app.state.engine
         said = _read(engine, token, (LINK, ITEM))
         to = _destination(request, engine, said)
@@ -100,7 +100,8 @@ def _destination(request: Request, engine: Engine, said: Said) -> str:
     if host is None or not (host in engine.stock.hosts or engine.stamper.mint.mark_of(host) == said.host_mark):
         rule = (
             f"leads to '{shown(host_shown(to))}', which is no host of this brand's links. Links lead where their "
-            "message led, to the hosts of the catalogue's links and to those of link_hosts in brand.yaml: add it there if it is yours."
+            "message led, to the hosts of the catalogue's links and to those of link_hosts in brand.yaml: add it "
+            "there if it is yours."
         )
         raise NotALink([WrongField("/to", rule)])
     return to

@@ -142,3 +142,17 @@ def test_an_address_of_a_slot_that_is_no_web_address_suppresses_the_action() -> 
     link = {"url": "{{ n }}://x.example", "label": "Go"}
     with pytest.raises(AssertionError, match="no_web_address"):
         said({"body": "b", "link": link}, slots={"n": {"expression": "n_orders"}})
+
+
+def test_a_slot_in_an_address_is_encoded() -> None:
+    message = said(
+        {
+            "body": "b",
+            "link": {"url": "https://x.example/s?q={{ n }} days", "label": "Go"},
+            "items": ({"title": "Oil", "url": "https://x.example/น้ำมัน", "image": "https://x.example/o il.png"},),
+        },
+        slots={"n": {"expression": "n_orders"}},
+    )
+    assert message.link == {"url": "https://x.example/s?q=3%20days", "label": "Go"}
+    assert message.items[0]["url"].isascii()
+    assert message.items[0]["image"] == "https://x.example/o%20il.png"

@@ -19,10 +19,13 @@ def test_hosts_are_those_of_links_and_items_and_the_brand_s_own() -> None:
         link=Link(url="https://Shop.example/{{ need }}", label="Go"),
         items=(Item(title="Soap", url="http://items.example:8080/1"),),
     )
+    thai = Rendering(body="x", link=Link(url="https://ไทย.example/", label="Go"))
     by_slot = Rendering(body="x", link=Link(url="https://{{ need }}.example/", label="Go"))
-    catalogue = a_catalogue(an_action("a", renderings={"en": linked}), an_action("b", renderings={"en": by_slot}))
+    catalogue = a_catalogue(
+        an_action("a", renderings={"en": linked}), an_action("b", renderings={"en": by_slot, "th": thai})
+    )
     brand = a_brand(link_hosts=("Partner.example",))
-    assert link_hosts(brand, catalogue) == {"shop.example", "items.example", "partner.example"}
+    assert link_hosts(brand, catalogue) == {"shop.example", "items.example", "partner.example", "xn--o3cw4h.example"}
 
 
 @pytest.mark.parametrize(
