@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from features.by_customer import ByCustomer
 from features.database import create_tables
 from features.erased_letters import NO_LETTERS, Letters, forget_letters
+from features.erased_reservations import give_back_reserved
 from features.identity import IdentityTable
 from features.workspace import Workspace
 
@@ -84,6 +85,8 @@ def erase_rows(
     removed = {"dead_letters": forget_letters(connection, ids, letters)}
     removed["identity"] = IdentityTable(connection).forget(customer_keys)  # tells whoever keeps keys in memory
     connection.execute(f"DELETE FROM customer_merges WHERE from_key IN ({keys}) OR into_key IN ({keys})")
+    if "contacts" in tables:
+        give_back_reserved(connection, keys)
     for table in tables:
         if table != "identity":
             removed[table] = connection.execute(f'DELETE FROM "{table}" WHERE customer_key IN ({keys})').rowcount

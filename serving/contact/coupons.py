@@ -1,7 +1,8 @@
 """Pools of coupon codes: each is given out once, with the decision that reserved it, and returned if never exposed.
 
-A code's row says nothing of anybody: who has it stands in `contacts`, so that an erasure forgets the customer and the
-code stays taken. Freed codes go to the end of the queue, as far as may be from whoever nearly had them.
+A code's row says nothing of anybody: who has it stands in `contacts`, so that an erasure forgets the customer, and a
+code that they have seen stays taken. Freed codes go to the end of the queue, as far as may be from whoever nearly had
+them.
 """
 
 from __future__ import annotations

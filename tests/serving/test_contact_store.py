@@ -321,7 +321,7 @@ def everything(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]
     return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
 
 
-def test_an_erasure_forgets_the_contacts_and_what_they_took_stays_taken(connection: sqlite3.Connection) -> None:
+def test_an_erasure_forgets_the_contacts_and_gives_back_what_was_only_reserved(connection: sqlite3.Connection) -> None:
     rules = rules_of(reservation_hours=6)
     coupons.add_codes(connection, "spring", ["A", "B", "C"])
     says(connection, "bob", "gift", "tip", rules=rules, customer_key=2, is_deferred=True)
@@ -341,10 +341,29 @@ def test_an_erasure_forgets_the_contacts_and_what_they_took_stays_taken(connecti
         "budget_holds": 2,
     }
     assert everything(connection) == others
-    assert used(connection, "action:tip") == (2, 2_000_000)
-    assert coupons.n_free(connection, "spring") == 1
+    assert used(connection, "action:tip") == (1, 1_000_000)
+    assert coupons.n_free(connection, "spring") == 2
     store.release_due(connection, NOON + DAY)
-    assert (used(connection, "action:tip"), coupons.n_free(connection, "spring")) == ((1, 1_000_000), 2)
+    assert (used(connection, "action:tip"), coupons.n_free(connection, "spring")) == ((0, 0), 3)
+    given = [says(connection, f"c-{n}", "gift", rules=rules, at=NOON + DAY, customer_key=3)[0] for n in range(3)]
+    assert given == ["C", "B", "A"]  # each went to the queue's end when it was freed
+
+
+def test_what_an_erased_customer_has_seen_stays_taken(connection: sqlite3.Connection) -> None:
+    rules = rules_of(TIP, GIFT, budgets={"daily": SharedBudget(units=9, every="day")})
+    coupons.add_codes(connection, "spring", ["A", "B"])
+    for decision_id, at in (("seen", NOON), ("reserved", NOON + DAY)):
+        says(connection, decision_id, "gift", "tip", rules=rules, at=at, is_deferred=True)
+    says(connection, "released", "tip", rules=rules, is_deferred=True)
+    store.expose(connection, "seen", at_us=to_us(NOON + HOUR))
+    store.release(connection, "released", at_us=to_us(NOON + HOUR))
+    connection.commit()
+    IdentityTable(connection)
+    erase_rows(connection, [1], ids=["ann"])
+    assert used(connection, "action:tip") == (1, 1_000_000)
+    days = connection.execute("SELECT units FROM budget_use WHERE budget = 'daily' ORDER BY period").fetchall()
+    assert days == [(2,), (0,)]
+    assert coupons.n_free(connection, "spring") == 1
 
 
 STEPS = st.lists(
