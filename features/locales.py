@@ -48,6 +48,19 @@ def _chain(asked: str | None, spoken: tuple[str, ...], default: str) -> tuple[st
     return tuple(dict.fromkeys(chain))
 
 
+def is_of_a_language(locale: str, brand: Brand) -> bool:
+    """Whether a well-formed locale names a language that the brand speaks or CLDR knows; its territory may be any."""
+    language = locale.partition("-")[0]
+    return language in _languages() or any(spoken.partition("-")[0] == language for spoken in brand.locales)
+
+
+@lru_cache(maxsize=1)
+def _languages() -> frozenset[str]:
+    """Of CLDR: those whose script it knows, and the older codes of languages."""
+    known = (*get_global("likely_subtags"), *get_global("language_aliases"))
+    return frozenset(name.partition("_")[0] for name in known)
+
+
 def formatting_locale(asked: str | None, used: str, brand: Brand) -> str:
     """Whose way of writing numbers and dates a message in `used` takes.
 

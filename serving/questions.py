@@ -9,7 +9,7 @@ from features.faults import closest_name
 from serving.formats import why_not_format
 from serving.refusals import RequestRefused, WrongField, shown, unknown_name
 from serving.schemas import DecisionRequest, PlaceAsked
-from serving.told import trait_faults
+from serving.told import locale_faults, trait_faults
 
 LONGEST_OF_SEVERAL = 124
 
@@ -29,7 +29,7 @@ def refuse_wrong_decision(request: DecisionRequest, brand: Brand, *, actions: Co
         )
         faults.append(WrongField("/customer_id", rule))
     faults += _place_faults(request, brand) or _format_faults(request, brand)
-    faults += _action_faults(request, actions)
+    faults += _action_faults(request, actions) + locale_faults(request.locale, brand)
     if (currency := request.context.currency) is not None and currency != brand.currency:
         rule = f"is {shown(currency)!r}, but the brand's prices are in {brand.currency}: send that, or leave it out."
         faults.append(WrongField("/context/currency", rule))

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from features.brand import Brand, Trait
+from features.faults import closest_name
+from features.locales import is_of_a_language
 from features.schema import FeatureSchema
 from serving.refusals import WrongField, shown, unknown_name
 from serving.schemas import TraitValue
@@ -28,6 +30,19 @@ def trait_faults(traits: Mapping[str, TraitValue], brand: Brand) -> list[WrongFi
         elif rule := _broken_rule(value, brand.traits[name]):
             faults.append(WrongField(pointer, f"is {shown(value)!r}, but {rule}"))
     return faults
+
+
+def locale_faults(locale: str | None, brand: Brand) -> list[WrongField]:
+    """What is wrong with a well-formed locale: no language. One that the brand does not speak is not: it falls back."""
+    if locale is None or is_of_a_language(locale, brand):
+        return []
+    closest = closest_name(locale, brand.locales)
+    hint = f" Closest: '{closest}'." if closest else ""
+    rule = (
+        f"there is no language '{locale.partition('-')[0]}', as '{locale}' has it.{hint} The brand speaks: "
+        f"{', '.join(sorted(brand.locales))}; of any other language send its own code, and what it reads falls back."
+    )
+    return [WrongField("/locale", rule)]
 
 
 def _broken_rule(value: TraitValue, trait: Trait) -> str | None:

@@ -17,7 +17,7 @@ from features.brand import Brand, Locale
 from serving.problems import wrong_fields
 from serving.refusals import RequestRefused, WrongField, shown
 from serving.schemas import DecisionRequest, Identifier, ShortName, TraitValue
-from serving.told import trait_faults
+from serving.told import locale_faults, trait_faults
 
 CUSTOMERS_IN_ONE_CAMPAIGN = 100_000
 OF_ONE_CUSTOMER = ("customer_id", "anonymous_id", "decision_id", "placements")
@@ -74,7 +74,7 @@ def asked_of(question: DecisionRequest, customer: object, *, brand: Brand) -> De
     Args:
         question: the campaign's.
         customer: a customer_id, or an object as JSON gave it.
-        brand: whose traits a customer may bring.
+        brand: whose traits a customer may bring, and whose locales are known.
     """
     if not isinstance(customer, str | dict):
         rule = 'is no customer: send a customer_id, or an object such as {"customer_id": "c-1"}, as JSON.'
@@ -86,7 +86,7 @@ def asked_of(question: DecisionRequest, customer: object, *, brand: Brand) -> De
     except ValidationError as error:
         named = customer if isinstance(customer, str) else customer.get("customer_id")
         return Refused(shown(named) if isinstance(named, str) else None, tuple(_faults(error)))
-    if said.traits and (faults := trait_faults(said.traits, brand)):
+    if faults := trait_faults(said.traits, brand) + locale_faults(said.locale, brand):
         return Refused(said.customer_id, tuple(_of_this_line(fault) for fault in faults))
     changed: dict[str, Any] = {"customer_id": said.customer_id, "locale": said.locale or question.locale}
     if said.traits:

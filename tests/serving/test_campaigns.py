@@ -253,6 +253,16 @@ def test_what_cannot_be_encoded_is_escaped_and_the_others_are_answered(engine: E
     assert last == {"campaign": "whole", "n_decided": 2, "n_refused": 3}
 
 
+def test_a_language_that_nobody_knows_is_refused_alone_and_one_that_the_brand_does_not_speak_falls_back(
+    engine: Engine,
+) -> None:
+    refused, decided, _ = a_campaign(
+        engine, [{"customer_id": "c-1", "locale": "zz-ZZ"}, {"customer_id": "c-2", "locale": "sv"}]
+    )
+    assert (refused["status"], refused["errors"][0]["pointer"]) == (422, "/locale")
+    assert decided["locale"] == {"asked": "sv", "used": "en"}
+
+
 def test_a_line_that_is_no_json_is_refused_alone(engine: Engine) -> None:
     asked = as_lines({"placement": "chat_reply", "channel": "web"}, "c-1") + b"{nonsense\n\n" + as_lines("c-2")
     first, second, third, last = map(json.loads, post(engine, asked).text.splitlines())
@@ -275,6 +285,7 @@ def test_a_line_without_end_interrupts_the_campaign_and_says_so(engine: Engine) 
         (as_lines({"placement": "chat_reply", "channel": "web", "limit": 0}, "c"), "x-ndjson", 422, "/limit"),
         (as_lines({"placement": "chat_reply", "channel": "web", "customer_id": "c"}), "x-ndjson", 422, "on a line of"),
         (as_lines({"placement": "chat_reply", "channel": "web", "customers": []}), "x-ndjson", 422, "line of its own"),
+        (as_lines({"placement": "chat_reply", "channel": "web", "locale": "zz"}), "x-ndjson", 422, "no language 'zz'"),
         (b"", "x-ndjson", 422, "first line is not JSON"),
         (b"[]", "json", 422, "no JSON object"),
         (b"{", "json", 422, "not JSON"),

@@ -54,6 +54,12 @@ def test_a_trait_without_a_value_is_the_callers_mistake(shop: Workspace) -> None
         ask(shop, {"customer_id": "a", "context": {}}, traits=["skin_need"])
 
 
+def test_a_language_that_nobody_knows_is_the_callers_mistake(shop: Workspace) -> None:
+    asked = {"customer_id": "a", "placement": "chat_reply", "channel": "web", "locale": "zz-ZZ", "context": {}}
+    with pytest.raises(CallersMistake, match="there is no language 'zz'"):
+        ask(shop, asked, traits=[])
+
+
 def test_a_setting_that_does_not_exist_is_refused_with_the_closest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAPPORT_PROT", "3001")
     with pytest.raises(CallersMistake, match="Closest: RAPPORT_PORT"):

@@ -313,6 +313,8 @@ def test_an_offer_without_a_code_left_is_not_made(shop: Shop) -> None:
         ({"format": "fax"}, "/format"),
         ({"customer_id": "x" * 10_240}, "at most 256"),
         ({"locale": "english"}, "/locale"),
+        ({"locale": "zz-ZZ"}, "The brand speaks: en, hi;"),
+        ({"locale": "xen"}, "there is no language 'xen', as 'xen' has it. Closest: 'en'."),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_to_do_and_nothing_is_written(
@@ -324,6 +326,11 @@ def test_what_cannot_be_is_refused_with_what_to_do_and_nothing_is_written(
     assert refused.headers["content-type"] == "application/problem+json"
     assert says in json.dumps(refused.json(), ensure_ascii=False).replace('\\"', '"')
     assert everything_written(workspace) == before
+
+
+@pytest.mark.parametrize("locale", ["fr-CA", "iw", "xog", "en-ZZ", "und"])
+def test_a_language_that_the_brand_does_not_speak_falls_back_and_the_answer_names_it(shop: Shop, locale: str) -> None:
+    assert shop.decided(customer_id="lea", locale=locale)["locale"] == {"asked": locale, "used": "en"}
 
 
 def test_every_fault_of_every_place_is_told_at_once(shop: Shop) -> None:
