@@ -73,7 +73,9 @@ class Rules(Protocol):
 
 
 def settle_all(asked: Sequence[Prepared], facts: Any = None, rules: Rules | None = None) -> list[Decision]:
-    """One decision for each place that was asked for, in their order; no action is said twice.
+    """One decision for each place that was asked for, in their order.
+
+    No action is said twice, but where who asks would else get no answer: then the place's own is repeated.
 
     Args:
         asked: the places, prepared.
@@ -247,8 +249,11 @@ def _split(left: Sequence[Offer], rule_of: Mapping[str, str]) -> tuple[list[Offe
 
 
 def _answer(prepared: Prepared, *, first: str, without: Collection[str]) -> Offer | None:
-    """The placement's baseline or fallback, whichever comes first and can be said."""
-    left = [offer for offer in prepared.answers if offer.action.id not in without]
+    """The placement's baseline or fallback, whichever comes first and can be said.
+
+    Only who asks is answered so, and always: where all of it was said elsewhere, it is repeated here.
+    """
+    left = [offer for offer in prepared.answers if offer.action.id not in without] or list(prepared.answers)
     return next((offer for offer in left if offer.action.id == first), left[0] if left else None)
 
 

@@ -46,7 +46,7 @@ class Context(_Asked):
     intent: ShortName | None = Field(None, description="What the customer wants, as your bot understood it.")
     inbound_text: Text | None = Field(None, description="What the customer has just written; never stored.")
     traits: Annotated[dict[ShortName, TraitValue], Field(max_length=64)] = Field(
-        {}, description="Traits that you know and Rapport may not, by the names of brand.yaml."
+        default_factory=dict, description="Traits that you know and Rapport may not, by the names of brand.yaml."
     )
     conversation_id: Identifier | None = Field(
         None, description="Your own id of this conversation: so many questions at most are asked in one."
@@ -106,7 +106,7 @@ class DecisionRequest(_Asked):
     )
     limit: Limit = Field(1, description="So many actions at most, ranked: a carousel, a curated hub.")
     placements: Annotated[list[PlaceAsked], Field(min_length=1, max_length=PLACES_IN_ONE_REQUEST)] | None = Field(
-        None, description="Instead of placement and channel: several places at once; no action twice across them."
+        None, description="Instead of placement and channel: several places at once; none repeats another but to answer."
     )
     locale: Locale | None = Field(None, description="BCP 47, such as hi-IN; else the customer's, else the brand's.")
     format: Format | None = Field(
@@ -118,7 +118,7 @@ class DecisionRequest(_Asked):
     decision_id: OwnId | None = Field(
         None, description="Your own id of this decision: asking again with the same one gives the same answer."
     )
-    context: Context = Context()
+    context: Context = Field(default_factory=Context)  # a default that cannot be hashed would be copied, deeply
     candidate_actions: ActionIds | None = Field(None, description="Only these actions may be offered.")
     excluded_actions: ActionIds | None = Field(None, description="These actions may not be said at all.")
     dry_run: bool = Field(False, description="Only say what would be decided: nothing is written, counted or taken.")

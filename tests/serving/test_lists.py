@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.records import HOLDOUT
+from experiments.records import HOLDOUT, PERSONALISED
 from features.brand import Placement, Policy
 from features.catalogue import NOTHING
 from serving.decide import Decision, settle, settle_all
@@ -87,10 +88,19 @@ def test_what_is_said_in_one_place_is_not_said_in_the_next() -> None:
 
 def test_of_a_held_out_customer_neither_what_is_said_nor_what_would_be_is_said_twice() -> None:
     answers = (an_offer("help"), an_offer("bestsellers"))
-    asked = [a_list(BEST, GOOD, limit=1, arm=HOLDOUT, answers=answers) for _ in range(3)]
+    asked = [a_list(BEST, GOOD, limit=1, arm=HOLDOUT, answers=answers) for _ in range(2)]
     decisions = settle_all(asked)
-    assert [ids(one) for one in decisions] == [["bestsellers"], ["help"], [NOTHING]]
-    assert [one.would_be_action_id for one in decisions] == ["best", "good", NOTHING]
+    assert [ids(one) for one in decisions] == [["bestsellers"], ["help"]]
+    assert [one.would_be_action_id for one in decisions] == ["best", "good"]
+
+
+@pytest.mark.parametrize(("arm", "first"), [(HOLDOUT, "bestsellers"), (PERSONALISED, "help")])
+def test_who_asks_is_answered_in_every_place_though_it_was_said_elsewhere(arm: str, first: str) -> None:
+    answers, other = (an_offer("help"), an_offer("bestsellers")), {"help": "bestsellers", "bestsellers": "help"}
+    said = settle_all([a_list(limit=1, arm=arm, answers=answers) for _ in range(4)])
+    assert [ids(one) for one in said] == [[first], [other[first]], [first], [first]]
+    alone = settle_all([a_list(limit=1, arm=arm, answers=answers[:1]) for _ in range(2)])
+    assert [ids(one) for one in alone] == [["help"], ["help"]]
 
 
 @given(
