@@ -90,8 +90,7 @@ def _row(
         retry_after_seconds=report.retry_after_seconds,
         coupon_code=report.coupon_code,
         is_reported=True,
-        is_machine=report.is_machine
-        or (bool(report.user_agent) and machine_called(report.user_agent or "") is not None),
+        is_machine=_is_machine(report),
     )
     if said is None:
         return row
@@ -99,15 +98,20 @@ def _row(
     return replace(row, decision_id=said.decision_id, slot=said.slot, joined_by=BY_TOKEN, reason=reason)
 
 
+def _is_machine(report: OutcomeReport) -> bool:
+    return report.is_machine or (bool(report.user_agent) and machine_called(report.user_agent or "") is not None)
+
+
 def _content_id(report: OutcomeReport) -> str | None:
     """An id by content, so that a retry is written once; None where two such reports may both be true.
 
-    A customer's two purchases without an instant look the same and are not; the same outcome of the same decision is.
+    A customer's two purchases without an instant look the same and are not; the same outcome of the same decision is,
+    unless a machine did one of them and a person the other.
     """
     if report.customer_id is not None and report.occurred_at is None:
         return None
-    content = report.model_dump_json(exclude={"outcome_id", "user_agent"})
-    canonical = json.dumps(json.loads(content), sort_keys=True)
+    content = json.loads(report.model_dump_json(exclude={"outcome_id", "user_agent"}))
+    canonical = json.dumps(content | {"is_machine": _is_machine(report)}, sort_keys=True)
     return f"c-{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
 
 

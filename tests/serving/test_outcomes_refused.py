@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.serving.joining_world import World, a_joining_shop, problem_of
+from tests.serving.joining_world import CHROME, World, a_joining_shop, problem_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -37,3 +37,12 @@ def test_a_slot_that_the_decision_does_not_have_is_refused(world: World, limit: 
     assert world.send("POST", "/v1/outcomes", json=wrong).status_code == 422
     assert world.outcomes(told["decision_id"]) == []
     assert world.counts("nothing")[1] in (None, 0)
+
+
+def test_a_person_s_report_after_a_machine_s_is_written_too(world: World) -> None:
+    told = world.decided("proxied")
+    opened = {"token": world.mint.token(told["decision_id"], 0, "open")}
+    agents = ("GoogleImageProxy", "YahooMailProxy", CHROME, CHROME + " Edg/126.0")
+    statuses = [world.report(opened | {"user_agent": agent})[0]["status"] for agent in agents]
+    assert statuses == ["recorded", "duplicate", "recorded", "duplicate"]
+    assert world.outcomes(told["decision_id"], "outcome, is_machine") == [("opened", 1), ("opened", None)]
