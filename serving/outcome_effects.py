@@ -49,13 +49,14 @@ _NEWEST_DELIVERY = """
 SELECT max(occurred_at) FROM outcomes WHERE decision_id = ? AND outcome IN ('sent', 'delivered') AND occurred_at <= ?
 """
 _OTHER_LINK = """
-SELECT 1 FROM outcomes WHERE decision_id = ?1 AND outcome = 'clicked' AND joined_by = 'token'
+SELECT 1 FROM outcomes WHERE decision_id = ?1 AND outcome = 'clicked' AND joined_by = 'token' AND outcome_id GLOB 's-*'
   AND occurred_at BETWEEN ?2 AND ?3 AND outcome_id <> ?4 AND outcome_id <> ?4 || '-m' LIMIT 1
 """
 _ALL_OF_THEM = """
-UPDATE outcomes SET is_machine = 1 WHERE decision_id = ?1 AND outcome = 'clicked' AND joined_by = 'token'
-  AND occurred_at BETWEEN ?2 AND ?3
-"""
+UPDATE OR REPLACE outcomes SET is_machine = 1, outcome_id = outcome_id || '-m'
+WHERE decision_id = ?1 AND outcome = 'clicked' AND joined_by = 'token' AND outcome_id GLOB 's-*'
+  AND is_machine IS NOT 1 AND occurred_at BETWEEN ?2 AND ?3
+"""  # as a machine's from the start: the id is free for the person who comes in the same hour
 _NO_CLICK = "UPDATE contacts SET clicked_at = NULL WHERE decision_id = ? AND clicked_at BETWEEN ? AND ?"
 
 

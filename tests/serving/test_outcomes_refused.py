@@ -46,3 +46,16 @@ def test_a_person_s_report_after_a_machine_s_is_written_too(world: World) -> Non
     statuses = [world.report(opened | {"user_agent": agent})[0]["status"] for agent in agents]
     assert statuses == ["recorded", "duplicate", "recorded", "duplicate"]
     assert world.outcomes(told["decision_id"], "outcome, is_machine") == [("opened", 1), ("opened", None)]
+
+
+def test_a_person_who_comes_within_the_hour_of_a_scanner_that_followed_both_links_is_counted(world: World) -> None:
+    told = world.decided("scanned", "weekly", "mail")
+    link, item = told["message"]["link"]["url"], told["message"]["items"][0]["url"]
+    assert world.press(link).status_code == 302
+    world.clock.later(minutes=-1, seconds=0.3)
+    world.press(item)
+    world.press(link)
+    assert world.outcomes(told["decision_id"], "is_machine") == [(1,), (1,), (None,)]
+    query = "SELECT clicked_at IS NOT NULL FROM contacts WHERE decision_id = ?"
+    assert world.rows(query, told["decision_id"]) == [(1,)]
+    assert world.send("GET", f"/v1/decisions/{told['decision_id']}").json()["outcomes"] != []
