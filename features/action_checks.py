@@ -161,6 +161,7 @@ def _not_said(
 _RULES = {
     "over_limit": "The channel's limits are in brand.yaml; where it names a format, that provider's hold too.",
     "no_web_address": "An address begins with https:// or http://, and a browser can read it.",
+    "empty_text": "Bodies, labels, suggested replies and titles of items have words, whatever their slots are.",
     "no_label": "A trait's choices have their labels in brand.yaml.",
     "template_error": "A text has to render for every value that its slots can have.",
 }

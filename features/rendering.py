@@ -87,14 +87,31 @@ def render(
         values[COUPON_CODE] = COUPON_STAND_IN
     try:
         message = _written(action, used, values, limits=limits, templated=needs_template)
+        empty = next(_empty_parts(message), None)
+        over = "; ".join(over_limits(message, limits))
     except NotSayableError as wrong:
         return NotRenderable(str(wrong))
     except LabelMissingError as missing:
         return NotRenderable(f"no_label: {missing}")
     except (TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError) as error:
         return NotRenderable(f"template_error: {error}")
-    over = "; ".join(over_limits(message, limits))
+    if empty is not None:
+        return NotRenderable(f"empty_text: {empty}")
     return NotRenderable(f"over_limit: {over}") if over else message
+
+
+def _empty_parts(message: RenderedMessage) -> Iterator[str]:
+    """Each part that a customer would find without words."""
+    if not message.body.strip():
+        yield "the body"
+    if message.link is not None and not message.link["label"].strip():
+        yield "the label of the link"
+    for number, text in enumerate(message.suggested_replies, start=1):
+        if not text.strip():
+            yield f"suggested reply {number}"
+    for number, item in enumerate(message.items, start=1):
+        if not item["title"].strip():
+            yield f"the title of item {number}"
 
 
 def _written(
@@ -103,7 +120,9 @@ def _written(
     rendering = action.renderings[used]
     template = action.templates[used] if templated else None
     media, link = rendering.media, rendering.link
-    texts = iter(filled((*texts_of(rendering), *(template.parameters if template else ())), values))
+    written = filled((*texts_of(rendering), *(template.parameters if template else ())), values)
+    "".join(written).encode()  # half a sign of a slot is an error here, and not where the message is sent
+    texts = iter(written)
     hook, body, subject = next(texts), next(texts), next(texts)
     shown = {"url": _address(next(texts)), "kind": media.kind, "alt": next(texts)} if media else None
     leads_to = {"url": _address(next(texts)), "label": next(texts)} if link else None

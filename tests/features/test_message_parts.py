@@ -156,3 +156,23 @@ def test_a_slot_in_an_address_is_encoded() -> None:
     assert message.link == {"url": "https://x.example/s?q=3%20days", "label": "Go"}
     assert message.items[0]["url"].isascii()
     assert message.items[0]["image"] == "https://x.example/o%20il.png"
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ({"body": "{{ ' ' }}"}, "empty_text: the body"),
+        ({"body": "{{ ' ' }}", "hook": "Hi"}, "empty_text: the body"),
+        ({"body": "b", "link": {"url": "https://x.example", "label": "{{ '' }}"}}, "empty_text: the label of the link"),
+        ({"body": "b", "suggested_replies": ("Yes", "{{ '' }}")}, "empty_text: suggested reply 2"),
+        (
+            {"body": "b", "items": ({"title": "{{ '' }}", "url": "https://x.example"},)},
+            "empty_text: the title of item 1",
+        ),
+        ({"body": "b", "items": ({"title": "Oil", "url": "{{ '' }}"},)}, "no_web_address: ''"),
+        ({"body": "b {{ '\\ud800' }}"}, "template_error"),
+    ],
+)
+def test_what_would_be_read_without_words_cannot_be_said(parts: dict[str, Any], says: str) -> None:
+    with pytest.raises(AssertionError, match=says):
+        said(parts)
