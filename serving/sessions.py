@@ -1,7 +1,8 @@
 """Whether a chat's session window is open, by what we know ourselves: when the customer last wrote there.
 
-They wrote where a decision was asked for in a placement that customers initiate, or where a reply was reported. Only
-what lies within the window is read, by the index on the customer: the cost does not grow with their past.
+They wrote where a decision was asked for in a placement that customers initiate, on that channel alone: of several the
+record knows which one we answered on, and nobody which one they wrote on. Or a reply was reported to what was said
+there. Only what lies within the window is read, by the index on the customer: the cost does not grow with their past.
 """
 
 from __future__ import annotations
@@ -17,13 +18,22 @@ from serving.shelf import CHAT
 
 _WROTE = """
 SELECT max(at) FROM (
-    SELECT decided_at AS at FROM decisions
+    SELECT decided_at AS at FROM decisions AS wrote
     WHERE customer_key = :key AND decided_at > :since AND decided_at <= :now
-      AND initiated_by = 'customer' AND channel = :channel
+      AND initiated_by = 'customer' AND channel = :channel AND json_array_length(record, '$.channels') = 1
+      AND NOT EXISTS (
+          SELECT 1 FROM decisions AS beside  -- of the same request
+          WHERE beside.customer_key = wrote.customer_key AND beside.decided_at = wrote.decided_at
+            AND beside.initiated_by = 'customer' AND beside.channel <> :channel
+      )
     UNION ALL
     SELECT replied.occurred_at FROM outcomes AS replied JOIN decisions USING (decision_id)
     WHERE replied.customer_key = :key AND replied.occurred_at > :since AND replied.occurred_at <= :now
-      AND replied.outcome = 'replied' AND decisions.channel = :channel
+      AND replied.outcome = 'replied' AND :channel = coalesce(
+          (SELECT contacts.channel FROM contacts
+           WHERE contacts.decision_id = replied.decision_id AND contacts.slot = coalesce(replied.slot, 0)),
+          decisions.channel
+      )
 )
 """
 

@@ -92,6 +92,29 @@ def test_a_reply_opens_the_window(engine: Engine, clock: Clock) -> None:
     assert not needs_template(ask(engine, "replies", "weekly_message"))
 
 
+def test_an_answer_on_the_chat_to_who_wrote_elsewhere_opens_nothing(engine: Engine, clock: Clock) -> None:
+    clock.now = NOON
+    answered = [
+        ask(engine, f"web-{n}", "chat_reply", channel=None, channels=["web", "whatsapp"])["channel"] for n in range(8)
+    ]
+    assert "whatsapp" in answered  # where we answered, which is not where they wrote
+    assert all(needs_template(ask(engine, f"web-{n}", "weekly_message")) for n in range(8))
+    places = [{"placement": "chat_reply", "channel": channel} for channel in ("web", "whatsapp")]
+    asked = {"customer_id": "web-and-chat", "placements": places, "locale": "en"}
+    engine.decide(DecisionRequest.model_validate(asked))  # a page and a chat at once: nobody says which they wrote in
+    assert needs_template(ask(engine, "web-and-chat", "weekly_message"))
+
+
+def test_a_reply_is_on_the_channel_of_what_it_answers(engine: Engine, clock: Clock) -> None:
+    clock.now = NOON
+    first = ask(engine, "in a list", "chat_reply", channel=None, channels=["web", "whatsapp"], limit=9)
+    on = {slot["channel"]: number for number, slot in enumerate(first["slots"])}
+    for channel, is_open in (("web", False), ("whatsapp", True)):
+        replied = {"decision_id": first["decision_id"], "outcome": "replied", "occurred_at": NOON, "slot": on[channel]}
+        engine.record_outcomes([OutcomeReport.model_validate(replied)])
+        assert (not needs_template(ask(engine, "in a list", "weekly_message"))) is is_open
+
+
 def test_a_dry_run_opens_nothing(engine: Engine, clock: Clock) -> None:
     clock.now = NOON
     ask(engine, "dry", "chat_reply", dry_run=True)
