@@ -106,7 +106,7 @@ class DecisionRequest(_Asked):
     )
     limit: Limit = Field(1, description="So many actions at most, ranked: a carousel, a curated hub.")
     placements: Annotated[list[PlaceAsked], Field(min_length=1, max_length=PLACES_IN_ONE_REQUEST)] | None = Field(
-        None, description="Instead of placement and channel: several places at once; none repeats another but to answer."
+        None, description="Instead of placement and channel: several places at once; no action twice, but to answer."
     )
     locale: Locale | None = Field(None, description="BCP 47, such as hi-IN; else the customer's, else the brand's.")
     format: Format | None = Field(
