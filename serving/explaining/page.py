@@ -25,6 +25,7 @@ from experiments.records import HOLDOUT
 from features.brand import Brand
 from features.catalogue import NOTHING
 from features.database import connect
+from features.faults import CallersMistake
 from features.identity import IdentityTable
 from features.packing import CustomerState
 from features.workspace import Workspace
@@ -61,17 +62,23 @@ class Page:
     rests_on: list[tuple[str, str]] = field(default_factory=list)
 
 
+class NoSuchDecision(CallersMistake):
+    """The ledger does not hold it, and never did."""
+
+
 def decision_page(workspace: Workspace, decision_id: str) -> str | None:
     """The page of a decision as HTML; None where its customer was erased.
 
     Raises:
-        CallersMistake: the ledger does not hold it, and never did.
+        NoSuchDecision: the ledger does not hold it, and never did.
     """
     with closing(connect(workspace.database)) as connection:
         try:
             one = recorded(connection, decision_id)
         except CannotRecreateError:
             return None
+        except CallersMistake as unknown:
+            raise NoSuchDecision(str(unknown)) from unknown
         outcomes = outcomes_of(connection, decision_id)
         customer_id = IdentityTable(connection).id_of(int(one.record["customer_key"]))
         locale = _locale_used(connection, decision_id)

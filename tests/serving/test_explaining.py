@@ -15,6 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from features.database import connect
 from features.erased_rows import erase_rows
+from features.faults import CallersMistake
 from features.workspace import Workspace
 from serving.engine import Engine
 from serving.explaining.page import decision_page
@@ -145,6 +146,18 @@ def test_the_page_of_an_unknown_decision_is_a_problem_and_needs_a_key_to_read(en
     assert answered.status_code == 404
     assert answered.json()["errors"][0]["pointer"] == "/decision_id"
     assert needed_scope("GET", "/decisions/x") == "read"
+
+
+def test_a_page_that_cannot_be_made_is_not_said_to_be_of_no_decision(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> str:
+        raise CallersMistake("The template of this page is broken.")
+
+    told = asked(engine, "broken-page")
+    monkeypatch.setattr("serving.explaining.page.rendered", broken)
+    with pytest.raises(CallersMistake, match="is broken"):  # ours, and no 404
+        page(engine, told["decision_id"])
 
 
 def test_what_the_marketer_wrote_cannot_break_out_of_the_page(engine: Engine) -> None:
