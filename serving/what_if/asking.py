@@ -15,7 +15,6 @@ from experiments.metrics import Estimate, NotEstimable
 from experiments.off_policy import Change, LoggedDecision, estimate_change
 from experiments.records import HOLDOUT
 from features.brand import Brand
-from features.catalogue import Action, Catalogue
 from features.database import connect
 from features.faults import CallersMistake
 from features.packing import EPOCH
@@ -24,9 +23,10 @@ from features.versions import read_checked
 from features.workspace import Workspace
 from serving.decide import Decision
 from serving.ledger_rows import read_counts
-from serving.stock import Stock, stocked
+from serving.stock import stocked
 from serving.values import Rates
 from serving.what_if.candidates import Changes, changes_between, read_candidate
+from serving.what_if.earning import Earnings
 from serving.what_if.judging import LEFT_OUT_IN_WORDS, Judge
 from serving.what_if.past import Past, newest_decision, past_decisions, span_of
 from serving.what_if.tallies import Tallies, action_of
@@ -171,7 +171,8 @@ def ask_what_if(workspace: Workspace, catalogue: Path, *, last: str) -> WhatIf:
             reconsidered=frozenset(name for name, keys in changes.changed.items() if "expected_rate" in keys),
             added=frozenset(changes.added),
         )
-        looking = _Looking(judge, before=in_use.catalogue)
+        earnings = Earnings(workspace, stock, in_use=in_use.catalogue)
+        looking = _Looking(judge, earnings, brand_version=in_use.versions["brand"])
         for pasts in past_decisions(connection, since=until - span, until=until, window=stock.window):
             looking.look(pasts)
     return looking.told(catalogue, since=until - span, until=until, changes=changes)
@@ -180,14 +181,13 @@ def ask_what_if(workspace: Workspace, catalogue: Path, *, last: str) -> WhatIf:
 class _Looking:
     """Goes through the past once."""
 
-    def __init__(self, judge: Judge, *, before: Catalogue) -> None:
-        self._judge = judge
-        self._before = {action.id: action for action in before.actions}
+    def __init__(self, judge: Judge, earnings: Earnings, *, brand_version: str) -> None:
+        self._judge, self._earnings, self._brand_version = judge, earnings, brand_version
         self._tallies = Tallies(judge.stock.rules)
         self._logged: list[LoggedDecision] = []
         self._left_out: Counter[str] = Counter()
         self._customers: set[int] = set()
-        self._n = self._n_held_out = self._n_open = self._n_lists = self._n_text = 0
+        self._n = self._n_held_out = self._n_open = self._n_lists = self._n_other_brand = 0
 
     def look(self, pasts: list[Past]) -> None:
         for past in pasts:
@@ -202,6 +202,7 @@ class _Looking:
     def _add(self, past: Past, again: Decision) -> None:
         record = past.recorded.record
         self._n += 1
+        self._n_other_brand += record["versions"].get("brand") != self._brand_version
         self._customers.add(int(record["customer_key"]))
         self._tallies.add(past.recorded, again)
         if len(record["draws"]) > 1:
@@ -216,13 +217,13 @@ class _Looking:
         key, channel = str(record["slots"][0]["key"]), str(record["slots"][0]["channel"])
         action_id = action_of(key)
         now = stock.shelf.offerables.get(action_id)
-        then = self._before.get(action_id)
+        then = self._earnings.action_then(action_id, record)
         return LoggedDecision(
             customer_key=int(record["customer_key"]),
             cell=f"{record['segment']}·{record['stage']}",
             action=key,
-            reward=_margin(past, then, channel, stock),
-            reward_as_candidate=_margin(past, now.action if now else then, channel, stock),
+            reward=self._earnings.margin(past, then, channel),
+            reward_as_candidate=self._earnings.margin(past, now.action if now else then, channel),
             logged=record["distribution"],
             candidate=again.distribution.as_dict(),
         )
@@ -249,30 +250,20 @@ class _Looking:
             changes=changes,
             tallies=self._tallies,
             change=estimate_change(self._logged),
-            assumptions=tuple(_assumptions(changes)),
+            assumptions=tuple(_assumptions(changes, n=self._n, n_other_brand=self._n_other_brand)),
         )
 
 
-def _assumptions(changes: Changes) -> Iterator[str]:
+def _assumptions(changes: Changes, *, n: int, n_other_brand: int) -> Iterator[str]:
     yield "Customers come back as they did: what an action changes later is not in it."
     yield "Caps, refusals and budgets stand as they were counted then."
+    if n_other_brand:
+        yield (
+            f"{n_other_brand:,} of {n:,} decisions were made with another brand.yaml than the one in use: what that "
+            "changed since (policy, contact policy, placements) is in the difference too, not only the catalogue."
+        )
     if changes.remade:
         yield f"These earn as they did before they were changed: {', '.join(changes.remade)}."
-
-
-def _margin(past: Past, action: Action | None, channel: str, stock: Stock) -> float:
-    """What followed a decision, less what it gave away and cost to send."""
-    brand = stock.brand
-    goal_value = action.value if action is not None else _mean_value(stock)
-    earned = sum(goal_value if value is None else brand.rewards.margin_rate * value for value in past.conversions)
-    given = action.incentive.cost if action is not None and action.incentive is not None and past.conversions else 0.0
-    price = brand.channels[channel].price if channel in brand.channels else 0.0
-    return earned - given - price
-
-
-def _mean_value(stock: Stock) -> float:
-    actions = stock.catalogue.actions
-    return sum(action.value for action in actions) / len(actions)
 
 
 def _until(connection: sqlite3.Connection, *, last: str, span: timedelta) -> datetime:

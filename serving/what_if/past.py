@@ -20,16 +20,24 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
+class Conversion:
+    """One goal that a decision reached within its window; the value is None where the goal has none."""
+
+    goal: str
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
     """One decision of the past.
 
     Attributes:
-        conversions: the value of each conversion that joined it and counts; None where a goal has no value.
+        conversions: those that joined it and lie inside its window.
         is_closed: whether its attribution window is over.
     """
 
     recorded: Recorded
-    conversions: tuple[float | None, ...]
+    conversions: tuple[Conversion, ...]
     is_closed: bool
 
 
@@ -70,7 +78,7 @@ def past_decisions(
     rows = connection.execute(query, (microseconds(since), microseconds(until)))
     closed_before = microseconds(until - window)
     while chunk := rows.fetchmany(AT_ONCE):
-        conversions = _conversions(connection, [row[0] for row in chunk])
+        conversions = _conversions(connection, [row[0] for row in chunk], window=window)
         yield [
             Past(
                 Recorded(decision_id, record, json.loads(record), inputs),
@@ -81,12 +89,17 @@ def past_decisions(
         ]
 
 
-def _conversions(connection: sqlite3.Connection, decision_ids: list[str]) -> dict[str, list[float | None]]:
+def _conversions(
+    connection: sqlite3.Connection, decision_ids: list[str], *, window: timedelta
+) -> dict[str, list[Conversion]]:
     query = (
-        "SELECT decision_id, value FROM outcomes WHERE decision_id IN (SELECT value FROM json_each(?)) "
-        f"AND outcome = '{CONVERTED}' AND coalesce(is_late, 0) = 0 AND coalesce(is_machine, 0) = 0"
+        "SELECT decision_id, goal, value FROM outcomes JOIN decisions USING (decision_id) "
+        f"WHERE decision_id IN (SELECT value FROM json_each(?)) AND outcome = '{CONVERTED}' "
+        "AND coalesce(is_late, 0) = 0 AND coalesce(is_machine, 0) = 0 "
+        "AND occurred_at BETWEEN decided_at AND decided_at + ?"
     )
-    found: dict[str, list[float | None]] = {}
-    for decision_id, value in connection.execute(query, (json.dumps(decision_ids),)):
-        found.setdefault(decision_id, []).append(value)
+    found: dict[str, list[Conversion]] = {}
+    window_us = window // timedelta(microseconds=1)
+    for decision_id, goal, value in connection.execute(query, (json.dumps(decision_ids), window_us)):
+        found.setdefault(decision_id, []).append(Conversion(goal or "", value))
     return found

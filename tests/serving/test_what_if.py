@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from features.command_line import app
+from features.database import connect
 from features.faults import CallersMistake, InvalidFile
 from features.sheets.exporting import write_workbook
 from features.workspace import Workspace
@@ -202,3 +204,42 @@ def test_a_decision_that_still_waits_for_its_outcomes_is_in_the_shares_only(work
     assert told["reward"]["n_open"] == n_open
     assert told["n_decisions"] == before["n_decisions"] + n_open
     assert told["reward"]["n_decisions"] == before["reward"]["n_decisions"]
+
+
+def test_only_what_an_action_is_there_for_pays_its_value_and_only_within_its_window(tmp_path: Path) -> None:
+    shop, clock = starter(tmp_path / "shop"), Clock()
+    with Engine(shop, clock=clock) as engine:
+        requests = [DecisionRequest(customer_id=f"w-{n}", placement="chat_reply", channel="web") for n in range(150)]
+        ids = [one.situation.decision_id for one in engine.decide_many(requests) if one.action_id != "welcome_hook"]
+        before = asked(shop, shop.catalogue_file).reward()["logged_margin"]
+        clock.now = START + timedelta(hours=1)
+        engine.record_outcomes([OutcomeReport(decision_id=i, outcome="converted", goal="subscribe") for i in ids])
+        assert asked(shop, shop.catalogue_file).reward()["logged_margin"] == before  # these are there for orders
+        clock.now = START + timedelta(days=20)
+        engine.record_outcomes([OutcomeReport(decision_id=i, outcome="converted", goal="order") for i in ids])
+    with closing(connect(shop.database)) as connection, connection:
+        connection.execute("UPDATE outcomes SET is_late = 0")  # as earlier versions wrote what came late
+    assert asked(shop, shop.catalogue_file).reward()["logged_margin"] == before
+
+
+def test_decisions_of_another_brand_file_are_said_and_earn_by_the_catalogue_that_made_them(tmp_path: Path) -> None:
+    shop, clock = starter(tmp_path / "shop"), Clock()
+    with Engine(shop, clock=clock) as engine:
+        requests = [DecisionRequest(customer_id=f"w-{n}", placement="chat_reply", channel="web") for n in range(150)]
+        decided = engine.decide_many(requests)
+        engine.record_outcomes(
+            [
+                OutcomeReport(decision_id=one.situation.decision_id, outcome="converted", goal="order", value=100.0)
+                for one in decided
+            ]
+        )
+        clock.now = START + timedelta(days=20)
+    before = asked(shop, shop.catalogue_file)
+    assert not any("another brand.yaml" in said for said in before.assumptions)
+    text = shop.brand_file.read_text(encoding="utf-8")
+    shop.brand_file.write_text(text.replace("policy: {name: epsilon_greedy", "policy: {name: greedy"), encoding="utf-8")
+    dearer = shop.catalogue_file.read_text(encoding="utf-8").replace("cost: 150", "cost: 950")
+    shop.catalogue_file.write_text(dearer, encoding="utf-8")
+    after = asked(shop, shop.catalogue_file)
+    assert any("another brand.yaml" in said for said in after.assumptions)
+    assert after.reward()["logged_margin"] == before.reward()["logged_margin"]
