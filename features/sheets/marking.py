@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from features.sheets import layout
 from features.sheets.exporting import save
+from features.sheets.rows import cells_of
 from features.sheets.walking import SheetFault
 
 if TYPE_CHECKING:
@@ -47,11 +48,10 @@ def _unmark(book: Workbook) -> None:
     from openpyxl.styles import PatternFill
 
     for sheet in book.worksheets:
-        for row in sheet.iter_rows():
-            for cell in row:
-                if cell.comment is not None and cell.comment.author == MARKED_BY:
-                    cell.comment = None
-                    cell.fill = PatternFill()
+        for cell in cells_of(sheet):
+            if cell.comment is not None and cell.comment.author == MARKED_BY:
+                cell.comment = None
+                cell.fill = PatternFill()
     if layout.FAULTS in book.sheetnames:
         del book[layout.FAULTS]
 

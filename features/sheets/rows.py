@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from features.faults import closest_name
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
 Cells = dict[str, "Cell"]
+LAST_ROW = 100_000
 
 
 def read_actions(walk: Walk, sheet: Worksheet) -> None:
@@ -68,15 +69,31 @@ def read_caps(walk: Walk, sheet: Worksheet) -> None:
 
 def rows_of(walk: Walk, sheet: Worksheet) -> Iterator[Cells]:
     """Every row that says anything, as header → cell; columns of other headers are a fault of their header."""
-    rows = sheet.iter_rows()
-    headers = _headers(walk, sheet, next(rows, ()))
-    for row in rows:
-        cells = {headers[cell.column]: cell for cell in row if cell.column in headers}
-        if any(not _is_blank(cell) for cell in cells.values()):
-            yield cells
+    rows: dict[int, list[Cell]] = {}
+    for cell in cells_of(sheet):
+        rows.setdefault(cell.row, []).append(cell)
+    headers = _headers(walk, sheet, rows.pop(1, []))
+    for number in sorted(rows):
+        if number > LAST_ROW:
+            filled = next((cell for cell in rows[number] if not _is_blank(cell)), None)
+            if filled is not None:
+                walk.fault(filled, f"stands in row {number:,}.", f"A sheet has {LAST_ROW:,} rows at most: delete it.")
+                return
+            continue
+        if any(not _is_blank(cell) for cell in rows[number] if cell.column in headers):
+            yield {header: sheet.cell(number, column) for column, header in headers.items()}
 
 
-def _headers(walk: Walk, sheet: Worksheet, first: tuple[Cell, ...]) -> dict[int, str]:
+def cells_of(sheet: Worksheet) -> list[Cell]:
+    """The cells that the file holds, row by row: one far cell must not cost all those before it.
+
+    openpyxl's own walks make every cell of the rectangle up to the last one; its sparse store has no public name.
+    """
+    held: dict[tuple[int, int], Cell] = sheet._cells
+    return [held[place] for place in sorted(held)]
+
+
+def _headers(walk: Walk, sheet: Worksheet, first: Iterable[Cell]) -> dict[int, str]:
     """Column → header, of those that there may be."""
     needed, others = _columns(sheet.title, walk)
     known = [*needed, *others]

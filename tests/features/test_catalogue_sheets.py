@@ -375,6 +375,23 @@ FAULTS: dict[str, tuple[dict[str, object], str, str]] = {
 }
 
 
+def test_a_blank_far_away_costs_nothing_and_says_nothing(own_shop: Workspace) -> None:
+    book = openpyxl.load_workbook(exported(own_shop))
+    book["Actions"]["XFD1048576"] = " "
+    file = own_shop.root / "far.xlsx"
+    book.save(file)
+    assert not take_over(own_shop, file).differs
+
+
+def test_a_value_beyond_the_last_row_is_told_in_its_cell(own_shop: Workspace) -> None:
+    book = openpyxl.load_workbook(exported(own_shop))
+    book["Actions"]["XFD1048576"] = "lost"
+    file = own_shop.root / "far.xlsx"
+    book.save(file)
+    with pytest.raises(FaultsInWorkbook, match=r"Actions!XFD1048576: stands in row 1,048,576"):
+        take_over(own_shop, file)
+
+
 @pytest.mark.parametrize(("cells", "place", "words"), FAULTS.values(), ids=FAULTS.keys())
 def test_a_fault_is_told_in_its_cell_and_nothing_is_overwritten(
     own_shop: Workspace, cells: dict[str, object], place: str, words: str
