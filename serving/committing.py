@@ -108,17 +108,27 @@ def commit(
 
 
 def commit_all(connection: sqlite3.Connection, pending: Sequence[Pending]) -> list[Committed]:
-    """As `commit`, for many requests in one transaction: each one sees what those before it took."""
-    return [_committed(connection, one) for one in pending]
+    """As `commit`, for many requests in one transaction: each one sees what those before it took.
+
+    What is due is given back by the first one only: a transaction is as long as others wait.
+    """
+    return [_committed(connection, one, gives_back=number == 0) for number, one in enumerate(pending)]
 
 
-def _committed(connection: sqlite3.Connection, pending: Pending) -> Committed:
+def _committed(connection: sqlite3.Connection, pending: Pending, *, gives_back: bool = True) -> Committed:
     facts = _facts(connection, pending.asked, pending.keys, pending.rules)
     decisions = pending.decisions
     if facts != pending.facts:
         decisions = tuple(settle_all(pending.asked, facts, pending.rules))
     codes = tuple(
-        reserve(connection, decision, pending.rules, pending.at, is_deferred=decision.prepared.is_deferred)
+        reserve(
+            connection,
+            decision,
+            pending.rules,
+            pending.at,
+            is_deferred=decision.prepared.is_deferred,
+            gives_back=gives_back,
+        )
         for decision in decisions
     )
     for decision in decisions:

@@ -16,7 +16,7 @@ from serving.committing import Committed
 from serving.contact.facts import Facts
 from serving.contact.reading import read_budgets, read_facts, read_facts_of
 from serving.contact.rules import ContactRules
-from serving.contact.store import release_due, reserve
+from serving.contact.store import reserve
 from serving.decide import Decision, Rules, settle_all
 from serving.ledger_rows import write_decisions
 from serving.offers import Prepared
@@ -50,8 +50,6 @@ def commit_group(
         at: the instant.
         initiated_by: who speaks first in the place.
     """
-    while release_due(connection, at):
-        pass  # what is due is given back before anything is counted, not in the middle
     facts = _facts_of(connection, group, rules=rules, at=at, initiated_by=initiated_by)
     budgets, seen = facts[0].budgets, set[Keys]()
     committed: list[Committed] = []
@@ -63,7 +61,8 @@ def commit_group(
         seen.add(one.keys)
         decisions = tuple(settle_all(one.asked, known, judging))
         codes = tuple(
-            reserve(connection, decision, rules, at, is_deferred=decision.prepared.is_deferred)
+            # What is due was given back before anything was counted, not in the middle.
+            reserve(connection, decision, rules, at, is_deferred=decision.prepared.is_deferred, gives_back=False)
             for decision in decisions
         )
         if taken := _taken(decisions, rules):

@@ -22,6 +22,7 @@ from serving.campaigns.remembering import RememberingRules
 from serving.committing import Committed, Pending, commit_all
 from serving.compose import Composer
 from serving.contact.facts import Facts
+from serving.contact.store import is_any_due, release_due
 from serving.deciding import Inquiry, Settled, nobody
 from serving.engine import Engine
 from serving.offers import Prepared
@@ -33,6 +34,8 @@ from serving.values import Rates
 
 DECIDED_TOGETHER = 64
 """So many share one transaction, for which single decisions wait; between two of them others have their turn."""
+RELEASES_BEFORE_A_GROUP = 8
+"""So many transactions at most, each of a few milliseconds, give back more than the group can take."""
 RATES_KEPT_SECONDS = 10.0
 """A campaign's own decisions of the last seconds say nothing of rates: what they earn is known days later."""
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -89,6 +92,8 @@ class Campaign:
         rows = await self._rows(requests, await self._keys(requests))
         keys, states, at = [mine for mine, _ in rows], [row for _, row in rows], engine.at()
         placement = kept.stock.brand.placements[requests[0].asked[0].placement]
+        if not self._question.dry_run:
+            await self._give_back(at)
         if self._question.dry_run or placement.questions:
             return await self._one_by_one(inquiries, keys, states, at)
         await asyncio.sleep(0)
@@ -108,6 +113,14 @@ class Campaign:
             self._settled(inquiry, mine, scored, asked, committed).told(committed)
             for inquiry, mine, (scored, asked), committed in zip(inquiries, keys, prepared, written, strict=True)
         ]
+
+    async def _give_back(self, at: datetime) -> None:
+        """Releases reservations whose time is over, some at most, while others have their turn between them."""
+        ledger = self._engine.ledger
+        for _ in range(RELEASES_BEFORE_A_GROUP):
+            if not is_any_due(self._engine.reader, at):
+                return
+            await ledger.write_soon(partial(release_due, at=at))
 
     async def _one_by_one(
         self,

@@ -71,7 +71,13 @@ class _Row(NamedTuple):
 
 
 def reserve(
-    connection: sqlite3.Connection, decision: Decision, rules: ContactRules, at: datetime, *, is_deferred: bool = False
+    connection: sqlite3.Connection,
+    decision: Decision,
+    rules: ContactRules,
+    at: datetime,
+    *,
+    is_deferred: bool = False,
+    gives_back: bool = True,
 ) -> dict[int, str]:
     """Writes what a decision says as contacts and takes it from budgets and pools; gives the coupon codes by slot.
 
@@ -81,10 +87,12 @@ def reserve(
         rules: what each slot takes.
         at: when it was decided.
         is_deferred: whether it is only reserved, until it is exposed.
+        gives_back: whether some of the reservations whose time is over are released in passing.
     """
     if decision.is_holdout:
         return {}
-    release_due(connection, at)
+    if gives_back:
+        release_due(connection, at)
     situation, at_us, codes = decision.situation, to_us(at), dict[int, str]()
     periods = rules.periods(at_us) if rules.limits else {}
     for slot, said in enumerate(decision.slots):
@@ -172,6 +180,12 @@ def release(
     for row in rows:
         _release(connection, row, why)
     return len(rows)
+
+
+def is_any_due(connection: sqlite3.Connection, at: datetime) -> bool:
+    """Whether a reservation is over that nobody has released yet."""
+    query = "SELECT 1 FROM contacts WHERE open_until <= ? LIMIT 1"
+    return connection.execute(query, (to_us(at),)).fetchone() is not None
 
 
 def release_due(connection: sqlite3.Connection, at: datetime) -> int:

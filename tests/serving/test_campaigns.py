@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,11 @@ from fastapi import FastAPI
 
 from features.workspace import Workspace
 from serving.campaigns.reading import LONGEST_LINE
+from serving.campaigns.running import RELEASES_BEFORE_A_GROUP
+from serving.contact.store import RELEASED_TOGETHER
+from serving.contact.windows import to_us
 from serving.engine import Engine
+from serving.handing_over import Work
 from serving.http import build_app
 from serving.joining.stamper import open_stamper
 from serving.schemas import DecisionRequest
@@ -143,6 +147,41 @@ def test_a_budget_is_spent_to_its_last_unit_and_no_further(tmp_path: Path) -> No
         lines = a_campaign(engine, CUSTOMERS)
         taken = Counter(line["action"]["id"] for line in lines[:-1] if not line["holdout"])
         assert taken["first_order_coupon"] + taken["skin_quiz"] == 5
+
+
+def test_what_is_due_is_released_before_a_group_and_never_all_of_it_in_one_transaction(tmp_path: Path) -> None:
+    """The tables of thousands of reservations that ended together; each transaction of the campaign releases few."""
+    n_due = (RELEASES_BEFORE_A_GROUP + 2) * RELEASED_TOGETHER
+    with an_engine(tmp_path, policy=POLICY) as engine:
+        engine.ledger.write(partial(_leave_due, n=n_due))
+        released = list[int]()
+        write_soon = engine.ledger.write_soon
+
+        async def counted(work: Work) -> Any:
+            def counting(connection: sqlite3.Connection) -> Any:
+                (before,) = connection.execute(_DUE).fetchone()
+                result = work(connection)
+                released.append(before - connection.execute(_DUE).fetchone()[0])
+                return result
+
+            return await write_soon(counting)
+
+        engine.ledger.write_soon = counted  # type: ignore[assignment,method-assign]  # looks on
+        a_campaign(engine, CUSTOMERS[:64])
+        assert max(released) == RELEASED_TOGETHER
+        assert sum(released) == RELEASES_BEFORE_A_GROUP * RELEASED_TOGETHER
+        assert released[-1] == 0  # the group's own
+
+
+_DUE = f"SELECT count(*) FROM contacts WHERE open_until <= {to_us(NOON)}"
+
+
+def _leave_due(connection: sqlite3.Connection, *, n: int) -> None:
+    columns = (
+        "decision_id, slot, customer_key, action_id, channel, tags, initiated_by, decided_at, open_until, latest_at"
+    )
+    rows = [(f"old-{i}", 0, 900_000 + i, "tip", "web", "", "brand", 1, 2, 2) for i in range(n)]
+    connection.executemany(f"INSERT INTO contacts ({columns}) VALUES ({', '.join('?' * 10)})", rows)
 
 
 def test_campaigns_beside_each_other_and_beside_single_decisions_exceed_no_budget(tmp_path: Path) -> None:
