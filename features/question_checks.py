@@ -26,6 +26,9 @@ def placement_question_faults(file: YamlFile) -> Iterator[Fault]:
         if file.value_at(off_script) is not None and not file.value_at(("intents",)):
             rule = "It answers what is none of `intents`: list those that your bot can tell, at the top of the file."
             yield file.fault(off_script, "is given, but the brand knows no intents.", rule)
+        if file.value_at(off_script) is not None and file.value_at(("placements", name, "initiated_by")) == "brand":
+            rule = "Nobody has said anything there that could be off script: it is for what a customer asks."
+            yield file.fault(off_script, "is given where the brand speaks first.", rule)
 
 
 def _unaskable(file: YamlFile, at: Location, trait: str) -> Iterator[Fault]:

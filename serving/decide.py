@@ -16,6 +16,8 @@ from typing import Any, Literal, Protocol, Self
 
 from experiments.records import HOLDOUT
 from features.catalogue import NOTHING
+from serving.contact.blocks import REFUSED
+from serving.contact.consent import NO_CONSENT, UNSUBSCRIBED
 from serving.decision import Decision, Slot
 from serving.eligibility import Suppressed
 from serving.offers import Offer, Prepared, Scores, Situation
@@ -30,6 +32,7 @@ OFF_SCRIPT_POLICY = "off_script"
 UNKNOWN_INTENT = "unknown_intent"
 TAG_LIMIT = "tag_limit"
 SAID_ELSEWHERE = "said_elsewhere"
+NEVER = "never"
 
 Speaker = Literal["customer", "brand"]
 
@@ -117,19 +120,21 @@ def settle(
     """
     placement, draw = prepared.placement, prepared.draws[0]
     counters = {} if facts is None else facts.as_dict()
-    slots, kept_away = _filled(prepared, facts, rules if rules and not rules.is_empty else None, without=drawn)
+    rules = rules if rules and not rules.is_empty else None
+    slots, kept_away = _filled(prepared, facts, rules, without=drawn)
     policy_name, fallback_reason = str(prepared.policy.name), prepared.scores.fallback_reason
-    if prepared.off_script is not None and prepared.off_script.action.id not in said:
+    off_script = _off_script(prepared, facts, rules, without=said)
+    if off_script is not None:
         policy_name, fallback_reason = OFF_SCRIPT_POLICY, UNKNOWN_INTENT
-        slots = (_certain(prepared.off_script, draw=draw),)
+        slots = (_certain(off_script, draw=draw),)
     elif not slots:
         policy_name, fallback_reason = FALLBACK_POLICY, NOTHING_ELIGIBLE
-        answer = _answer(prepared, first=placement.fallback, without=said)
+        answer = _answer(prepared, facts, rules, first=placement.fallback, without=said)
         slots = (_certain(answer, draw=draw, suppressed=kept_away),)
     if prepared.assignment.arm != HOLDOUT:
         return Decision(prepared, slots, (), policy_name, fallback_reason, counters, drawn, said)
     silent = placement.initiated_by == "brand"
-    unpersonalised = None if silent else _answer(prepared, first=placement.baseline, without=said)
+    unpersonalised = None if silent else _answer(prepared, facts, rules, first=placement.baseline, without=said)
     first = (_certain(unpersonalised, draw=draw),)
     return Decision(prepared, first, slots, BASELINE_POLICY, fallback_reason, counters, drawn, said)
 
@@ -248,13 +253,35 @@ def _split(left: Sequence[Offer], rule_of: Mapping[str, str]) -> tuple[list[Offe
     return [offer for offer in left if offer.key not in rule_of], kept_away
 
 
-def _answer(prepared: Prepared, *, first: str, without: Collection[str]) -> Offer | None:
+def _off_script(prepared: Prepared, facts: Any, rules: Rules | None, *, without: Collection[str]) -> Offer | None:
+    """What answers an intent that the brand does not know; every rule about contacts holds for it."""
+    offer = prepared.off_script
+    if offer is None or offer.action.id in without:
+        return None
+    return offer if rules is None or _judged([offer], prepared, facts, rules)[0] else None
+
+
+def _answer(
+    prepared: Prepared, facts: Any, rules: Rules | None, *, first: str, without: Collection[str]
+) -> Offer | None:
     """The placement's baseline or fallback, whichever comes first and can be said.
 
-    Only who asks is answered so, and always: where all of it was said elsewhere, it is repeated here.
+    Only who asks is answered so, and always. What they never want to hear again, or have not consented to, comes after
+    what they have nothing against: it is said where nothing else is left. Where all was said elsewhere, it is repeated.
     """
     left = [offer for offer in prepared.answers if offer.action.id not in without] or list(prepared.answers)
-    return next((offer for offer in left if offer.action.id == first), left[0] if left else None)
+    left.sort(key=lambda offer: offer.action.id != first)
+    if rules is None or len(left) < 2:
+        return left[0] if left else None
+    return next((offer for offer in left if not _is_unwanted(offer, prepared, facts, rules)), left[0])
+
+
+def _is_unwanted(offer: Offer, prepared: Prepared, facts: Any, rules: Rules) -> bool:
+    _, kept_away = _judged([offer], prepared, facts, rules)
+    return any(
+        one.rule in (NO_CONSENT, UNSUBSCRIBED) or (one.rule == REFUSED and (one.counter or {}).get("reason") == NEVER)
+        for one in kept_away
+    )
 
 
 def _certain(offer: Offer | None, *, draw: float, suppressed: tuple[Suppressed, ...] = ()) -> Slot:

@@ -128,6 +128,14 @@ def test_the_action_for_unknown_intents_can_always_be_said(workspace: Workspace)
     assert "It is the off_script of placement 'chat_reply'" in fault.rule
 
 
+def test_nothing_is_off_script_where_the_brand_speaks_first(workspace: Workspace) -> None:
+    text = workspace.brand_file.read_text(encoding="utf-8") + "\nintents: [buy, help]\n"
+    ours = "    initiated_by: brand\n"
+    workspace.brand_file.write_text(text.replace(ours, ours + "    off_script: chat_help\n", 1), encoding="utf-8")
+    problems = [fault.problem for fault in faults_of(workspace) if fault.where.endswith(".off_script")]
+    assert "is given where the brand speaks first." in problems
+
+
 def test_an_action_that_waits_for_an_intent_which_there_is_not_is_a_fault(workspace: Workspace) -> None:
     workspace.brand_file.write_text(
         workspace.brand_file.read_text(encoding="utf-8") + "\nintents: [buy, help]\n", encoding="utf-8"
