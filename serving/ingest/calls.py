@@ -28,6 +28,7 @@ class Context(msgspec.Struct, omit_defaults=True, gc=False):
     question: Any = None
     purpose: Any = None
     notice_version: Any = None
+    user_agent: Any = msgspec.field(default=None, name="userAgent")
 
 
 class Call(msgspec.Struct, gc=False):

@@ -113,7 +113,9 @@ def _rows(connection: sqlite3.Connection, one: Happening) -> Iterator[OutcomeRow
         if outcome is not None:
             outcome_id = seen_outcome_id(one.followed.token or "", outcome, _instant(one.occurred_us))
             reason = said.reason if outcome == REFUSED else None
-            yield replace(_row(one, by_token, outcome=outcome, outcome_id=outcome_id), reason=reason)
+            is_machine = one.followed.is_machine
+            row = _row(one, by_token, outcome=outcome, outcome_id=f"{outcome_id}-m" if is_machine else outcome_id)
+            yield replace(row, reason=reason, is_machine=is_machine)
     for goal in one.reached:
         outcome_id = _id(goal.goal, str(one.customer_key), goal.order_key)
         row = _row(one, by_coupon or by_token, outcome=CONVERTED, outcome_id=outcome_id)

@@ -15,6 +15,7 @@ import msgspec
 from features.brand import Brand
 from serving.ingest.calls import Call, text_of
 from serving.ingest.columns import WrongEventError
+from serving.joining.machines import machine_called
 from serving.joining.stamping import PARAMETER
 from serving.joining.tokens import LONGEST_TOKEN, REFUSES, Said, TokenMint
 from serving.outcome_effects import CLICKED, OPENED, REPLIED
@@ -34,6 +35,7 @@ class Followed(msgspec.Struct, frozen=True, gc=False):
     said: Said | None = None
     outcome: str | None = None  # None: only the goals that it reached count
     coupon_code: str | None = None
+    is_machine: bool = False  # it looked or pressed; whoever buys is a person
 
 
 class Following:
@@ -72,7 +74,8 @@ class Following:
         if said.answer is not None and event in (self._answered, self._replied):
             event = self._answer(call, said.answer)
         outcome = None if event in self._goals else self._outcome(event, said)
-        return event, Followed(token, said, outcome, code)
+        is_machine = outcome in (OPENED, CLICKED) and _is_machine(call)
+        return event, Followed(token, said, outcome, code, is_machine)
 
     def _outcome(self, event: str, said: Said) -> str:
         return said.outcome if said.kind == REFUSES else self._outcomes.get(event, said.outcome)
@@ -118,6 +121,12 @@ class Following:
         if event not in self._redeems or not call.properties:
             return None
         return next((code for of in COUPONS if (code := text_of(call.properties.get(of), _LONGEST_CODE))), None)
+
+
+def _is_machine(call: Call) -> bool:
+    """Whether the browser of the event calls itself one; one that says nothing is as good as any."""
+    called = call.context.user_agent if call.context is not None else None
+    return type(called) is str and bool(called.strip()) and machine_called(called) is not None
 
 
 def _parameter(address: str) -> str | None:

@@ -57,7 +57,8 @@ def add_joining_routes(app: FastAPI) -> None:
         if request.method == "HEAD":
             return _led_to(to)
         is_machine = machine_in(request.headers) is not None
-        await _note(engine, token, said, is_machine=is_machine)
+        recorded = await _note(engine, token, said, is_machine=is_machine)
+        is_machine = is_machine or (recorded is not None and recorded.is_machine)  # also where it came too fast
         return _led_to(to if is_machine else tracked_url(to, token=token, public_url=None))
 
     @app.api_route("/o/{token}.gif", methods=["GET", "HEAD"], summary="The picture that says that a mail was opened.")
@@ -111,12 +112,13 @@ def _led_to(url: str) -> Response:
     return Response(status_code=302, headers=_NOT_KEPT | {"location": quote(url, safe=_AS_IN_AN_ADDRESS)})
 
 
-async def _note(engine: Engine, token: str, said: Said, *, is_machine: bool) -> None:
+async def _note(engine: Engine, token: str, said: Said, *, is_machine: bool) -> Recorded | None:
     """Writes it where that is possible; a customer is led on in any case."""
     try:
-        await _record(engine, token, said, is_machine=is_machine)
+        return await _record(engine, token, said, is_machine=is_machine)
     except Unavailable as trouble:
         _log.warning("a %s was not written: %s", said.kind, trouble)
+    return None
 
 
 async def _record(engine: Engine, token: str, said: Said, *, is_machine: bool) -> Recorded | None:

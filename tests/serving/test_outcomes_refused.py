@@ -59,3 +59,20 @@ def test_a_person_who_comes_within_the_hour_of_a_scanner_that_followed_both_link
     query = "SELECT clicked_at IS NOT NULL FROM contacts WHERE decision_id = ?"
     assert world.rows(query, told["decision_id"]) == [(1,)]
     assert world.send("GET", f"/v1/decisions/{told['decision_id']}").json()["outcomes"] != []
+
+
+def test_a_click_that_was_too_fast_is_not_led_on_with_a_token_that_counts_it(world: World) -> None:
+    told = world.decided("hasty", "weekly", "mail")
+    world.clock.later(minutes=-1, seconds=1)
+    assert "rapport_token" not in world.press(told["message"]["link"]["url"]).headers["location"]
+    assert world.outcomes(told["decision_id"], "outcome, is_machine") == [("clicked", 1)]
+
+
+def test_a_page_that_a_machine_looks_at_is_no_click_of_the_person_who_comes_after(world: World) -> None:
+    told = world.decided("looked")
+    page = {"url": f"https://shop.example/?rapport_token={world.mint.token(told['decision_id'], 0, 'link')}"}
+    for agent in ("Mozilla/5.0 HeadlessChrome/120", CHROME):
+        world.clock.later(minutes=1)
+        body = {"type": "page", "userId": "looked", "context": {"page": page, "userAgent": agent}}
+        assert world.send("POST", "/v1/batch", json={"batch": [body]}).status_code == 202
+    assert world.outcomes(told["decision_id"], "outcome, is_machine") == [("clicked", 1), ("clicked", None)]
