@@ -50,10 +50,15 @@ class UnknownIntent:
     n_decisions: int
 
 
+def looks_like_a_name(intent: str) -> bool:
+    """Whether it can be the name of an intent, and not what a customer wrote."""
+    return _NAME.fullmatch(intent) is not None
+
+
 def count_unknown_intent(connection: sqlite3.Connection, intent: str, *, placement: str, at: datetime) -> None:
     """Counts one decision; inside the transaction that writes it."""
     day = instant_us(at) // _DAY_US
-    name = intent if _NAME.fullmatch(intent) else ""
+    name = intent if looks_like_a_name(intent) else ""
     if name and not connection.execute(_IS_KNOWN, (day, placement, name)).fetchone():
         (n_names,) = connection.execute(_HOW_MANY, (day, placement)).fetchone()
         name = name if n_names < MOST_NAMES else ""

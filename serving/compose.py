@@ -68,7 +68,7 @@ class Composer:
         """
         if inputs.asking is not NOT_ASKING:
             return self._asking(request, scored, inputs)
-        written = written_inputs(request, scored.customer, new=inputs.new)
+        written = written_inputs(request, scored.customer, new=inputs.new, intents=self._brand.intents)
         return self._places(request, scored, inputs, written)
 
     def _asking(self, request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs) -> list[Prepared]:
@@ -76,7 +76,12 @@ class Composer:
         rates = UsedRates(inputs.rates)
         prepared = self._places(request, scored, replace(inputs, rates=rates), None)
         written = written_inputs(
-            request, scored.customer, new=inputs.new, questions=inputs.asking.as_dict(), rates=rates.used()
+            request,
+            scored.customer,
+            new=inputs.new,
+            questions=inputs.asking.as_dict(),
+            rates=rates.used(),
+            intents=self._brand.intents,
         )
         return [replace(one, inputs=written) for one in prepared]
 

@@ -3,7 +3,8 @@
 The record says what came out, with every value, draw and counter; this says what went in: the customer's row as it was
 read, and what was asked. It is personal: erasure deletes it with its row, and where a purpose is withdrawn it is
 emptied, so that a replay says `withdrawn`. What the caller told for this decision only is never in it: of traits in the
-context their names are, of what the customer wrote (`inbound_text`) that there was something.
+context their names are, of what the customer wrote (`inbound_text`) that there was something. An intent is kept where
+the brand knows it or it looks like a name; else it may be the customer's words, and only that there was one is kept.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from experiments.intents import looks_like_a_name
 from features.packing import EPOCH, CustomerState, Missing
 from serving.replaying.used_rates import Used
 from serving.schemas import DecisionRequest
 from serving.scoring import Customer
 
-INBOUND_TEXT = "inbound_text"
+INBOUND_TEXT, INTENT = "inbound_text", "intent"
+WITHHELD = "(withheld)"
+"""Stands for an intent that is not kept: no brand knows it, as it knew not what it stands for."""
 _PLACES = {"placement", "channel", "channels", "limit", "placements"}
 _NOT_CONTEXT = {"inbound_text", "traits"}
 _NOT_INPUTS = {"customer_id", "anonymous_id", "decision_id", "explain", "format", "dry_run", "context", *_PLACES}
@@ -83,7 +87,9 @@ class RecordedInputs:
     @property
     def withheld(self) -> tuple[str, ...]:
         """The names of what was used for the decision and is not kept."""
-        return (*self.told, INBOUND_TEXT) if self.had_text else self.told
+        text = (INBOUND_TEXT,) if self.had_text else ()
+        intent = (INTENT,) if self.context.get(INTENT) == WITHHELD else ()
+        return (*self.told, *text, *intent)
 
     def asking(self, *, placement: str, channels: Collection[str], limit: int) -> DecisionRequest:
         """The request as far as one of its places goes."""
@@ -98,6 +104,7 @@ def written_inputs(
     new: Mapping[str, int] | None = None,
     questions: Mapping[str, Any] | None = None,
     rates: Sequence[Used] = (),
+    intents: Collection[str] = (),
 ) -> str:
     """What the ledger keeps, as JSON.
 
@@ -107,11 +114,15 @@ def written_inputs(
         new: the exposures so far of actions that are explored.
         questions: what is thought of the answers to what may be asked.
         rates: that were looked up for them.
+        intents: that the brand knows.
     """
     state, context = customer.state, request.context
+    said = {name: getattr(context, name) for name in context.model_fields_set - _NOT_CONTEXT}
+    if (intent := context.intent) is not None and intent not in intents and not looks_like_a_name(intent):
+        said[INTENT] = WITHHELD
     written = _Written(
         told=tuple(customer.told),
-        context={name: getattr(context, name) for name in context.model_fields_set - _NOT_CONTEXT},
+        context=said,
         request={name: getattr(request, name) for name in request.model_fields_set - _NOT_INPUTS},
         had_text=context.inbound_text is not None,
         new=dict(new or {}),

@@ -138,8 +138,8 @@ def actions_asking_for(
             {
                 offerable.action.id
                 for place in places
-                for offerable in (*place.offerables, *place.answers)
-                if any(_is_of(name, withheld) for name in offerable.names)
+                for offerable in (*place.offerables, *place.answers, place.off_script)
+                if offerable is not None and any(_is_of(name, withheld) for name in offerable.names)
             }
         )
     )

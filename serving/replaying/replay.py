@@ -63,7 +63,7 @@ def decided_again(recreated: Recreated, one: Recorded) -> Decision:
     """The decision, made once more.
 
     Raises:
-        CannotRecreateError: a rule asks for what the customer wrote, which is never kept.
+        CannotRecreateError: a rule asks for what the customer wrote, or for another thing that is never kept.
     """
     record, stock = one.record, recreated.stock
     placement, channels, draws = str(record["placement"]), tuple(record["channels"]), tuple(record["draws"])

@@ -57,3 +57,21 @@ def test_what_was_asked_comes_back_without_what_the_customer_wrote(schema: Featu
     assert again.context.traits == {}
     assert back.withheld == ("need", "inbound_text")
     assert again.context.inbound_text is None
+
+
+@pytest.mark.parametrize("intent", ["9876543210 my phone, call me", "order_98765", "wo ist mein paket"])
+def test_an_intent_that_may_be_what_the_customer_wrote_is_not_kept(intent: str) -> None:
+    unknown = Customer(7, Missing("unknown_customer"))
+    text = written_inputs(a_request(context={"intent": intent}), unknown, intents=("where_is_it",))
+    assert intent not in text
+    back = read_inputs(text, customer_key=7)
+    assert back.withheld == ("intent",)
+    assert back.asking(placement="reply", channels=("web",), limit=1).context.intent not in (None, "where_is_it")
+
+
+@pytest.mark.parametrize("intent", ["where_is_it", "buy", "size:L", "order_98765"])
+def test_an_intent_that_the_brand_knows_or_that_is_a_name_is_kept(intent: str) -> None:
+    unknown = Customer(7, Missing("unknown_customer"))
+    text = written_inputs(a_request(context={"intent": intent}), unknown, intents=("where_is_it", "order_98765"))
+    back = read_inputs(text, customer_key=7)
+    assert (back.context["intent"], back.withheld) == (intent, ())

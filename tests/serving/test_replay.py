@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 
 import pytest
 import yaml
@@ -26,6 +27,8 @@ from serving.replaying.verdicts import as_text, differences_between
 from serving.schemas import DecisionRequest
 from tests.serving.conftest import starter
 from tests.serving.tiny_models import promote_next_purchase, promote_segments
+from tests.serving.tiny_shop import REPLY, WEEKLY, a_shop
+from tests.serving.tiny_world import COUPON, TIP, an_action
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CUSTOMERS = count()
@@ -199,6 +202,27 @@ def test_nothing_that_the_customer_wrote_is_in_what_is_kept(engine: Engine, work
         ).fetchone()
     assert "secret" not in "".join(kept)
     assert json.loads(kept[0])["had_text"] is True
+
+
+OWN_WORDS = "9876543210 my phone, call me"
+
+
+@pytest.mark.parametrize("when", [None, "intent == 'buy'"])
+def test_an_intent_in_the_customer_s_own_words_is_not_kept_and_missed_only_where_a_rule_asks_for_it(
+    tmp_path: Path, when: str | None
+) -> None:
+    place = REPLY.model_copy(update={"off_script": "help"})
+    actions = (TIP, COUPON.model_copy(update={"when": when}), an_action("help", expected_rate=0.001))
+    shop = a_shop(tmp_path, *actions, placements={"reply": place, "weekly": WEEKLY}, intents=("buy",))
+    with Engine(shop, clock=lambda: NOON) as engine:
+        asked = {"customer_id": "c", "placement": "reply", "channel": "web", "context": {"intent": OWN_WORDS}}
+        told = engine.decide(DecisionRequest.model_validate(asked))
+    assert told["action"]["id"] == "help"  # the brand knows no such intent
+    with closing(sqlite3.connect(shop.database)) as connection:
+        assert "9876543210" not in str(connection.execute("SELECT * FROM decisions").fetchall())
+    verdict = replay_decision(shop, told["decision_id"])
+    assert verdict.status == ("same" if when is None else "cannot"), as_text(verdict)
+    assert when is None or "intent" in verdict.reasons[0]
 
 
 @pytest.fixture(scope="module")
