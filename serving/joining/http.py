@@ -17,12 +17,12 @@ from starlette.responses import HTMLResponse, Response
 
 from serving.engine import Engine
 from serving.joining.hosts import host_led_to, host_shown
-from serving.joining.leaving import words_of
+from serving.joining.leaving import Words, words_of
 from serving.joining.machines import machine_in
 from serving.joining.seen import seen
 from serving.joining.stamping import tracked_url
 from serving.joining.tokens import ITEM, LINK, OPEN, UNSUBSCRIBE, Said
-from serving.outcome_rows import Recorded
+from serving.outcome_rows import ERASED, Recorded
 from serving.refusals import NotFound, RequestRefused, WrongField, shown
 from serving.unavailable import Unavailable
 
@@ -74,15 +74,19 @@ def add_joining_routes(app: FastAPI) -> None:
     async def leaving(token: str, request: Request) -> Response:
         """A page with one button: scanners follow links, and must not unsubscribe anybody."""
         _read(request.app.state.engine, token, (UNSUBSCRIBE,))
-        return _page(page, request, has_left=False)
+        words = words_of(request.headers.get("accept-language", ""))
+        return _page(page, request, words, title=words.asks, button=words.button)
 
     @app.post("/u/{token}", summary="Leaves the channel of that message, at once (RFC 8058).")
     async def leave(token: str, request: Request) -> Response:
         """Durable before it answers; from then on that channel is suppressed for that customer."""
         engine: Engine = request.app.state.engine
         said = _read(engine, token, (UNSUBSCRIBE,))
-        await _record(engine, token, said, is_machine=False)
-        return _page(page, request, has_left=True)
+        recorded = await _record(engine, token, said, is_machine=False)
+        words = words_of(request.headers.get("accept-language", ""))
+        if recorded is None:
+            return _page(page, request, words, title=words.unknown, status=404)
+        return _page(page, request, words, title=words.erased if recorded.status == ERASED else words.left)
 
 
 def _read(engine: Engine, token: str, kinds: tuple[str, ...]) -> Said:
@@ -135,12 +139,12 @@ async def _record(engine: Engine, token: str, said: Said, *, is_machine: bool) -
     return await engine.ledger.write_soon(work)
 
 
-def _page(page: str, request: Request, *, has_left: bool) -> Response:
+def _page(
+    page: str, request: Request, words: Words, *, title: str, button: str | None = None, status: int = 200
+) -> Response:
     engine: Engine = request.app.state.engine
-    words = words_of(request.headers.get("accept-language", ""))
-    title = words.left if has_left else words.asks
-    button = "" if has_left else f'<form method="post"><button type="submit">{escape(words.button)}</button></form>'
+    pressed = "" if button is None else f'<form method="post"><button type="submit">{escape(button)}</button></form>'
     told = {"lang": words.language, "brand": engine.brand.name, "title": title.format(brand=engine.brand.name)}
     for name, text in told.items():
         page = page.replace(f"{{{{{name}}}}}", escape(text))
-    return HTMLResponse(page.replace("{{button}}", button), headers=_NOT_KEPT | _SAFE)
+    return HTMLResponse(page.replace("{{button}}", pressed), status_code=status, headers=_NOT_KEPT | _SAFE)

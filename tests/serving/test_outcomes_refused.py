@@ -76,3 +76,21 @@ def test_a_page_that_a_machine_looks_at_is_no_click_of_the_person_who_comes_afte
         body = {"type": "page", "userId": "looked", "context": {"page": page, "userAgent": agent}}
         assert world.send("POST", "/v1/batch", json={"batch": [body]}).status_code == 202
     assert world.outcomes(told["decision_id"], "outcome, is_machine") == [("clicked", 1), ("clicked", None)]
+
+
+def test_the_way_out_of_a_decision_that_is_not_there_says_so(world: World) -> None:
+    token = world.mint.token("another-workspace-1", 0, "unsubscribe")
+    answer = world.send("POST", f"/u/{token}")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "you are not unsubscribed. Please write to" in answer.text
+    german = world.send("POST", f"/u/{token}", headers={"accept-language": "de"})
+    assert "du bist nicht abgemeldet" in german.text
+
+
+def test_the_way_out_of_somebody_erased_says_that_nothing_is_held(world: World) -> None:
+    told = world.decided("erased", "weekly", "mail")
+    assert world.send("DELETE", "/v1/customers/erased").status_code in (200, 202)
+    answer = world.send("POST", told["message"]["unsubscribe_url"])
+    assert answer.status_code == 200
+    assert "holds nothing of you" in answer.text
+    assert "You are unsubscribed" not in answer.text
