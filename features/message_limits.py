@@ -10,10 +10,12 @@ References:
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from urllib.parse import quote
 
 from features.brand import Channel
@@ -25,6 +27,10 @@ WHATSAPP_BUTTON_LABEL, WHATSAPP_ROW_LABEL = 20, 24
 LINE_TEXT, LINE_REPLIES, LINE_LABEL, LINE_BUTTON_LABEL = 5000, 13, 20, 20
 LINE_ITEMS = 11  # a carousel has twelve bubbles, of which the first says the message
 LINE_URL, LINE_IMAGE_URL = 1000, 2000
+WHATSAPP_BUTTON_PAYLOAD, WHATSAPP_ROW_PAYLOAD, LINE_PAYLOAD = 256, 200, 300
+LONGEST_TOKEN = 512  # characters: of the payload of a button, on every channel
+LONGEST_DECISION_ID = 64  # that a client may give; a further placement of the same question adds its number to it
+_BESIDE_WHAT_IT_SAYS = 2 + 1 + LONGEST_DECISION_ID + len(".50") + 10  # bytes of a token: form, slot, id, signature
 ROOM_FOR_A_TOKEN = 250  # the address of our redirect and the token
 
 _TEMPLATE_NAME = re.compile(r"[a-z0-9_]{1,512}")
@@ -41,6 +47,7 @@ def over_limits(message: RenderedMessage, limits: Channel) -> Iterator[str]:
     for reply in message.suggested_replies:
         if len(reply) > limits.button_label_limit:
             yield f"suggested reply '{reply}' is {len(reply)} characters, {limits.button_label_limit} at most"
+    yield from _payloads(message, at_most=LONGEST_TOKEN, where="any channel")
     if limits.format is not None:
         yield from _OF_PROVIDERS[limits.format](message)
 
@@ -87,6 +94,9 @@ def _whatsapp(message: RenderedMessage) -> Iterator[str]:
     yield from _twice(message)
     label = WHATSAPP_ROW_LABEL if n_replies > WHATSAPP_BUTTONS else WHATSAPP_BUTTON_LABEL
     yield from _labels(message, at_most=label, where="WhatsApp")
+    is_list = n_replies > WHATSAPP_BUTTONS
+    longest = WHATSAPP_ROW_PAYLOAD if is_list else WHATSAPP_BUTTON_PAYLOAD
+    yield from _payloads(message, at_most=longest, where="WhatsApp")
     if message.link and is_button(message):
         yield from _too_long("the link's label", message.link["label"], at_most=WHATSAPP_BUTTON_LABEL, where="WhatsApp")
 
@@ -113,6 +123,8 @@ def _approved(message: RenderedMessage, template: Mapping[str, object]) -> Itera
         yield "the template has a header, but the rendering has neither picture nor video for it"
     if "buttons" in template and not message.replies:
         yield "the template has buttons, but the rendering has no suggested replies for them"
+    if "buttons" in template:
+        yield from _payloads(message, at_most=WHATSAPP_BUTTON_PAYLOAD, where="WhatsApp")
     if "buttons" in template and len(message.replies) > WHATSAPP_ROWS:
         yield f"{len(message.replies)} buttons of a template on WhatsApp, {WHATSAPP_ROWS} at most"
     for parameter in parameters if isinstance(parameters, list) else ():
@@ -126,6 +138,7 @@ def _line(message: RenderedMessage) -> Iterator[str]:
     if len(message.replies) > LINE_REPLIES:
         yield f"{len(message.replies)} suggested replies on LINE, {LINE_REPLIES} at most"
     yield from _labels(message, at_most=LINE_LABEL, where="LINE")
+    yield from _payloads(message, at_most=LINE_PAYLOAD, where="LINE")
     if message.media and message.media["kind"] != "image":
         yield f"a {message.media['kind']} cannot be shown on LINE: link to it"
     if len(message.items) > LINE_ITEMS:
@@ -158,6 +171,28 @@ def _labels(message: RenderedMessage, *, at_most: int, where: str) -> Iterator[s
         if times > 1:
             yield f"suggested reply '{label}' stands {times} times, once at most on {where}"
         yield from _too_long(f"suggested reply '{label}'", label, at_most=at_most, where=where)
+
+
+def _payloads(message: RenderedMessage, *, at_most: int, where: str) -> Iterator[str]:
+    """Each reply whose token may become longer than what comes back whole."""
+    for reply in message.replies:
+        trait, value = reply.get("trait"), reply.get("value")
+        if trait and value is not None and (length := longest_payload(trait, value)) > at_most:
+            yield (
+                f"the value '{value!s:.40}' of suggested reply '{reply['text']}' makes a payload of {length} "
+                f"characters on {where}, {at_most} at most"
+            )
+
+
+@lru_cache(maxsize=4_096, typed=True)
+def longest_payload(trait: str, value: str | float | bool) -> int:
+    """How long the token of a button may become that declares a trait, whatever the id of its decision."""
+    return -(-(_BESIDE_WHAT_IT_SAYS + len(answer_of(trait, value).encode())) * 4 // 3)
+
+
+def answer_of(trait: str, value: str | float | bool) -> str:
+    """What the token of a button says that declares a trait."""
+    return f"answer:{json.dumps([trait, value], ensure_ascii=False, separators=(',', ':'))}"
 
 
 def _too_long(what: str, text: str, *, at_most: int, where: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from experiments.records import Outcome
 from features.brand import Locale
+from features.message_limits import LONGEST_DECISION_ID
 from serving.formats import Format
 from serving.joining.tokens import LONGEST_TOKEN
 
@@ -29,6 +30,10 @@ def _printable(text: str) -> str:
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=CUSTOMER_ID_LENGTH), AfterValidator(_printable)]
 OwnId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
+# Shorter, since it is in the payload of every button, which providers limit.
+OwnDecisionId = Annotated[
+    str, StringConstraints(pattern=rf"^[A-Za-z0-9][A-Za-z0-9_.:-]{{0,{LONGEST_DECISION_ID - 1}}}$")
+]
 ShortName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH)]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TOKEN)]
@@ -115,7 +120,7 @@ class DecisionRequest(_Asked):
         "it goes to. The channel has to name that format in brand.yaml; `neutral` is given on each, and `channel` is "
         "the format of the channel that is taken, where several are asked for.",
     )
-    decision_id: OwnId | None = Field(
+    decision_id: OwnDecisionId | None = Field(
         None, description="Your own id of this decision: asking again with the same one gives the same answer."
     )
     context: Context = Field(default_factory=Context)  # a default that cannot be hashed would be copied, deeply

@@ -23,10 +23,12 @@ from pathlib import Path
 from ulid import ULID
 
 from features.faults import CallersMistake
+from features.message_limits import LONGEST_TOKEN, answer_of
+
+__all__ = ["LONGEST_TOKEN", "Said", "TokenMint", "answer_of", "open_mint"]
 
 KEY_FILE = "token.key"
 SHORTEST_SECRET = 16  # characters
-LONGEST_TOKEN = 512
 _N_SIGNED = 10
 _MARKS_KEPT = 1_024
 _N_OF_A_MARK = 6  # a multiple of three, so that base64 needs no padding
@@ -152,11 +154,6 @@ class TokenMint:
 
     def _signature(self, signed: bytes) -> bytes:
         return blake2b(signed, digest_size=_N_SIGNED, key=self._key).digest()
-
-
-def answer_of(trait: str, value: str | float | bool) -> str:
-    """What the token of a button says that declares a trait."""
-    return f"{ANSWER}:{json.dumps([trait, value], ensure_ascii=False, separators=(',', ':'))}"
 
 
 def open_mint(state: Path, *, secret: str | None = None) -> TokenMint:

@@ -100,6 +100,21 @@ def test_the_goldens_are_taken(provider: str) -> None:
         accept(MESSAGES[name], provider)
 
 
+@pytest.mark.parametrize("provider", ["whatsapp", "line"])
+def test_a_button_s_value_is_no_longer_than_comes_back_whole(provider: str) -> None:
+    def says(value: str) -> RenderedMessage | None:
+        reply = Reply(text="Yes", trait="need", value=value)
+        body = Rendering(body="b", suggested_replies=(reply,))
+        return rendered(an_action("a", renderings={"en": body}), provider)
+
+    at_most = max(n for n in range(250) if says("v" * n) is not None)
+    message = says("v" * at_most)
+    assert message is not None
+    token = MINT.token("d" * 64 + ".50", 49, f'answer:["need","{"v" * at_most}"]')
+    assert len(token) <= (256 if provider == "whatsapp" else 300) < len(token) + 3
+    assert says("v" * 250) is None
+
+
 TOO_MUCH: list[tuple[str, dict[str, Any]]] = [
     ("whatsapp", {"body": "b" * 4097}),
     ("whatsapp", {"body": "b" * 1025, "suggested_replies": ("Yes",)}),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ulid import ULID
 
 from features.faults import CallersMistake
+from features.message_limits import LONGEST_DECISION_ID, longest_payload
 from serving.joining.tokens import LONGEST_TOKEN, TokenMint, answer_of, open_mint
 
 MINT = TokenMint(b"a secret of this test")
@@ -51,6 +52,12 @@ def test_a_token_of_another_secret_says_nothing() -> None:
 
 def test_a_token_longer_than_any_is_not_looked_at() -> None:
     assert MINT.read("A" * (LONGEST_TOKEN + 1)) is None
+
+
+def test_a_button_s_token_is_never_longer_than_its_limit_says() -> None:
+    for value in ("dry", "รูขุมขน" * 20, 'a"b'):
+        token = MINT.token("d" * LONGEST_DECISION_ID + ".50", 49, answer_of("need", value))
+        assert len(token) == longest_payload("need", value)
 
 
 def test_a_link_s_token_is_short() -> None:
