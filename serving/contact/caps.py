@@ -18,7 +18,7 @@ from serving.contact.windows import period_of, to_instant
 
 _LONGEST_DAYS: dict[Period, int] = {"day": 2, "week": 8, "month": 32}
 _MICROSECOND = timedelta(microseconds=1)
-_COUNTED = {
+COUNTED = {
     "decision": "decided_at_us",
     "exposure": "exposed_at_us",
     "click": "clicked_at_us",
@@ -142,7 +142,7 @@ class CompiledCap:
             return None
         if self.cap.counts == "exposure" and contact.exposed_at_us is None:
             return contact.open_until_us
-        instant: int | None = getattr(contact, _COUNTED[self.cap.counts])
+        instant: int | None = getattr(contact, COUNTED[self.cap.counts])
         if instant is None or self.cap.calendar is None:
             return None if instant is None else instant + self.rolling_us
         return period_of(instant, self.cap.calendar, zone).end_us

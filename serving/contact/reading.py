@@ -106,7 +106,7 @@ def read_facts_of(
     budgets = read_budgets(connection, at=at, rules=rules)
     return [
         Facts(
-            contacts=tuple(sorted(contacts.get(person, ()), key=_order)),
+            contacts=rules.needed(sorted(contacts.get(person, ()), key=_order), initiated_by),
             refusals=tuple(sorted(refusals.get(person, ()))),
             carrier_limits=tuple(sorted(limits.get(person, ()))),
             unsubscribed=frozenset(unsubscribed.get(person, ())),

@@ -20,7 +20,8 @@ from serving.contact.blocks import CARRIER_LIMIT, FREQUENCY_CAP, QUIET_HOURS, RE
 from serving.contact.budgets import Budgets
 from serving.contact.caps import CompiledCap, compiled, of_action
 from serving.contact.consent import consent_for, missing_consent
-from serving.contact.facts import THIS_REQUEST, Facts, Initiator
+from serving.contact.facts import THIS_REQUEST, Contact, Facts, Initiator
+from serving.contact.needed import needed
 from serving.contact.windows import QuietClock, to_instant, to_us, zone_of
 from serving.eligibility import Suppressed, as_utc
 from serving.next_question.asked import asked_enough
@@ -54,6 +55,7 @@ class ContactRules:
         self.terms, self.periods = self.budgets.terms, self.budgets.periods
         self.reservation = timedelta(hours=policy.reservation_hours)
         caps = [*self._caps, *(cap for caps in self._caps_of.values() for cap in caps)]
+        self._every_cap = tuple(caps)
         self._is_for_all = any(cap.cap.governs == "everyone" for cap in caps)
         self._counted_for_all = tuple(
             (who, max(cap.reaches_back for cap in mine) // _MICROSECOND)
@@ -74,6 +76,11 @@ class ContactRules:
             if self._is_for_all
             else tuple((who, back) for who, back in self._counted_for_all if who in initiated_by)
         )
+
+    def needed(self, contacts: Sequence[Contact], initiated_by: Collection[str]) -> tuple[Contact, ...]:
+        """Those of a customer's contacts that may decide anything where these speak first."""
+        caps = self._every_cap if contacts else ()
+        return needed(contacts, [cap for cap in caps if any(cap.governs(who) for who in initiated_by)])
 
     def reserved_until(self, at: datetime) -> datetime:
         """Until when something deferred that may be said from an instant on is a reservation."""
