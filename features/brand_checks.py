@@ -18,7 +18,7 @@ from features.brand import Brand, EventNames
 from features.contact_checks import contact_policy_faults
 from features.experiment_checks import experiment_faults
 from features.faults import Fault, closest_name
-from features.link_checks import link_host_faults
+from features.link_checks import link_host_faults, mail_button_faults
 from features.validation import shown, validate
 from features.variable_names import RESERVED_NAMES
 from features.yaml_file import Location, YamlFile, read_yaml
@@ -48,6 +48,7 @@ def brand_faults(file: YamlFile) -> Iterator[Fault]:
     yield from _moment_faults(file)
     yield from experiment_faults(file)
     yield from link_host_faults(file)
+    yield from mail_button_faults(file)
     yield from placement_question_faults(file)
     yield from contact_policy_faults(file)
 

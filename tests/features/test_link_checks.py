@@ -42,3 +42,16 @@ def test_what_no_link_could_lead_to_is_told_with_what_was_meant(tmp_path: Path, 
     (fault,) = raised.value.faults
     assert (fault.where, fault.closest) == ("link_hosts[0]", closest)
     assert "no name of a host" in str(fault)
+
+
+def test_a_mail_that_would_leave_out_its_suggested_replies_is_told(tmp_path: Path) -> None:
+    write_starter(tmp_path)
+    workspace = Workspace(tmp_path)
+    text = workspace.brand_file.read_text(encoding="utf-8")
+    assert "buttons_limit: 0" in text
+    workspace.brand_file.write_text(text.replace("buttons_limit: 0", "buttons_limit: 3", 1), encoding="utf-8")
+    with pytest.raises(InvalidFile) as raised:
+        load_brand(workspace)
+    (fault,) = raised.value.faults
+    assert fault.where == "channels.email.buttons_limit"
+    assert "An e-mail shows no suggested replies" in str(fault)
