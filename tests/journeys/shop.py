@@ -28,7 +28,7 @@ class Shop:
     workspace: Path
 
     @classmethod
-    def opened(cls, workspace: Path, *, currency: str, time_zone: str, features_days: float = 7.0) -> Shop:
+    def opened(cls, workspace: Path, *, currency: str, time_zone: str, horizons_days: tuple[int, ...] = (30,)) -> Shop:
         """`rapport init`, then the few lines that a shop elsewhere would edit in brand.yaml."""
         run("init", str(workspace))
         brand = workspace / "brand.yaml"
@@ -36,7 +36,7 @@ class Shop:
         for old, new in (
             ("currency: INR", f"currency: {currency}"),
             ("time_zone: Asia/Kolkata", f"time_zone: {time_zone}"),
-            ("features_days: 7", f"features_days: {features_days}"),
+            ("horizons_days: [7, 30, 90]", f"horizons_days: {list(horizons_days)}"),
         ):
             assert old in text, old
             text = text.replace(old, new)
@@ -80,7 +80,7 @@ def free_port() -> int:
 
 
 def wait_until_ready(client: httpx.Client, *, server: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 150
     while time.monotonic() < until and server.poll() is None:
         with contextlib.suppress(httpx.TransportError):
             if client.get("/readyz").status_code == 200:

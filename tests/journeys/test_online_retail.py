@@ -15,7 +15,12 @@ AS_OF = "2011-12-10"
 
 @pytest.fixture(scope="module")
 def shop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    shop = Shop.opened(tmp_path_factory.mktemp("online-retail") / "shop", currency="GBP", time_zone="Europe/London")
+    shop = Shop.opened(
+        tmp_path_factory.mktemp("online-retail") / "shop",
+        currency="GBP",
+        time_zone="Europe/London",
+        horizons_days=(90,),
+    )
     data = shared_data / "online_retail"
     for file, mapping in (
         ("online_retail_II_2009_2010.parquet", "online_retail_ii_2009.yaml"),

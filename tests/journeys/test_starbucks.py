@@ -21,7 +21,7 @@ TRAITS = """\
 @pytest.fixture(scope="module")
 def shop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     folder = tmp_path_factory.mktemp("starbucks") / "shop"
-    shop = Shop.opened(folder, currency="USD", time_zone="America/Los_Angeles")
+    shop = Shop.opened(folder, currency="USD", time_zone="America/Los_Angeles", horizons_days=(7, 90))
     brand = folder / "brand.yaml"
     brand.write_text(brand.read_text(encoding="utf-8").replace("  income:", TRAITS, 1), encoding="utf-8")
     data = shared_data / "starbucks"

@@ -22,7 +22,7 @@ from serving.launching import command, environment
 from serving.settings import Settings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-STARTS_WITHIN_SECONDS = 90
+STARTS_WITHIN_SECONDS = 150
 
 
 @pytest.fixture
