@@ -1,4 +1,4 @@
-"""What is wrong with an outcome that its decision alone can tell: a slot that it does not have.
+"""What is wrong with an outcome that its decision alone can tell: a slot that it does not have, an instant before it.
 
 WrongOutcomes (CallersMistake)       outcomes that their decisions cannot have had
 └── UnknownDecisions                 outcomes that name decisions or coupon codes which are not in the ledger
@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from features.faults import CallersMistake
+from serving.contact.windows import to_instant
+
+CLOCKS_DIFFER_US = 5 * 60 * 1_000_000
 
 
 class OutcomeFault(NamedTuple):
@@ -36,6 +39,19 @@ class WrongOutcomes(CallersMistake):
 
 class UnknownDecisions(WrongOutcomes):
     """Outcomes that name decisions which are not in the ledger; `positions` are theirs in the report."""
+
+
+def instant_fault(position: int, at_us: int, *, decided_at: int) -> list[OutcomeFault]:
+    """An outcome before its decision, by more than clocks differ."""
+    if at_us >= decided_at - CLOCKS_DIFFER_US:
+        return []
+    rule = f"comes before the decision, which was made at {to_instant(decided_at).isoformat()}. Send when it happened."
+    return [OutcomeFault(position, "/occurred_at", rule)]
+
+
+def by_our_clock(at_us: int, *, decided_at: int) -> int:
+    """When it happened: at the decision at the earliest, where no more than the clocks differ."""
+    return decided_at if decided_at - CLOCKS_DIFFER_US <= at_us < decided_at else at_us
 
 
 def slot_fault(position: int, slot: int | None, *, n_slots: int) -> list[OutcomeFault]:

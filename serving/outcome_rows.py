@@ -24,7 +24,7 @@ from serving.outcome_effects import (
     last_instant,
     unmark_click,
 )
-from serving.outcome_faults import UnknownDecisions, WrongOutcomes, slot_fault
+from serving.outcome_faults import UnknownDecisions, WrongOutcomes, by_our_clock, instant_fault, slot_fault
 
 __all__ = ["CONVERTED", "FAILED", "OutcomeRow", "Recorded", "UnknownDecisions", "WrongOutcomes", "write_outcomes"]
 
@@ -151,7 +151,10 @@ def write_outcomes(
         fault
         for i, (row, joined) in enumerate(zip(rows, joins, strict=True))
         if joined and row.is_reported
-        for fault in slot_fault(i, row.slot, n_slots=len(joined.actions))
+        for fault in (
+            *slot_fault(i, row.slot, n_slots=len(joined.actions)),
+            *instant_fault(i, microseconds(row.occurred_at), decided_at=joined.decided_at),
+        )
     ]
     if unknown or faults:
         raise UnknownDecisions(faults, positions=unknown) if unknown else WrongOutcomes(faults)
@@ -230,9 +233,10 @@ def _write_outcome(
     action_goal = goals_of.get(joined.action_id, default_goal) if joined else default_goal
     goal = (row.goal or default_goal) if row.outcome == CONVERTED else None
     joined_by = BY_NOTHING if joined is None else row.joined_by if joined.is_exact else BY_WINDOW
+    at_us = microseconds(row.occurred_at)
     happened = Happened(
         row.outcome,
-        at_us=microseconds(row.occurred_at),
+        at_us=at_us if joined is None else by_our_clock(at_us, decided_at=joined.decided_at),
         goal=goal,
         is_the_goal=goal == action_goal,
         reason=row.reason,
@@ -243,7 +247,7 @@ def _write_outcome(
         row.is_seen_here and joined is not None and is_of_a_machine(connection, joined, happened, row.outcome_id)
     )
     outcome_id = f"{row.outcome_id}-m" if row.is_seen_here and is_machine else row.outcome_id
-    is_late = joined is not None and happened.at_us > last_instant(joined, happened)
+    is_late = joined is not None and not joined.decided_at <= happened.at_us <= last_instant(joined, happened)
     before = evidence_of(connection, joined, happened) if joined is not None else None
     values = (
         outcome_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -94,3 +95,22 @@ def test_the_way_out_of_somebody_erased_says_that_nothing_is_held(world: World) 
     assert answer.status_code == 200
     assert "holds nothing of you" in answer.text
     assert "You are unsubscribed" not in answer.text
+
+
+def test_an_outcome_before_its_decision_is_refused_and_of_a_live_event_flagged(world: World) -> None:
+    told, before = world.decided("early"), world.counts("hello")
+    decided = world.clock.now
+    report = {"decision_id": told["decision_id"], "outcome": "clicked"}
+    wrong = report | {"occurred_at": (decided - timedelta(minutes=6)).isoformat()}
+    answer = world.send("POST", "/v1/outcomes", json=wrong)
+    assert answer.status_code == 422
+    assert problem_of(answer)["errors"][0]["pointer"] == "/occurred_at"
+    world.report(report | {"occurred_at": (decided - timedelta(minutes=4)).isoformat()})
+    given = {"order_id": "early-1", "total": 5.0, "rapport_token": world.mint.token(told["decision_id"], 0, "link")}
+    world.track("Order Completed", "early", properties=given, timestamp=(decided - timedelta(hours=1)).isoformat())
+    at = int(decided.timestamp() * 1_000_000)
+    assert world.outcomes(told["decision_id"], "outcome, is_late, occurred_at") == [
+        ("clicked", None, at),
+        ("converted", 1, at - 3_600_000_000),
+    ]
+    assert world.counts("hello") == before
