@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from features.faults import closest_name
+from features.message_limits import LONGEST_DECISION_ID
 from serving.keys.gate import Refused
 from serving.refusals import RequestRefused, WrongField, shown
 from serving.unavailable import Unavailable
@@ -24,6 +25,9 @@ PROBLEM_JSON = "application/problem+json"
 _RULES = {
     "^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$": "a locale is written like en, hi-IN or hi-Latn",
     "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$": "an id is 1 to 128 of A-Z a-z 0-9 _ . : -, the first a letter or digit",
+    f"^[A-Za-z0-9][A-Za-z0-9_.:-]{{0,{LONGEST_DECISION_ID - 1}}}$": (
+        f"an id of a decision is 1 to {LONGEST_DECISION_ID} of A-Z a-z 0-9 _ . : -, the first a letter or digit"
+    ),
 }
 
 

@@ -11,8 +11,6 @@ from serving.refusals import RequestRefused, WrongField, shown, unknown_name
 from serving.schemas import DecisionRequest, PlaceAsked
 from serving.told import locale_faults, trait_faults
 
-LONGEST_OF_SEVERAL = 124
-
 
 def refuse_wrong_decision(request: DecisionRequest, brand: Brand, *, actions: Collection[str]) -> None:
     """Raises RequestRefused with everything in a request that this brand does not have.
@@ -35,9 +33,6 @@ def refuse_wrong_decision(request: DecisionRequest, brand: Brand, *, actions: Co
         faults.append(WrongField("/context/currency", rule))
     if request.dry_run and request.defer:
         faults.append(WrongField("/defer", "has no meaning in a dry run, which reserves nothing: leave one out."))
-    if request.decision_id is not None and len(request.decision_id) > LONGEST_OF_SEVERAL and request.placements:
-        rule = f"is longer than {LONGEST_OF_SEVERAL} characters: the other places' decisions number on from it."
-        faults.append(WrongField("/decision_id", rule))
     if faults:
         raise RequestRefused(faults)
 

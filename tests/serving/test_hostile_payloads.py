@@ -56,7 +56,7 @@ def body(**changes: object) -> bytes:
         (DECISIONS, body(explain="yes"), 422, "/explain"),
         (DECISIONS, body(explain=1), 422, "/explain"),
         (DECISIONS, body(costumer_id="c"), 422, "Closest: 'customer_id'"),
-        (DECISIONS, body(decision_id="a b"), 422, "an id is 1 to 128"),
+        (DECISIONS, body(decision_id="a b"), 422, "an id of a decision is 1 to 64"),
         (DECISIONS, body(context={"traits": {"skin_need": {"a": 1}}}), 422, "/context/traits/skin_need"),
         (DECISIONS, body(context={"traits": {"skin_need": None}}), 422, "/context/traits/skin_need"),
         (DECISIONS, body(context={"traits": {"interests": ["skincare", "cars"]}}), 422, "list of these"),
