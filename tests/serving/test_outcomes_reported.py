@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving.joining_world import NOON, World, a_joining_shop, payload, problem_of
+from tests.serving.joining_world import World, a_joining_shop, payload, problem_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -251,7 +251,7 @@ def test_what_a_provider_calls_a_machine_is_one(world: World) -> None:
 
 def test_a_thousand_outcomes_go_in_one_request(world: World) -> None:
     told = world.decided("many")
-    at = (NOON + timedelta(days=1)).isoformat()
+    at = world.clock.now.isoformat()
     reports = [
         {"decision_id": told["decision_id"], "outcome": "opened", "outcome_id": f"many-{n}", "occurred_at": at}
         for n in range(1_000)
