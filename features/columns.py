@@ -122,7 +122,12 @@ TEXTS = (
     Column("last_action_id", "recent", "text", "Action of the last message sent"),
     Column("last_channel", "recent", "text", "Channel of the last message sent"),
     Column("declared", "declared", "JSON", "What the customer has told us and not withdrawn, by trait"),
-    Column("consents", "declared", "JSON", "Channels with a consent that stands; for another purpose than marketing `channel/purpose`"),
+    Column(
+        "consents",
+        "declared",
+        "JSON",
+        "Channels with a consent that stands; for another purpose than marketing `channel/purpose`",
+    ),
     Column("locale", "declared", "text", "Locale the customer declared"),
     Column("time_zone", "declared", "text", "Time zone the customer declared"),
 )

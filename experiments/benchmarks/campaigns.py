@@ -50,7 +50,7 @@ async def ask(app: ASGIApp, path: str, body: bytes, *, kind: str) -> list[bytes]
         "query_string": b"",
         "headers": [(b"content-type", kind.encode())],
     }
-    await app(scope, receive, send)  # type: ignore[arg-type]
+    await app(scope, receive, send)
     return parts
 
 

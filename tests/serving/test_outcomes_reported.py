@@ -216,7 +216,8 @@ def test_a_conversion_that_says_no_slot_is_written_of_the_slot_that_it_is_of(wor
 def test_what_was_clicked_of_a_list_arrived_and_the_rest_failed_whatever_order_the_reports_come_in(
     world: World,
 ) -> None:
-    for n, order in enumerate(permutations(({"outcome": "clicked", "slot": 1}, {"outcome": "failed"}))):
+    reports: tuple[dict[str, Any], ...] = ({"outcome": "clicked", "slot": 1}, {"outcome": "failed"})
+    for n, order in enumerate(permutations(reports)):
         decision_id, (first, second) = listed(world, f"half-{n}")
         before = world.counts(first)[0], world.counts(second)[0]
         for report in order:
