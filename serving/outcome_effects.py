@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from experiments.records import HOLDOUT
@@ -139,6 +139,7 @@ def apply_effects(
     is_in_time = joined.decided_at <= happened.at_us <= last_instant(joined, happened)
     if joined.arm != HOLDOUT and is_in_time:
         _count(connection, joined, happened, before)
+    happened = replace(happened, at_us=max(happened.at_us, joined.decided_at))  # nobody saw it before it was decided
     over_cap = joined.is_exact and _move_exposure(connection, joined, happened, before)
     if happened.outcome == CLICKED:
         note_click(connection, joined.decision_id, at_us=happened.at_us, slot=joined.slot)

@@ -228,12 +228,18 @@ def limit_carrier(connection: sqlite3.Connection, *, customer_key: int, channel:
 
 
 def decision_of_code(connection: sqlite3.Connection, code: str) -> list[tuple[str, int, int]]:
-    """Decision, slot and customer_key of everybody to whom a coupon code was given, the newest first."""
+    """Decision, slot and customer_key of everybody to whom a coupon code was given, the newest first.
+
+    Shops take a code in whatever case it is typed (ASCII), so the case counts only where the pool holds that very code.
+    """
     query = (
-        "SELECT decision_id, slot, customer_key FROM contacts WHERE coupon_code = ? "
-        "ORDER BY released_why IS NOT NULL, decided_at DESC"
+        "SELECT decision_id, slot, customer_key, coupon_code = ?1 AS is_exact FROM contacts "
+        "WHERE coupon_code = ?1 COLLATE NOCASE AND (coupon_code = ?1 OR NOT EXISTS "
+        "(SELECT 1 FROM coupon_codes WHERE pool = coupon_pool AND code = ?1)) "
+        "ORDER BY is_exact DESC, released_why IS NOT NULL, decided_at DESC"
     )
-    return connection.execute(query, (code,)).fetchall()
+    found = connection.execute(query, (code,)).fetchall()
+    return [row[:3] for row in found if row[3] == found[0][3]]
 
 
 def _code(connection: sqlite3.Connection, pool: str, at: datetime) -> str | None:

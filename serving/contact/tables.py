@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS contacts (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS contacts_of_customer ON contacts (customer_key, initiated_by, latest_at);
 CREATE INDEX IF NOT EXISTS contacts_open ON contacts (open_until) WHERE open_until IS NOT NULL;
-CREATE INDEX IF NOT EXISTS contacts_of_code ON contacts (coupon_code) WHERE coupon_code IS NOT NULL;
+CREATE INDEX IF NOT EXISTS contacts_of_code ON contacts (coupon_code COLLATE NOCASE) WHERE coupon_code IS NOT NULL;
 CREATE TABLE IF NOT EXISTS refusals (
     customer_key INTEGER NOT NULL,
     action_id    TEXT NOT NULL,

@@ -106,7 +106,7 @@ class Conversions:
 def _rows(connection: sqlite3.Connection, one: Happening) -> Iterator[OutcomeRow]:
     by_coupon, by_token = _decisions_of(connection, one.followed)
     if by_coupon is not None and one.followed is not None:
-        code = one.followed.coupon_code or ""
+        code = (one.followed.coupon_code or "").upper()  # however it was typed
         yield _row(one, by_coupon, outcome=REDEEMED, outcome_id=_id("redeemed", code, by_coupon.decision_id))
     if by_token is not None and one.followed is not None and one.followed.said is not None:
         said, outcome = one.followed.said, one.followed.outcome

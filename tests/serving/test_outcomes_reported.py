@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
@@ -40,9 +40,12 @@ def test_a_payload_alone_says_what_happened(world: World) -> None:
     assert world.outcomes(told["decision_id"], "outcome, reason") == [("refused", "never"), ("replied", None)]
 
 
-def test_a_coupon_code_alone_is_redeemed(world: World) -> None:
-    told = world.decided("ann-2", "deal")
-    (recorded,) = world.report({"coupon_code": told["coupon_code"]})
+@pytest.mark.parametrize("typed", [str, str.lower, str.swapcase])
+def test_a_coupon_code_alone_is_redeemed_in_whatever_case_it_was_typed(
+    world: World, typed: Callable[[str], str]
+) -> None:
+    told = world.decided(f"ann-2-{typed.__name__}", "deal")
+    (recorded,) = world.report({"coupon_code": typed(told["coupon_code"])})
     assert (recorded["outcome"], recorded["joined_by"], recorded["decision_id"]) == (
         "redeemed",
         "coupon",
