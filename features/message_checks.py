@@ -24,7 +24,7 @@ def message_faults(file: YamlFile, at: Location, action: Action, *, brand: Brand
                 yield from _reply_faults(file, (*at, "renderings", locale, "suggested_replies", number), reply, brand)
     yield from _same_meanings(file, at, action)
     if gives_out_codes(action):
-        yield from _code_faults(file, at, action)
+        yield from _code_faults(file, at, action, brand)
 
 
 def _reply_faults(file: YamlFile, at: Location, reply: Reply, brand: Brand) -> Iterator[Fault]:
@@ -85,26 +85,32 @@ def _meanings(rendering: Rendering) -> set[str]:
     return declared | {f"refuses: {reply.refuses}" for reply in replies if reply.refuses is not None}
 
 
-def _code_faults(file: YamlFile, at: Location, action: Action) -> Iterator[Fault]:
-    """A code that some languages say and others leave out, or that a text changes before it is there."""
+def _code_faults(file: YamlFile, at: Location, action: Action, brand: Brand) -> Iterator[Fault]:
+    """A code that some language leaves out, or that a text changes before it is there."""
     if COUPON_CODE in action.slots:
         rule = f"'{COUPON_CODE}' is the code of the incentive's pool: call the slot otherwise."
         yield file.fault((*at, "slots", COUPON_CODE), "hides the coupon's code.", rule)
-    said = {locale: _saying_code(rendering) for locale, rendering in action.renderings.items()}
-    for locale, texts in said.items():
-        if not texts and (others := [other for other, saying in said.items() if saying]):
-            problem = f"does not say {{{{ {COUPON_CODE} }}}}, which {others[0]} says."
-            rule = "Each decision gives out a code of its own: who gets it has to read it."
-            yield file.fault((*at, "renderings", locale), problem, rule)
-        for text in texts:
+    for place, texts in _read_by_somebody(at, action, brand):
+        try:
+            saying = [text for text in texts if COUPON_CODE in names_in(text)]
+        except TemplateSyntaxError:
+            continue  # told as a fault of the text
+        if not saying:
+            rule = "Each decision gives out a code of its own: who gets it has to read it, in a text or a link."
+            yield file.fault(place, f"does not say {{{{ {COUPON_CODE} }}}}.", rule)
+        for text in saying:
             if not takes_as_it_is(text, COUPON_CODE):
                 problem = f"changes the coupon's code, in '{text}'."
                 rule = f"A text shows {{{{ {COUPON_CODE} }}}} as it is; the one filter for it is urlencode."
-                yield file.fault((*at, "renderings", locale), problem, rule)
+                yield file.fault(place, problem, rule)
 
 
-def _saying_code(rendering: Rendering) -> list[str]:
-    try:
-        return [text for text in texts_of(rendering) if COUPON_CODE in names_in(text)]
-    except TemplateSyntaxError:
-        return []  # told as a fault of the text
+def _read_by_somebody(at: Location, action: Action, brand: Brand) -> Iterator[tuple[Location, tuple[str, ...]]]:
+    """The texts of each rendering; of each template with parameters, which is read where a session may be over."""
+    for locale, rendering in action.renderings.items():
+        yield (*at, "renderings", locale), tuple(texts_of(rendering))
+    channels = [brand.channels[channel] for channel in action.channels if channel in brand.channels]
+    if any(channel.session_window_hours is not None for channel in channels):
+        for locale, template in action.templates.items():
+            if template.parameters and locale in action.renderings:
+                yield (*at, "templates", locale, "parameters"), template.parameters

@@ -164,12 +164,30 @@ def test_a_template_is_held_to_what_whatsapp_approves(workspace: Workspace) -> N
     assert "'First Order'" in fault.problem
 
 
-def test_a_code_is_said_in_every_language_or_in_none(workspace: Workspace) -> None:
+def test_a_code_is_said_in_every_language(workspace: Workspace) -> None:
     load(workspace, en="hook: 'Your code: {{ coupon_code }}'", hi="hook: '{{ coupon_code }}'", kind=OFFER)
-    load(workspace, en="", kind=OFFER)
-    (fault,) = faults_of(workspace, en="hook: 'Your code: {{ coupon_code }}'", kind=OFFER)
-    assert fault.where == "actions.tried.renderings.hi"
-    assert fault.problem == "does not say {{ coupon_code }}, which en says."
+    for en, silent in {"hook: 'Your code: {{ coupon_code }}'": ["hi"], "hook: Your code": ["en", "hi"]}.items():
+        faults = faults_of(workspace, en=en, kind=OFFER)
+        assert [fault.where for fault in faults] == [f"actions.tried.renderings.{locale}" for locale in silent]
+        assert {fault.problem for fault in faults} == {"does not say {{ coupon_code }}."}
+
+
+def test_a_code_is_said_by_the_template_that_is_sent_once_the_session_is_over(workspace: Workspace) -> None:
+    def told(parameter: str, channel: str) -> list[str]:
+        template = f"{{name: tried_v1, language: en, category: marketing, parameters: ['{parameter}']}}"
+        text = CATALOGUE.replace("KIND", OFFER).replace("CHANNEL", channel)
+        text = text.replace(", EN}", ", hook: '{{ coupon_code }}'}").replace(", HI}", ", hook: '{{ coupon_code }}'}")
+        workspace.catalogue_file.write_text(f"{text}    templates: {{en: {template}}}\n", encoding="utf-8")
+        try:
+            load_catalogue(workspace, load_brand(workspace))
+        except InvalidFile as wrong:
+            return [f"{fault.where} {fault.problem}" for fault in wrong.faults]
+        return []
+
+    silent = "actions.tried.templates.en.parameters does not say {{ coupon_code }}."
+    assert told("{{ 500 | money }}", "whatsapp") == [silent]
+    assert told("{{ coupon_code }}", "whatsapp") == []
+    assert told("{{ 500 | money }}", "web") == []  # it has no sessions: the template is never sent
 
 
 @pytest.mark.parametrize(

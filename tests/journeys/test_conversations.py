@@ -82,6 +82,8 @@ def a_shop(folder: Path) -> Workspace:
     coupon["incentive"]["coupons"] = "first_order"
     for rendering in coupon["renderings"].values():
         rendering["body"] += " {{ coupon_code }}"
+    for template in coupon["templates"].values():
+        template["parameters"].append("{{ coupon_code }}")
     _write(workspace.brand_file, brand)
     _write(workspace.catalogue_file, catalogue)
     return workspace
