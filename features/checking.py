@@ -49,6 +49,7 @@ class CheckReport:
 
 def check_workspace(workspace: Workspace) -> CheckReport:
     """Checks the files as a whole, expressions on typed samples, renderings against their channels, and the lake."""
+    from features.coupon_checks import coupon_checks
     from features.identity_checks import identity_checks
     from features.lake_checks import lake_checks
     from features.letter_counts import letter_check
@@ -80,6 +81,8 @@ def check_workspace(workspace: Workspace) -> CheckReport:
     results.append(_catalogue_result(catalogue, found, was_compared=brand is not None and sql_is_right))
     if brand is not None and catalogue is not None:
         results += _language_results(brand, catalogue)
+    if catalogue is not None:
+        results += coupon_checks(workspace, catalogue)
 
     results += [*lake_checks(workspace), *identity_checks(workspace), letter_check(workspace)]
     return CheckReport(tuple(results), tuple(faults))

@@ -29,9 +29,16 @@ def import_codes(
     place = find_workspace(workspace)
     from contextlib import closing
 
+    from features.catalogue_checks import read_catalogue_alone
+    from features.coupon_checks import named_pools
     from features.database import connect
-    from serving.contact.coupons import add_codes, read_codes
+    from features.faults import InvalidFile
+    from serving.contact.coupons import add_codes, check_pool, read_codes
 
+    catalogue, faults = read_catalogue_alone(place)
+    if catalogue is None:
+        raise InvalidFile(place.catalogue_file, faults)
+    check_pool(pool, named=named_pools(catalogue))
     codes = read_codes(file)
     with closing(connect(place.database)) as connection:
         added = add_codes(connection, pool, codes)

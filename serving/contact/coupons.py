@@ -8,13 +8,14 @@ them.
 from __future__ import annotations
 
 import csv
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from features.database import create_tables, transaction
-from features.faults import CallersMistake, Fault, InvalidFile
+from features.faults import CallersMistake, Fault, InvalidFile, closest_name
 from features.messages import LONGEST_COUPON_CODE
 
 SCHEMA = """
@@ -35,6 +36,11 @@ CREATE TABLE IF NOT EXISTS coupon_pools (
 """
 _NEXT = "SELECT code FROM coupon_codes WHERE pool = ? AND is_taken = 0 ORDER BY position LIMIT 1"
 _TAKE = "UPDATE coupon_codes SET is_taken = 1 WHERE pool = ? AND code = ? AND is_taken = 0"
+_HELD_ELSEWHERE = """
+SELECT code, pool FROM coupon_codes
+WHERE pool <> ?1 AND code COLLATE NOCASE IN (SELECT value COLLATE NOCASE FROM json_each(?2)) ORDER BY pool, position
+"""
+_MOST_TOLD = 3
 _FREE = """
 UPDATE coupon_codes SET is_taken = 0, position = (SELECT last_position FROM coupon_pools WHERE pool = ?1)
 WHERE pool = ?1 AND code = ?2 AND is_taken = 1
@@ -76,9 +82,14 @@ def read_codes(file: Path) -> list[str]:
 
 
 def add_codes(connection: sqlite3.Connection, pool: str, codes: Sequence[str]) -> int:
-    """Adds codes to a pool, in one transaction; gives how many were new."""
+    """Adds codes to a pool, in one transaction; gives how many were new.
+
+    Raises:
+        CallersMistake: another pool holds some of them; none was added.
+    """
     with transaction(connection):
         create_tables(connection, SCHEMA)
+        _refuse_those_of_others(connection, pool, codes)
         found = connection.execute("SELECT last_position FROM coupon_pools WHERE pool = ?", (pool,)).fetchone()
         last = found[0] if found else 0
         rows = [(pool, code, last + place) for place, code in enumerate(codes, 1)]
@@ -90,6 +101,42 @@ def add_codes(connection: sqlite3.Connection, pool: str, codes: Sequence[str]) -
             (pool, added, last + len(codes)),
         )
     return added
+
+
+def _refuse_those_of_others(connection: sqlite3.Connection, pool: str, codes: Sequence[str]) -> None:
+    """A code is one decision's, and an order joins by it in whatever case it was typed: no two pools hold the same."""
+    held = connection.execute(_HELD_ELSEWHERE, (pool, json.dumps(codes))).fetchall()
+    if not held:
+        return
+    first = ", ".join(f"'{code}' in '{other}'" for code, other in held[:_MOST_TOLD])
+    more = ", …" if len(held) > _MOST_TOLD else ""
+    raise CallersMistake(
+        f"Asked to add {len(codes):,} codes to the pool '{pool}', but other pools hold {len(held):,} of them: "
+        f"{first}{more}. A code is of one pool, in whatever case it is written. Nothing was added: take them out of "
+        "the file, or name their own pool."
+    )
+
+
+def check_pool(pool: str, *, named: Collection[str]) -> None:
+    """Says no to a pool whose codes nothing would give out.
+
+    Args:
+        pool: that was asked for.
+        named: the pools that the catalogue's actions name.
+
+    Raises:
+        CallersMistake: it is none of them.
+    """
+    if pool in named:
+        return
+    closest = closest_name(pool, named)
+    hint = f" Closest: '{closest}'." if closest else ""
+    known = ", ".join(named) or "none"
+    raise CallersMistake(
+        f"Asked to import codes into the pool '{pool}', which no action of catalogue.yaml names.{hint} "
+        f"Its pools are: {known}. Nothing was added: name one of them, or write 'coupons: {pool}' into the incentive "
+        "of the action whose decisions are to give these codes out."
+    )
 
 
 def pools(connection: sqlite3.Connection) -> list[Pool]:
