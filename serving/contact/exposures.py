@@ -40,8 +40,8 @@ def exposing(
         at: when it arrived.
 
     Raises:
-        RequestRefused: now, where it lies in the future; the work raises it for a slot that says nothing, and NotFound
-            for a decision that is not there.
+        RequestRefused: now, where it lies in the future; the work raises it for an instant before the decision and for
+            a slot that its list does not have, and NotFound for a decision that is not there.
     """
     exposed_at = (report.exposed_at or at).astimezone(UTC)
     if exposed_at > at + CLOCKS_DIFFER:
@@ -49,7 +49,7 @@ def exposing(
         raise RequestRefused([WrongField("/exposed_at", rule)])
 
     def work(connection: sqlite3.Connection) -> dict[str, Any]:
-        query = "SELECT decided_at FROM decisions WHERE decision_id = ?"
+        query = "SELECT decided_at, coalesce(json_array_length(slots), 1) FROM decisions WHERE decision_id = ?"
         row = connection.execute(query, (decision_id,)).fetchone()
         if row is None:
             if is_erased_decision(connection, decision_id):
@@ -59,6 +59,8 @@ def exposing(
         if exposed_at < to_instant(row[0]) - CLOCKS_DIFFER:
             rule = f"comes before the decision, which was made at {to_instant(row[0]).isoformat()}."
             raise RequestRefused([WrongField("/exposed_at", rule)])
+        if report.slot is not None and report.slot >= (n_slots := max(row[1], 1)):
+            raise RequestRefused([WrongField("/slot", f"this decision has slots 0 to {n_slots - 1}.")])
         slots = expose(connection, decision_id, at_us=max(to_us(exposed_at), row[0]), slot=report.slot)
         told = [{"slot": slot, "over_cap": is_over} for slot, is_over in slots]
         return {"decision_id": decision_id, "status": EXPOSED if told else NOTHING_COUNTED, "slots": told}

@@ -151,6 +151,7 @@ def test_an_exposure_that_cannot_be_is_refused_and_nothing_is_written(opened: An
         ({"exposed_at": (NOON - DAY).isoformat()}, "/exposed_at"),
         ({"exposed_at": "2026-03-01T12:00:00"}, "/exposed_at"),
         ({"slot": -1}, "/slot"),
+        ({"slot": 1}, "/slot"),
         ({"when": 1}, "/when"),
     ]:
         status, told = shop.post(path, body)
@@ -158,6 +159,15 @@ def test_an_exposure_that_cannot_be_is_refused_and_nothing_is_written(opened: An
     assert shop.post("/v1/decisions/nobody-knows/exposure")[0] == 404
     with closing(connect(shop.workspace.database)) as connection:
         assert connection.execute("SELECT exposed_at FROM contacts").fetchall() == [(None,)]
+
+
+def test_an_exposure_of_a_slot_that_the_list_does_not_have_is_refused(opened: Any) -> None:
+    shop = opened(OFFER)
+    for limit, last in ((1, 0), (2, 1)):
+        path = f"/v1/decisions/{shop.decide(defer=True, limit=limit)['decision_id']}/exposure"
+        status, told = shop.post(path, {"slot": last + 1})
+        assert (status, told["errors"][0]["detail"]) == (422, f"this decision has slots 0 to {last}.")
+        assert shop.post(path, {"slot": last})[1]["status"] == "exposed"
 
 
 def test_quiet_hours_are_the_customers_and_what_may_wait_says_when_to_send(opened: Any) -> None:
