@@ -15,7 +15,9 @@ WorkspaceOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 
-coupons = typer.Typer(help="Coupon codes, given out one a decision: import, list.", no_args_is_help=True)
+coupons = typer.Typer(
+    help="Coupon codes, given out one a decision: import, list.", no_args_is_help=True, add_completion=False
+)
 
 
 @coupons.command("import")

@@ -64,8 +64,15 @@ def read_codes(file: Path) -> list[str]:
     """
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise CallersMistake(f"Asked to import the coupon codes of '{file}', which cannot be read: {fault}.") from fault
+    except FileNotFoundError as fault:
+        problem = f"Asked to import the coupon codes of '{file}', but there is no such file."
+        raise CallersMistake(f"{problem} Name a text file or a CSV with one code a line.") from fault
+    except UnicodeDecodeError as fault:
+        problem = f"Asked to import the coupon codes of '{file}', which is no text in UTF-8 (byte {fault.start:,})."
+        raise CallersMistake(f"{problem} Save it as a text or CSV file in UTF-8.") from fault
+    except OSError as fault:
+        problem = f"Asked to import the coupon codes of '{file}', which cannot be read: {fault.strerror}."
+        raise CallersMistake(f"{problem} Name a text file that this user may read.") from fault
     cells = [(number, row[0].strip()) for number, row in enumerate(csv.reader(lines), 1) if row and row[0].strip()]
     if cells and cells[0][1].lower() == "code":
         cells = cells[1:]

@@ -58,8 +58,18 @@ def test_a_file_without_codes_or_with_wrong_ones_is_refused_whole(tmp_path: Path
     with pytest.raises(InvalidFile) as raised:
         coupons.read_codes(file)
     assert [fault.line for fault in raised.value.faults] == [2, 3]
-    with pytest.raises(CallersMistake, match="cannot be read"):
+    file.write_bytes(b"GOOD\n\xff\xfe\n")
+    with pytest.raises(CallersMistake, match=r"no text in UTF-8 \(byte 5\)"):
+        coupons.read_codes(file)
+    with pytest.raises(CallersMistake, match=r"nowhere\.csv', but there is no such file\. [^\[]*$"):
         coupons.read_codes(tmp_path / "nowhere.csv")
+    with pytest.raises(CallersMistake, match=r"which cannot be read: Is a directory\. [^\[]*$"):
+        coupons.read_codes(tmp_path)
+
+
+def test_no_verbs_help_offers_to_change_the_shell() -> None:
+    for verb in ("coupons", "catalogue", "replay", "what-if"):
+        assert "--install-completion" not in run(verb, "--help")
 
 
 def test_a_pool_that_no_action_names_takes_no_codes(tmp_path: Path) -> None:
