@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from experiments.intents import looks_like_a_name
 from features.catalogue import NOTHING
 from features.refresher import NOT_RECOMPUTED
 from features.rendering import RenderedMessage, gives_out_codes
@@ -17,10 +18,12 @@ from serving.decide import (
     Decision,
     Slot,
 )
+from serving.explaining.amounts import told_amount, with_told_amounts
 from serving.formats import Format, format_on, formatted
 from serving.models import ServedModels
 from serving.schemas import DecisionRequest
 from serving.scoring import FEATURES_STALE, NO_MODEL, UNKNOWN_CUSTOMER
+from serving.values import EstimatedRate
 
 FALLBACKS_IN_WORDS = {
     UNKNOWN_CUSTOMER: "The online store holds no features of this customer (new, or imported and not yet "
@@ -31,7 +34,7 @@ FALLBACKS_IN_WORDS = {
     FEATURES_STALE: "What we hold of this customer is older than the brand allows, so no model was asked.",
     NO_MODEL: "A model is missing: the values rest on counts and on the catalogue's expected rates.",
     UNKNOWN_INTENT: "The brand does not know what the customer wants, so the placement's off-script action answers.",
-    NOTHING_ELIGIBLE: "No action may be offered here and now, so the placement's fallback answers.",
+    NOTHING_ELIGIBLE: "No action may be offered here and now, so the placement's fallback or baseline answers.",
 }
 
 
@@ -65,7 +68,7 @@ def answer(
     told = [_told(one, request=request, models=models, stamped=stamped, is_brief=is_brief) for one in decided]
     if request.explain:
         for one, its in zip(decided, told, strict=True):
-            its["explanation"] |= explained(one)
+            its["explanation"] = with_told_amounts(its["explanation"] | explained(one))
     return told[0] if request.placements is None else {"decisions": told}
 
 
@@ -102,7 +105,7 @@ def _told(
         told |= {
             "reasons": reasons(decision, models, locale),
             "ranking": _ranking(decision),
-            "suppressed": [suppressed.as_dict() for suppressed in decision.suppressed],
+            "suppressed": _suppressed(decision),
             "versions": dict(decision.versions),
         }
     told |= _sending(decision.slots[0], message, code=one.codes.get(0), format=request.format)
@@ -167,9 +170,19 @@ def _ranking(decision: Decision) -> list[dict[str, Any]]:
     ranked = sorted(decision.candidates, key=lambda candidate: (-candidate[1].value, candidate[0]))
     several = len(decision.situation.channels) > 1
     return [
-        {"action_id": one.action_id, "probability": probabilities[key], "value": round(one.value, 6)}
+        {"action_id": one.action_id, "probability": probabilities[key], "value": told_amount(one.value)}
         | ({"channel": key.partition("@")[2] or None} if several else {})
         for key, one in ranked
+    ]
+
+
+def _suppressed(decision: Decision) -> list[dict[str, Any]]:
+    """What could not be taken, without what was said all the same: whoever asks is answered, whatever is against it."""
+    said = decision.slots[0]
+    return [
+        one.as_dict()
+        for one in decision.suppressed
+        if one.action_id != said.action_id or one.channel not in ("", said.channel)
     ]
 
 
@@ -196,7 +209,7 @@ def reasons(decision: Decision, models: ServedModels, locale: str) -> list[str]:
     if decision.is_holdout:
         told.append("This customer is held out of personalisation, so that what it earns can be measured.")
     if decision.fallback_reason is not None:
-        told.append(FALLBACKS_IN_WORDS[decision.fallback_reason])
+        told.append(_fallback(decision, decision.fallback_reason))
     if scores.segment is not None and scores.segment_probability is not None:
         name = _segment_name(scores.segment, models, locale)
         told.append(f"Segment: {name} ({scores.segment_probability:.0%} sure). Funnel stage: {scores.stage}.")
@@ -209,14 +222,53 @@ def reasons(decision: Decision, models: ServedModels, locale: str) -> list[str]:
     return told
 
 
+def _fallback(decision: Decision, reason: str) -> str:
+    """Why it was decided without a model or a policy, with the names that the general sentence has not."""
+    if reason == UNKNOWN_INTENT:
+        return _off_script(decision)
+    return _nothing_eligible(decision) if reason == NOTHING_ELIGIBLE else FALLBACKS_IN_WORDS[reason]
+
+
+def _off_script(decision: Decision) -> str:
+    """An intent that may be what the customer wrote is not repeated, as it is not kept."""
+    intent = decision.prepared.unknown_intent
+    named = f"The intent '{intent}'" if intent is not None and looks_like_a_name(intent) else "What the customer wants"
+    answers = "would have answered" if decision.is_holdout else "answers"
+    return f"{named} is not one of brand.yaml's intents, so the placement's off-script action {answers}."
+
+
+def _nothing_eligible(decision: Decision) -> str:
+    """What answers where nothing may be offered: the fallback, else the baseline; the held-out get that first."""
+    placement, said = decision.prepared.placement, decision.action_id
+    told = "No action may be offered here and now"
+    if said == NOTHING:
+        return f"{told}, nor can the placement's fallback or baseline be said: nothing is."
+    if decision.is_holdout:
+        return f"{told}; the placement's {'baseline' if said == placement.baseline else 'fallback'} '{said}' answers."
+    if said == placement.fallback:
+        return f"{told}, so the placement's fallback '{said}' answers."
+    told = f"{told}, nor can the placement's fallback '{placement.fallback}' be said"
+    return f"{told}, so its baseline '{said}' answers."
+
+
 def _choice(decision: Decision) -> list[str]:
     by_key = dict(decision.candidates)
     taken = by_key[decision.slots[0].key]
     best = max(candidate.value for candidate in by_key.values())
     rate = taken.rate
-    evidence = f"{rate.n_converted} of {rate.n_decided:.0f} so far in this segment and stage; expected {rate.rate:.2%}"
+    evidence = f"{_counted(rate)}; expected {rate.rate:.2%}"
     if (worth := taken.worth) is not None:
         evidence = f"The answer would add {worth.gain:.6g} to each of {worth.decisions:.3g} decisions; asking costs "
         evidence += f"{worth.cost:.6g}"
     why = "the best value" if taken.value == best else "explored, to learn what it earns"
     return [f"'{taken.action_id}' was taken with probability {decision.action_probability:.3f}: {why}.", evidence + "."]
+
+
+def _counted(rate: EstimatedRate) -> str:
+    """What an action's rate in its segment and stage rests on; a decision counts as far as its window has passed."""
+    n_decided = max(rate.n_decided, rate.n_converted)
+    if n_decided == 0:
+        return "Nobody like this has had it yet"
+    if n_decided < 0.5:
+        return "It is too new in this segment and stage to have been counted"
+    return f"{rate.n_converted} of {n_decided:.0f} so far in this segment and stage"

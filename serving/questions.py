@@ -11,6 +11,9 @@ from serving.refusals import RequestRefused, WrongField, shown, unknown_name
 from serving.schemas import DecisionRequest, PlaceAsked
 from serving.told import locale_faults, trait_faults
 
+MOST_NAMED = 8
+"""Actions that are listed where none has a name like the one that was asked for: a catalogue may have hundreds."""
+
 
 def refuse_wrong_decision(request: DecisionRequest, brand: Brand, *, actions: Collection[str]) -> None:
     """Raises RequestRefused with everything in a request that this brand does not have.
@@ -57,7 +60,11 @@ def _action_faults(request: DecisionRequest, actions: Collection[str]) -> list[W
 
 def _closest(name: str, actions: Collection[str]) -> str:
     closest = closest_name(name, actions)
-    return f" Closest: '{closest}'." if closest else " GET /v1/catalogue lists those that there are."
+    if closest:
+        return f" Closest: '{closest}'."
+    few = sorted(actions)[:MOST_NAMED]
+    there_are = ", ".join(few) + (f" and {len(actions) - len(few)} more" if len(actions) > len(few) else "")
+    return f" None is called anything like it. There are: {there_are}."
 
 
 def _place_faults(request: DecisionRequest, brand: Brand) -> list[WrongField]:

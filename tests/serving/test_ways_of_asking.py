@@ -282,6 +282,21 @@ def test_only_candidates_are_offered_and_what_is_excluded_is_not_even_the_fallba
     nothing = shop.decided(customer_id="leo", candidate_actions=["card_1"], excluded_actions=["card_1", "tip"])
     assert nothing["action"]["id"] == "nothing"
     assert nothing["message"] is None
+    assert {"card_1", "tip"} <= {one["action_id"] for one in nothing["suppressed"]}
+
+
+def test_what_answers_all_the_same_is_not_told_as_suppressed(shop: Shop) -> None:
+    told = shop.decided(customer_id="leo", candidate_actions=["card_1"], excluded_actions=["card_1"])
+    assert (told["action"]["id"], told["fallback_reason"]) == ("tip", "nothing_eligible")
+    assert {one["action_id"] for one in told["suppressed"]} >= {"card_1", "gift"}
+    assert "tip" not in {one["action_id"] for one in told["suppressed"]}
+
+
+def test_an_action_that_there_is_not_is_refused_with_the_names_that_there_are(shop: Shop) -> None:
+    asked = {**REPLY, "candidate_actions": ["card1", "zzz"]}
+    near, far = shop.post("/v1/decisions", asked).json()["errors"]
+    assert "Closest: 'card_1'." in near["detail"]
+    assert "There are: card_0, card_1, card_2, card_3, coded, gift, tip." in far["detail"]
 
 
 def test_an_offer_without_a_code_left_is_not_made(shop: Shop) -> None:

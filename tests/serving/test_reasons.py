@@ -1,0 +1,70 @@
+"""The sentences of an answer say what was so: what was counted, whose intent, which answer stood in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from experiments.records import HOLDOUT
+from serving.answers import reasons
+from serving.decide import Decision, settle
+from serving.models import ServedModels
+from serving.offers import Offer
+from serving.values import EstimatedRate
+from tests.serving.tiny_offers import an_offer, prepared
+
+HELP, BEST = an_offer("help"), an_offer("bestsellers")
+
+
+def told(decision: Decision) -> str:
+    return " ".join(reasons(decision, ServedModels(), "en"))
+
+
+def counted(n_decided: float, n_converted: int, *, rate: float = 0.07) -> str:
+    offer = an_offer("tip")
+    estimated = EstimatedRate(rate, n_decided=n_decided, n_converted=n_converted, prior=0.07)
+    offer = replace(offer, valuation=replace(offer.valuation, rate=estimated))
+    return reasons(settle(prepared("d-1", offer)), ServedModels(), "en")[-1]
+
+
+def off_script(intent: str, *, arm: str = "personalised") -> str:
+    asked = prepared("d-1", arm=arm, answers=(HELP, BEST), off_script=an_offer("human"), unknown_intent=intent)
+    return told(settle(asked))
+
+
+def nothing_eligible(*answers: Offer, arm: str = "personalised") -> str:
+    return told(settle(prepared("d-1", arm=arm, answers=answers)))
+
+
+@pytest.mark.parametrize(
+    ("n_decided", "n_converted", "says"),
+    [
+        (0.0, 0, "Nobody like this has had it yet; expected 7.00%."),
+        (0.2, 0, "It is too new in this segment and stage to have been counted; expected 7.00%."),
+        (0.2, 1, "1 of 1 so far in this segment and stage; expected 7.00%."),
+        (40.0, 3, "3 of 40 so far in this segment and stage; expected 7.00%."),
+    ],
+)
+def test_what_was_counted_is_said_and_what_was_not_is_not(n_decided: float, n_converted: int, says: str) -> None:
+    assert counted(n_decided, n_converted) == says
+
+
+def test_an_intent_that_the_brand_does_not_know_is_named_unless_it_may_be_the_customers_words() -> None:
+    answers = "is not one of brand.yaml's intents, so the placement's off-script action answers."
+    assert f"The intent 'complain' {answers}" in off_script("complain")
+    words = off_script("Where is Aunt May's parcel?")
+    assert f"What the customer wants {answers}" in words
+    assert "May" not in words
+
+
+def test_who_is_held_out_is_not_told_that_the_off_script_action_answers() -> None:
+    assert "off-script action would have answered." in off_script("complain", arm=HOLDOUT)
+
+
+def test_where_nothing_may_be_offered_the_answer_that_is_given_is_named() -> None:
+    assert "so the placement's fallback 'help' answers." in nothing_eligible(HELP, BEST)
+    assert "fallback 'help' be said, so its baseline 'bestsellers' answers." in nothing_eligible(BEST)
+    assert "the placement's baseline 'bestsellers' answers." in nothing_eligible(HELP, BEST, arm=HOLDOUT)
+    assert "the placement's fallback 'help' answers." in nothing_eligible(HELP, arm=HOLDOUT)
+    assert "nothing is." in nothing_eligible()
