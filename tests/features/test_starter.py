@@ -14,6 +14,7 @@ from features.brand import Brand, load_brand
 from features.catalogue import Catalogue, Reply, load_catalogue
 from features.expressions import UnknownName, compile_expression
 from features.rendering import RenderedMessage, render
+from features.starting import write_starter
 from features.variables import feature_variables, variables_of
 from features.workspace import Workspace
 
@@ -109,3 +110,23 @@ def test_who_taps_not_now_where_we_ask_them_back_has_refused(brand: Brand, catal
     for locale in brand.locales:
         refusing = [one for one in winback.renderings[locale].suggested_replies if isinstance(one, Reply)]
         assert [(one.text, one.refuses) for one in refusing] == [(texts[locale], "not_now")]
+
+
+EXAMPLES = ("intents", "link_hosts", "question_cost", "off_script", "questions", "exploration", "experiment")
+
+
+def test_what_it_shows_commented_out_would_be_right(tmp_path: Path) -> None:
+    write_starter(tmp_path)
+    lines = (tmp_path / "brand.yaml").read_text("utf-8").splitlines()
+    for name in EXAMPLES:
+        (at,) = (n for n, line in enumerate(lines) if line.lstrip().startswith(f"# {name}: "))
+        lines[at] = lines[at].replace("# ", "", 1)
+    (tmp_path / "brand.yaml").write_text("\n".join(lines) + "\n", "utf-8")
+    brand = load_brand(Workspace(tmp_path))
+    assert load_catalogue(Workspace(tmp_path), brand).actions
+    placement = brand.placements["chat_reply"]
+    assert (placement.off_script, placement.questions, brand.rewards.question_cost) == ("chat_help", ("skin_need",), 2)
+    assert brand.experiment is not None
+    assert list(brand.experiment.arms) == ["calm", "bold"]
+    assert (brand.exploration.exposures, brand.link_hosts) == (500, ("partner.example",))
+    assert len(brand.intents) == 3
