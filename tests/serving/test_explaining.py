@@ -91,7 +91,9 @@ def test_the_values_of_an_answer_are_taken_apart_into_parts_that_sum_to_them(eng
     values = {one["action_id"]: one for one in told["explanation"]["values"]}
     assert {one["action_id"] for one in told["ranking"]} <= set(values)
     for one in values.values():
-        assert math.fsum(part["amount"] for part in one["parts"]) == pytest.approx(one["value"], abs=1e-9)
+        assert math.fsum(part["amount"] for part in one["parts"]) == pytest.approx(one["value"], abs=5e-6)
+        amounts = [one["value"], *(part["amount"] for part in one["parts"])]
+        assert amounts == [round(amount, 6) for amount in amounts]
         assert all(part["in_words"] for part in one["parts"])
     incentives = [part for one in values.values() for part in one["parts"] if part["name"] == "incentive"]
     assert incentives

@@ -1,0 +1,51 @@
+"""Money as people are told it, to a millionth of the currency; the record stays exact, and so do probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+DECIMALS = 6
+_OF_WORTH = ("informed", "uninformed", "cost", "gain", "value")
+
+
+def told_amount(amount: float) -> float:
+    """An amount without the dust of binary fractions: 22.3 for 22.300000000000004."""
+    return round(amount, DECIMALS) + 0.0  # never -0.0
+
+
+def with_told_amounts(explanation: Mapping[str, Any]) -> dict[str, Any]:
+    """A decision's explanation with every amount of it as people are told it.
+
+    Args:
+        explanation: what a decision's `as_dict` has and its answer does not, with its `values` taken apart.
+    """
+    told = dict(explanation)
+    if "candidates" in told:
+        told["candidates"] = [_candidate(one) for one in told["candidates"]]
+    for name in ("slots", "would_be"):
+        if name in told:
+            told[name] = [_rounded(_of_policy(one), "cost") for one in told[name]]
+    if "values" in told:
+        told["values"] = [_valued(one) for one in told["values"]]
+    return _of_policy(told)
+
+
+def _candidate(one: Mapping[str, Any]) -> dict[str, Any]:
+    told = _rounded(one, "value")
+    return told | {"worth": _rounded(told["worth"], *_OF_WORTH)} if "worth" in told else told
+
+
+def _valued(one: Mapping[str, Any]) -> dict[str, Any]:
+    return _rounded(one, "value") | {"parts": [_rounded(part, "amount") for part in one["parts"]]}
+
+
+def _of_policy(one: Mapping[str, Any]) -> dict[str, Any]:
+    """What gaps are divided by is money too: the largest value, where the brand does not say."""
+    if "policy_parameters" not in one:
+        return dict(one)
+    return {**one, "policy_parameters": _rounded(one["policy_parameters"], "reward_scale")}
+
+
+def _rounded(one: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {**one, **{name: told_amount(one[name]) for name in names if isinstance(one.get(name), float)}}
