@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.brand import Brand
+from features.feast_loading import load_feast
 from features.locks import queued
 from features.schema import FeatureSchema, feature_schema
 from features.workspace import Workspace
@@ -39,6 +40,7 @@ def vectors_path(workspace: Workspace) -> Path:
 
 def feast_objects(brand: Brand, *, workspace: Workspace, schema: FeatureSchema | None = None) -> list[Any]:
     """Every Feast object of a brand: entity, readable views, the brand's own views, the packed view, its service."""
+    load_feast()
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
     from feast.types import Bytes, Float32, String, UnixTimestamp
 
@@ -86,6 +88,7 @@ def open_store(workspace: Workspace, brand: Brand, *, schema: FeatureSchema | No
     """Feast's store of a workspace, with exactly the brand's objects applied. One a process: it caches globally."""
     schema = schema or feature_schema(brand, workspace)
     _prepare(workspace)
+    load_feast()
     from feast import FeatureStore, RepoConfig
 
     config = RepoConfig(

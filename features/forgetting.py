@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.database import empty_journal
+from features.feast_loading import load_feast
 from features.lake import Lake
 from features.lake_manifest import sync_folder
 from features.lake_rewriting import forget, purge
@@ -151,6 +152,7 @@ def _keyed_tables(connection: sqlite3.Connection) -> list[str]:
 
 
 def _entity_keys(customer_keys: Sequence[int]) -> list[bytes]:
+    load_feast()
     from feast.infra.key_encoding_utils import serialize_entity_key
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from features.definitions import CELL, DECISION_VIEW
+from features.feast_loading import load_feast
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -27,6 +28,7 @@ class OnlineRows:
     """The cells of one workspace's online store. Safe from several threads; several processes may write."""
 
     def __init__(self, store: FeatureStore) -> None:
+        load_feast()
         from feast.infra.provider import get_provider
         from feast.protos.feast.types.EntityKey_pb2 import EntityKey
         from feast.protos.feast.types.Value_pb2 import Value
