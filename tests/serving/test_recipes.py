@@ -120,7 +120,7 @@ def whatsapp(tmp_path: Path, served_shop: tuple[str, Workspace]) -> Iterator[tup
 
 
 def a_message(number: str, wamid: str, **said: Any) -> bytes:
-    return webhook("messages", {"from": number, "id": wamid, "timestamp": "1795312800"} | said)
+    return webhook("messages", {"from": number, "id": wamid, "timestamp": str(int(time.time()))} | said)
 
 
 def test_whatsapp_goes_from_a_message_to_an_answer_and_what_came_of_it(
@@ -132,7 +132,7 @@ def test_whatsapp_goes_from_a_message_to_an_answer_and_what_came_of_it(
     (sent,) = provider.taken
     assert sent["to"] == "919812345678"
     decision = sent["biz_opaque_callback_data"]
-    for status, stamp in (("delivered", "1795312801"), ("read", "1795312802")):
+    for status, stamp in (("delivered", str(int(time.time()))), ("read", str(int(time.time())))):
         told = {"id": "wamid.1", "status": status, "timestamp": stamp, "recipient_id": "919812345678"}
         assert to_whatsapps_webhook(address, webhook("statuses", told | {"biz_opaque_callback_data": decision})) == 200
     assert {"delivered", "read"} <= outcomes_of(served_shop[0], decision)
@@ -157,7 +157,7 @@ def test_a_message_that_never_came_is_a_failure_with_whatsapps_code(
     text = {"type": "text", "text": {"body": "नमस्ते"}}
     assert to_whatsapps_webhook(address, a_message("919812345672", "wamid.F", **text)) == 200
     decision = provider.taken[0]["biz_opaque_callback_data"]
-    told = {"id": "wamid.1", "status": "failed", "timestamp": "1795312801", "errors": [{"code": 131049}]}
+    told = {"id": "wamid.1", "status": "failed", "timestamp": str(int(time.time())), "errors": [{"code": 131049}]}
     assert to_whatsapps_webhook(address, webhook("statuses", told | {"biz_opaque_callback_data": decision})) == 200
     assert outcomes_of(served_shop[0], decision) == {"failed"}
     with closing(sqlite3.connect(served_shop[1].database)) as connection:
