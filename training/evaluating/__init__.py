@@ -1,0 +1,1 @@
+"""How good ours is beside what a user would pick instead, on whatever was imported."""

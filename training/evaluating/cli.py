@@ -1,0 +1,9 @@
+"""The verb `evaluate`: a sub-verb a task, each in a module of its own."""
+
+from __future__ import annotations
+
+import typer
+
+evaluate = typer.Typer(
+    help="How good ours is beside what you would pick instead, on whatever was imported.", no_args_is_help=True
+)
