@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import typer
 
-evaluate = typer.Typer(
-    help="How good ours is beside what you would pick instead, on whatever was imported.", no_args_is_help=True
-)
+evaluate = typer.Typer(no_args_is_help=True)
+
+
+@evaluate.callback()
+def _evaluate() -> None:
+    """How good ours is beside what you would pick instead, on whatever was imported."""
