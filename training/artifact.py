@@ -19,188 +19,28 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+# Serving knows of this room only this module, so what it needs is here too.
+from training.contributions import Contributions as Contributions
+from training.served.model import ArtifactMismatch as ArtifactMismatch
+from training.served.model import ArtifactRefused as ArtifactRefused
+from training.served.model import Matrix as Matrix
+from training.served.model import ServedInputs as ServedInputs
+from training.served.next_purchase import NextPurchaseModel as NextPurchaseModel
+from training.served.segments import SegmentsModel as SegmentsModel
+from training.served.segments import tempered_softmax as tempered_softmax
 
-from features.faults import CallersMistake, closest_name
-from training.calibration import Calibration, FloatArray, busier, from_log_odds
-from training.contributions import Contributions as Contributions  # serving knows of this room only this module
-from training.contributions import contributions_of
-from training.fast_booster import Boosters
-from training.members import TREES_ALONE, Customers, Members
-
-SEGMENTS = "segments"
-NEXT_PURCHASE = "next_purchase"
+SEGMENTS = SegmentsModel.name
+NEXT_PURCHASE = NextPurchaseModel.name
 MODELS = (SEGMENTS, NEXT_PURCHASE)
 
 MODEL_FILE = "model.json"
 CHAMPION_FILE = "champion.json"
 
-Matrix = NDArray[np.float32] | NDArray[np.float64]
-
-
-class ArtifactRefused(CallersMistake):
-    """This artefact must not be used; the message says why and what to do."""
-
 
 class ArtifactDamaged(ArtifactRefused):
     """A file is missing or has another sha256 than the recorded one."""
-
-
-class ArtifactMismatch(ArtifactRefused):
-    """The model and the feature schema do not fit; the message holds the difference."""
-
-
-class ServedInputs(Protocol):
-    """What a model needs to know of `features.schema.FeatureSchema`."""
-
-    @property
-    def model_inputs(self) -> tuple[str, ...]:
-        """Names in the order of the matrix's columns."""
-
-    @property
-    def categories(self) -> Mapping[str, Sequence[str]]:
-        """Names of a categorical input's codes, in their order."""
-
-    @property
-    def version(self) -> str:
-        """Changes when the schema does."""
-
-
-class _Model:
-    """What every loaded model has: its version, its inputs' places in the matrix, its description."""
-
-    name: str
-
-    def __init__(self, description: Mapping[str, Any], *, schema: ServedInputs) -> None:
-        self.description = dict(description)
-        self.version = str(description["version"])
-        self.inputs = tuple(str(name) for name in description["inputs"])
-        self._index = _index_of(self.inputs, description=description, schema=schema)
-
-    def _columns(self, X: Matrix) -> FloatArray:
-        return X.take(self._index, axis=1).astype(np.float64, copy=False)
-
-
-class SegmentsModel(_Model):
-    """P(segment | what is known of the customer); works with declared traits alone.
-
-    Attributes:
-        segment_ids: in the order of the probabilities' columns, such as `("s1", "s2", "s3")`.
-        names: what a segment is called, `{segment_id: {locale: name}}`.
-        descriptions: what sets it apart, in plain words, `{segment_id: {locale: sentence}}`.
-    """
-
-    name = SEGMENTS
-
-    def __init__(self, description: Mapping[str, Any], boosters: Sequence[str], *, schema: ServedInputs) -> None:
-        super().__init__(description, schema=schema)
-        self.segment_ids = tuple(segment["id"] for segment in description["segments"])
-        self.names = {segment["id"]: dict(segment["names"]) for segment in description["segments"]}
-        self.descriptions = {segment["id"]: dict(segment["descriptions"]) for segment in description["segments"]}
-        self._temperature = float(description["temperature"])
-        self._boosters = Boosters(boosters[:1])
-
-    def predict(self, X: Matrix) -> FloatArray:
-        """Calibrated probabilities, shape `(n, n_segments)`, rows sum to one.
-
-        Args:
-            X: shape `(n, len(schema.model_inputs))`, NaN where unknown.
-        """
-        return tempered_softmax(self._boosters.raw_scores(self._columns(X)), temperature=self._temperature)
-
-    def assign(self, X: Matrix) -> list[str]:
-        """The most probable segment's id for each row."""
-        return [self.segment_ids[i] for i in self.predict(X).argmax(axis=1)]
-
-
-class NextPurchaseModel(_Model):
-    """P(an order within each horizon), calibrated; a longer horizon is never less probable.
-
-    Attributes:
-        horizons_days: rising, in the order of the probabilities' columns.
-    """
-
-    name = NEXT_PURCHASE
-
-    def __init__(self, description: Mapping[str, Any], boosters: Sequence[str], *, schema: ServedInputs) -> None:
-        super().__init__(description, schema=schema)
-        self.horizons_days = tuple(int(head["horizon_days"]) for head in description["heads"])
-        self._calibrations = [Calibration.from_dict(head["calibration"]) for head in description["heads"]]
-        self._seasons = np.array([float(head.get("season", 1.0)) for head in description["heads"]])
-        self._members = [
-            Members.from_dict(head.get("members", TREES_ALONE), horizon_days=head["horizon_days"])
-            for head in description["heads"]
-        ]
-        # Which booster is a head's; None where it has none.
-        self._trees = [head.get("booster", place) for place, head in enumerate(description["heads"])]
-        self._boosters = Boosters(boosters) if boosters else None
-
-    def predict(self, X: Matrix) -> FloatArray:
-        """Calibrated probabilities, shape `(n, n_horizons)`, never falling along a row.
-
-        Args:
-            X: shape `(n, len(schema.model_inputs))`, NaN where unknown.
-        """
-        columns = self._columns(X)
-        customers = Customers(columns, self.inputs)
-        trees = None if self._boosters is None else self._boosters.raw_scores(columns)
-        scores = np.empty((len(columns), len(self.horizons_days)))
-        for place, (members, tree) in enumerate(zip(self._members, self._trees, strict=True)):
-            of_trees = trees[:, tree] if trees is not None and tree is not None else None
-            scores[:, place] = self._calibrations[place].calibrated(members.scores(customers, of_trees))
-        heads: FloatArray = np.maximum.accumulate(busier(from_log_odds(scores), self._seasons), axis=1)
-        return heads
-
-    def contributions(self, row: Matrix, *, horizon_days: int) -> Contributions:
-        """What each input adds to one customer's score over one of the horizons, exactly.
-
-        Args:
-            row: shape `(1, len(schema.model_inputs))`, NaN where unknown.
-            horizon_days: one of `horizons_days`.
-        """
-        place = self.horizons_days.index(horizon_days)
-        columns, tree = self._columns(row), self._trees[place]
-        of_trees = None
-        if self._boosters is not None and tree is not None:
-            of_trees = self._boosters.contributions(columns, of=tree)[0]
-        return contributions_of(self._members[place], Customers(columns, self.inputs), of_trees)
-
-
-def tempered_softmax(raw: FloatArray, *, temperature: float) -> FloatArray:
-    """Probabilities from multiclass scores, flattened or sharpened by one temperature; shape as `raw`."""
-    scaled = raw / temperature
-    scaled -= np.maximum.reduce(scaled, axis=1, keepdims=True)
-    weights = np.exp(scaled)
-    return np.asarray(weights / np.add.reduce(weights, axis=1, keepdims=True))
-
-
-def _index_of(inputs: Sequence[str], *, description: Mapping[str, Any], schema: ServedInputs) -> NDArray[np.intp]:
-    """Where the model's inputs stand among the schema's.
-
-    Raises:
-        ArtifactMismatch: with every input that is not served, and every category that moved.
-    """
-    places = {name: place for place, name in enumerate(schema.model_inputs)}
-    differences = []
-    for name in inputs:
-        if name not in places:
-            closest = closest_name(name, places)
-            differences.append(f"  - {name}: is not served." + (f" Closest: '{closest}'." if closest else ""))
-    for name, learned in description.get("categories", {}).items():
-        served = tuple(schema.categories.get(name, ()))
-        if served[: len(learned)] != tuple(learned):
-            differences.append(f"  - {name}: learned with categories {list(learned)}, served are {list(served)}.")
-    if differences:
-        raise ArtifactMismatch(
-            f"Model '{description['name']}' version {description['version']} was trained on feature schema "
-            f"{description['schema_version']}; schema {schema.version} does not fit it:\n"
-            + "\n".join(differences)
-            + f"\nTrain it anew with 'rapport train {description['name'].replace('_', '-')}', or bring those back."
-        )
-    return np.array([places[name] for name in inputs], dtype=np.intp)
 
 
 def sha256_of(content: bytes) -> str:

@@ -1,0 +1,67 @@
+"""The next purchase, as it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from training.calibration import Calibration, FloatArray, busier, from_log_odds
+from training.contributions import Contributions, contributions_of
+from training.fast_booster import Boosters
+from training.members import TREES_ALONE, Customers, Members
+from training.served.model import Matrix, ServedInputs, ServedModel
+
+
+class NextPurchaseModel(ServedModel):
+    """P(an order within each horizon), calibrated; a longer horizon is never less probable.
+
+    Attributes:
+        horizons_days: rising, in the order of the probabilities' columns.
+    """
+
+    name = "next_purchase"
+
+    def __init__(self, description: Mapping[str, Any], boosters: Sequence[str], *, schema: ServedInputs) -> None:
+        super().__init__(description, schema=schema)
+        self.horizons_days = tuple(int(head["horizon_days"]) for head in description["heads"])
+        self._calibrations = [Calibration.from_dict(head["calibration"]) for head in description["heads"]]
+        self._seasons = np.array([float(head.get("season", 1.0)) for head in description["heads"]])
+        self._members = [
+            Members.from_dict(head.get("members", TREES_ALONE), horizon_days=head["horizon_days"])
+            for head in description["heads"]
+        ]
+        # Which booster is a head's; None where it has none.
+        self._trees = [head.get("booster", place) for place, head in enumerate(description["heads"])]
+        self._boosters = Boosters(boosters) if boosters else None
+
+    def predict(self, X: Matrix) -> FloatArray:
+        """Calibrated probabilities, shape `(n, n_horizons)`, never falling along a row.
+
+        Args:
+            X: shape `(n, len(schema.model_inputs))`, NaN where unknown.
+        """
+        columns = self._columns(X)
+        customers = Customers(columns, self.inputs)
+        trees = None if self._boosters is None else self._boosters.raw_scores(columns)
+        scores = np.empty((len(columns), len(self.horizons_days)))
+        for place, (members, tree) in enumerate(zip(self._members, self._trees, strict=True)):
+            of_trees = trees[:, tree] if trees is not None and tree is not None else None
+            scores[:, place] = self._calibrations[place].calibrated(members.scores(customers, of_trees))
+        heads: FloatArray = np.maximum.accumulate(busier(from_log_odds(scores), self._seasons), axis=1)
+        return heads
+
+    def contributions(self, row: Matrix, *, horizon_days: int) -> Contributions:
+        """What each input adds to one customer's score over one of the horizons, exactly.
+
+        Args:
+            row: shape `(1, len(schema.model_inputs))`, NaN where unknown.
+            horizon_days: one of `horizons_days`.
+        """
+        place = self.horizons_days.index(horizon_days)
+        columns, tree = self._columns(row), self._trees[place]
+        of_trees = None
+        if self._boosters is not None and tree is not None:
+            of_trees = self._boosters.contributions(columns, of=tree)[0]
+        return contributions_of(self._members[place], Customers(columns, self.inputs), of_trees)

@@ -1,0 +1,52 @@
+"""The segments, as they are served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from training.calibration import FloatArray
+from training.fast_booster import Boosters
+from training.served.model import Matrix, ServedInputs, ServedModel
+
+
+class SegmentsModel(ServedModel):
+    """P(segment | what is known of the customer); works with declared traits alone.
+
+    Attributes:
+        segment_ids: in the order of the probabilities' columns, such as `("s1", "s2", "s3")`.
+        names: what a segment is called, `{segment_id: {locale: name}}`.
+        descriptions: what sets it apart, in plain words, `{segment_id: {locale: sentence}}`.
+    """
+
+    name = "segments"
+
+    def __init__(self, description: Mapping[str, Any], boosters: Sequence[str], *, schema: ServedInputs) -> None:
+        super().__init__(description, schema=schema)
+        self.segment_ids = tuple(segment["id"] for segment in description["segments"])
+        self.names = {segment["id"]: dict(segment["names"]) for segment in description["segments"]}
+        self.descriptions = {segment["id"]: dict(segment["descriptions"]) for segment in description["segments"]}
+        self._temperature = float(description["temperature"])
+        self._boosters = Boosters(boosters[:1])
+
+    def predict(self, X: Matrix) -> FloatArray:
+        """Calibrated probabilities, shape `(n, n_segments)`, rows sum to one.
+
+        Args:
+            X: shape `(n, len(schema.model_inputs))`, NaN where unknown.
+        """
+        return tempered_softmax(self._boosters.raw_scores(self._columns(X)), temperature=self._temperature)
+
+    def assign(self, X: Matrix) -> list[str]:
+        """The most probable segment's id for each row."""
+        return [self.segment_ids[i] for i in self.predict(X).argmax(axis=1)]
+
+
+def tempered_softmax(raw: FloatArray, *, temperature: float) -> FloatArray:
+    """Probabilities from multiclass scores, flattened or sharpened by one temperature; shape as `raw`."""
+    scaled = raw / temperature
+    scaled -= np.maximum.reduce(scaled, axis=1, keepdims=True)
+    weights = np.exp(scaled)
+    return np.asarray(weights / np.add.reduce(weights, axis=1, keepdims=True))
