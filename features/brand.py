@@ -38,6 +38,7 @@ class Trait(Part):
     purpose: Name = "personalisation"
     half_life_days: Annotated[float, Field(gt=0)] = 365.0
     contradicted_by: str | None = None  # CEL: true where what the customer does says otherwise
+    sensitive: bool = False  # model cards then say how well models do for each answer
 
 
 class Goal(Part):

@@ -109,6 +109,7 @@ class Judged:
     y: Labels
     probability: FloatArray
     constant: float  # the base rate known when the fit was made
+    head: Head | None = None  # the fit itself, to be asked of the same window by other inputs
 
     def quality(self) -> Quality:
         """Of the fit."""
@@ -247,7 +248,7 @@ def _train_horizon(source: Source, horizon_days: int, *, seed: int) -> tuple[Hea
     rows = rows_of(source, [judge_at], horizon_days=horizon_days)
     _require_both(rows, early.split)
     known = rows_of(source, [early.split.calibrate], horizon_days=horizon_days)
-    verdict = Judged(horizon_days, judge_at, rows.y, early.predict(rows.X), constant=float(known.y.mean()))
+    verdict = Judged(horizon_days, judge_at, rows.y, early.predict(rows.X), float(known.y.mean()), early)
     final = fit_head(source, horizon_days=horizon_days, used_at=source.known_until, recipe=early.recipe, seed=seed)
     return final, verdict
 
