@@ -137,7 +137,7 @@ class Composer:
             assignment=assignment,
             scores=scored.scores,
             offers=tuple(offers),
-            nothing=silence_at([one.place for one in there], scored, inputs.rates),
+            nothing=silence_at(there, scored, inputs.rates),
             suppressed=tuple(suppressed),
             answers=tuple(offer for one in there for offer in one.answers(is_alone=is_alone)),
             policy=policy_for(placement, brand=brand, arm=assignment.arm),
@@ -172,6 +172,7 @@ class Composer:
             session_open=request.context.session_open,
             only=None if named is None else frozenset(named),
             never=frozenset(request.excluded_actions or ()),
+            rewards=inputs.expected.rewards(scored, place),
         )
 
     def _questions(self, one: There, request: DecisionRequest, *, is_alone: bool) -> Iterator[Offer | Suppressed]:

@@ -231,7 +231,7 @@ def _valued(prepared: Prepared) -> Iterator[tuple[str, Valuation]]:
 
 
 def _candidate(key: str, valuation: Valuation) -> dict[str, Any]:
-    return {
+    told = {
         "key": key,
         "action_id": valuation.action_id,
         "value": valuation.value,
@@ -239,4 +239,7 @@ def _candidate(key: str, valuation: Valuation) -> dict[str, Any]:
         "n_decided": valuation.rate.n_decided,
         "n_converted": valuation.rate.n_converted,
         "prior": valuation.rate.prior,
-    } | ({"worth": valuation.worth.as_dict()} if valuation.worth else {})
+    }
+    if valuation.reward is not None:
+        told["reward"] = valuation.reward
+    return told | {"worth": valuation.worth.as_dict()} if valuation.worth else told

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from serving.expected import NOTHING_EXPECTED, Expected
 from serving.next_question.asking import NOT_ASKING, Asking
 from serving.values import Rates
 
@@ -22,6 +23,7 @@ class Inputs:
         versions: of every input, by name.
         new: the exposures so far of actions that have not had those that exploration gives them.
         asking: what the customer may be asked, and what that would tell.
+        expected: what the response model says of actions.
     """
 
     decision_ids: tuple[str, ...]
@@ -31,3 +33,4 @@ class Inputs:
     versions: Mapping[str, str]
     new: Mapping[str, int] = field(default_factory=dict)
     asking: Asking = NOT_ASKING
+    expected: Expected = NOTHING_EXPECTED

@@ -1,9 +1,10 @@
 """What a place says to everyone of whom the same holds, worked out once.
 
 A catalogue's rules are asked of each customer, each distinct expression once. What follows from their answers is the
-same for all of whom these, the season, the locale, the segment and the stage are the same. Only two things are a
-customer's own: a text with slots, and an incentive's cost by their own likelihood to buy. Everything that an answer
-depends on is in the key under which it is remembered, so remembering changes nothing but the time that it takes.
+same for all of whom these, the season, the locale, the segment and the stage are the same. Only three things are a
+customer's own: a text with slots, an incentive's cost by their own likelihood to buy, and what a response model expects
+of them. Everything that an answer depends on is in the key under which it is remembered, so remembering changes nothing
+but the time that it takes.
 
 A memory belongs to one composer, and goes with it and its catalogue; values go with the reading of the rates. Of each
 kind no more than `REMEMBERED` are kept.
@@ -73,7 +74,7 @@ class PlaceMemory:
         if (found := valued.get(whole)) is None:
             said = self._said(there, key, offerables)
             found = valued[whole] = tuple(
-                there.offer(offerable, one, is_alone=is_alone)
+                there.offer(offerable, one, is_alone=is_alone, is_anybodys=True)
                 if isinstance(one, RenderedMessage)
                 else there.on_channel(one, is_alone=is_alone)
                 if isinstance(one, Suppressed)

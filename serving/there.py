@@ -35,6 +35,7 @@ class There:
     only: frozenset[str] | None  # the actions that the caller would have offered; None for all
     never: frozenset[str]  # the actions that the caller would not have said
     known: dict[Expression, object] = field(default_factory=dict)  # of slots: several actions say the same
+    rewards: Mapping[str, float] = field(default_factory=dict)  # by action, where the response model says so
 
     def judged(self, *, is_alone: bool, of: Sequence[Offerable] | None = None) -> Iterator[Offer | Suppressed]:
         """Every action of the place: offered, or kept away by the first of the catalogue's rules that does."""
@@ -71,16 +72,20 @@ class There:
 
     def silence(self) -> Valuation | None:
         """What saying nothing is worth, where the brand would speak first."""
-        return silence_at((self.place,), self.scored, self.inputs.rates)
+        return silence_at((self,), self.scored, self.inputs.rates)
 
     def valued(self, action: Action) -> Valuation:
         """What taking an action is worth, whether or not it may be offered."""
+        return self._valued(action, reward=self.rewards.get(action.id))
+
+    def _valued(self, action: Action, *, reward: float | None) -> Valuation:
         scores = self.scored.scores
         return value_action(
             action,
             rate=self.inputs.rates.rate(action.id, segment=scores.segment, stage=scores.stage),
             purchase_propensity=scores.purchase_propensity,
             channel_price=self.place.channel.price,
+            reward=reward,
         )
 
     def _said(self, offerables: Sequence[Offerable], *, is_alone: bool) -> Iterator[Offer]:
@@ -98,14 +103,18 @@ class There:
         return NOT_A_CANDIDATE if self.only is not None and action_id not in self.only else None
 
     def _own(self, found: Offer | Suppressed) -> Offer | Suppressed:
-        """What is said to many as it is to this customer, by their own likelihood to buy."""
-        if isinstance(found, Suppressed) or found.action.incentive is None:
+        """What is said to many as it is to this customer: by what is expected of them, or their likelihood to buy."""
+        if isinstance(found, Suppressed):
+            return found
+        reward = self.rewards.get(found.action.id)
+        if reward is None and found.action.incentive is None:
             return found
         valuation = value_action(
             found.action,
             rate=found.valuation.rate,
             purchase_propensity=self.scored.scores.purchase_propensity,
             channel_price=found.place.channel.price,
+            reward=reward,
         )
         return Offer(found.key, found.action, found.channel, found.place, valuation, found.message, found.cost)
 
@@ -136,26 +145,36 @@ class There:
             offerable, self.place, locale=self.locale, slots=slots, session_open=self.session_open
         )
 
-    def offer(self, offerable: Offerable, message: RenderedMessage, *, is_alone: bool) -> Offer:
-        """The action with its message and its worth, ready to be said."""
+    def offer(
+        self, offerable: Offerable, message: RenderedMessage, *, is_alone: bool, is_anybodys: bool = False
+    ) -> Offer:
+        """The action with its message and its worth, ready to be said.
+
+        Args:
+            offerable: the action.
+            message: as the customer would read it.
+            is_alone: whether this is the only channel that was asked for.
+            is_anybodys: leave out what is expected of this customer: the offer is remembered for others.
+        """
         action, price = offerable.action, self.place.channel.price
         return Offer(
             key=action.id if is_alone else f"{action.id}@{self.place.channel_name}",
             action=action,
             channel=self.place.channel_name,
             place=self.place,
-            valuation=self.valued(action),
+            valuation=self._valued(action, reward=None if is_anybodys else self.rewards.get(action.id)),
             message=message,
             cost=(action.incentive.cost if action.incentive else 0.0) + price,
         )
 
 
-def silence_at(places: Sequence[Place], scored: ScoredCustomer, rates: Rates) -> Valuation | None:
+def silence_at(there: Sequence[There], scored: ScoredCustomer, rates: Rates) -> Valuation | None:
     """What saying nothing is worth in these places, where the brand would speak first."""
-    if places[0].placement.initiated_by != "brand":
+    if there[0].place.placement.initiated_by != "brand":
         return None
     rate = rates.rate(NOTHING, segment=scored.scores.segment, stage=scored.scores.stage)
-    return value_of_nothing(rate=rate, goal_value=_goal_value(places))
+    goal_value = _goal_value([one.place for one in there])
+    return value_of_nothing(rate=rate, goal_value=goal_value, reward=there[0].rewards.get(NOTHING))
 
 
 def _goal_value(places: Iterable[Place]) -> float:

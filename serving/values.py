@@ -1,4 +1,4 @@
-"""What an action is worth before there is a response model: empirical-Bayes rates, then money.
+"""What an action is worth: by the response model where it speaks, else by empirical-Bayes rates, then money.
 
 The conversion rate of an action in a segment and funnel stage is shrunken to the action's rate everywhere, which is
 shrunken to the catalogue's `expected_rate`; `rewards.prior_strength` says how many decisions the prior weighs:
@@ -8,7 +8,10 @@ shrunken to the catalogue's `expected_rate`; `rewards.prior_strength` says how m
 
     value = rate x action.value - incentive.cost x max(rate, purchase_propensity) - channel price
 
-The incentive's cost is charged on everyone likely to redeem it: also on customers who would have bought anyway.
+The incentive's cost is charged on everyone likely to redeem it: also on customers who would have bought anyway. Where
+a response model expects a reward of the action, that reward has the incentives that were paid in it already:
+
+    value = E[reward | customer, action] - channel price
 """
 
 from __future__ import annotations
@@ -100,10 +103,16 @@ class Valuation:
     value: float
     rate: EstimatedRate
     worth: Worth | None = None  # of a question: what its value rests on
+    reward: float | None = None  # E[reward | customer, action] of the response model, where that is what it rests on
 
 
 def value_action(
-    action: Action, *, rate: EstimatedRate, purchase_propensity: float | None, channel_price: float
+    action: Action,
+    *,
+    rate: EstimatedRate,
+    purchase_propensity: float | None,
+    channel_price: float,
+    reward: float | None = None,
 ) -> Valuation:
     """The expected margin of an action, after its incentive and the price of its channel.
 
@@ -112,18 +121,24 @@ def value_action(
         rate: P(goal) if the action is taken.
         purchase_propensity: P(buys within the middle horizon), None where no model said so.
         channel_price: the price of one message.
+        reward: what the response model expects, incentives paid; None where it says nothing of the action.
     """
+    if reward is not None:
+        return Valuation(action.id, reward - channel_price, rate, None, reward)
     value = rate.rate * action.value - channel_price
     if action.incentive is not None:
         value -= action.incentive.cost * max(rate.rate, purchase_propensity or 0.0)
     return Valuation(action.id, value, rate)
 
 
-def value_of_nothing(*, rate: EstimatedRate, goal_value: float) -> Valuation:
+def value_of_nothing(*, rate: EstimatedRate, goal_value: float, reward: float | None = None) -> Valuation:
     """The expected margin of saying nothing: what comes by itself, and costs nothing.
 
     Args:
         rate: P(goal) if nothing is said.
         goal_value: the margin of a reached goal, as the placement's actions value it on average.
+        reward: what the response model expects of silence; None where it says nothing of it.
     """
+    if reward is not None:
+        return Valuation(NOTHING, reward, rate, None, reward)
     return Valuation(NOTHING, rate.rate * goal_value, rate)
