@@ -23,7 +23,7 @@ from serving.formats import Format, format_on, formatted
 from serving.models import ServedModels
 from serving.schemas import DecisionRequest
 from serving.scoring import FEATURES_STALE, NO_MODEL, UNKNOWN_CUSTOMER
-from serving.values import EstimatedRate
+from serving.values import EstimatedRate, Valuation
 
 FALLBACKS_IN_WORDS = {
     UNKNOWN_CUSTOMER: "The online store holds no features of this customer (new, or imported and not yet "
@@ -257,11 +257,21 @@ def _choice(decision: Decision) -> list[str]:
     best = max(candidate.value for candidate in by_key.values())
     rate = taken.rate
     evidence = f"{_counted(rate)}; expected {rate.rate:.2%}"
+    if taken.reward is not None:
+        evidence = _expected(taken.reward, by_key.get(NOTHING))
     if (worth := taken.worth) is not None:
         evidence = f"The answer would add {worth.gain:.6g} to each of {worth.decisions:.3g} decisions; asking costs "
         evidence += f"{worth.cost:.6g}"
     why = "the best value" if taken.value == best else "explored, to learn what it earns"
     return [f"'{taken.action_id}' was taken with probability {decision.action_probability:.3f}: {why}.", evidence + "."]
+
+
+def _expected(reward: float, silence: Valuation | None) -> str:
+    """What the response model says of the action that was taken, beside saying nothing where that was possible."""
+    told = f"The response model expects {told_amount(reward):.6g} of this customer with it, incentives paid"
+    if silence is None or silence.reward is None:
+        return told
+    return f"{told}, and {told_amount(silence.reward):.6g} if nothing is said"
 
 
 def _counted(rate: EstimatedRate) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from features.brand import Brand
-from features.catalogue import Action
+from features.catalogue import NOTHING, Action
 from features.schema import FeatureSchema
 from serving.compose import Decided
 from serving.explaining.propensity import propensity_explained
@@ -93,6 +93,7 @@ def _valued(
         brand=brand,
         channel=one["key"].partition("@")[2] or next(iter(record["channels"])),
         purchase_propensity=record["purchase_propensity"],
+        silence=next((each.get("reward") for each in record["candidates"] if each["action_id"] == NOTHING), None),
     )
     return {
         "key": one["key"],

@@ -14,6 +14,7 @@ from features.catalogue import NOTHING, Action
 
 PRIOR, COUNTS, INCENTIVE, PRICE = "prior", "counts", "incentive", "price"
 QUESTION, ASKING = "question", "asking"
+SILENCE, UPLIFT, RESPONSE = "silence", "uplift", "response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ def worth_of(
     brand: Brand,
     channel: str,
     purchase_propensity: float | None,
+    silence: float | None = None,
 ) -> tuple[Part, ...]:
     """The parts of a candidate's value.
 
@@ -45,7 +47,10 @@ def worth_of(
         brand: whose money and whose channels.
         channel: on which it would be said.
         purchase_propensity: P(buys within the middle horizon); None where no model said so.
+        silence: what the response model expects of saying nothing; None where it was not asked about it.
     """
+    if "reward" in candidate:
+        return _of_response(candidate, brand, channel=channel, silence=silence)
     value, rate, prior = candidate["value"], candidate["rate"], candidate["prior"]
     money = _Money(brand)
     if action is not None and action.kind == "question":
@@ -67,8 +72,38 @@ def worth_of(
     if action.incentive is not None and action.incentive.cost:
         parts.append(_incentive(action.incentive.cost, rate, purchase_propensity, money))
     if price := brand.channels[channel].price:
-        parts.append(Part(PRICE, -price, f"Sending one message on {channel} costs {money(price)}."))
+        parts.append(_price(price, channel, money))
     return tuple(parts)
+
+
+def _of_response(
+    candidate: Mapping[str, Any], brand: Brand, *, channel: str, silence: float | None
+) -> tuple[Part, ...]:
+    """What a response model expects of this customer, and what it costs to send."""
+    money, reward, days = _Money(brand), candidate["reward"], brand.rewards.attribution_days
+    within = f"within {days} day{'' if days == 1 else 's'}"
+    if candidate["action_id"] == NOTHING:
+        return (Part(RESPONSE, reward, f"Of somebody like this the response model expects {money(reward)} {within}."),)
+    if silence is None:
+        words = (
+            f"Of somebody like this who gets it the response model expects {money(reward)} {within}, incentives paid."
+        )
+        parts = [Part(RESPONSE, reward, words)]
+    else:
+        more, amount = ("more", reward - silence) if reward >= silence else ("less", silence - reward)
+        parts = [
+            Part(SILENCE, silence, f"If nothing is said, the response model expects {money(silence)} {within}."),
+            Part(
+                UPLIFT, reward - silence, f"Of somebody like this who gets it, {money(amount)} {more}, incentives paid."
+            ),
+        ]
+    if price := brand.channels[channel].price:
+        parts.append(_price(price, channel, money))
+    return tuple(parts)
+
+
+def _price(price: float, channel: str, money: _Money) -> Part:
+    return Part(PRICE, -price, f"Sending one message on {channel} costs {money(price)}.")
 
 
 def _of_question(candidate: Mapping[str, Any], money: _Money) -> tuple[Part, ...]:

@@ -47,6 +47,22 @@ def test_the_parts_of_an_actions_value_sum_to_it(
     assert sum(part.amount for part in parts) == pytest.approx(valued.value, abs=1e-9)
 
 
+@given(reward=st.floats(-50, 500), silence=st.none() | st.floats(-50, 500), propensity=st.none() | shares)
+def test_the_parts_of_an_expected_reward_sum_to_the_value_and_its_incentive_is_not_charged_twice(
+    reward: float, silence: float | None, propensity: float | None
+) -> None:
+    action = an_action("gift", incentive=Incentive(kind="amount", value=30.0, cost=30.0))
+    rate = rates_of("gift", (200.0, 20), 0.2).rate("gift", segment="s1", stage="loyalty")
+    valued = value_action(action, rate=rate, purchase_propensity=propensity, channel_price=0.5, reward=reward)
+    assert valued.value == reward - 0.5
+    recorded = as_recorded(valued) | {"reward": valued.reward}
+    parts = worth_of(recorded, action, brand=a_brand(), channel="mail", purchase_propensity=propensity, silence=silence)
+    assert sum(part.amount for part in parts) == pytest.approx(valued.value, abs=1e-9)
+    names = ["response", "price"] if silence is None else ["silence", "uplift", "price"]
+    assert [part.name for part in parts] == names
+    assert "The response model expects" in parts[0].in_words or "the response model expects" in parts[0].in_words
+
+
 @given(count=counts, prior=shares, goal=st.floats(0, 1_000))
 def test_the_parts_of_silence_sum_to_what_it_is_worth(count: tuple[float, int], prior: float, goal: float) -> None:
     rate = rates_of(NOTHING, count, prior).rate(NOTHING, segment="s1", stage="loyalty")
