@@ -1,0 +1,1 @@
+"""The response model: what a customer is expected to bring if an action is taken, learned from what was tried."""

@@ -1,0 +1,114 @@
+"""What a response model learns from: one row a decision, or a message of a campaign, with what followed.
+
+The features are of before the decision, the reward is what followed it within its window, for whoever was meant to get
+the action (intention to treat), incentives paid. The propensity is P(the action that was taken | what was known): a
+decision logs it, a past campaign declares it; where it was only inferred, `is_inferred` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.faults import CallersMistake
+from training.response.actions import NOTHING as NOTHING
+from training.response.actions import ActionFeatures as ActionFeatures
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRows:
+    """Decisions with what followed, ready to be learned from.
+
+    Attributes:
+        X: shape `(n, n_inputs)`, float32, NaN where unknown: known before the decision.
+        action: shape `(n,)`, which of `actions` was taken.
+        reward: shape `(n,)`, in money, or in whatever is to be raised.
+        propensity: shape `(n,)`, in (0, 1]: P(that action | what was known).
+        cluster: shape `(n,)`, the customer: rows of one customer are not independent of each other.
+        at: shape `(n,)`, datetime64[us], UTC.
+        actions: the first is what uplift is counted from: `nothing`, or a campaign's control.
+        is_inferred: whether the propensities are not those with which somebody drew.
+        available: shape `(n, n_actions)`, what could have been taken; None where that is everything.
+        left_out: how many decisions are no rows, by the reason in words.
+    """
+
+    X: NDArray[np.float32]
+    action: NDArray[np.intp]
+    reward: Floats
+    propensity: Floats
+    cluster: NDArray[np.int64]
+    at: NDArray[np.datetime64]
+    actions: tuple[ActionFeatures, ...]
+    is_inferred: bool = False
+    available: NDArray[np.bool_] | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.X)
+        lengths = {len(of) for of in (self.action, self.reward, self.propensity, self.cluster, self.at)}
+        if lengths != {n}:
+            raise CallersMistake(f"Asked for response rows of {n} customers beside columns of {sorted(lengths)} rows.")
+        if n and not (float(self.propensity.min()) > 0.0 and float(self.propensity.max()) <= 1.0 + 1e-9):
+            raise CallersMistake(
+                f"Asked to learn from propensities between {self.propensity.min():g} and {self.propensity.max():g}. "
+                "What was taken had a probability above 0 and of at most 1; leave out rows whose probability is not "
+                "known."
+            )
+        if not np.isfinite(self.reward).all():
+            raise CallersMistake("Asked to learn from rewards that are not all numbers. A customer without one has 0.")
+        if n and not (0 <= int(self.action.min()) and int(self.action.max()) < len(self.actions)):
+            raise CallersMistake(f"Asked to learn from actions beyond the {len(self.actions)} that are described.")
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def taken(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> ResponseRows:
+        """Only those rows."""
+        return replace(
+            self,
+            X=self.X[rows],
+            action=self.action[rows],
+            reward=self.reward[rows],
+            propensity=self.propensity[rows],
+            cluster=self.cluster[rows],
+            at=self.at[rows],
+            available=None if self.available is None else self.available[rows],
+        )
+
+    def between(self, action_ids: Sequence[str]) -> ResponseRows:
+        """The rows of some actions, the first of them being what uplift is counted from.
+
+        The propensity of each becomes that among these actions, which needs every one of them to have been drawn with
+        probabilities that the rows of the others show: it is right where the probabilities of a row's other actions
+        are those that the actions' own rows have on average, as in a campaign.
+
+        Raises:
+            CallersMistake: one of them is in no row.
+        """
+        places = {action.action_id: place for place, action in enumerate(self.actions)}
+        unknown = [name for name in action_ids if name not in places or not (self.action == places[name]).any()]
+        if unknown:
+            there = ", ".join(sorted(places))
+            raise CallersMistake(f"Asked for rows of {', '.join(map(repr, unknown))}; there are rows of: {there}.")
+        wanted = [places[name] for name in action_ids]
+        rows = np.isin(self.action, wanted)
+        # Harmonic mean: the rows of an action are those that drew it.
+        usual = {place: 1.0 / float((1.0 / self.propensity[self.action == place]).mean()) for place in wanted}
+        total = sum(usual.values())
+        index = np.full(len(self.actions), -1, dtype=np.intp)
+        index[wanted] = np.arange(len(wanted))
+        chosen = self.taken(rows)
+        others = total - np.array([usual[int(place)] for place in chosen.action])
+        propensity = chosen.propensity / (chosen.propensity + others)
+        return replace(
+            chosen,
+            action=index[chosen.action],
+            propensity=propensity,
+            actions=tuple(self.actions[place] for place in wanted),
+            available=None if chosen.available is None else chosen.available[:, wanted],
+        )

@@ -1,0 +1,191 @@
+"""The response model, as it is served: E[reward | customer, action], whichever learner it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from training.calibration import FloatArray
+from training.contributions import Contributions
+from training.fast_booster import Boosters
+from training.response.actions import ActionFeatures
+from training.response.terms import OWN, Design, Term, action_vector
+from training.served.model import Matrix, ServedInputs, ServedModel
+
+ACTION = "action"  # whatever a booster makes of the action's own features, in contributions
+
+
+class ResponseModel(ServedModel):
+    """E[reward | customer, action] in money, incentives paid, before the price of the channel.
+
+    Attributes:
+        actions: that were learned from, the one that uplift is counted from first.
+        learner: which learner won.
+    """
+
+    name = "response"
+
+    def __init__(self, description: Mapping[str, Any], boosters: Sequence[str], *, schema: ServedInputs) -> None:
+        super().__init__(description, schema=schema)
+        self.learner = str(description["learner"])
+        self.actions = tuple(ActionFeatures.from_dict(one) for one in description["actions"])
+        self._places = {name: place for place, name in enumerate(self.inputs)}
+        self._of_id = {action.action_id: place for place, action in enumerate(self.actions)}
+        self._base = tuple(Term.from_dict(term) for term in description["base"])
+        self._effects = tuple(tuple(Term.from_dict(term) for term in terms) for terms in description["effects"])
+        self._new = None if description["new_actions"] is None else _New(description["new_actions"])
+        self._design = Design.from_dict(description["design"])
+        self._action_columns = tuple(tuple(map(str, column)) for column in description["action_columns"])
+        self._reference = action_vector(self.actions[0], self._action_columns)
+        self._texts = tuple(boosters)
+        self._reads_action = {
+            term.booster for term in self._every_term() if term.booster is not None and term.action != ""
+        }
+        alone = [place for place in range(len(boosters)) if place not in self._reads_action]
+        beside = sorted(self._reads_action)
+        self._column_of = {booster: at for group in (alone, beside) for at, booster in enumerate(group)}
+        self._alone = Boosters([boosters[place] for place in alone]) if alone else None
+        self._beside = Boosters([boosters[place] for place in beside]) if beside else None
+
+    def rewards(self, X: Matrix, actions: Sequence[ActionFeatures]) -> FloatArray:
+        """E[reward | x, action], shape `(n, len(actions))`; NaN for an action that the model cannot speak of.
+
+        Args:
+            X: shape `(n, len(schema.model_inputs))`, NaN where unknown.
+            actions: in the order of the columns.
+        """
+        columns = self._columns(X)
+        base, effects = self._base_and_effects(columns, actions)
+        return np.asarray(base[:, np.newaxis] + effects)
+
+    def uplifts(self, X: Matrix, actions: Sequence[ActionFeatures]) -> FloatArray:
+        """What an action is expected to bring beyond the reference action, shape `(n, len(actions))`."""
+        return self._base_and_effects(self._columns(X), actions)[1]
+
+    def speaks_of(self, action: ActionFeatures) -> bool:
+        """Whether the model can say anything of an action: it was tried, or others with its features were."""
+        return self._terms_of(action) is not None
+
+    def contributions(self, row: Matrix, action: ActionFeatures) -> Contributions:
+        """What each input adds to the expected reward of one customer and action, exactly; `action` is the action's.
+
+        Args:
+            row: shape `(1, len(schema.model_inputs))`, NaN where unknown.
+            action: one that the model speaks of.
+        """
+        columns = self._columns(row)
+        base, parts = 0.0, {}
+        design = self._design.of(columns, self._places)[0]
+        for term in (*self._base, *(self._terms_of(action) or ())):
+            base += term.weight * self._taken_apart(term, columns, design, action, parts)
+        return Contributions(base, parts)
+
+    def _taken_apart(
+        self, term: Term, columns: FloatArray, design: FloatArray, action: ActionFeatures, parts: dict[str, float]
+    ) -> float:
+        """Adds what the inputs add to a term, weighted; gives what none of them adds."""
+        if term.booster is None:
+            for column, coefficient, value in zip(self._design.columns, term.coefficients, design, strict=False):
+                _add(parts, column[1], term.weight * coefficient * float(value))
+            return term.value
+        names: tuple[str, ...] = self.inputs
+        group, X = self._alone, columns
+        if term.booster in self._reads_action:
+            names += (ACTION,) * len(self._action_columns)
+            group, X = self._beside, np.hstack([columns, self._vector(term, action)[np.newaxis, :]])
+        if group is None:
+            return 0.0
+        told = group.contributions(X, of=self._column_of[term.booster])[0].tolist()
+        for name, value in zip(names, told[:-1], strict=True):
+            _add(parts, name, term.weight * value)
+        return float(told[-1])
+
+    def _base_and_effects(
+        self, columns: FloatArray, actions: Sequence[ActionFeatures]
+    ) -> tuple[FloatArray, FloatArray]:
+        n = len(columns)
+        asked = _Asked(self, columns)
+        base = asked.sum_of(self._base, self.actions[0])
+        effects = np.empty((n, len(actions)))
+        for place, action in enumerate(actions):
+            terms = self._terms_of(action)
+            effects[:, place] = np.nan if terms is None else asked.sum_of(terms, action)
+        return base, effects
+
+    def _terms_of(self, action: ActionFeatures) -> tuple[Term, ...] | None:
+        place = self._of_id.get(action.action_id)
+        if place is not None:
+            return self._effects[place]
+        return None if self._new is None else self._new.terms_of(action)
+
+    def _vector(self, term: Term, action: ActionFeatures) -> FloatArray:
+        return action_vector(action, self._action_columns) if term.action == OWN else self._reference
+
+    def _every_term(self) -> list[Term]:
+        new = () if self._new is None else self._new.terms
+        return [*self._base, *new, *(term for terms in self._effects for term in terms)]
+
+
+class _Asked:
+    """One question: everything that several actions share is worked out once."""
+
+    def __init__(self, model: ResponseModel, columns: FloatArray) -> None:
+        self._model, self._columns = model, columns
+        self._design: FloatArray | None = None
+        self._alone: FloatArray | None = None
+        self._beside: dict[bytes, FloatArray] = {}
+
+    def sum_of(self, terms: Sequence[Term], action: ActionFeatures) -> FloatArray:
+        total = np.zeros(len(self._columns))
+        for term in terms:
+            total += term.weight * self._said(term, action)
+        return total
+
+    def _said(self, term: Term, action: ActionFeatures) -> FloatArray | float:
+        model = self._model
+        if term.booster is not None:
+            column = model._column_of[term.booster]
+            return self._scores(model._vector(term, action) if term.action else None)[:, column]
+        if not term.coefficients:
+            return term.value
+        if self._design is None:
+            self._design = model._design.of(self._columns, model._places)
+        # Not `@`: BLAS adds in another order for one row than for many.
+        return np.asarray(np.add.reduce(self._design * np.array(term.coefficients), axis=1) + term.value)
+
+    def _scores(self, vector: FloatArray | None) -> FloatArray:
+        model = self._model
+        if vector is None:
+            if self._alone is None and model._alone is not None:
+                self._alone = model._alone.raw_scores(self._columns)
+            return np.empty((len(self._columns), 0)) if self._alone is None else self._alone
+        key = vector.tobytes()
+        if key not in self._beside and model._beside is not None:
+            rows = np.hstack([self._columns, np.broadcast_to(vector, (len(self._columns), len(vector)))])
+            self._beside[key] = model._beside.raw_scores(rows)
+        return self._beside[key]
+
+
+class _New:
+    """What is said of an action that was never tried: only where actions with its features were."""
+
+    def __init__(self, told: Mapping[str, Any]) -> None:
+        self.terms = tuple(Term.from_dict(term) for term in told["terms"])
+        self._seen = {name: frozenset(values) for name, values in told["seen"].items()}
+        self._ranges = {name: (float(low), float(high)) for name, (low, high) in told["ranges"].items()}
+
+    def terms_of(self, action: ActionFeatures) -> tuple[Term, ...] | None:
+        for name, values in self._seen.items():
+            if getattr(action, name) not in values:
+                return None
+        for name, (low, high) in self._ranges.items():
+            if not low <= getattr(action, name) <= high:
+                return None
+        return self.terms
+
+
+def _add(parts: dict[str, float], name: str, part: float) -> None:
+    if part != 0.0:
+        parts[name] = parts.get(name, 0.0) + part
