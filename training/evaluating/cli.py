@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from training.evaluating.next_purchase_cli import next_purchase
+
 evaluate = typer.Typer(no_args_is_help=True)
 
 
 @evaluate.callback()
 def _evaluate() -> None:
     """How good ours is beside what you would pick instead, on whatever was imported."""
+
+
+evaluate.command("next-purchase")(next_purchase)

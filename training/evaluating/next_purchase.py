@@ -1,0 +1,185 @@
+"""How good next purchase is beside what you would pick instead, on whatever was imported.
+
+Everything is fitted to what was known before the cutoff; what happened after it is read once, by the judge. Customers
+are those with an order before the cutoff.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.faults import CallersMistake
+from training.evaluating.baselines import BASELINES
+from training.evaluating.figures import SPEND, amount_figures, probability_figures
+from training.evaluating.task import Said, Task
+from training.order_days import EPOCH_ORDINAL, OrderDays, day_of, read_order_days
+
+if TYPE_CHECKING:
+    from features.workspace import Workspace
+
+Floats = NDArray[np.float64]
+
+TASK = "next-purchase"
+LONGEST_HORIZON_DAYS = 3_650
+SILENCE_OF_HORIZON = 0.1  # so much of the window may lie behind the last order, if the shop was ever silent so long
+
+
+@dataclass(frozen=True, slots=True)
+class Figured:
+    """One model's figures, or why there are none."""
+
+    name: str
+    metrics: dict[str, float | None]
+    reason: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; `reason` only where it could not be fitted."""
+        said: dict[str, Any] = {"name": self.name, "metrics": self.metrics}
+        if self.reason is not None:
+            said["reason"] = self.reason
+        if self.notes:
+            said["notes"] = list(self.notes)
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One horizon's table."""
+
+    cutoff: date
+    horizon_days: int
+    n: int
+    shipped: str
+    models: tuple[Figured, ...]
+    notes: tuple[str, ...] = ()
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """In the shape that programs read."""
+        return {
+            "task": TASK,
+            "cutoff": self.cutoff.isoformat(),
+            "horizon_days": self.horizon_days,
+            "n": self.n,
+            "shipped": self.shipped,
+            "models": [one.as_dict() for one in self.models],
+            **({"notes": list(self.notes)} if self.notes else {}),
+            **self.more,
+        }
+
+
+def evaluate_next_purchase(
+    workspace: Workspace, *, cutoff: date, horizons_days: Sequence[int], seed: int = 0
+) -> list[Evaluated]:
+    """One table a horizon, in the order asked.
+
+    Args:
+        workspace: with orders imported.
+        cutoff: the day before which everything is known; it begins at midnight in the brand's time zone.
+        horizons_days: how far ahead, each on its own; the window `[cutoff, cutoff + horizon)` must have closed.
+        seed: of whatever draws.
+
+    Raises:
+        CallersMistake: there are no orders, none before the cutoff, or a window that has not closed.
+    """
+    from features.brand import load_brand
+    from training.dataset import WorkspaceSource
+
+    if not horizons_days:
+        raise CallersMistake("Asked to evaluate next purchase without a horizon. Name one, such as --horizon-days 90.")
+    orders = read_order_days(workspace)
+    zone = load_brand(workspace).time_zone
+    day = cutoff.toordinal() - EPOCH_ORDINAL
+    notes = {horizon: check_asked(orders, cutoff=cutoff, horizon_days=horizon) for horizon in horizons_days}
+    instant = datetime.combine(cutoff, time(), tzinfo=ZoneInfo(zone))
+    source = WorkspaceSource(workspace, as_of=instant, eligible=has_ordered)
+    tables = []
+    for horizon in horizons_days:
+        task = Task(instant, day_of(instant, time_zone=zone), horizon, orders.before(day), source, seed)
+        tables.append(_evaluate(task, orders, cutoff=cutoff, notes=notes[horizon]))
+    return tables
+
+
+def has_ordered(frame: Any) -> NDArray[np.bool_]:
+    """Which customers of a snapshot have an order behind them."""
+    return np.asarray(frame["n_orders"].fillna(0).to_numpy() > 0)
+
+
+def check_asked(orders: OrderDays, *, cutoff: date, horizon_days: int) -> tuple[str, ...]:
+    """What a reader should know of the window; nothing where its every day is known.
+
+    Raises:
+        CallersMistake: see `evaluate_next_purchase`.
+    """
+    asked = f"Asked how good {horizon_days} days from {cutoff} would have been said"
+    if not 1 <= horizon_days <= LONGEST_HORIZON_DAYS:
+        raise CallersMistake(f"{asked}, but a horizon is 1 to {LONGEST_HORIZON_DAYS} days.")
+    if not len(orders.days):
+        raise CallersMistake(f"{asked}, but no order has been imported. Bring a history in with 'rapport import'.")
+    first, last = (date.fromordinal(int(day) + EPOCH_ORDINAL) for day in (orders.days[0], orders.days[-1]))
+    if cutoff <= first:
+        raise CallersMistake(
+            f"{asked}, but orders begin on {first}: nobody had ordered before the cutoff. "
+            f"Use a cutoff after {first} and before {last}."
+        )
+    closes = cutoff + timedelta(days=horizon_days)
+    unknown = (closes - last).days - 1
+    if unknown <= 0:
+        return ()
+    allowed = min(orders.longest_silence - 1, int(SILENCE_OF_HORIZON * horizon_days))
+    if unknown > allowed:
+        newest = last + timedelta(days=1 - horizon_days)
+        do = (
+            f"Use a cutoff of {newest} or earlier, or a horizon of {(last - cutoff).days + 1} days or fewer."
+            if cutoff <= last
+            else f"Use a cutoff of {newest} or earlier."
+        )
+        raise CallersMistake(f"{asked}, but orders end on {last} and the window closes on {closes}. {do}")
+    return (f"orders end on {last}: the last {unknown} days of the window are taken to have brought none",)
+
+
+def _evaluate(task: Task, orders: OrderDays, *, cutoff: date, notes: tuple[str, ...]) -> Evaluated:
+    from training.evaluating.ours import ours
+
+    actual, spent = orders.within(task.buyers.keys, day=task.day, horizon_days=task.horizon_days)
+    models: dict[str, Callable[[Task], Said]] = {"ours": ours} | BASELINES
+    figured = tuple(_figured(name, model, task, actual=actual, spent=spent) for name, model in models.items())
+    return Evaluated(cutoff, task.horizon_days, len(actual), figured[0].name, figured, notes)
+
+
+def _figured(name: str, model: Callable[[Task], Said], task: Task, *, actual: Floats, spent: Floats) -> Figured:
+    """A model's figures; a model that cannot be fitted to this data says why, and the others go on."""
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            said = model(task)
+    except Exception as reason:  # noqa: BLE001 (what stops one alternative must not stop the table)
+        said, why = Said(), _why(reason)
+    else:
+        why = None
+    said = Said(*(_told(values) for values in (said.probability, said.orders, said.spend)), said.notes, said.name)
+    metrics = (
+        probability_figures((actual > 0).astype(np.uint8), said.probability)
+        | amount_figures(actual, said.orders)
+        | amount_figures(spent, said.spend, prefix=SPEND)
+    )
+    return Figured(said.name or name, metrics, why, said.notes)
+
+
+def _told(values: Floats | None) -> Floats | None:
+    """None for what holds a value that is no number."""
+    return None if values is None or not np.isfinite(values).all() else np.asarray(values, dtype=np.float64)
+
+
+def _why(reason: Exception) -> str:
+    text = str(reason) or type(reason).__name__
+    return text if isinstance(reason, ValueError) else f"{type(reason).__name__}: {text}"

@@ -1,0 +1,86 @@
+"""The verb `evaluate next-purchase`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from features.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from training.evaluating.next_purchase import Evaluated
+
+COLUMNS = (
+    ("AUC", "auc", 3),
+    ("log-loss", "log_loss", 4),
+    ("Brier", "brier", 4),
+    ("MAE", "mae", 3),
+    ("RMSE", "rmse", 3),
+    ("corr", "corr", 3),
+    ("orders said", "sum_predicted", 0),
+    ("spend MAE", "spend_mae", 2),
+    ("spend RMSE", "spend_rmse", 2),
+    ("spend corr", "spend_corr", 3),
+    ("spend said", "spend_sum_predicted", 0),
+)
+
+
+def next_purchase(
+    cutoff: Annotated[
+        datetime,
+        typer.Option(formats=["%Y-%m-%d"], help="What happened before this day is known; it begins as the brand's do."),
+    ],
+    horizon_days: Annotated[list[int], typer.Option(help="How far ahead; give it several times for several.")],
+    seed: Annotated[int, typer.Option(help="Same seed and data: same figures.")] = 0,
+    workspace: Annotated[Path | None, typer.Option(help="The brand's folder; default ./workspace.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For a program to read: an object, or a list of them for several horizons.")
+    ] = False,
+) -> None:
+    """Who buys again, how often and for how much, said as of a day, beside BG/NBD, Pareto/NBD, regression, boosting."""
+    place = find_workspace(workspace)
+    from rich.console import Console
+
+    from training.evaluating.next_purchase import evaluate_next_purchase
+
+    with (
+        contextlib.redirect_stdout(sys.stderr),  # whatever a library prints, what a program reads stays JSON
+        Console(stderr=True).status("Fitting ours and what you would pick instead …"),
+    ):
+        tables = evaluate_next_purchase(place, cutoff=cutoff.date(), horizons_days=horizon_days, seed=seed)
+    if as_json:
+        said = [table.as_dict() for table in tables]
+        typer.echo(json.dumps(said[0] if len(said) == 1 else said, ensure_ascii=False, indent=1, allow_nan=False))
+        return
+    for table in tables:
+        typer.echo(as_markdown(table))
+
+
+def as_markdown(table: Evaluated) -> str:
+    """One horizon's table, for people; what could not be fitted has a line below with why."""
+    actual = table.models[0].metrics
+    lines = [
+        f"\n{table.n:,} customers with an order before {table.cutoff}; within {table.horizon_days} days of it they "
+        f"ordered on {actual['sum_actual'] or 0:,.0f} days for {actual['spend_sum_actual'] or 0:,.0f}.\n",
+        "| model | " + " | ".join(heading for heading, _, _ in COLUMNS) + " |",
+        "|---|" + "---|" * len(COLUMNS),
+    ]
+    for model in table.models:
+        cells = (_cell(model.metrics.get(name), digits) for _, name, digits in COLUMNS)
+        lines.append(f"| {model.name} | " + " | ".join(cells) + " |")
+    lines.append(f"\nShipped: {table.shipped}.")
+    lines += [f"- {note}" for note in table.notes]
+    for model in table.models:
+        said = [*([f"not fitted: {model.reason}"] if model.reason else []), *model.notes]
+        lines += [f"- {model.name}: {text}" for text in said]
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
