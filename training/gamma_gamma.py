@@ -1,7 +1,7 @@
 """Gamma-gamma: what a customer spends an order, shrunk towards everybody's mean the more the fewer orders were seen.
 
-An order's value is gamma (p, ν) with a ν of the customer's own, and ν is gamma (q, v) over customers. It says nothing of
-how often they order: expected spend is this times an expected number of orders, with the two taken as independent.
+An order's value is gamma (p, ν) with a ν of the customer's own, and ν is gamma (q, v) over customers. It says nothing
+of how often they order: expected spend is this times an expected number of orders, the two taken as independent.
 
 References:
     Fader, Hardie (2013), The Gamma-Gamma Model of Monetary Value, equations 1a (likelihood) and 5 (expectation).

@@ -7,7 +7,7 @@ and judged in customer-days. Cutoffs are whole days: what is known as of a day i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Keys = NDArray[np.int64]
 
-EPOCH_ORDINAL = datetime(1970, 1, 1).toordinal()
+EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class OrderDays:
         pairs = np.stack([np.asarray(days, dtype=np.int64), np.asarray(customer_keys, dtype=np.int64)])
         unique, place = np.unique(pairs, axis=1, return_inverse=True)
         known = np.nan_to_num(np.asarray(amounts, dtype=np.float64), nan=0.0)
-        total = np.bincount(place.reshape(-1), weights=known, minlength=unique.shape[1])
+        total = _total(place.reshape(-1), known, n=unique.shape[1])
         return cls(unique[1], unique[0], total)
 
     def before(self, day: int) -> OrderDays:
@@ -97,7 +97,7 @@ class OrderDays:
         np.minimum.at(last, place, ago)
 
         def total(weights: Floats) -> Floats:
-            return np.bincount(place, weights=weights, minlength=len(keys))
+            return _total(place, weights, n=len(keys))
 
         return Buyers(
             keys,
@@ -123,9 +123,7 @@ class OrderDays:
         asked = place < len(keys)
         asked[asked] = keys[place[asked]] == whose[asked]
         place, n = place[asked], len(keys)
-        return np.bincount(place, minlength=n).astype(np.float64), np.bincount(
-            place, weights=amounts[asked], minlength=n
-        )
+        return _total(place, np.ones(len(place)), n=n), _total(place, amounts[asked], n=n)
 
     def n_within(self, *, day: int, horizon_days: int) -> int:
         """How many order-days there were in `[day, day + horizon)`, of whomever."""
@@ -149,6 +147,11 @@ class OrderDays:
         """The most days that ever lay between two days with an order, of whomever; 1 where orders came daily."""
         days = np.unique(self.days)
         return int(np.diff(days).max()) if len(days) > 1 else 1
+
+
+def _total(place: Keys, weights: Floats, *, n: int) -> Floats:
+    """The sum of the weights at each of n places."""
+    return np.asarray(np.bincount(place, weights=weights, minlength=n), dtype=np.float64)
 
 
 def day_of(instant: datetime, *, time_zone: str) -> int:

@@ -1,4 +1,4 @@
-"""The figures of a task: how good probabilities, numbers of orders and spend were, each None where it does not exist."""
+"""The figures of a task: of probabilities, numbers of orders and spend, each None where it does not exist."""
 
 from __future__ import annotations
 
@@ -33,9 +33,8 @@ def probability_figures(y: NDArray[np.uint8], probability: Floats | None) -> Fig
 
 def amount_figures(actual: Floats, said: Floats | None, *, prefix: str = "") -> Figures:
     """Of an expected number or sum of money beside what it came to: error, correlation (Pearson's), totals."""
-    figures: Figures = {prefix + name: None for name in OF_AMOUNT} | {
-        prefix + "sum_actual": finite(float(actual.sum()))
-    }
+    figures: Figures = dict.fromkeys(prefix + name for name in OF_AMOUNT)
+    figures[prefix + "sum_actual"] = finite(float(actual.sum()))
     if said is None:
         return figures
     wrong = said - actual

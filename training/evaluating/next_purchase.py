@@ -158,19 +158,17 @@ def _evaluate(task: Task, orders: OrderDays, *, cutoff: date, notes: tuple[str, 
 
 def _figured(name: str, model: Callable[[Task], Said], task: Task, *, actual: Floats, spent: Floats) -> Figured:
     """A model's figures; a model that cannot be fitted to this data says why, and the others go on."""
+    why: str | None = None
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             said = model(task)
-    except Exception as reason:  # noqa: BLE001 (what stops one alternative must not stop the table)
+    except Exception as reason:  # what stops one alternative must not stop the table
         said, why = Said(), _why(reason)
-    else:
-        why = None
-    said = Said(*(_told(values) for values in (said.probability, said.orders, said.spend)), said.notes, said.name)
     metrics = (
-        probability_figures((actual > 0).astype(np.uint8), said.probability)
-        | amount_figures(actual, said.orders)
-        | amount_figures(spent, said.spend, prefix=SPEND)
+        probability_figures((actual > 0).astype(np.uint8), _told(said.probability))
+        | amount_figures(actual, _told(said.orders))
+        | amount_figures(spent, _told(said.spend), prefix=SPEND)
     )
     return Figured(said.name or name, metrics, why, said.notes)
 
