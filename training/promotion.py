@@ -1,15 +1,13 @@
 """Which version is served: the gate that a challenger passes, promotion, and the way back.
 
-The gate asks a window that chose and calibrated nothing: is the challenger better than saying the known rate of
-everybody, and better than the champion, each beyond a margin? Where no such window is left, it refuses and says when
-there will be one. Every change is a line in `artifacts/promotions.jsonl`; `champion.json` is replaced in one step.
+What the gate asks is in `training.gating`. Every change is a line in `artifacts/promotions.jsonl`; `champion.json` is
+replaced in one step.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,58 +23,10 @@ from training.artifact import (
     sha256_of,
     write_champions,
 )
+from training.gating import Gate
 
-MARGIN = 0.002  # of log-loss, in nats a customer: less is noise on windows of this size
-RELATIVE_MARGIN = 0.02  # of the other's loss: where few order, all that there is to know is less than the margin above
-MARGIN_OF_SEPARATION = 0.01
 LOG_FILE = "promotions.jsonl"
 GATE_FILE = "gate.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One question of the gate, with its answer in words."""
-
-    question: str
-    passed: bool
-    answer: str
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """The whole verdict on a challenger, and the champion that it was compared with."""
-
-    checks: tuple[Check, ...]
-    champion: str | None
-
-    @property
-    def passed(self) -> bool:
-        """Whether it may be promoted."""
-        return bool(self.checks) and all(check.passed for check in self.checks)
-
-    def as_dict(self) -> dict[str, Any]:
-        """What is kept beside the version."""
-        checks = [{"question": c.question, "passed": c.passed, "answer": c.answer} for c in self.checks]
-        return {"passed": self.passed, "champion": self.champion, "checks": checks}
-
-
-def better_by_margin(question: str, *, loss: float, other: float, margin: float | None = None) -> Check:
-    """Whether a mean loss is below another by more than the margin; None for the smaller of the gate's two."""
-    needed = min(MARGIN, RELATIVE_MARGIN * other) if margin is None else margin
-    gain = other - loss
-    return Check(
-        question, gain > needed, f"{loss:.4f} against {other:.4f}: better by {gain:+.4f}, needed is {needed:.4f}"
-    )
-
-
-def not_yet(question: str, *, free_on: datetime) -> Check:
-    """No window is left that the champion had not seen when it was made."""
-    return Check(
-        question,
-        False,
-        f"the champion was made with data up to a day inside the newest closed window; on {free_on:%Y-%m-%d} "
-        "there will be a window that neither knew. Until then promote with --force only",
-    )
 
 
 def record_gate(artifacts: Path, name: str, version: str, gate: Gate) -> None:
@@ -129,7 +79,7 @@ def promote(
     refusal = _refusal(gate, champion)
     if refusal and not force:
         raise CallersMistake(
-            f"Asked to promote {name} {version}, but {refusal}. A challenger beats the constant and the champion on a "
+            f"Asked to promote {name} {version}, but {refusal}. A challenger passes the gate of docs/models.md on a "
             f"window that neither knew: train anew, or say 'rapport models promote {name} {version} --force'."
         )
     _replace(artifacts, name, version, schema=schema, reason=reason, forced=bool(refusal), previous=champion)

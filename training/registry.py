@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "rapport"
 CHAMPION, CHALLENGER = "champion", "challenger"
 VERSION_TAG = "rapport_version"
+MOST_LETTERS = 5_000  # of a tag, in MLflow
 
 
 class Registry:
@@ -86,6 +87,15 @@ class Registry:
             self._register(name, version, run_id)
             self.client.set_terminated(run_id)
         return run_id
+
+    def log_gate(self, run_id: str, gate: Mapping[str, Any]) -> None:
+        """Keeps the verdict with the run: whole as `gate.json`, whether it passed as tag, why not as another."""
+        failed = [f"{check['question']}: {check['answer']}" for check in gate["checks"] if not check["passed"]]
+        with _quiet():
+            self.client.log_dict(run_id, dict(gate), "gate.json")
+            self.client.set_tag(run_id, "gate", "passed" if gate["passed"] else "not passed")
+            if failed:
+                self.client.set_tag(run_id, "gate_reasons", "\n".join(failed)[:MOST_LETTERS])
 
     def crown(self, name: str, version: str) -> None:
         """Moves the alias `champion` to a version; one that was trained elsewhere is left unnamed."""

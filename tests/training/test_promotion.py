@@ -14,7 +14,8 @@ import pytest
 from features.faults import CallersMistake
 from training import promotion
 from training.artifact import SEGMENTS, ArtifactDamaged, ArtifactMismatch, read_champions, write_artifact
-from training.promotion import Check, Gate, better_by_margin, not_yet, record_gate, versions
+from training.gating import Check, Gate, better_by_margin, not_yet
+from training.promotion import record_gate, versions
 
 PASSED = (Check("is it better?", True, "yes"),)
 FAILED = (Check("is it better?", False, "no"),)

@@ -210,10 +210,10 @@ def test_mlflow_holds_the_run_with_its_plots_and_windows(trained: Path, champion
 
 
 def test_what_cannot_be_recorded_is_not_promoted(tmp_path: Path) -> None:
-    from training.learning import _settle
-    from training.promotion import Check, Gate
+    from training.gating import Check, Gate
+    from training.rounds.settling import settle
 
-    def record() -> None:
+    def record() -> str:
         raise OSError("no space left on device")
 
     (tmp_path / "segments" / "20260101-aa").mkdir(parents=True)
@@ -221,5 +221,5 @@ def test_what_cannot_be_recorded_is_not_promoted(tmp_path: Path) -> None:
     registry: Any = None
     gate = Gate((Check("is it better?", True, "yes"),), None)
     with pytest.raises(OSError, match="no space"):
-        _settle(source, registry, gate, name="segments", version="20260101-aa", record=record)
+        settle(source, registry, gate, name="segments", version="20260101-aa", record=record)
     assert read_champions(tmp_path) == {}

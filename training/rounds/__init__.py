@@ -1,0 +1,1 @@
+"""What one training round does for each model: learn, judge, write, record, promote."""

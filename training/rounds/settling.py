@@ -1,0 +1,80 @@
+"""What every round ends with: the verdict kept and logged, and what passed its gate promoted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from training.artifact import read_champions
+from training.dataset import WorkspaceSource
+from training.gating import Gate
+from training.promotion import promote, record_gate
+from training.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What became of one model in a training round.
+
+    Attributes:
+        version: of the artefact written; None where there was too little data.
+        promoted: whether it became the champion just now.
+        unchanged: whether data and seed gave the champion itself again.
+        refused: why there is no model, or no model of some horizon.
+    """
+
+    model: str
+    version: str | None = None
+    promoted: bool = False
+    unchanged: bool = False
+    gate: Gate | None = None
+    judged: dict[str, Any] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "model": self.model,
+            "version": self.version,
+            "promoted": self.promoted,
+            "unchanged": self.unchanged,
+            "gate": self.gate.as_dict() if self.gate else None,
+            "judged": self.judged,
+            "refused": list(self.refused),
+        }
+
+
+def settle(
+    source: WorkspaceSource,
+    registry: Registry,
+    gate: Gate,
+    *,
+    name: str,
+    version: str,
+    record: Callable[[], str],
+) -> tuple[bool, bool]:
+    """Promotes what passed, once it is on record; whether it did, and whether it was the champion all along.
+
+    Args:
+        source: whose workspace.
+        registry: that keeps the run and the verdict.
+        gate: the verdict.
+        name: of the model.
+        version: that was judged.
+        record: puts the run on record and gives its id; a version that cannot be recorded is not promoted.
+    """
+    artifacts = source.workspace.artifacts
+    if read_champions(artifacts).get(name, {}).get("version") == version:
+        return False, True
+    record_gate(artifacts, name, version, gate)
+    registry.log_gate(record(), gate.as_dict())
+    promoted = gate.passed and promote(artifacts, name, version, schema=source.schema, reason="the gate passed")
+    if promoted:
+        registry.crown(name, version)
+    return promoted, False
+
+
+def tags_of(description: dict[str, Any]) -> dict[str, str]:
+    """What a run is found by."""
+    return {name: str(description[name]) for name in ("as_of", "fingerprint", "schema_version")}
