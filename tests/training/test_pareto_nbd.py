@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
+from training import pareto_nbd
 from training.pareto_nbd import ParetoNbd, fit_pareto_nbd
 from training.repeat_buying import History
 
@@ -127,3 +128,13 @@ def test_a_longer_silence_is_never_a_better_sign() -> None:
     history = History(np.full(50, 5.0), 60.0 - silences, np.full(50, 60.0))
     assert (np.diff(TRUTH.p_alive(history)) < 0).all()
     assert (np.diff(TRUTH.p_any(history, weeks=13)) < 0).all()
+
+
+@pytest.mark.parametrize("fitted", [TRUTH, ParetoNbd(0.2, 30.0, 3.0, 2.0), ParetoNbd(5.0, 1.0, 0.05, 400.0)])
+def test_the_slope_of_the_likelihood_is_what_differences_say(fitted: ParetoNbd) -> None:
+    history, _, _ = simulated(TRUTH, n=200, weeks=60, later=1)
+    at, share = np.log([fitted.r, fitted.alpha, fitted.s, fitted.beta]), np.full(200, 1 / 200)
+    _, slope = pareto_nbd._negative_log_likelihood(at, history, share)
+    for i, step in enumerate(1e-5 * np.eye(4)):
+        up, down = (pareto_nbd._negative_log_likelihood(at + way * step, history, share)[0] for way in (1, -1))
+        assert slope[i] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-6)
