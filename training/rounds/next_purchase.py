@@ -14,8 +14,8 @@ from training.artifact import (
     ArtifactRefused,
     NextPurchaseModel,
     load_champion,
-    load_model,
     read_champions,
+    verify,
     write_artifact,
 )
 from training.calibration import FloatArray
@@ -181,7 +181,7 @@ def _gate(
     if champion is not None:
         checks.append(_against_champion(trained, source, champion))
     checks += [_in_groups(one, source, champion) for one in trained.judged]
-    model = load_model(source.workspace.artifacts, NEXT_PURCHASE, version, schema=source.schema)
+    model = NextPurchaseModel(*verify(source.workspace.artifacts, NEXT_PURCHASE, version), schema=source.schema)
     checks.append(fast_enough("fast enough to serve", model.predict, source.snapshot(source.known_until).X))
     return Gate(tuple(checks), read_champions(source.workspace.artifacts).get(NEXT_PURCHASE, {}).get("version"))
 

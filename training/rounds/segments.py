@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.artifact import SEGMENTS, load_model, read_champions, read_description, write_artifact
+from training.artifact import SEGMENTS, SegmentsModel, read_champions, read_description, verify, write_artifact
 from training.dataset import WorkspaceSource
 from training.gating import MARGIN_OF_SEPARATION, Check, Gate, better_by_margin, fast_enough
 from training.plots import plots_of_segments
@@ -51,6 +51,6 @@ def _gate(trained: TrainedSegments, source: WorkspaceSource, version: str, champ
                 f"needed is {MARGIN_OF_SEPARATION} more",
             )
         )
-    model = load_model(source.workspace.artifacts, SEGMENTS, version, schema=source.schema)
+    model = SegmentsModel(*verify(source.workspace.artifacts, SEGMENTS, version), schema=source.schema)
     checks.append(fast_enough("fast enough to serve", model.predict, source.snapshot(source.known_until).X))
     return Gate(tuple(checks), champion)

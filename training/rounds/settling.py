@@ -68,7 +68,8 @@ def settle(
     if read_champions(artifacts).get(name, {}).get("version") == version:
         return False, True
     record_gate(artifacts, name, version, gate)
-    registry.log_gate(record(), gate.as_dict())
+    run_id = record()
+    registry.log_gate(run_id, gate.as_dict())
     promoted = gate.passed and promote(artifacts, name, version, schema=source.schema, reason="the gate passed")
     if promoted:
         registry.crown(name, version)
