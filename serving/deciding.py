@@ -182,6 +182,7 @@ class Deciding:
         ]
         scored = score_customers(customers, models=models, schema=self._schema, brand=stock.brand, at=at)
         rates = rates or self.rates(stock, at=at)
+        expected = models.expected
         versions, new = {**stock.versions, **models.versions}, self._new_actions(stock).read()
         return [
             (
@@ -197,6 +198,7 @@ class Deciding:
                         rates=rates,
                         versions=versions,
                         new=new,
+                        expected=expected,
                     ),
                     composer or stock.composer,
                 ),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from serving.scoring import ScoredCustomer
     from serving.shelf import Place
+    from training.artifact import ResponseModel
 
 
 class Expected(Protocol):
@@ -28,6 +29,24 @@ class NothingExpected:
     def rewards(self, scored: ScoredCustomer, place: Place) -> Mapping[str, float]:
         """Of no action."""
         return _OF_NONE
+
+
+class ExpectedNow:
+    """What a response model says.
+
+    Args:
+        model: that is served.
+    """
+
+    def __init__(self, model: ResponseModel) -> None:
+        self._model = model
+
+    def rewards(self, scored: ScoredCustomer, place: Place) -> Mapping[str, float]:
+        """Of a customer whose current features are known; one array for all actions of the place."""
+        if not scored.is_known:
+            return _OF_NONE
+        rewards = self._model.rewards(scored.inputs[None, :], place.features)[0].tolist()
+        return {one.action_id: reward for one, reward in zip(place.features, rewards, strict=True) if reward == reward}
 
 
 class ExpectedThen:

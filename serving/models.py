@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from features.schema import FeatureSchema
+from serving.expected import NOTHING_EXPECTED, Expected, ExpectedNow
 from training.artifact import (
     CHAMPION_FILE,
+    MODELS,
     NEXT_PURCHASE,
+    RESPONSE,
     SEGMENTS,
+    AnyModel,
     NextPurchaseModel,
+    ResponseModel,
     SegmentsModel,
     load_champion,
 )
@@ -32,12 +38,35 @@ class ServedModels:
 
     segments: SegmentsModel | None = None
     next_purchase: NextPurchaseModel | None = None
+    response: ResponseModel | None = None
     refusals: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def of(cls, models: Mapping[str, AnyModel], refusals: Iterable[str] = ()) -> ServedModels:
+        """Those of their kind, by name."""
+        segments, purchase, response = (models.get(name) for name in (SEGMENTS, NEXT_PURCHASE, RESPONSE))
+        return cls(
+            segments if isinstance(segments, SegmentsModel) else None,
+            purchase if isinstance(purchase, NextPurchaseModel) else None,
+            response if isinstance(response, ResponseModel) else None,
+            tuple(refusals),
+        )
+
+    @property
+    def loaded(self) -> dict[str, AnyModel]:
+        """Model name → model, of those that are loaded."""
+        models: tuple[AnyModel | None, ...] = (self.segments, self.next_purchase, self.response)
+        return {model.name: model for model in models if model is not None}
 
     @property
     def versions(self) -> dict[str, str]:
         """Model name → version, of those that are loaded."""
-        return {model.name: model.version for model in (self.segments, self.next_purchase) if model is not None}
+        return {name: model.version for name, model in self.loaded.items()}
+
+    @property
+    def expected(self) -> Expected:
+        """What actions are expected to earn: by the response model, where there is one."""
+        return NOTHING_EXPECTED if self.response is None else ExpectedNow(self.response)
 
 
 class ModelDoor:
@@ -101,17 +130,16 @@ class ModelDoor:
 
     def _load(self, before: ServedModels) -> ServedModels:
         refusals: list[str] = []
-        segments: SegmentsModel | None = before.segments
-        next_purchase: NextPurchaseModel | None = before.next_purchase
-        for name in (SEGMENTS, NEXT_PURCHASE):
+        models = before.loaded
+        for name in MODELS:
             try:
                 model = load_champion(self._artifacts, name, self._schema)
             except Exception as refusal:  # whatever is wrong with an artefact, it stops no decision
                 _log.warning("the champion of %s is refused: %s", name, refusal)
                 refusals.append(f"{name}: {refusal}")
                 continue
-            if name == SEGMENTS:
-                segments = model if isinstance(model, SegmentsModel) else None
+            if model is None:
+                models.pop(name, None)
             else:
-                next_purchase = model if isinstance(model, NextPurchaseModel) else None
-        return ServedModels(segments, next_purchase, tuple(refusals))
+                models[name] = model
+        return ServedModels.of(models, refusals)

@@ -47,6 +47,11 @@ class ScoredCustomer:
     inputs: npt.NDArray[np.float32]
     age_seconds: float | None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether current features were there to score with."""
+        return self.scores.fallback_reason in (None, NO_MODEL)
+
 
 def middle_horizon(horizons_days: Sequence[int]) -> int:
     """The horizon that `purchase_propensity` speaks of where no horizon is named."""

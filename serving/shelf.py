@@ -13,6 +13,7 @@ from features.question_actions import QUESTION, with_questions
 from features.rendering import NotRenderable, RenderedMessage, render
 from features.variable_names import VariableType
 from serving.eligibility import NOT_RENDERABLE, Offerable, Suppressed, as_utc, out_of_season, ruled_out
+from training.artifact import ActionFeatures, features_of
 
 CHAT = "chat"
 
@@ -31,6 +32,7 @@ class Place:
     goal_value: float  # the mean margin of a reached goal, by the values of the offerables
     questions: tuple[Offerable, ...] = ()  # that may be asked here
     off_script: Offerable | None = None  # what answers an intent that the brand does not know
+    features: tuple[ActionFeatures, ...] = ()  # as a response model sees them: `nothing`, then the offerables
 
 
 class Shelf:
@@ -76,6 +78,7 @@ class Shelf:
             goal_value=sum(values) / len(values) if values else 0.0,
             questions=questions,
             off_script=off_script,
+            features=(features_of(None), *(features_of(one.action, channel=channel_name) for one in offerables)),
         )
 
     def rendered(

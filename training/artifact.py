@@ -23,17 +23,28 @@ from typing import Any
 
 # Serving knows of this room only this module, so what it needs is here too.
 from training.contributions import Contributions as Contributions
+from training.response.actions import ActionFeatures as ActionFeatures
+from training.response.actions import features_of as features_of
 from training.served.model import ArtifactMismatch as ArtifactMismatch
 from training.served.model import ArtifactRefused as ArtifactRefused
 from training.served.model import Matrix as Matrix
 from training.served.model import ServedInputs as ServedInputs
 from training.served.next_purchase import NextPurchaseModel as NextPurchaseModel
+from training.served.response import ResponseModel as ResponseModel
 from training.served.segments import SegmentsModel as SegmentsModel
 from training.served.segments import tempered_softmax as tempered_softmax
 
 SEGMENTS = SegmentsModel.name
 NEXT_PURCHASE = NextPurchaseModel.name
-MODELS = (SEGMENTS, NEXT_PURCHASE)
+RESPONSE = ResponseModel.name
+MODELS = (SEGMENTS, NEXT_PURCHASE, RESPONSE)
+
+AnyModel = SegmentsModel | NextPurchaseModel | ResponseModel
+_CLASSES: dict[str, type[SegmentsModel] | type[NextPurchaseModel] | type[ResponseModel]] = {
+    SEGMENTS: SegmentsModel,
+    NEXT_PURCHASE: NextPurchaseModel,
+    RESPONSE: ResponseModel,
+}
 
 MODEL_FILE = "model.json"
 CHAMPION_FILE = "champion.json"
@@ -93,12 +104,12 @@ def _write_durably(path: Path, content: bytes) -> None:
 
 def load_model(
     artifacts: Path, name: str, version: str, *, schema: ServedInputs, sha256: str | None = None
-) -> SegmentsModel | NextPurchaseModel:
+) -> AnyModel:
     """One version of a model, verified.
 
     Args:
         artifacts: the workspace's folder of artefacts.
-        name: `segments` or `next_purchase`.
+        name: one of `MODELS`.
         version: as `write_artifact` gave it.
         schema: what will be served to it.
         sha256: of model.json, where it is known; then it must be that.
@@ -108,8 +119,7 @@ def load_model(
         ArtifactMismatch: it needs what the schema does not serve.
     """
     description, boosters = verify(artifacts, name, version, sha256=sha256)
-    kind: type[SegmentsModel] | type[NextPurchaseModel] = SegmentsModel if name == SEGMENTS else NextPurchaseModel
-    return kind(description, boosters, schema=schema)
+    return _CLASSES[name](description, boosters, schema=schema)
 
 
 def verify(artifacts: Path, name: str, version: str, *, sha256: str | None = None) -> tuple[dict[str, Any], list[str]]:
@@ -160,7 +170,7 @@ def write_champions(artifacts: Path, champions: Mapping[str, Mapping[str, str]])
     draft.replace(artifacts / CHAMPION_FILE)
 
 
-def load_champion(artifacts: Path, name: str, schema: ServedInputs) -> SegmentsModel | NextPurchaseModel | None:
+def load_champion(artifacts: Path, name: str, schema: ServedInputs) -> AnyModel | None:
     """The version of a model that is to be served, or None before the first promotion.
 
     Raises:

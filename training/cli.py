@@ -51,10 +51,10 @@ def train(
     place = find_workspace(workspace)
     from rich.console import Console
 
-    from training.artifact import MODELS
+    from training.artifact import NEXT_PURCHASE, SEGMENTS
     from training.learning import train_models
 
-    asked = MODELS if what is What.ALL else (what.value.replace("-", "_"),)
+    asked = (SEGMENTS, NEXT_PURCHASE) if what is What.ALL else (what.value.replace("-", "_"),)
     with Console(stderr=True).status(f"Training {', '.join(asked)} …"):
         rounds = train_models(place, models=asked, as_of=_utc(as_of), seed=seed)
     if as_json:

@@ -26,7 +26,7 @@ from serving.offers import Scores
 from serving.replaying.inputs import RecordedInputs, read_inputs
 from serving.scoring import ScoredCustomer, score_customers
 from serving.stock import Stock, stocked
-from training.artifact import NEXT_PURCHASE, SEGMENTS, ArtifactRefused, NextPurchaseModel, SegmentsModel, load_model
+from training.artifact import MODELS, AnyModel, ArtifactRefused, load_model
 
 
 class CannotRecreateError(Exception):
@@ -214,7 +214,7 @@ def models_of(workspace: Workspace, one: Recorded, schema: FeatureSchema) -> Ser
         CannotRecreateError: with every model that is gone.
     """
     versions = one.record["versions"]
-    key = (workspace, schema.version, versions.get(SEGMENTS), versions.get(NEXT_PURCHASE))
+    key = (workspace, schema.version, tuple(versions.get(name) for name in MODELS))
     if (found := _MODELS.get(key)) is None:
         if len(_MODELS) >= _MODELS_KEPT:
             _MODELS.clear()
@@ -222,14 +222,14 @@ def models_of(workspace: Workspace, one: Recorded, schema: FeatureSchema) -> Ser
     return found
 
 
-_MODELS: dict[tuple[Workspace, str, str | None, str | None], ServedModels] = {}
+_MODELS: dict[tuple[Workspace, str, tuple[str | None, ...]], ServedModels] = {}
 _MODELS_KEPT = 8  # sets of versions; one is a few megabytes
 
 
 def _loaded(workspace: Workspace, versions: Mapping[str, str], schema: FeatureSchema) -> ServedModels:
-    found: dict[str, SegmentsModel | NextPurchaseModel] = {}
+    found: dict[str, AnyModel] = {}
     reasons = []
-    for name in (SEGMENTS, NEXT_PURCHASE):
+    for name in MODELS:
         if name in versions:
             try:
                 found[name] = load_model(workspace.artifacts, name, versions[name], schema=schema)
@@ -237,8 +237,4 @@ def _loaded(workspace: Workspace, versions: Mapping[str, str], schema: FeatureSc
                 reasons.append(str(gone))
     if reasons:
         raise CannotRecreateError("cannot", *reasons)
-    segments, purchase = found.get(SEGMENTS), found.get(NEXT_PURCHASE)
-    return ServedModels(
-        segments if isinstance(segments, SegmentsModel) else None,
-        purchase if isinstance(purchase, NextPurchaseModel) else None,
-    )
+    return ServedModels.of(found)

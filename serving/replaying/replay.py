@@ -11,6 +11,7 @@ from features.workspace import Workspace
 from serving.compose import Inputs
 from serving.contact.facts import facts_of
 from serving.decide import Decision, settle
+from serving.expected import ExpectedThen
 from serving.next_question.asking import asking_again
 from serving.replaying.inputs import read_inputs
 from serving.replaying.recreating import (
@@ -80,6 +81,7 @@ def decided_again(recreated: Recreated, one: Recorded) -> Decision:
             versions=record["versions"],
             new=recreated.inputs.new,
             asking=asking_again(recreated.inputs.questions, record),
+            expected=ExpectedThen(record) if recreated.inputs.told else recreated.models.expected,
         ),
     )
     return settle(

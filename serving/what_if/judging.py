@@ -15,6 +15,7 @@ from features.workspace import Workspace
 from serving.compose import Inputs
 from serving.contact.facts import facts_of
 from serving.decide import Decision, settle
+from serving.expected import ExpectedThen
 from serving.models import ServedModels
 from serving.next_question.asking import NOT_ASKING, Asking, imagine
 from serving.replaying.inputs import read_inputs
@@ -132,6 +133,7 @@ class Judge:
                 versions=stock.versions,
                 new=new,
                 asking=asking,
+                expected=ExpectedThen(record) if models is None or inputs.told else models.expected,
             ),
         )
         return settle(
