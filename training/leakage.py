@@ -130,7 +130,7 @@ def find_leaks(
     looks = {
         name: _Look(X[sample, i], positive[sample], is_category=name in categories)
         for i, name in enumerate(inputs)
-        if name not in trusted
+        if name not in trusted and _differs(X[:, i])
     }
     separating = [
         Leak(name, "separates", look.auc, int(np.isfinite(X[:, inputs.index(name)]).sum()))
@@ -210,6 +210,12 @@ def _separates_within(
         if look.auc < MOST_AUC_WITHIN:
             return False
     return True
+
+
+def _differs(x: NDArray[np.float32]) -> bool:
+    """Whether a column tells any two customers apart, if only by being unknown."""
+    known = np.isfinite(x)
+    return bool(known.any()) and bool((x != x[int(np.argmax(known))]).any())
 
 
 def _enough(positive: Booleans) -> bool:
