@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from features.locks import queued
@@ -13,6 +14,8 @@ from features.locks import queued
 BUSY_TIMEOUT_MS = 5_000
 CACHE_KIB = 64 * 1024  # SQLite's own 2 MiB spills the pages of one large commit to disk before it is committed
 CHECKPOINTED_PAGES = 16_000  # 64 MiB: a page written by many commits goes to the database once, not each time
+
+_ROWS_IN_ONE_INSERT = (64, 32, 16, 8, 4, 2, 1)
 
 _TURNS, _TURN_MS, _BETWEEN_TURNS = 10, 50, 0.1  # of emptying the journal: about a second, in which others write
 
@@ -84,6 +87,26 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         except BaseException:
             connection.rollback()  # does nothing where SQLite has ended a failed transaction itself
             raise
+
+
+def insert_rows(
+    connection: sqlite3.Connection, insert: str, rows: Sequence[Sequence[object]], conflict: str = ""
+) -> None:
+    """Inserts rows, several with each statement: every step of one gives up the GIL and has to wait to get it back.
+
+    Args:
+        connection: inside somebody's transaction.
+        insert: `INSERT INTO table (columns) VALUES`.
+        rows: all of the same width.
+        conflict: what follows the values.
+    """
+    start = 0
+    for size in _ROWS_IN_ONE_INSERT:  # few sizes: SQLite keeps what it has compiled
+        while len(rows) - start >= size:
+            some = rows[start : start + size]
+            marks = ", ".join([f"({', '.join('?' * len(some[0]))})"] * size)
+            connection.execute(f"{insert} {marks} {conflict}", list(chain.from_iterable(some)))
+            start += size
 
 
 def lock_of(database: Path) -> Path:

@@ -52,12 +52,13 @@ class Inquiry:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """One request, settled and not yet written."""
+    """One request with everything but what the contact rules count: ready to be settled where it is written."""
 
     inquiry: Inquiry
     scored: ScoredCustomer
     pending: Pending
     stamper: Stamper
+    reader: sqlite3.Connection
     is_brief: bool = False  # whether only a sender reads the answer
 
     def told(self, committed: Committed) -> dict[str, Any]:
@@ -88,8 +89,8 @@ class Settled:
         )
 
     def dry(self) -> dict[str, Any]:
-        """The answer to a dry run: nothing was written or taken."""
-        decisions = self.pending.decisions
+        """The answer to a dry run: nothing is written or taken."""
+        decisions = settled(self.reader, self.pending)
         return self.told(Committed(decisions, tuple({} for _ in decisions)))
 
 
@@ -141,7 +142,7 @@ class Deciding:
         *,
         at: datetime,
     ) -> list[Settled]:
-        """The decisions of requests that share one stock and its models, all at this instant.
+        """Requests that share one stock and its models, all at this instant, ready to be settled.
 
         Args:
             asked: at least one.
@@ -151,7 +152,7 @@ class Deciding:
         """
         rules, ready = asked[0].stock.rules, self.prepared(asked, keys, states, at=at)
         return [
-            Settled(one, scored, settled(self._reader, prepared, mine, rules), self._stamper)
+            Settled(one, scored, Pending(tuple(prepared), mine, rules), self._stamper, self._reader)
             for one, mine, (scored, prepared) in zip(asked, keys, ready, strict=True)
         ]
 

@@ -28,7 +28,7 @@ from features.versions import CheckedFiles
 from features.workspace import Workspace
 from serving.catalogue_door import CatalogueDoor
 from serving.clocks import Clock, utc_now
-from serving.committing import Committed, commit, commit_all
+from serving.committing import Commit, Committed, commit_all
 from serving.current import CurrentRows
 from serving.decide import Decision
 from serving.deciding import Deciding, Inquiry, Settled, nobody
@@ -290,8 +290,8 @@ class Engine:
         )
 
 
-def _writing(settled: Settled) -> Callable[[sqlite3.Connection], Committed | Before]:
-    return partial(commit, pending=settled.pending, retry=settled.inquiry.retry, told=settled.told)
+def _writing(settled: Settled) -> Commit:
+    return Commit(settled.pending, settled.inquiry.retry, settled.told)
 
 
 def _told(settled: Settled, written: Committed | Before) -> dict[str, Any]:

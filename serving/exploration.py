@@ -13,8 +13,16 @@ from collections.abc import Mapping
 from experiments.exploration import SCHEMA, explores, read_exposures, still_new
 from features.brand import Exploration
 from features.catalogue import Catalogue
+from features.database import insert_rows
 
-__all__ = ["SCHEMA", "NewActions", "count_earlier_exposures", "count_exposures", "read_exposures"]
+__all__ = [
+    "SCHEMA",
+    "NewActions",
+    "count_all_exposures",
+    "count_earlier_exposures",
+    "count_exposures",
+    "read_exposures",
+]
 
 READ_AGAIN_SECONDS = 0.25  # an exposure more or less decides nothing; as for the rates
 
@@ -22,6 +30,8 @@ _COUNT = """
 INSERT INTO action_exposures VALUES (?, max(?2, 0))
 ON CONFLICT (action_id) DO UPDATE SET n_exposures = max(n_exposures + ?2, 0)
 """
+_COUNT_ALL = "INSERT INTO action_exposures VALUES"
+_ADD = "ON CONFLICT (action_id) DO UPDATE SET n_exposures = n_exposures + excluded.n_exposures"
 _COUNT_EARLIER = """
 INSERT OR IGNORE INTO action_exposures
 SELECT action_id, sum(n_decided) FROM action_statistics
@@ -32,6 +42,11 @@ WHERE NOT EXISTS (SELECT 1 FROM action_exposures) GROUP BY action_id
 def count_exposures(connection: sqlite3.Connection, action_id: str, n: int = 1) -> None:
     """Counts exposures of an action, or takes some back with a negative number; inside somebody's transaction."""
     connection.execute(_COUNT, (action_id, n))
+
+
+def count_all_exposures(connection: sqlite3.Connection, n_exposures: Mapping[str, int]) -> None:
+    """As `count_exposures`, of several actions that were exposed, so many times each."""
+    insert_rows(connection, _COUNT_ALL, list(n_exposures.items()), _ADD)
 
 
 def count_earlier_exposures(connection: sqlite3.Connection) -> None:

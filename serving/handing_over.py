@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Work = Callable[[sqlite3.Connection], Any]
+"""One piece of work inside a transaction. Where it has an attribute `together`, that does several of its kind at once:
+`together(connection, works)` gives what calling each of them in turn would give."""
 
 
 @dataclass(frozen=True, slots=True)

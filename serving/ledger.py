@@ -22,8 +22,9 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -186,7 +187,7 @@ class Ledger:
             with self._transaction() as connection:
                 if self._trouble:
                     write_something(connection)
-                return [waiting.work(connection) for waiting in group]
+                return _done(connection, [waiting.work for waiting in group])
         except Exception as fault:
             if unavailability(fault) is not None or len(group) == 1:
                 raise
@@ -243,6 +244,15 @@ class Ledger:
 
 def _is_busy(fault: sqlite3.Error) -> bool:
     return getattr(fault, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _done(connection: sqlite3.Connection, works: Sequence[Work]) -> list[Any]:
+    """The results of pieces of work in their order; those of a kind that follow each other are done together."""
+    results: list[Any] = []
+    for together, following in groupby(works, key=lambda work: getattr(work, "together", None)):
+        some = list(following)
+        results += [work(connection) for work in some] if together is None else together(connection, some)
+    return results
 
 
 def _apart(connection: sqlite3.Connection, work: Work) -> Any:

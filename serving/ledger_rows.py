@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from experiments.intents import count_unknown_intent
+from features.database import insert_rows
 from features.merges import PERSONS
 from serving.decide import Decision
 from serving.values import ActionCount
@@ -39,9 +41,13 @@ _DECISION_COLUMNS = (
     "arm_probability, policy, action_id, action_probability, would_be_action_id, distribution, segment, stage, "
     "purchase_propensity, fallback_reason, record, inputs, experiment, holdout_rate, slots, is_deferred"
 )
-_INSERT_DECISION = f"INSERT INTO decisions ({_DECISION_COLUMNS}) VALUES ({', '.join('?' * 25)})"
+_INSERT_DECISIONS = f"INSERT INTO decisions ({_DECISION_COLUMNS}) VALUES"
 COUNT_DECISIONS = """
 INSERT INTO action_statistics VALUES (?, ?, ?, ?, ?, 0)
+ON CONFLICT (segment, stage, action_id, decided_day) DO UPDATE SET n_decided = n_decided + excluded.n_decided
+"""
+_COUNT_DECISIONS = "INSERT INTO action_statistics VALUES"
+_ADD_DECISIONS = """
 ON CONFLICT (segment, stage, action_id, decided_day) DO UPDATE SET n_decided = n_decided + excluded.n_decided
 """
 _COUNT_AGAIN = """
@@ -84,22 +90,19 @@ def write_decision(connection: sqlite3.Connection, decision: Decision) -> None:
     Raises:
         sqlite3.IntegrityError: there is one of that id.
     """
-    connection.execute(_INSERT_DECISION, _columns(decision))
-    for cell in _cells(decision):
-        connection.execute(COUNT_DECISIONS, (*cell, 1))
-    if (intent := decision.prepared.unknown_intent) is not None:
-        situation = decision.situation
-        count_unknown_intent(connection, intent, placement=situation.placement, at=situation.decided_at)
+    write_decisions(connection, [decision])
 
 
 def write_decisions(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> None:
     """Writes many new decisions at once and counts them."""
-    connection.executemany(_INSERT_DECISION, (_columns(decision) for decision in decisions))
-    counts: dict[tuple[str, str, str, int], int] = {}
+    insert_rows(connection, _INSERT_DECISIONS, [_columns(decision) for decision in decisions])
+    counts = Counter(cell for decision in decisions for cell in _cells(decision))
+    rows = [(*cell, n, 0) for cell, n in counts.items()]
+    insert_rows(connection, _COUNT_DECISIONS, rows, _ADD_DECISIONS)
     for decision in decisions:
-        for cell in _cells(decision):
-            counts[cell] = counts.get(cell, 0) + 1
-    connection.executemany(COUNT_DECISIONS, ((*cell, n) for cell, n in counts.items()))
+        if (intent := decision.prepared.unknown_intent) is not None:
+            situation = decision.situation
+            count_unknown_intent(connection, intent, placement=situation.placement, at=situation.decided_at)
 
 
 def _cells(decision: Decision) -> list[tuple[str, str, str, int]]:

@@ -16,19 +16,15 @@ from features.identity import IdentityTable
 from features.online import UNKNOWN_CUSTOMER
 from features.packing import CustomerState, Missing
 from serving.campaigns.asking import Refused, asked_of
-from serving.campaigns.committing import Ready, commit_group
 from serving.campaigns.reading import Body, Unread
 from serving.campaigns.remembering import RememberingRules
-from serving.committing import Committed, Pending, commit_all
+from serving.committing import Pending, commit_all
 from serving.compose import Composer
-from serving.contact.facts import Facts
 from serving.contact.store import is_any_due, release_due
 from serving.deciding import Inquiry, Settled, nobody
 from serving.engine import Engine
-from serving.offers import Prepared
 from serving.people import Keys
 from serving.schemas import DecisionRequest
-from serving.scoring import ScoredCustomer
 from serving.stock import Stock
 from serving.values import Rates
 
@@ -99,20 +95,19 @@ class Campaign:
         await asyncio.sleep(0)
         prepared = engine.deciding.prepared(inquiries, keys, states, at=at, composer=kept.composer, rates=kept.rates)
         await asyncio.sleep(0)
-        written = await engine.ledger.write_soon(
-            partial(
-                commit_group,
-                group=[Ready(tuple(asked), mine) for mine, (_, asked) in zip(keys, prepared, strict=True)],
-                rules=kept.stock.rules,
-                judging=kept.rules,
-                at=at,
-                initiated_by=placement.initiated_by,
+        rules, judging = kept.stock.rules, kept.rules
+        settled = [
+            Settled(
+                inquiry,
+                scored,
+                Pending(tuple(asked), mine, rules, judging),
+                engine.stamper,
+                engine.reader,
+                is_brief=True,
             )
-        )
-        return [
-            self._settled(inquiry, mine, scored, asked, committed).told(committed)
-            for inquiry, mine, (scored, asked), committed in zip(inquiries, keys, prepared, written, strict=True)
+            for inquiry, mine, (scored, asked) in zip(inquiries, keys, prepared, strict=True)
         ]
+        return await self._written(settled, gives_back=False)
 
     async def _give_back(self, at: datetime) -> None:
         """Releases reservations whose time is over, some at most, while others have their turn between them."""
@@ -130,23 +125,14 @@ class Campaign:
         at: datetime,
     ) -> list[dict[str, Any]]:
         """As single decisions: a dry run takes nothing, and what was asked counts for the next question."""
-        settled = self._engine.deciding.settled(inquiries, keys, states, at=at)
-        if self._question.dry_run:
-            return [replace(one, is_brief=True).dry() for one in settled]
-        pending = [one.pending for one in settled]
-        written = await self._engine.ledger.write_soon(partial(commit_all, pending=pending))
-        return [replace(one, is_brief=True).told(committed) for one, committed in zip(settled, written, strict=True)]
+        settled = [replace(one, is_brief=True) for one in self._engine.deciding.settled(inquiries, keys, states, at=at)]
+        return [one.dry() for one in settled] if self._question.dry_run else await self._written(settled)
 
-    def _settled(
-        self,
-        inquiry: Inquiry,
-        keys: Keys,
-        scored: ScoredCustomer,
-        asked: Sequence[Prepared],
-        committed: Committed,
-    ) -> Settled:
-        pending = Pending(tuple(asked), keys, inquiry.stock.rules, Facts(), committed.decisions)
-        return Settled(inquiry, scored, pending, self._engine.stamper, is_brief=True)
+    async def _written(self, settled: Sequence[Settled], *, gives_back: bool = True) -> list[dict[str, Any]]:
+        """The answers, once the decisions are on disk."""
+        pending = [one.pending for one in settled]
+        written = await self._engine.ledger.write_soon(partial(commit_all, pending=pending, gives_back=gives_back))
+        return [one.told(committed) for one, committed in zip(settled, written, strict=True)]
 
     def _remembering(self, stock: Stock) -> _Remembering:
         """What is kept of this stock; begun anew where brand.yaml or catalogue.yaml has changed meanwhile."""

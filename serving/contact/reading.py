@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from serving.contact.budgets import ENOUGH
 from serving.contact.consent import EVERY_CHANNEL
@@ -19,22 +20,27 @@ _NEXT_RETURNS = 16
 _BY_NAME = 8  # keys of one person, nearly always
 
 _CUSTOMER = """
-SELECT customer_key, 'refusal', action_id, reason, refused_at FROM refusals WHERE customer_key IN ({keys})
+SELECT customer_key, 'refusal', action_id, reason, refused_at,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM refusals WHERE customer_key IN ({keys})
 UNION ALL
-SELECT customer_key, 'limit', channel, code, until FROM carrier_limits WHERE customer_key IN ({keys}) AND until > :at
+SELECT customer_key, 'limit', channel, code, until,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM carrier_limits WHERE customer_key IN ({keys})
 UNION ALL
 SELECT outcomes.customer_key, 'left',
        CASE WHEN outcomes.joined_by IN ('decision_id', 'token', 'coupon')
-            THEN coalesce(contacts.channel, decisions.channel) ELSE :every END, '', 0
+            THEN coalesce(contacts.channel, decisions.channel) ELSE :every END, '', 0,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM outcomes
 LEFT JOIN decisions USING (decision_id)
 LEFT JOIN contacts ON contacts.decision_id = outcomes.decision_id AND contacts.slot = coalesce(outcomes.slot, 0)
 WHERE outcomes.customer_key IN ({keys}) AND outcomes.outcome = 'unsubscribed'
 """
-_CONTACTS = """
-SELECT customer_key, decision_id, action_id, channel, tags, initiated_by, decided_at, exposed_at, open_until,
-       clicked_at, converted_at
-FROM contacts WHERE customer_key IN ({keys}) AND initiated_by = :who AND latest_at > :since
+_CONTACTS = """UNION ALL
+SELECT customer_key, 'contact', '', '', latest_at,
+       decision_id, action_id, channel, tags, initiated_by, decided_at, exposed_at, open_until, clicked_at, converted_at
+FROM contacts WHERE customer_key IN ({keys}) AND initiated_by = '{who}' AND latest_at > :{who}
 """
 _USED = """
 SELECT use.budget, use.units, use.amount
@@ -45,6 +51,14 @@ WHERE use.units > ? OR use.amount > ?
 _HELD = "SELECT EXISTS (SELECT 1 FROM budget_holds)"
 _POOLS = "SELECT pool, n_free FROM coupon_pools WHERE pool IN (SELECT value FROM json_each(?))"
 _RETURNING = "SELECT until, units, amount FROM budget_holds WHERE budget = ? AND period = ? ORDER BY until LIMIT ?"
+
+
+class Whose(NamedTuple):
+    """Whose facts are read, as of when, for places where these speak first."""
+
+    keys: Sequence[int]  # every key of the person
+    at: datetime
+    initiated_by: Collection[str] = EVERYBODY
 
 
 def read_facts(
@@ -64,7 +78,7 @@ def read_facts(
         rules: what is asked.
         initiated_by: who speaks first in the places that are asked for.
     """
-    (facts,) = read_facts_of(connection, [keys], at=at, rules=rules, initiated_by=initiated_by)
+    (facts,) = read_facts_together(connection, [Whose(keys, at, initiated_by)], rules=rules)
     return facts
 
 
@@ -85,50 +99,85 @@ def read_facts_of(
         rules: what is asked.
         initiated_by: who speaks first in the places that are asked for.
     """
-    at_us = to_us(at)
-    whose = {int(key): person for person, keys in enumerate(people) for key in keys}
-    customers, rows_of, asked = _asked_of(tuple(whose))
-    refusals: dict[int, list[Refusal]] = {}
-    limits: dict[int, list[CarrierLimit]] = {}
-    unsubscribed: dict[int, set[str]] = {}
-    contacts: dict[int, list[Contact]] = {}
-    for key, kind, name, said, instant in connection.execute(customers, asked | {"at": at_us, "every": EVERY_CHANNEL}):
+    return read_facts_together(connection, [Whose(keys, at, initiated_by) for keys in people], rules=rules)
+
+
+def read_facts_together(connection: sqlite3.Connection, people: Sequence[Whose], *, rules: ContactRules) -> list[Facts]:
+    """As `read_facts`, of different people in as many queries as of one, each as of an instant of their own."""
+    found: list[_Found] = [_Found() for _ in people]
+    counted = [dict(rules.counted(one.initiated_by)) for one in people]
+    instants = [to_us(one.at) for one in people]
+    whose = {int(key): person for person, one in enumerate(people) for key in one.keys}
+    since: dict[str, int] = {}
+    for backs, at_us in zip(counted, instants, strict=True):
+        for who, back_us in backs.items():
+            since[who] = min(at_us - back_us, since.get(who, at_us))
+    statement, asked = _asked_of(tuple(whose), tuple(since))
+    for key, kind, name, said, instant, *contact in connection.execute(statement, asked | since):
         person = whose[key]
-        if kind == "refusal":
-            refusals.setdefault(person, []).append(Refusal(name, said, instant))
-        elif kind == "limit":
-            limits.setdefault(person, []).append(CarrierLimit(name, instant, said))
-        else:
-            unsubscribed.setdefault(person, set()).add(name)
-    for who, back_us in rules.counted(initiated_by):
-        for key, *row in connection.execute(rows_of, asked | {"who": who, "since": at_us - back_us}):
-            contacts.setdefault(whose[key], []).append(_contact(*row))
-    budgets = read_budgets(connection, at=at, rules=rules)
-    return [
-        Facts(
-            contacts=rules.needed(sorted(contacts.get(person, ()), key=_order), initiated_by),
-            refusals=tuple(sorted(refusals.get(person, ()))),
-            carrier_limits=tuple(sorted(limits.get(person, ()))),
-            unsubscribed=frozenset(unsubscribed.get(person, ())),
+        mine = found[person]
+        if kind == "contact":
+            back = counted[person].get(contact[4])
+            if back is not None and instant > instants[person] - back:
+                mine.contacts.append(_contact(*contact))
+        elif kind == "refusal":
+            mine.refusals.append(Refusal(name, said, instant))
+        elif kind == "left":
+            mine.unsubscribed.add(name)
+        elif instant > instants[person]:
+            mine.limits.append(CarrierLimit(name, instant, said))
+    budgets = _budgets_at(connection, people, rules)
+    return [mine.facts(one, rules, budgets[one.at]) for mine, one in zip(found, people, strict=True)]
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was read of one person."""
+
+    contacts: list[Contact] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    limits: list[CarrierLimit] = field(default_factory=list)
+    unsubscribed: set[str] = field(default_factory=set)
+
+    def facts(self, of: Whose, rules: ContactRules, budgets: dict[str, Left]) -> Facts:
+        return Facts(
+            contacts=rules.needed(sorted(self.contacts, key=_order), of.initiated_by),
+            refusals=tuple(sorted(self.refusals)),
+            carrier_limits=tuple(sorted(self.limits)),
+            unsubscribed=frozenset(self.unsubscribed),
             budgets=budgets,
             terms=rules.terms,
         )
-        for person in range(len(people))
-    ]
 
 
-def _asked_of(keys: Sequence[int]) -> tuple[str, str, dict[str, object]]:
-    """The two statements about these keys, with the parameters that name them."""
+def _budgets_at(
+    connection: sqlite3.Connection, people: Sequence[Whose], rules: ContactRules
+) -> dict[datetime, dict[str, Left]]:
+    """The budgets at each of the instants; read once where those are of the same periods, as nearly always."""
+    read: dict[tuple[int, ...], dict[str, Left]] = {}
+    budgets: dict[datetime, dict[str, Left]] = {}
+    for one in people:
+        if one.at not in budgets:
+            began = rules.budgets.present(to_us(one.at)).began
+            if began not in read:
+                read[began] = read_budgets(connection, at=one.at, rules=rules)
+            budgets[one.at] = read[began]
+    return budgets
+
+
+def _asked_of(keys: Sequence[int], whos: tuple[str, ...]) -> tuple[str, dict[str, object]]:
+    """The statement about these keys, with the parameters that name them."""
     if len(keys) > _BY_NAME:
-        return *_statements(0), {"keys": json.dumps(keys)}
-    return *_statements(len(keys)), {f"key{n}": key for n, key in enumerate(keys)}
+        return _statement(0, whos), {"keys": json.dumps(keys), "every": EVERY_CHANNEL}
+    return _statement(len(keys), whos), {f"key{n}": key for n, key in enumerate(keys)} | {"every": EVERY_CHANNEL}
 
 
-@lru_cache(maxsize=_BY_NAME + 1)
-def _statements(n_keys: int) -> tuple[str, str]:
-    """Of so many keys, the same texts each time: SQLite keeps what it has compiled. 0: of any number."""
+@lru_cache(maxsize=4 * (_BY_NAME + 1))
+def _statement(n_keys: int, whos: tuple[str, ...]) -> str:
+    """Of so many keys, the same text each time: SQLite keeps what it has compiled. 0: of any number."""
     marks = ", ".join(f":key{n}" for n in range(n_keys)) or "SELECT value FROM json_each(:keys)"
-    return _CUSTOMER.format(keys=marks), _CONTACTS.format(keys=marks)
+    parts = [_CUSTOMER.format(keys=marks), *(_CONTACTS.format(keys=marks, who=who) for who in whos)]
+    return "".join(parts)
 
 
 def _contact(decision_id: str, action_id: str, channel: str, tags: str, *rest: Any) -> Contact:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from features.catalogue import NOTHING
+from features.database import insert_rows
 from serving.contact import coupons
 from serving.contact.facts import POOL
 from serving.contact.rules import NEVER, ContactRules
 from serving.contact.windows import to_us
-from serving.exploration import count_exposures
+from serving.exploration import count_all_exposures, count_exposures
 from serving.ledger_rows import count_again
 from serving.next_question import asked
 
@@ -23,12 +25,12 @@ if TYPE_CHECKING:
 FAILED, UNEXPOSED = "failed", "unexposed"
 RELEASED_TOGETHER = 50  # by one decision in passing; the rules count what is over as released by themselves
 
-_INSERT = f"INSERT INTO contacts VALUES ({', '.join('?' * 18)})"
-_USE = """
-INSERT INTO budget_use VALUES (?, ?, ?, ?)
+_INSERT = "INSERT INTO contacts VALUES"
+_USE = "INSERT INTO budget_use VALUES"
+_ADD_USE = """
 ON CONFLICT (budget, period) DO UPDATE SET units = units + excluded.units, amount = amount + excluded.amount
 """
-_HOLD = "INSERT INTO budget_holds VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_HOLD = "INSERT INTO budget_holds VALUES"
 _LET_GO = "DELETE FROM budget_holds WHERE budget = ? AND period = ? AND until = ? AND decision_id = ? AND slot = ?"
 _ROWS = (
     "SELECT decision_id, slot, customer_key, action_id, channel, exposed_at, open_until, released_why, charges, "
@@ -77,7 +79,6 @@ def reserve(
     at: datetime,
     *,
     is_deferred: bool = False,
-    gives_back: bool = True,
 ) -> dict[int, str]:
     """Writes what a decision says as contacts and takes it from budgets and pools; gives the coupon codes by slot.
 
@@ -87,57 +88,108 @@ def reserve(
         rules: what each slot takes.
         at: when it was decided.
         is_deferred: whether it is only reserved, until it is exposed.
-        gives_back: whether some of the reservations whose time is over are released in passing.
     """
-    if decision.is_holdout:
-        return {}
-    if gives_back:
-        release_due(connection, at)
-    situation, at_us, codes = decision.situation, to_us(at), dict[int, str]()
-    periods = rules.periods(at_us) if rules.limits else {}
-    for slot, said in enumerate(decision.slots):
-        if said.action_id == NOTHING:
-            continue
-        terms = rules.terms(said.action_id, said.channel)
-        code = None if terms.pool is None else _code(connection, terms.pool, at)
-        if code is not None:
-            codes[slot] = code
-        said_at = max(at, said.send_at or at)  # nobody can see it before, so its time is counted from there
-        exposed = None if is_deferred else to_us(said_at)
-        until = to_us(rules.reserved_until(said_at)) if is_deferred else None
-        # An answer that is always given (fallback, baseline, off-script) is none of what a budget is for.
-        charges = [(*charge, periods.get(charge.budget, 0)) for charge in terms.charges] if decision.is_drawn else []
-        _charge(connection, charges)
-        if until is not None and charges:
-            whose = (until, situation.decision_id, slot, situation.customer_key)
-            connection.executemany(
-                _HOLD, [(budget, period, *whose, units, amount) for budget, units, amount, period in charges]
-            )
-        row: tuple[object, ...] = (
-            situation.decision_id,
-            slot,
-            situation.customer_key,
-            said.action_id,
-            said.channel,
-            ",".join(terms.tags),
-            situation.initiated_by,
-            at_us,
-            exposed,
-            until,
-            None,
-            None,
-            max(at_us, exposed or 0, until or 0),
-            None,
-            0,
-            json.dumps(charges) if charges else None,
-            terms.pool,
-            code,
-        )
-        connection.execute(_INSERT, row)
-        if exposed is not None:
-            count_exposures(connection, said.action_id)
-        asked.note_question(connection, decision, slot=slot)
+    taken = Taken()
+    codes = taken.add(connection, decision, rules, at, is_deferred=is_deferred)
+    taken.write(connection)
     return codes
+
+
+class Taken:
+    """What several decisions say and take, written with one statement a table; coupon codes are taken at once.
+
+    Attributes:
+        units: how many units were taken of each budget and pool, by name.
+        has_released: whether something was given back meanwhile, so that the last codes could be had.
+    """
+
+    def __init__(self) -> None:
+        self.units: Counter[str] = Counter()
+        self.has_released = False
+        self._contacts: list[tuple[object, ...]] = []
+        self._used: dict[tuple[str, int], tuple[int, int]] = {}
+        self._held: list[tuple[object, ...]] = []
+        self._exposed: Counter[str] = Counter()
+
+    def add(
+        self,
+        connection: sqlite3.Connection,
+        decision: Decision,
+        rules: ContactRules,
+        at: datetime,
+        *,
+        is_deferred: bool = False,
+    ) -> dict[int, str]:
+        """One more decision; as `reserve`."""
+        if decision.is_holdout:
+            return {}
+        situation, at_us, codes = decision.situation, to_us(at), dict[int, str]()
+        periods = rules.periods(at_us) if rules.limits else {}
+        for slot, said in enumerate(decision.slots):
+            if said.action_id == NOTHING:
+                continue
+            terms = rules.terms(said.action_id, said.channel)
+            code = None if terms.pool is None else self._code(connection, terms.pool, at)
+            if code is not None:
+                codes[slot] = code
+            said_at = max(at, said.send_at or at)  # nobody can see it before, so its time is counted from there
+            exposed = None if is_deferred else to_us(said_at)
+            until = to_us(rules.reserved_until(said_at)) if is_deferred else None
+            # An answer that is always given (fallback, baseline, off-script) is none of what a budget is for.
+            is_charged = bool(terms.charges) and decision.is_drawn
+            charges = [(*one, periods.get(one.budget, 0)) for one in terms.charges] if is_charged else []
+            self._take(charges)
+            if until is not None:
+                whose = (until, situation.decision_id, slot, situation.customer_key)
+                self._held += [(budget, period, *whose, units, amount) for budget, units, amount, period in charges]
+            row: tuple[object, ...] = (
+                situation.decision_id,
+                slot,
+                situation.customer_key,
+                said.action_id,
+                said.channel,
+                ",".join(terms.tags),
+                situation.initiated_by,
+                at_us,
+                exposed,
+                until,
+                None,
+                None,
+                max(at_us, exposed or 0, until or 0),
+                None,
+                0,
+                json.dumps(charges) if charges else None,
+                terms.pool,
+                code,
+            )
+            self._contacts.append(row)
+            if exposed is not None:
+                self._exposed[said.action_id] += 1
+            asked.note_question(connection, decision, slot=slot)
+        return codes
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Writes what was added since the last time."""
+        insert_rows(connection, _INSERT, self._contacts)
+        insert_rows(connection, _USE, [(*one, *taken) for one, taken in self._used.items()], _ADD_USE)
+        insert_rows(connection, _HOLD, self._held)
+        count_all_exposures(connection, self._exposed)
+        self._contacts, self._used, self._held, self._exposed = [], {}, [], Counter()
+
+    def _take(self, charges: Sequence[tuple[str, int, int, int]]) -> None:
+        for budget, units, amount, period in charges:
+            self.units[budget] += units
+            if not budget.startswith(POOL):
+                before = self._used.get((budget, period), (0, 0))
+                self._used[budget, period] = (before[0] + units, before[1] + amount)
+
+    def _code(self, connection: sqlite3.Connection, pool: str, at: datetime) -> str | None:
+        """The next code; where none is free, of those whose reservation is over, though nobody has released it yet."""
+        code = coupons.take_code(connection, pool)
+        while code is None and release_due(connection, at):
+            self.has_released = True
+            code = coupons.take_code(connection, pool)
+        return code
 
 
 def expose(
@@ -242,14 +294,6 @@ def decision_of_code(connection: sqlite3.Connection, code: str) -> list[tuple[st
     return [row[:3] for row in found if row[3] == found[0][3]]
 
 
-def _code(connection: sqlite3.Connection, pool: str, at: datetime) -> str | None:
-    """The next code; where none is free, of those whose reservation is over, though nobody has released it yet."""
-    code = coupons.take_code(connection, pool)
-    while code is None and release_due(connection, at):
-        code = coupons.take_code(connection, pool)
-    return code
-
-
 def _take_again(connection: sqlite3.Connection, row: _Row) -> None:
     """Takes the code that this customer has seen; where it was given to another since, both keep it."""
     if row.pool is None or row.code is None or coupons.take_this_code(connection, row.pool, row.code):
@@ -288,9 +332,8 @@ def _charges(row: _Row) -> list[tuple[str, int, int, int]]:
 
 
 def _charge(connection: sqlite3.Connection, charges: Sequence[tuple[str, int, int, int]]) -> None:
-    for budget, units, amount, period in charges:
-        if not budget.startswith(POOL):
-            connection.execute(_USE, (budget, period, units, amount))
+    rows = [(budget, period, units, amount) for budget, units, amount, period in charges if not budget.startswith(POOL)]
+    insert_rows(connection, _USE, rows, _ADD_USE)
 
 
 def _let_go(connection: sqlite3.Connection, row: _Row) -> None:
