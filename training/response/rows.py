@@ -61,7 +61,7 @@ class ResponseRows:
             )
         if not np.isfinite(self.reward).all():
             raise CallersMistake("Asked to learn from rewards that are not all numbers. A customer without one has 0.")
-        if n and not (0 <= int(self.action.min()) and int(self.action.max()) < len(self.actions)):
+        if n and not (int(self.action.min()) >= 0 and int(self.action.max()) < len(self.actions)):
             raise CallersMistake(f"Asked to learn from actions beyond the {len(self.actions)} that are described.")
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ from training.response.actions import ActionFeatures
 
 Floats = NDArray[np.float64]
 
-OWN, REFERENCE = "own", "reference"  # whose features a booster reads beside x
+OWN, REFERENCE = "own", "0"  # whose features a booster reads beside x: the asked action's, or a learned one's by place
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Term:
         value: of a constant.
         coefficients: of a linear term, one a column of the design; empty otherwise.
         booster: which of the model's boosters; None where it is none.
-        action: of a booster that reads an action's features too: `own` or `reference`; empty where it reads `x` alone.
+        action: of a booster that reads an action's features too: `own` for those of the action that is asked for,
+            or the place of one that was learned from; empty where it reads `x` alone.
     """
 
     weight: float = 1.0

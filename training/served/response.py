@@ -38,7 +38,7 @@ class ResponseModel(ServedModel):
         self._new = None if description["new_actions"] is None else _New(description["new_actions"])
         self._design = Design.from_dict(description["design"])
         self._action_columns = tuple(tuple(map(str, column)) for column in description["action_columns"])
-        self._reference = action_vector(self.actions[0], self._action_columns)
+        self._vectors = [action_vector(action, self._action_columns) for action in self.actions]
         self._texts = tuple(boosters)
         self._reads_action = {
             term.booster for term in self._every_term() if term.booster is not None and term.action != ""
@@ -76,7 +76,7 @@ class ResponseModel(ServedModel):
             action: one that the model speaks of.
         """
         columns = self._columns(row)
-        base, parts = 0.0, {}
+        base, parts = 0.0, dict[str, float]()
         design = self._design.of(columns, self._places)[0]
         for term in (*self._base, *(self._terms_of(action) or ())):
             base += term.weight * self._taken_apart(term, columns, design, action, parts)
@@ -121,7 +121,7 @@ class ResponseModel(ServedModel):
         return None if self._new is None else self._new.terms_of(action)
 
     def _vector(self, term: Term, action: ActionFeatures) -> FloatArray:
-        return action_vector(action, self._action_columns) if term.action == OWN else self._reference
+        return action_vector(action, self._action_columns) if term.action == OWN else self._vectors[int(term.action)]
 
     def _every_term(self) -> list[Term]:
         new = () if self._new is None else self._new.terms

@@ -1,0 +1,247 @@
+"""From rows to a response model: learners tried on customers who did not teach them, the chosen one fitted to all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.faults import CallersMistake
+from training.response.choosing import SAME_FOR_ALL, Tried, chosen, mean_said, try_learners
+from training.response.design import design_for
+from training.response.fitted import FittedResponse, Served
+from training.response.groups import gained, groups_of, quadrants_of
+from training.response.learners import Learned, learners_for
+from training.response.nuisances import CrossFit, Lesson, Sample, folds_of
+from training.response.policy_value import Estimate, Judge, customers_of
+from training.response.rows import ActionFeatures, ResponseRows
+from training.response.terms import OWN, REFERENCE, Design, Term, action_columns, action_vector, linear, rounded
+
+Floats = NDArray[np.float64]
+
+FEWEST_OF_AN_ACTION = 50  # customers; an action with fewer is left out: nothing can be learned of it
+SMALLEST_PROPENSITY = 0.002  # weights beyond 500 make any mean one customer's
+
+FEWEST_TO_JUDGE_NEW_ONES = 4  # tried actions that must show what their features do
+
+
+class TooFewToLearnFrom(CallersMistake):
+    """The rows are too few for any response model; the message says what is missing."""
+
+
+def fit_response(
+    rows: ResponseRows,
+    *,
+    inputs: Sequence[str],
+    categories: Mapping[str, Sequence[str]],
+    seed: int = 0,
+    candidates: Sequence[str] | None = None,
+) -> FittedResponse:
+    """The response model of these rows.
+
+    Args:
+        rows: with the action that uplift is counted from first.
+        inputs: the names of the columns of `rows.X`.
+        categories: of the categorical inputs, by name.
+        seed: of the folds and of LightGBM.
+        candidates: names of `training.response.learners.LEARNERS`; None for all that suit the number of actions.
+
+    Raises:
+        TooFewToLearnFrom: fewer than two actions have enough customers, or the first has not.
+    """
+    rows, places = _worth_learning(rows)
+    X = rows.X.astype(np.float64)
+    design = design_for(X, inputs=inputs, categories=categories)
+    columns = action_columns(rows.actions)
+    sample = Sample(
+        X=X,
+        Z=design.of(X, {name: place for place, name in enumerate(inputs)}),
+        action=rows.action,
+        reward=rows.reward,
+        propensity=np.maximum(rows.propensity, SMALLEST_PROPENSITY),
+        fold=folds_of(rows.cluster, seed=seed),
+        n_actions=len(rows.actions),
+        names=tuple(f"x{place}" for place in range(len(inputs))),
+        categorical=tuple(place for place, name in enumerate(inputs) if name in categories),
+        action_vectors=np.array([action_vector(action, columns) for action in rows.actions]),
+        seed=seed,
+    )
+    crossfit = CrossFit(sample)
+    judge = _judge_of(crossfit, rows)
+    learners = learners_for(sample.n_actions, candidates)
+    tried = try_learners(crossfit, judge, learners)
+    best, why = _choice(tried)
+    lesson = crossfit.lesson(None)
+    learned = learners[best.name](lesson)
+    expected, measured = gained(judge, best.effects)
+    groups = groups_of(judge, expected, measured)
+    reference = np.zeros(len(rows), dtype=np.intp)
+    everyone = {action.action_id: reference + place for place, action in enumerate(rows.actions)}
+    single = {action_id: judge.value(policy) for action_id, policy in everyone.items()}
+    without = judge.of_policy(reference)
+    return FittedResponse(
+        inputs=tuple(inputs),
+        categories={name: tuple(values) for name, values in categories.items() if name in set(inputs)},
+        actions=rows.actions,
+        learner=best.name,
+        why=why,
+        tried=tried,
+        values=single | {"model": best.value, "logged": judge.mean(rows.reward)},
+        best_single=max(single, key=lambda action_id: single[action_id].value),
+        uplifts={action_id: judge.mean(judge.of_policy(policy) - without) for action_id, policy in everyone.items()},
+        groups=groups,
+        quadrants=quadrants_of(judge, groups, expected, measured),
+        explained=crossfit.explained,
+        is_inferred=rows.is_inferred,
+        served=_served(lesson, learned, best, design=design, columns=columns, actions=rows.actions),
+        effects=best.effects,
+        rows=places,
+        judge=judge,
+        left_out=rows.left_out,
+    )
+
+
+def _worth_learning(rows: ResponseRows) -> tuple[ResponseRows, NDArray[np.intp]]:
+    """The rows of actions with enough customers, and where they stood."""
+    n = [len(np.unique(rows.cluster[rows.action == place])) for place in range(len(rows.actions))]
+    enough = [place for place, count in enumerate(n) if count >= FEWEST_OF_AN_ACTION]
+    if 0 not in enough or len(enough) < 2:
+        told = ", ".join(f"'{action.action_id}': {count}" for action, count in zip(rows.actions, n, strict=True))
+        raise TooFewToLearnFrom(
+            f"Asked to learn what actions bring from {len(rows):,} decisions; customers by action: {told}. At least "
+            f"{FEWEST_OF_AN_ACTION} of '{rows.actions[0].action_id}' and of one other action are needed: wait, hold "
+            "out or explore a larger share, or import a past campaign."
+        )
+    places = np.flatnonzero(np.isin(rows.action, enough)).astype(np.intp)
+    if len(enough) == len(rows.actions):
+        return rows, places
+    index = np.full(len(rows.actions), -1, dtype=np.intp)
+    index[enough] = np.arange(len(enough))
+    kept = rows.taken(places)
+    rare = {
+        f"of '{rows.actions[place].action_id}', too few": n[place] for place in range(len(n)) if place not in enough
+    }
+    return replace(
+        kept,
+        action=index[kept.action],
+        # Among the rows that are left each of the other actions is a little more frequent.
+        propensity=np.minimum(kept.propensity * (len(rows) / len(kept)), 1.0),
+        actions=tuple(rows.actions[place] for place in enough),
+        available=None if kept.available is None else kept.available[:, enough],
+        left_out=rows.left_out | rare,
+    ), places
+
+
+def _judge_of(crossfit: CrossFit, rows: ResponseRows) -> Judge:
+    m, d, left = crossfit.outer()
+    of = crossfit.sample
+    return Judge(m, d, left, of.action, of.propensity, customers_of(rows.cluster), rows.available)
+
+
+def _choice(tried: tuple[Tried, ...]) -> tuple[Tried, str]:
+    """The learner, and why it is the one."""
+    best = max(tried, key=lambda one: float(one.score.mean()))
+    one = chosen(tried)
+    simple = next((other for other in tried if other.name == SAME_FOR_ALL), None)
+    if one.name != SAME_FOR_ALL and simple is not None and one.slope.value <= one.slope.error:
+        return simple, (
+            f"Other customers bear out {one.slope.value:.2f} of the differences that {one.name} sees, with a standard "
+            f"error of {one.slope.error:.2f}: no more than noise, so an action is taken to bring everybody the same."
+        )
+    if one is best:
+        return one, f"It earned the most on customers who did not teach it, of {len(tried)} learners."
+    return one, (
+        f"{best.name} earned {best.score.mean() - one.score.mean():.4g} a decision more on customers who did not teach "
+        f"it, which is within its standard error of {one.behind.error:.4g}: the simpler learner is taken."
+    )
+
+
+def _served(
+    lesson: Lesson,
+    learned: Learned,
+    best: Tried,
+    *,
+    design: Design,
+    columns: tuple[tuple[str, ...], ...],
+    actions: tuple[ActionFeatures, ...],
+) -> Served:
+    of = lesson.sample
+    levels = lesson.pseudo().mean(axis=0)
+    kept = best.slope.kept
+    if best.name == SAME_FOR_ALL:
+        levels = np.array([terms[0].value for terms in learned.effects])
+    centre = mean_said(learned, of.X, of.Z, of.action_vectors)
+    effects = tuple(
+        gathered([linear(float(level) - kept * float(mean), ()), *(term.times(kept) for term in terms)])
+        for level, mean, terms in zip(levels, centre, learned.effects, strict=True)
+    )
+    boosters = list(learned.boosters)
+    place = None
+    if lesson.main.booster is not None:
+        if lesson.main.booster not in boosters:
+            boosters.append(lesson.main.booster)
+        place = boosters.index(lesson.main.booster)
+    # m is the mean over the actions that were taken, their mean effects d aside.
+    share = np.bincount(of.action, minlength=of.n_actions) / len(of.action)
+    base = [lesson.main.term(place), linear(float(share @ lesson.d.mean(axis=0)), ())]
+    for action, terms in enumerate(effects, start=1):
+        base += [_of_action(term, action).times(-float(share[action])) for term in terms]
+    return Served(
+        base=gathered(base),
+        effects=((), *effects),
+        design=design,
+        action_columns=columns,
+        new_actions=_new_actions(actions, levels, kept * centre, kept) if best.name == "trees_s" else None,
+        boosters=tuple(booster.model_to_string() for booster in boosters),
+    )
+
+
+def gathered(terms: Sequence[Term]) -> tuple[Term, ...]:
+    """The same sum with one constant or linear term, and each booster once."""
+    intercept, coefficients = 0.0, np.zeros(0)
+    of_booster: dict[tuple[int, str], float] = {}
+    for term in terms:
+        if term.booster is not None:
+            key = (term.booster, term.action)
+            of_booster[key] = of_booster.get(key, 0.0) + term.weight
+            continue
+        intercept += term.weight * term.value
+        if term.coefficients:
+            slopes = np.array(term.coefficients)
+            coefficients = coefficients + term.weight * slopes if len(coefficients) else term.weight * slopes
+    made = [linear(intercept, coefficients.tolist())] if intercept or len(coefficients) else []
+    made += [Term(rounded(weight), booster=place, action=action) for (place, action), weight in of_booster.items()]
+    return tuple(term for term in made if term.weight != 0.0)
+
+
+def _of_action(term: Term, action: int) -> Term:
+    """A term of an action's effect as it stands in the base, which knows the reference action only."""
+    return term if term.action != OWN else replace(term, action=str(action))
+
+
+def _new_actions(
+    actions: tuple[ActionFeatures, ...], levels: Floats, centre: Floats, kept: float
+) -> dict[str, Any] | None:
+    """What may be said of an action that was never tried; None where too few were to tell what their features do."""
+    tried = actions[1:]
+    if len(tried) < FEWEST_TO_JUDGE_NEW_ONES:
+        return None
+    told = linear(float((levels - centre).mean()), ())
+    both = (told, Term(rounded(kept), booster=0, action=OWN), Term(rounded(-kept), booster=0, action=REFERENCE))
+    return {
+        "terms": [term.as_dict() for term in both],
+        "seen": {
+            name: sorted({str(getattr(action, name)) for action in tried})
+            for name in ("kind", "goal_stage", "incentive", "channel")
+        },
+        "ranges": {
+            name: [min(getattr(action, name) for action in tried), max(getattr(action, name) for action in tried)]
+            for name in ("incentive_cost", "value")
+        },
+    }
+
+
+__all__ = ["Estimate", "FittedResponse", "TooFewToLearnFrom", "fit_response"]
