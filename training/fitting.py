@@ -2,12 +2,12 @@
 
 The newest closed window knows most of the season, so it teaches; it is also the one that must calibrate. Cross-fitting
 lets it do both: customers are dealt into folds, and a fold is scored by what was learned from the others, in every
-cutoff. BG/NBD learns from no label: as of the window's start it is fitted to what was known then.
+cutoff. Repeat buying learns from no label: as of the window's start it is fitted to what was known then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from training.calibration import level_shift, log_odds
 from training.dataset import Rows, Source, rows_of, training_threads
 from training.linear import Linear, columns_for, design_of, fit_linear
-from training.members import LINEAR, REPEAT_BUYING, REPEAT_BUYING_INPUTS, TREES, Customers, Members, mean_of
-from training.repeat_buying import BgNbd, History, fit_bgnbd
+from training.members import LINEAR, REPEAT_BUYING, REPEAT_BUYING_INPUTS, TREES, Customers, Members, Repeat, mean_of
+from training.pareto_nbd import fit_pareto_nbd
+from training.repeat_buying import BG_NBD, PARETO_NBD, History, fit_bgnbd
 from training.split import Split
 
 Floats = NDArray[np.float64]
@@ -28,7 +29,8 @@ Labels = NDArray[np.uint8]
 
 N_FOLDS = 3
 ENOUGH_ROWS = 200_000  # beyond it one fold alone calibrates as well, and the others' fits are saved
-FEWEST_BUYERS = 100  # for BG/NBD's four parameters
+FEWEST_BUYERS = 100  # for the four parameters of repeat buying
+FITS: Mapping[str, Callable[[History], Repeat]] = {BG_NBD: fit_bgnbd, PARETO_NBD: fit_pareto_nbd}
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # a multiplier whose high bits deal consecutive keys into folds evenly
 
 
@@ -49,7 +51,8 @@ class Fitted:
 
     Attributes:
         y: of the calibrating rows, shape `(n,)`.
-        out_of_fold: log-odds of each member there, shape `(n,)`; NaN where it can say nothing.
+        out_of_fold: log-odds of trees and regression there, shape `(n,)`.
+        repeat_of_kind: gives a kind of repeat buying, fitted, and its log-odds there, NaN where it can say nothing.
     """
 
     split: Split
@@ -57,23 +60,22 @@ class Fitted:
     out_of_fold: dict[str, Floats]
     booster: lightgbm.Booster
     linear: Linear | None
-    repeat_buying: BgNbd | None
+    repeat_of_kind: Callable[[str], tuple[Repeat | None, Floats | None]]
 
-    def members(self, names: tuple[str, ...]) -> tuple[Members, Floats]:
-        """Those members together, and their mean out of fold."""
-        offsets = {name: round(_offset(self.out_of_fold[name], self.y), 9) for name in names}
-        unspoken = np.all([np.isnan(self.out_of_fold[name]) for name in names], axis=0)
+    def members(self, names: tuple[str, ...], *, repeat_buying: str = BG_NBD) -> tuple[Members, Floats]:
+        """Those of these members that could be fitted (trees where none could) together, and their mean out of fold."""
+        said, repeat = dict(self.out_of_fold), None
+        if REPEAT_BUYING in names:
+            repeat, scores = self.repeat_of_kind(repeat_buying)
+            said |= {} if scores is None else {REPEAT_BUYING: scores}
+        present = tuple(name for name in names if name in said) or (TREES,)
+        offsets = {name: round(_offset(said[name], self.y), 9) for name in present}
+        unspoken = np.all([np.isnan(said[name]) for name in present], axis=0)
         of_silent = self.y[unspoken] if unspoken.any() else self.y
         silent = round(float(log_odds(np.array([of_silent.mean()]))[0]), 9)
-        chosen = Members(
-            self.split.horizon_days,
-            offsets,
-            silent,
-            self.linear if LINEAR in names else None,
-            self.repeat_buying if REPEAT_BUYING in names else None,
-        )
-        said = [self.out_of_fold[name] + offset for name, offset in offsets.items()]
-        return chosen, mean_of(said, silent=silent)
+        linear = self.linear if LINEAR in present else None
+        chosen = Members(self.split.horizon_days, offsets, silent, linear, repeat)
+        return chosen, mean_of([said[name] + offset for name, offset in offsets.items()], silent=silent)
 
 
 class Lesson:
@@ -102,7 +104,7 @@ class Lesson:
         self._fold = _fold_of(self.rows.customer_keys)
         self._folds = range(1) if len(self.rows.y) > ENOUGH_ROWS else range(N_FOLDS)
         self._linear, self._linear_scores = self._fit_linear()
-        self._repeat, self._repeat_scores = self._fit_repeat_buying()
+        self._repeat: dict[str, tuple[Repeat | None, Floats | None]] = {}
 
     def fit(self, recipe: TreeRecipe, *, seed: int) -> Fitted:
         """Every member, the trees by this recipe."""
@@ -112,7 +114,7 @@ class Lesson:
             )
         )
         everyone = np.ones(len(self.rows.y), dtype=bool)
-        said = {TREES: scores, LINEAR: self._linear_scores, REPEAT_BUYING: self._repeat_scores}
+        said = {TREES: scores, LINEAR: self._linear_scores}
         judged = self._judged()
         return Fitted(
             self.split,
@@ -120,8 +122,14 @@ class Lesson:
             {name: of[judged] for name, of in said.items() if of is not None},
             self._boosted(recipe, everyone, seed=seed),
             self._linear,
-            self._repeat,
+            self.repeat_buying,
         )
+
+    def repeat_buying(self, kind: str) -> tuple[Repeat | None, Floats | None]:
+        """That model fitted to all that is known, and what the one known earlier says of the judged rows."""
+        if kind not in self._repeat:
+            self._repeat[kind] = self._fit_repeat_buying(kind)
+        return self._repeat[kind]
 
     def _judged(self) -> NDArray[np.bool_]:
         """Which calibrating rows are scored out of fold."""
@@ -160,22 +168,23 @@ class Lesson:
 
         return fit_linear(design, self.rows.y, columns=columns), self._across_folds(fit_and_score)
 
-    def _fit_repeat_buying(self) -> tuple[BgNbd | None, Floats | None]:
-        if not set(REPEAT_BUYING_INPUTS) <= set(self.source.inputs):
-            return None, None
-        then, now = self._repeat_as_of(self.split.calibrate), self._repeat_as_of(self.split.used_at)
+    def _fit_repeat_buying(self, kind: str) -> tuple[Repeat | None, Floats | None]:
+        then, now = (fit_repeat_buying(self.source, at, kind=kind) for at in (self.split.calibrate, self.split.used_at))
         if then is None or now is None:
             return None, None
         customers = Customers(self.calibrating.X.astype(np.float64), self.source.inputs)
-        return now, customers.repeat_buying(then, horizon_days=self.split.horizon_days)
+        return now, customers.repeat_buying(then, horizon_days=self.split.horizon_days)[self._judged()]
 
-    def _repeat_as_of(self, as_of: datetime) -> BgNbd | None:
-        """Fitted to everything that was known then; None with too few buyers."""
-        history = Customers(self.source.snapshot(as_of).X.astype(np.float64), self.source.inputs).history()
-        bought = np.isfinite(history.T) & (history.x >= 0)
-        if int(bought.sum()) < FEWEST_BUYERS:
-            return None
-        return fit_bgnbd(History(history.x[bought], history.t_x[bought], history.T[bought]))
+
+def fit_repeat_buying(source: Source, as_of: datetime, *, kind: str) -> Repeat | None:
+    """A model of repeat buying, fitted to everything that was known then; None with too few buyers, or no history."""
+    if not set(REPEAT_BUYING_INPUTS) <= set(source.inputs):
+        return None
+    customers = Customers(source.snapshot(as_of).X.astype(np.float64), source.inputs)
+    history, bought = customers.history(), customers.bought()
+    if int(bought.sum()) < FEWEST_BUYERS:
+        return None
+    return FITS[kind](History(history.x[bought], history.t_x[bought], history.T[bought]))
 
 
 def _offset(scores: Floats, y: Labels) -> float:

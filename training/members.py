@@ -1,8 +1,9 @@
 """The members of a next-purchase model: different ways to the same log-odds, and the mean of those that can say.
 
-Trees see everything and need many rows; a regression on recency, frequency and money needs few; BG/NBD knows how a
-silence weighs. Their mean ranks better than each of them, on every cut of docs/models.md. A member that can say nothing
-of a customer (BG/NBD of one who never bought) is left out of that customer's mean.
+Trees see everything and need many rows; a regression on recency, frequency and money needs few; a model of repeat
+buying (BG/NBD or Pareto/NBD) knows how a silence weighs. Their mean ranks better than each of them, on every cut of
+docs/models.md. A member that can say nothing of a customer (repeat buying of one who never bought) is left out of that
+customer's mean.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 
 from training.calibration import log_odds
 from training.linear import Linear, design_of
+from training.pareto_nbd import ParetoNbd
 from training.repeat_buying import DAYS_A_WEEK, BgNbd, History, history_of
 
 Floats = NDArray[np.float64]
+Repeat = BgNbd | ParetoNbd
 
 TREES, LINEAR, REPEAT_BUYING = "trees", "linear", "repeat_buying"
 TREES_ALONE: dict[str, Any] = {"offsets": {TREES: 0.0}}
@@ -38,7 +41,7 @@ class Customers:
         self.inputs = tuple(inputs)
         self._places = {name: place for place, name in enumerate(inputs)}
         self._designs: dict[tuple[tuple[str, ...], ...], Floats] = {}
-        self._alive: dict[BgNbd, Floats] = {}
+        self._alive: dict[Repeat, Floats] = {}
         self._history: History | None = None
 
     def design(self, columns: tuple[tuple[str, ...], ...]) -> Floats:
@@ -53,14 +56,23 @@ class Customers:
             self._history = history_of(*(self._X[:, self._places[name]] for name in REPEAT_BUYING_INPUTS))
         return self._history
 
-    def repeat_buying(self, fitted: BgNbd, *, horizon_days: int) -> Floats:
-        """BG/NBD's log-odds of an order within the horizon, shape `(n,)`; NaN for customers who never bought."""
+    def bought(self) -> NDArray[np.bool_]:
+        """Who has ever bought, shape `(n,)`."""
         history = self.history()
+        return np.asarray(np.isfinite(history.T) & (history.x >= 0))
+
+    def alive(self, fitted: Repeat) -> Floats:
+        """P(not gone yet), shape `(n,)`; NaN for customers who never bought."""
+        if fitted not in self._alive:
+            with np.errstate(invalid="ignore"):
+                self._alive[fitted] = fitted.p_alive(self.history())
+        return self._alive[fitted]
+
+    def repeat_buying(self, fitted: Repeat, *, horizon_days: int) -> Floats:
+        """Log-odds of an order within the horizon, shape `(n,)`; NaN for customers who never bought."""
+        alive, bought = self.alive(fitted), self.bought()
         with np.errstate(invalid="ignore"):
-            if fitted not in self._alive:
-                self._alive[fitted] = fitted.p_alive(history)
-            said = fitted.p_any(history, weeks=horizon_days / DAYS_A_WEEK, alive=self._alive[fitted])
-        bought = np.isfinite(history.T) & (history.x >= 0)
+            said = fitted.p_any(self.history(), weeks=horizon_days / DAYS_A_WEEK, alive=alive)
         return np.where(bought, log_odds(np.where(bought, said, 0.5)), np.nan)
 
 
@@ -77,7 +89,7 @@ class Members:
     offsets: Mapping[str, float]
     silent: float = 0.0
     linear: Linear | None = None
-    repeat_buying: BgNbd | None = None
+    repeat_buying: Repeat | None = None
 
     def scores(self, customers: Customers, trees: Floats | None) -> Floats:
         """The mean log-odds, shape `(n,)`.
@@ -113,8 +125,13 @@ class Members:
             {str(name): float(offset) for name, offset in value["offsets"].items()},
             float(value.get("silent", 0.0)),
             None if linear is None else Linear.from_dict(linear),
-            None if repeat is None else BgNbd(**repeat),
+            None if repeat is None else repeat_model_of(repeat),
         )
+
+
+def repeat_model_of(parameters: Mapping[str, float]) -> Repeat:
+    """The model that these fitted parameters are of: only Pareto/NBD has a rate of leaving."""
+    return ParetoNbd(**parameters) if "beta" in parameters else BgNbd(**parameters)
 
 
 def mean_of(scores: Sequence[Floats], *, silent: float = 0.0) -> Floats:

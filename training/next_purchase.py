@@ -9,95 +9,30 @@ so.
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
 from training.artifact import NEXT_PURCHASE
-from training.calibration import KINDS, Calibration, FloatArray, busier, fit_calibration
-from training.dataset import Rows, Source, rows_of
+from training.calibration import FloatArray
+from training.choosing import choose
+from training.dataset import Source, rows_of
 from training.evaluation import Quality, log_losses, quality
-from training.fitting import Lesson
+from training.heads import FEWEST_POSITIVES as FEWEST_POSITIVES
+from training.heads import Head as Head
+from training.heads import finisher, lesson_of, newest_split, require_both
 from training.labels import label_window
-from training.members import LINEAR, REPEAT_BUYING, TREES, Customers, Members
-from training.season import season_multiplier
-from training.split import Split, TooLittleData, gate_cutoff, split_for
+from training.members import TREES
+from training.recipes import RECIPES as RECIPES
+from training.recipes import Recipe as Recipe
+from training.short_history import head_without_window
+from training.split import TooLittleData, gate_cutoff
 
-FEWEST_POSITIVES = 30  # in any window that teaches or judges: below it one customer moves the rate by 3%
-HARM_OF_SEASON = 0.002  # nats: season is given up only where it did harm, for a calm window shows nothing of it
-HARM_OF_A_MEMBER = 0.002  # nats: so is a member; less than this is noise on windows of some thousand customers
-N_CUTOFFS = 2  # more of them blur the season: four ranked worse on three of the four cuts
-EVERY_MEMBER = (TREES, LINEAR, REPEAT_BUYING)
-MEMBERS = (EVERY_MEMBER, (TREES, LINEAR), (LINEAR, REPEAT_BUYING), (TREES,), (LINEAR,), (REPEAT_BUYING,))
 Labels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What a fit is made of; chosen on earlier windows."""
-
-    name: str
-    num_leaves: int
-    rounds: int
-    min_data_in_leaf: int
-    learning_rate: float = 0.05
-    calibration: str = "platt"
-    season: bool = True
-    members: tuple[str, ...] = EVERY_MEMBER
-
-    def parameters(self, *, seed: int, threads: int) -> dict[str, Any]:
-        """LightGBM's, such that the same seed and data give the same bytes."""
-        return {
-            "objective": "binary",
-            "num_leaves": self.num_leaves,
-            "learning_rate": self.learning_rate,
-            "min_data_in_leaf": self.min_data_in_leaf,
-            "feature_fraction": 0.6,
-            "bagging_fraction": 0.8,
-            "bagging_freq": 1,
-            "lambda_l2": 5.0,
-            "seed": seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": threads,
-            "verbose": -1,
-        }
-
-
-RECIPES = (
-    Recipe("shallow", num_leaves=4, rounds=150, min_data_in_leaf=40),
-    Recipe("deeper", num_leaves=12, rounds=120, min_data_in_leaf=60),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """One fitted horizon."""
-
-    horizon_days: int
-    recipe: Recipe
-    split: Split
-    inputs: tuple[str, ...]
-    booster: lightgbm.Booster | None  # None where the trees are no member
-    members: Members
-    calibration: Calibration
-    season: float = 1.0  # how much more often they order than in the window that calibrated
-
-    def predict(self, X: NDArray[np.float32]) -> FloatArray:
-        """Calibrated probabilities, shape `(n,)`, of rows with the inputs it was fitted on."""
-        rows = X.astype(np.float64)
-        trees = None
-        if self.booster is not None:
-            trees = np.asarray(self.booster.predict(rows, raw_score=True, num_threads=2), dtype=np.float64)
-        scores = self.members.scores(Customers(rows, self.inputs), trees)
-        return busier(self.calibration.apply(scores), self.season)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +92,13 @@ def train_next_purchase(source: Source, *, horizons_days: Sequence[int], seed: i
 
 
 def fit_head(
-    source: Source, *, horizon_days: int, used_at: datetime, recipe: Recipe | None = None, seed: int = 0
+    source: Source,
+    *,
+    horizon_days: int,
+    used_at: datetime,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    needs_window: bool = False,
 ) -> Head:
     """One horizon, fitted with nothing known at or after `used_at`.
 
@@ -167,61 +108,28 @@ def fit_head(
         used_at: where the head will stand when it is judged or used.
         recipe: what it is made of; None to choose it on an earlier window.
         seed: of LightGBM.
+        needs_window: refuse where no closed window of the horizon's length can teach; else such a head is made of
+            models that need no labels, or carried from a shorter horizon, and says so.
 
     Raises:
         TooLittleData: with what is needed and when that will be there.
     """
-    chosen = recipe or choose_recipe(source, horizon_days=horizon_days, used_at=used_at, seed=seed)
-    lesson = _lesson(source, horizon_days=horizon_days, used_at=used_at)
-    return _finisher(lesson, chosen, seed=seed)(chosen)
+    try:
+        lesson = lesson_of(source, horizon_days=horizon_days, used_at=used_at)
+    except TooLittleData:
+        if needs_window or recipe is not None:
+            raise
+        return head_without_window(source, horizon_days=horizon_days, used_at=used_at, seed=seed)
+    because = ""
+    if recipe is None:
+        choice = choose(source, horizon_days=horizon_days, used_at=used_at, seed=seed)
+        recipe, because = choice.recipe, choice.because
+    return replace(finisher(lesson, recipe, seed=seed)(recipe), because=because)
 
 
 def choose_recipe(source: Source, *, horizon_days: int, used_at: datetime, seed: int) -> Recipe:
-    """The recipe with the smallest log-loss on the newest window closed by `used_at`; the first where there is none."""
-    judge_at = gate_cutoff(used_at, horizon_days=horizon_days)
-    try:
-        lesson = _lesson(source, horizon_days=horizon_days, used_at=judge_at)
-    except TooLittleData:
-        return RECIPES[0]
-    rows = rows_of(source, [judge_at], horizon_days=horizon_days)
-    tried: list[tuple[float, Recipe]] = []
-    for base in RECIPES:
-        finish = _finisher(lesson, base, seed=seed)
-        for members, season, kind in itertools.product(MEMBERS, (True, False), KINDS):
-            recipe = replace(base, members=members, calibration=kind, season=season)
-            loss = float(log_losses(rows.y, finish(recipe).predict(rows.X)).mean())
-            handicap = HARM_OF_SEASON * (not season) + HARM_OF_A_MEMBER * (members != EVERY_MEMBER)
-            tried.append((loss + handicap, recipe))
-    return min(tried, key=lambda one: one[0])[1]
-
-
-def _lesson(source: Source, *, horizon_days: int, used_at: datetime) -> Lesson:
-    split = _split(source, horizon_days=horizon_days, used_at=used_at)
-    return Lesson(source, split, check=partial(_require_both, split=split))
-
-
-def _finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], Head]:
-    """A fit that any members, calibration and season can finish: the trees do not depend on them."""
-    source, split = lesson.source, lesson.split
-    fitted = lesson.fit(trees, seed=seed)
-    season = season_multiplier(
-        source.n_orders,
-        calibrate=split.calibrate,
-        used_at=split.used_at,
-        horizon_days=split.horizon_days,
-        first=source.first,
-    )
-
-    def finish(recipe: Recipe) -> Head:
-        names = tuple(name for name in recipe.members if name in fitted.out_of_fold) or (TREES,)
-        members, scores = fitted.members(names)
-        calibration = fit_calibration(scores, fitted.y, kind=recipe.calibration)
-        booster = fitted.booster if TREES in names else None
-        multiplier = season if recipe.season else 1.0
-        made = replace(recipe, members=names)
-        return Head(split.horizon_days, made, split, tuple(source.inputs), booster, members, calibration, multiplier)
-
-    return finish
+    """The recipe that a window closed by `used_at` finds best."""
+    return choose(source, horizon_days=horizon_days, used_at=used_at, seed=seed).recipe
 
 
 def cutoffs_of(source: Source, *, horizons_days: Sequence[int]) -> list[datetime]:
@@ -231,7 +139,7 @@ def cutoffs_of(source: Source, *, horizons_days: Sequence[int]) -> list[datetime
         used_at = source.known_until
         for _ in range(3):  # to serve, to be judged, to be chosen
             with contextlib.suppress(TooLittleData):
-                split = _split(source, horizon_days=horizon, used_at=used_at)
+                split = newest_split(source, horizon_days=horizon, used_at=used_at)
                 cutoffs |= {used_at, split.calibrate, *split.train}
             used_at = gate_cutoff(used_at, horizon_days=horizon)
     return sorted(cutoffs)
@@ -240,41 +148,17 @@ def cutoffs_of(source: Source, *, horizons_days: Sequence[int]) -> list[datetime
 def _train_horizon(source: Source, horizon_days: int, *, seed: int) -> tuple[Head, Judged]:
     judge_at = gate_cutoff(source.known_until, horizon_days=horizon_days)
     try:
-        early = fit_head(source, horizon_days=horizon_days, used_at=judge_at, seed=seed)
+        early = fit_head(source, horizon_days=horizon_days, used_at=judge_at, seed=seed, needs_window=True)
     except TooLittleData as reason:
         judged_on = f": train on {reason.ready + (source.known_until - judge_at):%Y-%m-%d}" if reason.ready else ""
         message = f"{reason} Another {horizon_days} days then show whether it is any good{judged_on}."
         raise TooLittleData(message) from reason
     rows = rows_of(source, [judge_at], horizon_days=horizon_days)
-    _require_both(rows, early.split)
+    require_both(rows, early.split)
     known = rows_of(source, [early.split.calibrate], horizon_days=horizon_days)
     verdict = Judged(horizon_days, judge_at, rows.y, early.predict(rows.X), float(known.y.mean()), early)
     final = fit_head(source, horizon_days=horizon_days, used_at=source.known_until, recipe=early.recipe, seed=seed)
-    return final, verdict
-
-
-def _split(source: Source, *, horizon_days: int, used_at: datetime) -> Split:
-    return split_for(
-        used_at,
-        horizon_days=horizon_days,
-        first=source.first,
-        n_cutoffs=N_CUTOFFS,
-        anchor=gate_cutoff(source.known_until, horizon_days=21),
-    )
-
-
-def _require_both(rows: Rows, split: Split) -> None:
-    n_positive = int(rows.y.sum())
-    fewest = min(n_positive, len(rows.y) - n_positive)
-    if fewest >= FEWEST_POSITIVES:
-        return
-    which = "ordered" if fewest == n_positive else "did not order"
-    times = "once there are orders" if not fewest else f"with {FEWEST_POSITIVES / fewest:.1f} times as many customers"
-    raise TooLittleData(
-        f"Asked for a {split.horizon_days}-day model as of {split.used_at:%Y-%m-%d}, but only {fewest} of "
-        f"{len(rows.y)} customers {which} within {split.horizon_days} days of {max(rows.as_ofs):%Y-%m-%d}. "
-        f"It needs {FEWEST_POSITIVES} of either kind in each window: that suffices {times}, or with a longer horizon."
-    )
+    return replace(final, because=early.because), verdict
 
 
 def _describe(
@@ -311,6 +195,8 @@ def _describe_head(head: Head, verdict: Judged) -> dict[str, Any]:
         "season": head.season,
         "members": head.members.as_dict(),
         "recipe": asdict(head.recipe) | {"members": list(head.recipe.members)},
+        "shipped": head.shipped,
+        "because": head.because,
         "windows": head.split.windows() | {"judge": [label_window(verdict.as_of, head.horizon_days).as_list()]},
         "judged": verdict.quality().as_dict() | {"log_loss_of_constant": round(verdict.loss_of_constant(), 6)},
     }

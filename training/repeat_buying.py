@@ -11,6 +11,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 DAYS_A_WEEK = 7.0
+BG_NBD, PARETO_NBD = "BG/NBD", "Pareto/NBD"
 ENOUGH_CUSTOMERS = 20_000  # four parameters: more customers move the third digit and cost seconds
 
 
@@ -34,6 +36,19 @@ class History:
     x: Floats
     t_x: Floats
     T: Floats
+
+
+class RepeatModel(Protocol):
+    """A fitted model of repeat buying: BG/NBD or Pareto/NBD."""
+
+    def p_alive(self, history: History) -> Floats:
+        """P(the customer has not left by the cut), shape `(n,)`."""
+
+    def p_any(self, history: History, *, weeks: float, alive: Floats | None = None) -> Floats:
+        """P(at least one purchase within so many weeks), shape `(n,)`."""
+
+    def expected(self, history: History, *, weeks: float) -> Floats:
+        """Expected purchases within so many weeks, shape `(n,)`."""
 
 
 def history_of(n_order_days: Floats, days_since_last_order: Floats, days_since_first_order: Floats) -> History:

@@ -1,0 +1,66 @@
+"""Which recipe: the one that a held-back window finds best, ties in favour of the fullest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from training.dataset import Source, rows_of
+from training.evaluation import log_losses
+from training.heads import finisher, lesson_of, raw_scores
+from training.labels import label_window
+from training.members import Customers
+from training.recipes import EVERY_MEMBER, RECIPES, Recipe
+from training.split import WEEK, TooLittleData, gate_cutoff
+
+UNTRIED = "no window is closed that could choose: the default"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A recipe and, for people, how it was found."""
+
+    recipe: Recipe
+    because: str
+
+
+def choose(source: Source, *, horizon_days: int, used_at: datetime, seed: int) -> Choice:
+    """The recipe with the smallest log-loss on the newest window closed by `used_at`.
+
+    Where too little lies behind that window, one of a shorter horizon chooses; where none can, the first recipe is it.
+    """
+    longest = int((used_at - source.first).days / 3 / WEEK) * WEEK  # behind the cutoff, to learn from, to choose on
+    for horizon in dict.fromkeys((horizon_days, min(horizon_days, longest))):
+        if horizon < 1:
+            continue
+        try:
+            return _choose(source, horizon_days=horizon, asked_days=horizon_days, used_at=used_at, seed=seed)
+        except TooLittleData:
+            continue
+    return Choice(RECIPES[0], UNTRIED)
+
+
+def _choose(source: Source, *, horizon_days: int, asked_days: int, used_at: datetime, seed: int) -> Choice:
+    judge_at = gate_cutoff(used_at, horizon_days=horizon_days)
+    lesson = lesson_of(source, horizon_days=horizon_days, used_at=judge_at)
+    rows = rows_of(source, [judge_at], horizon_days=horizon_days)
+    customers = Customers(rows.X.astype(np.float64), source.inputs)
+    tried: list[tuple[float, float, Recipe]] = []
+    for base in RECIPES:
+        finish = finisher(lesson, base, seed=seed)
+        trees = raw_scores(finish(base).booster, rows.X)
+        for recipe in base.variants():
+            loss = float(log_losses(rows.y, finish(recipe).said_of(customers, trees)).mean())
+            tried.append((loss + recipe.handicap(), loss, recipe))
+    _, loss, best = min(tried, key=lambda one: one[0])
+    fullest = min(each for _, each, recipe in tried if recipe.members == EVERY_MEMBER)
+    window = label_window(judge_at, horizon_days)
+    shorter = f", of {horizon_days} days since none of {asked_days} could choose" if horizon_days < asked_days else ""
+    left_out = f"; with every member {fullest:.4f}" if best.members != EVERY_MEMBER else ""
+    return Choice(
+        best,
+        f"{best.words()}: log-loss {loss:.4f} on the held-back window "
+        f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}{shorter}{left_out}",
+    )

@@ -1,0 +1,152 @@
+"""One fitted horizon of the next-purchase model, and how a lesson is finished into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from training.calibration import Calibration, FloatArray, busier, fit_calibration
+from training.carrying import Carry
+from training.dataset import Rows, Source
+from training.fitting import Lesson
+from training.members import REPEAT_BUYING, TREES, Customers, Members, Repeat
+from training.pareto_nbd import ParetoNbd
+from training.recipes import WORDS, Recipe
+from training.repeat_buying import BG_NBD, PARETO_NBD
+from training.season import season_multiplier
+from training.split import Split, TooLittleData, gate_cutoff, split_for
+
+FEWEST_POSITIVES = 30  # in any window that teaches or judges: below it one customer moves the rate by 3%
+N_CUTOFFS = 2  # more of them blur the season: four ranked worse on three of the four cuts
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One fitted horizon.
+
+    Attributes:
+        split: the windows that taught it; where it is carried, of the shorter horizon that they had.
+        booster: None where the trees are no member.
+        season: how much more often they order than in the window that calibrated.
+        because: on which window it was chosen, for people; empty where the caller chose.
+        carry: to the horizon, where no window of its length is closed; None where one is.
+    """
+
+    horizon_days: int
+    recipe: Recipe
+    split: Split
+    inputs: tuple[str, ...]
+    booster: lightgbm.Booster | None
+    members: Members
+    calibration: Calibration
+    season: float = 1.0
+    because: str = ""
+    carry: Carry | None = None
+
+    def predict(self, X: NDArray[np.float32]) -> FloatArray:
+        """Calibrated probabilities, shape `(n,)`, of rows with the inputs it was fitted on."""
+        customers = Customers(X.astype(np.float64), self.inputs)
+        return self.said_of(customers, raw_scores(self.booster, X))
+
+    def said_of(self, customers: Customers, trees: FloatArray | None) -> FloatArray:
+        """The same of customers whose raw scores by the trees are known already."""
+        of_trees = trees if self.booster is not None else None
+        probability = self.calibration.apply(self.members.scores(customers, of_trees))
+        times: float | FloatArray = self.season
+        if self.carry is not None:
+            times = self.season * self.carry.times(customers)
+        return busier(probability, times)
+
+    @property
+    def shipped(self) -> str:
+        """What it is made of, for people: `trees + regression + BG/NBD`."""
+        names = [self._repeat_model if name == REPEAT_BUYING else WORDS[name] for name in self.members.offsets]
+        made = " + ".join(names)
+        if self.carry is None or self.carry.taught_days == self.carry.horizon_days:
+            return made
+        return f"{made}, taught on {self.carry.taught_days} days and carried by {kind_of(self.carry.curve)}"
+
+    @property
+    def _repeat_model(self) -> str:
+        return kind_of(self.members.repeat_buying) if self.members.repeat_buying is not None else BG_NBD
+
+
+def kind_of(model: Repeat) -> str:
+    """What a model of repeat buying is called."""
+    return PARETO_NBD if isinstance(model, ParetoNbd) else BG_NBD
+
+
+def raw_scores(booster: lightgbm.Booster | None, X: NDArray[np.float32]) -> FloatArray | None:
+    """The trees' log-odds, shape `(n,)`; None without trees."""
+    if booster is None:
+        return None
+    return np.asarray(booster.predict(X.astype(np.float64), raw_score=True, num_threads=2), dtype=np.float64)
+
+
+def lesson_of(source: Source, *, horizon_days: int, used_at: datetime) -> Lesson:
+    """What the newest windows that are closed by `used_at` teach.
+
+    Raises:
+        TooLittleData: with what is needed and when that will be there.
+    """
+    split = newest_split(source, horizon_days=horizon_days, used_at=used_at)
+    return Lesson(source, split, check=partial(require_both, split=split))
+
+
+def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], Head]:
+    """A fit that any members, calibration and season can finish: the trees do not depend on them."""
+    source, split = lesson.source, lesson.split
+    fitted = lesson.fit(trees, seed=seed)
+    season = season_multiplier(
+        source.n_orders,
+        calibrate=split.calibrate,
+        used_at=split.used_at,
+        horizon_days=split.horizon_days,
+        first=source.first,
+    )
+    mixed: dict[tuple[tuple[str, ...], str], tuple[Members, FloatArray]] = {}
+
+    def finish(recipe: Recipe) -> Head:
+        key = (recipe.members, recipe.repeat_buying)
+        if key not in mixed:
+            mixed[key] = fitted.members(recipe.members, repeat_buying=recipe.repeat_buying)
+        members, scores = mixed[key]
+        calibration = fit_calibration(scores, fitted.y, kind=recipe.calibration)
+        booster = fitted.booster if TREES in members.offsets else None
+        multiplier = season if recipe.season else 1.0
+        made = replace(recipe, members=tuple(members.offsets))
+        return Head(split.horizon_days, made, split, tuple(source.inputs), booster, members, calibration, multiplier)
+
+    return finish
+
+
+def newest_split(source: Source, *, horizon_days: int, used_at: datetime) -> Split:
+    """The newest windows that are closed by `used_at`, on the grid that all fits to this source share."""
+    return split_for(
+        used_at,
+        horizon_days=horizon_days,
+        first=source.first,
+        n_cutoffs=N_CUTOFFS,
+        anchor=gate_cutoff(source.known_until, horizon_days=21),
+    )
+
+
+def require_both(rows: Rows, split: Split) -> None:
+    """Refuses rows that are too few of either kind to fit anything to."""
+    n_positive = int(rows.y.sum())
+    fewest = min(n_positive, len(rows.y) - n_positive)
+    if fewest >= FEWEST_POSITIVES:
+        return
+    which = "ordered" if fewest == n_positive else "did not order"
+    times = "once there are orders" if not fewest else f"with {FEWEST_POSITIVES / fewest:.1f} times as many customers"
+    raise TooLittleData(
+        f"Asked for a {split.horizon_days}-day model as of {split.used_at:%Y-%m-%d}, but only {fewest} of "
+        f"{len(rows.y)} customers {which} within {split.horizon_days} days of {max(rows.as_ofs):%Y-%m-%d}. "
+        f"It needs {FEWEST_POSITIVES} of either kind in each window: that suffices {times}, or with a longer horizon."
+    )

@@ -1,0 +1,77 @@
+"""What a next-purchase head is made of: the choices that a held-back window makes, and in whose favour ties go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from training.calibration import KINDS
+from training.members import LINEAR, REPEAT_BUYING, TREES
+from training.repeat_buying import BG_NBD, PARETO_NBD
+
+EVERY_MEMBER = (TREES, LINEAR, REPEAT_BUYING)
+MEMBERS = (EVERY_MEMBER, (TREES, LINEAR), (LINEAR, REPEAT_BUYING), (TREES,), (LINEAR,), (REPEAT_BUYING,))
+REPEAT_MODELS = (BG_NBD, PARETO_NBD)
+HARM_OF_SEASON = 0.002  # nats: season is given up only where it did harm, for a calm window shows nothing of it
+HARM_OF_A_MEMBER = 0.002  # nats: so is a member; less than this is noise on windows of some thousand customers
+HARM_OF_BG_NBD = 0.002  # nats: so is BG/NBD for Pareto/NBD, which costs a decision more time
+WORDS = {TREES: "trees", LINEAR: "regression"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a fit is made of; chosen on earlier windows."""
+
+    name: str
+    num_leaves: int
+    rounds: int
+    min_data_in_leaf: int
+    learning_rate: float = 0.05
+    calibration: str = "platt"
+    season: bool = True
+    members: tuple[str, ...] = EVERY_MEMBER
+    repeat_buying: str = BG_NBD
+
+    def parameters(self, *, seed: int, threads: int) -> dict[str, Any]:
+        """LightGBM's, such that the same seed and data give the same bytes."""
+        return {
+            "objective": "binary",
+            "num_leaves": self.num_leaves,
+            "learning_rate": self.learning_rate,
+            "min_data_in_leaf": self.min_data_in_leaf,
+            "feature_fraction": 0.6,
+            "bagging_fraction": 0.8,
+            "bagging_freq": 1,
+            "lambda_l2": 5.0,
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": threads,
+            "verbose": -1,
+        }
+
+    def variants(self) -> Iterator[Recipe]:
+        """The same trees with every choice of members, repeat buying, season and calibration; the fullest first."""
+        for members, season, kind in product(MEMBERS, (True, False), KINDS):
+            for repeat in REPEAT_MODELS if REPEAT_BUYING in members else (self.repeat_buying,):
+                yield replace(self, members=members, calibration=kind, season=season, repeat_buying=repeat)
+
+    def handicap(self) -> float:
+        """How much better, in nats, a window must find it than the fullest recipe: a lucky window is no reason."""
+        return (
+            HARM_OF_SEASON * (not self.season)
+            + HARM_OF_A_MEMBER * (self.members != EVERY_MEMBER)
+            + HARM_OF_BG_NBD * (self.repeat_buying != BG_NBD)
+        )
+
+    def words(self) -> str:
+        """The members, for people: `trees + regression + BG/NBD`."""
+        return " + ".join(WORDS.get(name, self.repeat_buying) for name in self.members)
+
+
+RECIPES = (
+    Recipe("shallow", num_leaves=4, rounds=150, min_data_in_leaf=40),
+    Recipe("deeper", num_leaves=12, rounds=120, min_data_in_leaf=60),
+)
