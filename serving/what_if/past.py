@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from experiments.earnings import Conversion as Conversion
 from features.faults import CallersMistake
 from serving.ledger_rows import microseconds
 from serving.outcome_rows import CONVERTED
@@ -17,14 +18,6 @@ from serving.replaying.recreating import Recorded
 _SPAN = re.compile(r"([0-9]{1,4})([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
 AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """One goal that a decision reached within its window; the value is None where the goal has none."""
-
-    goal: str
-    value: float | None
 
 
 @dataclass(frozen=True, slots=True)
