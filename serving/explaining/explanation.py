@@ -13,6 +13,7 @@ from features.catalogue import NOTHING, Action
 from features.schema import FeatureSchema
 from serving.compose import Decided
 from serving.explaining.propensity import propensity_explained
+from serving.explaining.response import response_of
 from serving.explaining.suppressed import counter_in_words, why_suppressed
 from serving.explaining.worth import worth_of
 from serving.models import ServedModels
@@ -48,8 +49,13 @@ def explained(record: Mapping[str, Any], *, brand: Brand, actions: Mapping[str, 
 def explained_now(one: Decided, *, stock: Stock, models: ServedModels) -> dict[str, Any]:
     """What a decision that was just made rests on, for its answer."""
     actions = {action.id: action for action in stock.catalogue.actions}
-    told = explained(one.decision.as_dict(), brand=stock.brand, actions=actions)
-    return told | {"propensity": propensity_of(one.scored, models=models, schema=stock.schema, brand=stock.brand)}
+    record = one.decision.as_dict()
+    told = explained(record, brand=stock.brand, actions=actions)
+    schema, brand = stock.schema, stock.brand
+    return told | {
+        "propensity": propensity_of(one.scored, models=models, schema=schema, brand=brand),
+        "response": response_of(record, one.scored, models=models, schema=schema, brand=brand, actions=actions),
+    }
 
 
 def propensity_of(

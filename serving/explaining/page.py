@@ -32,6 +32,7 @@ from features.workspace import Workspace
 from serving.answers import FALLBACKS_IN_WORDS
 from serving.decide import Decision
 from serving.explaining.explanation import age_in_words, explained, propensity_of
+from serving.explaining.response import response_of
 from serving.explaining.worth import money_of
 from serving.ledger_rows import outcomes_of
 from serving.replaying.recreating import CannotRecreateError, Recorded, Recreated, recorded, recreate, stock_of
@@ -57,6 +58,7 @@ class Page:
     kept_away: list[dict[str, Any]]
     propensity: dict[str, Any] | None
     no_propensity: str
+    response: dict[str, Any] | None
     outcomes: list[dict[str, str]]
     verdict: dict[str, Any]
     rests_on: list[tuple[str, str]] = field(default_factory=list)
@@ -131,10 +133,12 @@ def _page(
     stock = recreated.stock if recreated else _stock_or_none(workspace, one)
     brand = stock.brand if stock else None
     told = explained(record, brand=brand, actions=_actions(stock)) if brand else {"values": [], "kept_away": []}
-    propensity = None
+    propensity = response = None
     if recreated is not None:
-        propensity = propensity_of(
-            recreated.scored, models=recreated.models, schema=recreated.schema, brand=recreated.stock.brand
+        scored, models, schema = recreated.scored, recreated.models, recreated.schema
+        propensity = propensity_of(scored, models=models, schema=schema, brand=recreated.stock.brand)
+        response = response_of(
+            record, scored, models=models, schema=schema, brand=recreated.stock.brand, actions=_actions(stock)
         )
     zone = ZoneInfo(brand.time_zone if brand else "UTC")
     who = f"customer {customer_id}" if customer_id else "a customer"
@@ -154,6 +158,7 @@ def _page(
         ],
         propensity=propensity,
         no_propensity=_no_propensity(record),
+        response=response,
         outcomes=[_outcome(*outcome, brand=brand, zone=zone) for outcome in outcomes],
         verdict=verdict.as_dict(),
         rests_on=_rests_on(one, recreated, locale=locale),

@@ -76,14 +76,15 @@ def propensity_explained(
 def _reason(name: str, contribution: float, known: Mapping[str, float], schema: FeatureSchema) -> Reason:
     value = known.get(name)
     is_known = value is not None and math.isfinite(value)
-    what = RHYTHM.get(name) or _meaning(name, float(value) if is_known and value is not None else None, schema)
+    what = RHYTHM.get(name) or meaning_of(name, float(value) if is_known and value is not None else None, schema)
     strength = "much " if abs(contribution) >= _STRONG else "" if abs(contribution) >= _CLEAR else "a little "
     direction = "more" if contribution > 0 else "less"
     words = f"{what}: {strength}{direction} likely (odds × {math.exp(contribution):.2f})."
     return Reason(name, float(value) if is_known and value is not None else None, contribution, words)
 
 
-def _meaning(name: str, value: float | None, schema: FeatureSchema) -> str:
+def meaning_of(name: str, value: float | None, schema: FeatureSchema) -> str:
+    """What an input says of a customer who has that value, in words; None where it is unknown."""
     try:
         column = schema.column(name)
     except KeyError:

@@ -11,7 +11,9 @@ from features.schema import FeatureSchema
 from training.artifact import (
     MODEL_FILE,
     NEXT_PURCHASE,
+    RESPONSE,
     SEGMENTS,
+    ActionFeatures,
     read_champions,
     sha256_of,
     write_artifact,
@@ -64,3 +66,51 @@ def promote(artifacts: Path, description: dict[str, object], boosters: list[str]
     sha256 = sha256_of((artifacts / name / version / MODEL_FILE).read_bytes())
     write_champions(artifacts, read_champions(artifacts) | {name: {"version": version, "sha256": sha256}})
     return version
+
+
+CONSTANT = {"kind": "constant", "weight": 1.0}
+
+
+def promote_response(
+    artifacts: Path,
+    schema: FeatureSchema,
+    *,
+    silence: float,
+    effects: dict[str, float],
+    an_order_adds: dict[str, float] | None = None,
+    as_of: str = "2026-03-01",
+) -> str:
+    """What silence earns, what each action adds for everybody, and for each order that the customer has; promoted.
+
+    Args:
+        artifacts: of the workspace.
+        schema: of its features.
+        silence: E[reward | nothing].
+        effects: by action, what it adds; the model cannot speak of others.
+        an_order_adds: by action, what it adds on top for each order.
+        as_of: of the version.
+    """
+    slopes = an_order_adds or {}
+    actions = [ActionFeatures("nothing", kind="nothing"), *(ActionFeatures(name) for name in effects)]
+    added = [
+        [
+            CONSTANT | {"value": effect},
+            *(
+                [{"kind": "linear", "weight": 1.0, "intercept": 0.0, "coefficients": [slopes[name]]}]
+                if name in slopes
+                else []
+            ),
+        ]
+        for name, effect in effects.items()
+    ]
+    description = _description(RESPONSE, schema, as_of) | {
+        "inputs": ["n_orders"],
+        "learner": "linear_t",
+        "actions": [action.as_dict() for action in actions],
+        "base": [CONSTANT | {"value": silence}],
+        "effects": [[], *added],
+        "new_actions": None,
+        "design": {"columns": [["value", "n_orders"]], "mean": [0.0], "scale": [1.0]},
+        "action_columns": [],
+    }
+    return promote(artifacts, description, [])
