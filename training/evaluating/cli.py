@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from training.evaluating.next_purchase_cli import next_purchase
+from training.evaluating.response_cli import response
 
 evaluate = typer.Typer(no_args_is_help=True)
 
@@ -15,3 +16,4 @@ def _evaluate() -> None:
 
 
 evaluate.command("next-purchase")(next_purchase)
+evaluate.command("response")(response)

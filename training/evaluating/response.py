@@ -1,0 +1,329 @@
+"""Ours beside what you would pick instead for uplift, on any campaign that was imported."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features.faults import CallersMistake
+from training.evaluating.response_splits import BEST_SINGLE, FIGURES, OURS, RANDOM, Judged, Terms, judge_split
+from training.leakage import LeakFound, refuse_leaks
+from training.overlap import Overlap, Refusal, check_overlap
+from training.response.actions import NOTHING_ID
+from training.response.campaign_rows import CampaignRows, campaign_rows
+from training.response.campaigns import Campaign
+from training.response.rows import ResponseRows
+
+if TYPE_CHECKING:
+    from features.workspace import Workspace
+
+MIN_SPLITS, MAX_SPLITS = 1, 1000
+DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked.
+
+    Attributes:
+        campaign: its name.
+        outcome: that counts.
+        arms: two of them, by their own names or their actions'; empty where the campaign has only two.
+        splits: how many random ones.
+        seed: of the first split; the others follow from it.
+        test_share: of customers who judge.
+        terms: what an outcome is worth and a message costs.
+        window_days: over which orders count; None for the campaign's.
+        workers: processes; None for one a core.
+    """
+
+    campaign: str
+    outcome: str
+    arms: tuple[str, ...] = ()
+    splits: int = 21
+    seed: int = 0
+    test_share: float = 0.3
+    terms: Terms = field(default_factory=Terms)
+    window_days: float | None = None
+    workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """The answer, or the refusal in place of one."""
+
+    question: Question
+    treated: str
+    control: str
+    rows: ResponseRows
+    window_days: float
+    inputs: tuple[str, ...]
+    overlap: Overlap | None = None
+    refusal: Refusal | None = None
+    judged: tuple[Judged, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`: without models where it is refused."""
+        asked = self.question
+        told: dict[str, Any] = {
+            "task": "response",
+            "campaign": asked.campaign,
+            "outcome": asked.outcome,
+            "window_days": self.window_days,
+            "treated": self.treated,
+            "control": self.control,
+            "n": len(self.rows),
+            "n_customers": len(np.unique(self.rows.cluster)),
+            "splits": asked.splits,
+            "seed": asked.seed,
+            "test_share": asked.test_share,
+            "value": asked.terms.value,
+            "cost": asked.terms.cost,
+            "inputs": list(self.inputs),
+        }
+        if self.overlap is not None:
+            told["overlap"] = self.overlap.figures()
+        told["notes"] = list(self.notes)
+        if self.refusal is not None:
+            return told | {"refused": self.refusal.as_dict(), "models": []}
+        return told | {
+            "arms": self._arms(),
+            "chosen": [
+                {"split": place, "learner": one.learner, "why": one.why} for place, one in enumerate(self.judged)
+            ],
+            "chosen_counts": self.chosen_counts(),
+            "models": [{"name": name, "metrics": nested(self.figures(name))} for name in self.judged[0].figures],
+        }
+
+    def figures(self, model: str) -> dict[str, tuple[float, float] | None]:
+        """By figure, the mean and the standard deviation over the splits; None where no split has one."""
+        found: dict[str, tuple[float, float] | None] = {}
+        for name in FIGURES:
+            values = [one.figures[model][name] for one in self.judged]
+            known = np.array([value for value in values if value is not None])
+            sd = float(known.std(ddof=1)) if len(known) > 1 else 0.0
+            found[name] = (float(known.mean()), sd) if len(known) else None
+        return found
+
+    def chosen_counts(self) -> dict[str, int]:
+        """How often ours chose each learner, the most frequent first."""
+        names = [one.learner for one in self.judged]
+        return {name: names.count(name) for name in sorted(set(names), key=lambda name: (-names.count(name), name))}
+
+    def _arms(self) -> list[dict[str, Any]]:
+        told = []
+        for place, name in enumerate((self.control, self.treated)):
+            reward = self.rows.reward[self.rows.action == place]
+            error = float(reward.std(ddof=1)) / math.sqrt(len(reward))
+            told.append(
+                {
+                    "arm": name,
+                    "n": len(reward),
+                    "mean": _rounded(float(reward.mean())),
+                    "standard_error": _rounded(error),
+                }
+            )
+        return told
+
+
+def nested(figures: Mapping[str, tuple[float, float] | None]) -> dict[str, Any]:
+    """The figures as JSON has them: `uplift_at_10.overall.mean`, `qini_auc.sd` and so on."""
+    told: dict[str, Any] = {}
+    for name, pair in figures.items():
+        value = None if pair is None else {"mean": _rounded(pair[0]), "sd": _rounded(pair[1])}
+        for strategy in ("overall", "by_group"):
+            if name.endswith(f"_{strategy}"):
+                told.setdefault(name.removesuffix(f"_{strategy}"), {})[strategy] = value
+                break
+        else:
+            told[name] = value
+    return told
+
+
+def evaluate_response(workspace: Workspace, question: Question) -> Evaluated:
+    """The answer, or a refusal: leaks and overlap are looked at before any number is made.
+
+    Raises:
+        CallersMistake: there is no such campaign, outcome or arm; with those that there are.
+    """
+    _check(question)
+    from training.dataset import WorkspaceSource
+
+    source = WorkspaceSource(workspace)
+    found = campaign_rows(
+        source, campaign=question.campaign, outcome=question.outcome, window_days=question.window_days
+    )
+    treated, control = arms_of(found.campaign, question.arms)
+    rows = found.rows.between([control, treated])
+    return evaluate_rows(
+        rows,
+        question,
+        found=found,
+        treated=treated,
+        control=control,
+        inputs=source.inputs,
+        categories=source.categories,
+    )
+
+
+def evaluate_rows(
+    rows: ResponseRows,
+    question: Question,
+    *,
+    found: CampaignRows,
+    treated: str,
+    control: str,
+    inputs: Sequence[str],
+    categories: Mapping[str, Sequence[str]],
+) -> Evaluated:
+    """The same for rows that were read already; the control is their first action."""
+    if np.ptp(rows.reward) == 0.0:
+        raise CallersMistake(
+            f"Asked for '{question.outcome}' of campaign '{question.campaign}', but it is {rows.reward[0]:g} for all "
+            f"{len(rows):,} rows of these arms: there is nothing to tell apart. Look at how the outcome was imported."
+        )
+    rows, names = that_differ(rows, inputs)
+    notes = list(_notes(found, rows, names, inputs))
+    if not names:
+        raise CallersMistake(
+            f"Asked who responds to campaign '{question.campaign}', but nothing told its customers apart before it was "
+            f"sent on {found.campaign.first_at:%Y-%m-%d %H:%M} UTC. Features see only what happened strictly before: "
+            "give attributes an earlier time in the mapping, or import what customers did before."
+        )
+    kinds = {name: categories[name] for name in names if name in categories}
+    base = Evaluated(question, treated, control, rows, found.window_days, names, notes=tuple(notes))
+    try:
+        what = f"'{question.outcome}' of campaign '{question.campaign}'"
+        refuse_leaks(rows.X, rows.reward, inputs=names, categories=kinds, what=what)
+    except LeakFound as leak:
+        return replace(base, refusal=_leaking(leak))
+    rows, overlap = check_overlap(rows, inputs=names, categories=kinds, names=(control, treated), seed=question.seed)
+    if overlap.note:
+        notes.append(overlap.note)
+    base = replace(base, rows=rows, overlap=overlap, refusal=overlap.refusal, notes=tuple(notes))
+    if overlap.refusal is not None:
+        return base
+    return replace(base, judged=tuple(_judge_all(rows, question, inputs=names, categories=kinds)))
+
+
+def arms_of(campaign: Campaign, arms: Sequence[str]) -> tuple[str, str]:
+    """The actions of the treated and of the control arm: the control is `nothing`, else the one that is named last.
+
+    Raises:
+        CallersMistake: these are not two different arms of the campaign.
+    """
+    names = list(arms) or (list(campaign.actions)[::-1] if len(campaign.actions) == 2 else [])
+    listed = ", ".join(f"'{action}'" for action in campaign.actions)
+    if len(names) != 2:
+        raise CallersMistake(
+            f"Asked to compare {len(names)} arms of campaign '{campaign.name}'; it takes two: --arms A,B, of {listed}. "
+            "Where neither is 'nothing', B is the control."
+        )
+    first, second = (campaign.action_of(name) for name in names)
+    if first == second:
+        raise CallersMistake(
+            f"Asked to compare '{names[0]}' with '{names[1]}' of campaign '{campaign.name}', which are one and the "
+            f"same action, '{first}'. Name two of {listed}."
+        )
+    return (second, first) if first == NOTHING_ID else (first, second)
+
+
+def that_differ(rows: ResponseRows, inputs: Sequence[str]) -> tuple[ResponseRows, tuple[str, ...]]:
+    """Without the inputs that are the same for everybody, and those that repeat another."""
+    kept: list[int] = []
+    seen: set[bytes] = set()
+    for place in range(len(inputs)):
+        column = np.ascontiguousarray(rows.X[:, place])
+        known = column[np.isfinite(column)]
+        if not len(known) or (len(known) == len(column) and np.ptp(known) == 0.0):
+            continue
+        if column.tobytes() not in seen:
+            seen.add(column.tobytes())
+            kept.append(place)
+    return replace(rows, X=np.ascontiguousarray(rows.X[:, kept])), tuple(inputs[place] for place in kept)
+
+
+def _check(question: Question) -> None:
+    if not MIN_SPLITS <= question.splits <= MAX_SPLITS:
+        raise CallersMistake(f"Asked for {question.splits} splits; {MIN_SPLITS} to {MAX_SPLITS} can be made.")
+    if not 0.05 <= question.test_share <= 0.95:
+        raise CallersMistake(f"Asked to judge on a share of {question.test_share} of customers; use 0.05 to 0.95.")
+    terms = question.terms
+    if not (math.isfinite(terms.value) and math.isfinite(terms.cost) and terms.cost >= 0.0):
+        raise CallersMistake(
+            f"Asked for an outcome worth {terms.value} and a message that costs {terms.cost}: both are numbers, and a "
+            "cost is not below 0."
+        )
+
+
+def _leaking(leak: LeakFound) -> Refusal:
+    return Refusal(
+        "leakage",
+        str(leak),
+        {"features": [one.as_dict() for one in leak.leaks]},
+        {"design": "Import the feature with the time at which it became known, or without it, and ask again."},
+    )
+
+
+def _notes(found: CampaignRows, rows: ResponseRows, names: Sequence[str], inputs: Sequence[str]) -> list[str]:
+    notes = [f"{len(names)} of {len(inputs)} features tell these customers apart; the others are the same for all."]
+    if found.n_open:
+        notes.append(
+            f"{found.n_open:,} messages are left out: their window of {found.window_days:g} days is still open."
+        )
+    if rows.is_inferred:
+        notes.append("No probabilities were declared: they are inferred, as the arms' shares.")
+    if not np.isin(rows.reward, (0.0, 1.0)).all():
+        notes.append(
+            "scikit-uplift defines its curves for outcomes of 0 and 1 only; for this one they are computed by the same "
+            "formulas, the perfect order being by what was really spent."
+        )
+    return notes
+
+
+def _rounded(value: float) -> float:
+    return round(value, DIGITS)
+
+
+_Job = tuple[ResponseRows, tuple[str, ...], dict[str, Sequence[str]], Terms, float]
+_job: _Job | None = None
+
+
+def _judge_all(
+    rows: ResponseRows, question: Question, *, inputs: Sequence[str], categories: Mapping[str, Sequence[str]]
+) -> list[Judged]:
+    """Every split, in as many processes as there are cores: each has one thread, so that figures are the same."""
+    job = (rows, tuple(inputs), dict(categories), question.terms, question.test_share)
+    seeds = [question.seed * MAX_SPLITS + place for place in range(question.splits)]
+    workers = min(question.workers or len(os.sched_getaffinity(0)), len(seeds))
+    if workers <= 1:
+        _take(job)
+        return [_one(seed) for seed in seeds]
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_take, initargs=(job,)) as pool:
+        return list(pool.map(_one, seeds))
+
+
+def _take(job: _Job) -> None:
+    global _job
+    _job = job
+
+
+def _one(seed: int) -> Judged:
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    if _job is None:
+        raise RuntimeError("A worker was asked before it was given its rows.")
+    rows, inputs, categories, terms, share = _job
+    with threadpool_limits(1):
+        return judge_split(rows, inputs=inputs, categories=categories, terms=terms, share=share, seed=seed)
+
+
+__all__ = ["BEST_SINGLE", "OURS", "RANDOM", "Evaluated", "Question", "Terms", "arms_of", "evaluate_response"]
