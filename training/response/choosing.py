@@ -3,8 +3,9 @@
 Each learner is fitted to three of four folds of customers, brought to the level and slope that its sayings about
 *other* customers bear out, and judged on the fold left out: the doubly robust value of the policy that takes its best
 action, plus the area of its targeting curve (how much treating only those whom it ranks first earns beyond treating as
-many at random). The first alone is blind where everybody is worth treating, the second alone where the question is whether to
-treat anybody. A learner falls behind where the best one is ahead by more than one standard error of their *difference*.
+many at random). The first alone is blind where everybody is worth treating, the second alone where the question is
+whether to treat anybody. A learner falls behind where the best one is ahead by more than one standard error of their
+*difference*.
 """
 
 from __future__ import annotations

@@ -106,6 +106,7 @@ def fit_response(
 
 def _worth_learning(rows: ResponseRows) -> tuple[ResponseRows, NDArray[np.intp]]:
     """The rows of actions with enough customers, and where they stood."""
+    rows = _with_a_reference(rows)
     n = [len(np.unique(rows.cluster[rows.action == place])) for place in range(len(rows.actions))]
     enough = [place for place, count in enumerate(n) if count >= FEWEST_OF_AN_ACTION]
     if 0 not in enough or len(enough) < 2:
@@ -133,6 +134,23 @@ def _worth_learning(rows: ResponseRows) -> tuple[ResponseRows, NDArray[np.intp]]
         available=None if kept.available is None else kept.available[:, enough],
         left_out=rows.left_out | rare,
     ), places
+
+
+def _with_a_reference(rows: ResponseRows) -> ResponseRows:
+    """The rows, with an action first that was taken often enough: where silence hardly was, the most frequent one."""
+    n = np.bincount(rows.action, minlength=len(rows.actions))
+    if n[0] >= FEWEST_OF_AN_ACTION:
+        return rows
+    first = int(n.argmax())
+    order = [first, *(place for place in range(len(n)) if place != first)]
+    index = np.empty(len(n), dtype=np.intp)
+    index[order] = np.arange(len(n))
+    return replace(
+        rows,
+        action=index[rows.action],
+        actions=tuple(rows.actions[place] for place in order),
+        available=None if rows.available is None else rows.available[:, order],
+    )
 
 
 def _judge_of(crossfit: CrossFit, rows: ResponseRows) -> Judge:

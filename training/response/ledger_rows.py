@@ -1,0 +1,224 @@
+"""Our own decisions as response rows: what was drawn, with which probability, and what followed for whoever was asked.
+
+*Propensity.* A customer is held out for ever or not at all, and the policy draws for the others. With `h` the share
+that is held out and P the policy's distribution, both logged with the decision,
+
+    P(action | what was known) = h [action is the placement's baseline] + (1 − h) P(action)
+
+so that held-out customers and the policy's own silence teach together. Where nobody drew (the policy could not, and the
+placement's fallback answered) there is nothing to learn: those decisions are left out, like ranked sets, whose later
+places depend on the earlier ones, and windows that are still open.
+
+*Reward.* What the customer did within the attribution window, whether or not it was joined to this decision: joining
+goes by clicks and tokens, which only exist where something was said, and would credit messages with what comes anyway.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.earnings import CataloguesThen, Conversion, Worths
+from experiments.records import HOLDOUT
+from features.catalogue import NOTHING, Catalogue, load_catalogue
+from features.faults import CallersMistake
+from features.lake import instant_us
+from features.owners import persons
+from training.dataset import WorkspaceSource
+from training.response.actions import NOTHING as NOTHING_FEATURES
+from training.response.actions import ActionFeatures, features_of
+from training.response.known_before import known_before, starts_of
+from training.response.rows import ResponseRows
+
+_DECISIONS = """
+SELECT customer_key, decided_at, placement, arm, action_id, {holdout_rate}, arm_probability, distribution,
+       coalesce(json_extract(record, '$.versions.catalogue'), ''),
+       coalesce(json_extract(record, '$.policy_parameters'), '{}') <> '{}',
+       {slots} IS NOT NULL
+FROM decisions WHERE decided_at >= ? AND decided_at < ? ORDER BY decided_at, decision_id
+"""
+_CONVERSIONS = """
+SELECT customer_key, occurred_at, coalesce(goal, ''), value FROM outcomes
+WHERE outcome = 'converted' AND coalesce(is_machine, 0) = 0 AND occurred_at >= ? AND occurred_at < ?
+ORDER BY occurred_at, outcome_id
+"""
+
+OPEN, NOT_DRAWN, LISTS, NOT_KNOWN, UNKNOWN_CUSTOMER = (
+    "their window had not closed",
+    "nobody drew: a fallback or an answer off the script",
+    "ranked sets of several actions",
+    "the probability of what was done is not known",
+    "nothing was known of the customer on that day's start",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """One decision that can teach."""
+
+    customer_key: int
+    at_us: int
+    action_id: str
+    version: str
+    probabilities: dict[str, float]
+
+
+def ledger_rows(
+    source: WorkspaceSource, *, since: datetime | None = None, until: datetime | None = None
+) -> ResponseRows:
+    """The rows of the decisions made in `[since, until)` whose attribution window closed before what is known ends.
+
+    Args:
+        source: of features; what it does not know yet is not read.
+        since: aware; None for the first decision.
+        until: aware; None for the last.
+
+    Raises:
+        CallersMistake: there is no decision to learn from, with why each is left out.
+    """
+    brand = source.brand
+    window = timedelta(days=brand.rewards.attribution_days)
+    closed_before = instant_us(source.known_until - window)
+    end = instant_us(until) if until is not None else instant_us(source.known_until)
+    begin = instant_us(since) if since is not None else 0
+    left_out: Counter[str] = Counter()
+    baselines = {name: placement.baseline for name, placement in brand.placements.items()}
+    in_use = load_catalogue(source.workspace, brand)
+    if not source.workspace.database.is_file():
+        raise _nothing_to_learn_from(left_out)
+    with closing(sqlite3.connect(source.workspace.database)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'decisions'").fetchone():
+            raise _nothing_to_learn_from(left_out)
+        rows = connection.execute(_decisions_query(connection), (begin, end)).fetchall()
+        decided = list(_teaching(rows, closed_before=closed_before, baselines=baselines, left_out=left_out))
+        conversions = connection.execute(_CONVERSIONS, (begin, instant_us(source.known_until))).fetchall()
+    if not decided:
+        raise _nothing_to_learn_from(left_out)
+    keys = np.array([one.customer_key for one in decided], dtype=np.int64)
+    at_us = np.array([one.at_us for one in decided], dtype=np.int64)
+    X, is_known = known_before(source, keys, starts_of(at_us))
+    joined = persons(source.workspace)
+    cluster = np.array([joined.get(int(key), int(key)) for key in keys], dtype=np.int64)
+    catalogues = CataloguesThen(source.workspace, in_use=in_use)
+    worths = Worths.of(brand, in_use)
+    followed = _followed(conversions, joined, cluster, at_us, window_us=window // timedelta(microseconds=1))
+    reward = np.array(
+        [
+            worths.earned(what, catalogues.action(one.action_id, version=one.version)) if what else 0.0
+            for one, what in zip(decided, followed, strict=True)
+        ]
+    )
+    actions, place = _actions(decided, catalogues, in_use)
+    of_id = {action.action_id: i for i, action in enumerate(actions)}
+    available = np.zeros((len(decided), len(actions)), dtype=np.bool_)
+    for row, one in enumerate(decided):
+        for action_id, probability in one.probabilities.items():
+            if probability > 0.0 and action_id in of_id:
+                available[row, of_id[action_id]] = True
+    if not is_known.all():
+        left_out[UNKNOWN_CUSTOMER] += int((~is_known).sum())
+    return ResponseRows(
+        X=X,
+        action=place,
+        reward=reward,
+        propensity=np.array([min(one.probabilities[one.action_id], 1.0) for one in decided]),
+        cluster=cluster,
+        at=at_us.astype("datetime64[us]"),
+        actions=actions,
+        available=available,
+        left_out=dict(left_out),
+    ).taken(is_known)
+
+
+def _decisions_query(connection: sqlite3.Connection) -> str:
+    """Columns that a ledger of an earlier version does not have are null."""
+    there = {str(row[1]) for row in connection.execute("PRAGMA table_info(decisions)")}
+    return _DECISIONS.format(**{name: name if name in there else "NULL" for name in ("holdout_rate", "slots")})
+
+
+def _teaching(
+    rows: Sequence[tuple[object, ...]], *, closed_before: int, baselines: dict[str, str], left_out: Counter[str]
+) -> Iterator[_Decided]:
+    for key, at_us, placement, arm, action_id, rate, arm_probability, distribution, version, drawn, is_list in rows:
+        if int(at_us) >= closed_before:  # type: ignore[call-overload]
+            left_out[OPEN] += 1
+        elif is_list:
+            left_out[LISTS] += 1
+        elif not drawn:
+            left_out[NOT_DRAWN] += 1
+        else:
+            is_held_out = arm == HOLDOUT
+            share = rate if rate is not None else (arm_probability if is_held_out else 0.0)
+            said = str(action_id) if is_held_out else None
+            probabilities = _probabilities(
+                json.loads(str(distribution)),
+                held_out=float(share),  # type: ignore[arg-type]
+                baseline=said or baselines.get(str(placement), NOTHING),
+            )
+            if not probabilities.get(str(action_id), 0.0) > 0.0:
+                left_out[NOT_KNOWN] += 1
+                continue
+            yield _Decided(int(key), int(at_us), str(action_id), str(version), probabilities)  # type: ignore[call-overload]
+
+
+def _probabilities(distribution: dict[str, float], *, held_out: float, baseline: str) -> dict[str, float]:
+    """P(action) of anybody, held out or not; an action's channels together."""
+    told: dict[str, float] = {}
+    for key, probability in distribution.items():
+        action_id = key.partition("@")[0]
+        told[action_id] = told.get(action_id, 0.0) + (1.0 - held_out) * float(probability)
+    if held_out > 0.0:
+        told[baseline] = told.get(baseline, 0.0) + held_out
+    return told
+
+
+def _followed(
+    conversions: Sequence[tuple[int, int, str, float | None]],
+    joined: dict[int, int],
+    cluster: NDArray[np.int64],
+    at_us: NDArray[np.int64],
+    *,
+    window_us: int,
+) -> list[list[Conversion]]:
+    """What each decision's person reached in `[decided, decided + window)`."""
+    of_person: dict[int, list[tuple[int, Conversion]]] = {}
+    for key, occurred, goal, value in conversions:
+        of_person.setdefault(joined.get(key, key), []).append((occurred, Conversion(goal, value)))
+    found: list[list[Conversion]] = []
+    for person, at in zip(cluster.tolist(), at_us.tolist(), strict=True):
+        theirs = of_person.get(person, ())
+        found.append([what for occurred, what in theirs if at <= occurred < at + window_us])
+    return found
+
+
+def _actions(
+    decided: Sequence[_Decided], catalogues: CataloguesThen, in_use: Catalogue
+) -> tuple[tuple[ActionFeatures, ...], NDArray[np.intp]]:
+    """The actions that were taken, `nothing` first, as the newest catalogue that had each knows it."""
+    versions: dict[str, str] = {}
+    for one in decided:
+        versions[one.action_id] = one.version
+    now = {action.id: action for action in in_use.actions}
+    features: dict[str, ActionFeatures] = {NOTHING: NOTHING_FEATURES}
+    for action_id in sorted(versions):
+        action = now.get(action_id) or catalogues.action(action_id, version=versions[action_id])
+        if action_id != NOTHING:
+            features[action_id] = ActionFeatures(action_id) if action is None else features_of(action)
+    place = {action_id: i for i, action_id in enumerate(features)}
+    return tuple(features.values()), np.array([place[one.action_id] for one in decided], dtype=np.intp)
+
+
+def _nothing_to_learn_from(left_out: Counter[str]) -> CallersMistake:
+    told = "; ".join(f"{n:,}: {why}" for why, n in left_out.most_common()) or "there is none yet"
+    return CallersMistake(
+        f"Asked to learn from the ledger's decisions, but none can teach ({told}). Decisions teach when a policy drew "
+        "them and their attribution window has passed; a past campaign can be imported and learned from today."
+    )
