@@ -1,78 +1,177 @@
-"""Which groups customers fall into: k-means in the space of segments, aligned to the version before."""
+"""Which groups customers fall into: k-means in the space of segments, as many groups as come again when drawn anew.
+
+The customers who are like nobody are taken out first, and are called unusual rather than forced into a group: they lie
+further from every centre than Tukey's outer fence. Whoever is new, or long gone, is not unusual for that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.calibration import FloatArray
+from training.segment_space import Space
 from training.split import TooLittleData
 
-FEWEST, MOST = 3, 8
+FEWEST, MOST = 2, 10
+ROUGH = 6  # groups that the unusual are told from, before it is known how many there are
 SMALLEST_SHARE = 0.02
+STABLE = 0.75
+DRAWS = 10
+FIRST_DRAWS, HOPELESS = 4, 0.6  # a k whose first samples agree less than this on average is drawn no further
 LARGEST_SAMPLE = 20_000
+LARGEST_DRAW = 2_000  # customers in a bootstrap sample: more make no group steadier, only the wait longer
 SILHOUETTE_SAMPLE = 2_000
-STILL_CLEAR, STABLE = 0.8, 0.85
-STILL_THE_SAME = 0.6  # of the mean distance between centres: a centre that moved less is the same segment
+FENCE = 3.0  # interquartile ranges beyond the third quartile: Tukey's "far out"
+MOST_UNUSUAL = 0.05  # where more lie beyond the fence, tails are heavy, and nobody is unusual for being in one
+FEWEST_UNUSUAL = 20  # fewer can teach nobody to recognise them
+
+Labels = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Groups of customers in a space, with those who belong to none.
+
+    Attributes:
+        centres: shape `(k, n_axes)`.
+        fence: how far from its nearest centre, on the axes that are not of time, a customer is unusual; None where
+            nobody is.
+    """
+
+    space: Space
+    centres: FloatArray
+    fence: float | None = None
+
+    @property
+    def n_labels(self) -> int:
+        """The groups, and one more where some are unusual."""
+        return len(self.centres) + (self.fence is not None)
+
+    def labels(self, X: NDArray[np.float32], *, inputs: Sequence[str]) -> Labels:
+        """Each customer's group, shape `(n,)`: the nearest centre's, or k for the unusual."""
+        found = nearest(self.space.place(X, inputs=inputs), self.centres)
+        if self.fence is None:
+            return found
+        far = distances_of(self.space, X, self.centres, found, inputs=inputs) > self.fence
+        return np.where(far, len(self.centres), found)
+
+    @classmethod
+    def of_description(cls, description: Mapping[str, Any], *, inputs: Sequence[str]) -> tuple[Grouping, list[str]]:
+        """The grouping of a model.json and its segments' ids by label; axes that are no longer fed are left out."""
+        space, kept = Space.from_list(description["space"]).shared_with(inputs)
+        segments = [segment for segment in description["segments"] if "centre" in segment]
+        centres = np.array([segment["centre"] for segment in segments])[:, kept]
+        ids = [segment["id"] for segment in segments]
+        fence = description["discovery"].get("fence")
+        return cls(space, centres, fence), [*ids, *([UNUSUAL] if fence is not None else [])]
+
+
+UNUSUAL = "unusual"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Centres in the space, shape `(k, n_axes)`, and how each candidate k did."""
+    """Groups, and how each candidate k did.
 
-    centres: FloatArray
+    Attributes:
+        stability: the mean adjusted Rand index of bootstrap samples' groups with these.
+        recurrence: how much of each group comes again in a bootstrap sample, shape `(k,)`, in [0, 1].
+        n_unusual: of the customers they were found among.
+    """
+
+    grouping: Grouping
     silhouette: float
     stability: float
+    recurrence: FloatArray
+    n_unusual: int
     candidates: tuple[dict[str, float], ...]
 
+    @property
+    def centres(self) -> FloatArray:
+        """Shape `(k, n_axes)`."""
+        return self.grouping.centres
 
-def discover(placed: FloatArray, *, seed: int) -> Found:
-    """As many groups, of 3 to 8, as stay clear and stable, none below 2% of customers.
+    @property
+    def is_stable(self) -> bool:
+        """Whether these groups come again when customers are drawn anew."""
+        return self.stability >= STABLE
 
-    Clear is a silhouette of at least four fifths of the best; stable is an adjusted Rand index of at least 0.85 between
-    the groups that two halves of the customers give. Where no number is stable, the most stable one is taken.
+    def as_dict(self) -> dict[str, Any]:
+        """What model.json keeps."""
+        fence = self.grouping.fence
+        return {
+            "k": len(self.centres),
+            "silhouette": round(self.silhouette, 6),
+            "stability": round(self.stability, 6),
+            "is_stable": self.is_stable,
+            "recurrence": [round(float(share), 6) for share in self.recurrence],
+            "n_unusual": self.n_unusual,
+            "candidates": list(self.candidates),
+        } | ({} if fence is None else {"fence": fence})
+
+
+def discover(space: Space, X: NDArray[np.float32], *, inputs: Sequence[str], seed: int) -> Found:
+    """As many groups as come again when customers are drawn anew, none below 2% of customers.
+
+    That is the largest k of 2 to 10 whose groups a bootstrap sample's agree with by an adjusted Rand index of 0.75 in
+    the mean. Where no number is that stable, the most stable one is taken, and `is_stable` says that it is not enough.
 
     Args:
-        placed: customers in the space, shape `(n, n_axes)`.
+        space: learned from these customers.
+        X: what is known of them, shape `(n, n_inputs)`.
+        inputs: the names of the columns.
         seed: of the sampling and of k-means.
 
     Raises:
-        TooLittleData: not even three groups of 2% are there.
+        TooLittleData: no grouping leaves every group 2% of customers.
+
+    References:
+        Hennig (2007), Cluster-wise assessment of cluster stability; Hubert & Arabie (1985), Comparing partitions;
+        Tukey (1977), Exploratory data analysis, on fences.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    rng = np.random.default_rng(seed)
-    sample = placed[np.sort(rng.permutation(len(placed))[:LARGEST_SAMPLE])]
-    found = []
+    sample = X[np.sort(np.random.default_rng(seed).permutation(len(X))[:LARGEST_SAMPLE])]
+    placed = space.place(sample, inputs=inputs)
     with threadpool_limits(limits=1):  # sums in one order: the same seed gives the same bytes
-        for k in range(FEWEST, MOST + 1):
-            candidate = _candidate(sample, k, seed=seed)
-            if candidate is not None:
-                found.append(candidate)
-    if not found:
-        raise TooLittleData(
-            f"Asked for segments of {len(placed)} customers, but no grouping into {FEWEST} to {MOST} leaves every "
-            f"group {SMALLEST_SHARE:.0%} of them: too few differ. Import more behaviour, or ask customers questions."
-        )
-    clear = [one for one in found if one.silhouette >= STILL_CLEAR * max(other.silhouette for other in found)]
-    stable = [one for one in clear if one.stability >= STABLE]
-    best = max(stable, key=lambda one: len(one.centres)) if stable else max(found, key=lambda one: one.stability)
-    scores = tuple(
-        {"k": len(f.centres), "silhouette": round(f.silhouette, 6), "stability": round(f.stability, 6)} for f in found
-    )
-    return Found(best.centres, best.silhouette, best.stability, scores)
+        usual = _usual(space, sample, placed, inputs=inputs, seed=seed)
+        found = [
+            one for k in range(FEWEST, MOST + 1) if (one := _candidate(placed[usual], k, seed=seed, n=len(placed)))
+        ]
+        if not found:
+            raise TooLittleData(
+                f"Asked for segments of {len(X)} customers, but no grouping into {FEWEST} to {MOST} leaves every "
+                f"group {SMALLEST_SHARE:.0%} of them: too few differ. Import more, or ask customers questions."
+            )
+        stable = [one for one in found if one.stability >= STABLE]
+        best = max(stable, key=lambda one: len(one.centres)) if stable else max(found, key=lambda one: one.stability)
+        fence = _fence(space, X, best.centres, inputs=inputs)
+        grouping = Grouping(space, best.centres, fence)
+        n_unusual = int((grouping.labels(X, inputs=inputs) == len(best.centres)).sum())
+    scores = tuple(one.as_dict() for one in found)
+    return Found(grouping, best.silhouette, best.stability, best.recurrence, n_unusual, scores)
 
 
-def nearest(placed: FloatArray, centres: FloatArray) -> NDArray[np.intp]:
+def nearest(placed: FloatArray, centres: FloatArray) -> Labels:
     """The index of each customer's nearest centre, shape `(n,)`."""
     distance = (placed**2).sum(axis=1, keepdims=True) - 2.0 * placed @ centres.T + (centres**2).sum(axis=1)
     return np.asarray(distance.argmin(axis=1))
 
 
-def separation(placed: FloatArray, labels: NDArray[np.intp], *, seed: int) -> float:
+def distances_of(
+    space: Space, X: NDArray[np.float32], centres: FloatArray, labels: Labels, *, inputs: Sequence[str]
+) -> FloatArray:
+    """How far each customer is from a centre where nothing is clipped, on the axes that are not of time; `(n,)`."""
+    away = (space.place(X, inputs=inputs, furthest=np.inf) - centres[labels])[:, ~space.is_of_time]
+    return np.asarray(np.sqrt((away**2).sum(axis=1)))
+
+
+def separation(placed: FloatArray, labels: Labels, *, seed: int) -> float:
     """The silhouette of these labels on a sample, in [-1, 1]; -1 where there is but one label."""
     from sklearn.metrics import silhouette_score
 
@@ -82,56 +181,106 @@ def separation(placed: FloatArray, labels: NDArray[np.intp], *, seed: int) -> fl
     return float(silhouette_score(placed[chosen], labels[chosen]))
 
 
-def align(
-    centres: FloatArray, *, previous: FloatArray | None, previous_ids: Sequence[str]
-) -> tuple[list[str], list[str | None]]:
-    """Ids for new centres: the nearest old segment's where it is still the same one, else a new id.
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    centres: FloatArray
+    silhouette: float
+    stability: float
+    lowest: float
+    smallest: float
+    recurrence: FloatArray
 
-    Args:
-        centres: shape `(k, n_axes)`.
-        previous: the old centres in the same space, or None for a first version.
-        previous_ids: theirs.
+    def as_dict(self) -> dict[str, float]:
+        return {
+            "k": len(self.centres),
+            "stability": round(self.stability, 6),
+            "stability_lowest": round(self.lowest, 6),
+            "silhouette": round(self.silhouette, 6),
+            "smallest_share": round(self.smallest, 6),
+        }
+
+
+def _usual(
+    space: Space, X: NDArray[np.float32], placed: FloatArray, *, inputs: Sequence[str], seed: int
+) -> NDArray[np.bool_]:
+    """Who is within the fence of a rough grouping, shape `(n,)`."""
+    if len(placed) < 10 * ROUGH:
+        return np.ones(len(placed), dtype=bool)
+    rough = _rounded(_k_means(placed, ROUGH, seed=seed, n_init=4).cluster_centers_)
+    fence = _fence(space, X, rough, inputs=inputs)
+    if fence is None:
+        return np.ones(len(placed), dtype=bool)
+    return distances_of(space, X, rough, nearest(placed, rough), inputs=inputs) <= fence
+
+
+def _fence(space: Space, X: NDArray[np.float32], centres: FloatArray, *, inputs: Sequence[str]) -> float | None:
+    """Beyond which distance a customer is unusual; None where hardly anybody is, or too many."""
+    if space.is_of_time.all():
+        return None
+    labels = nearest(space.place(X, inputs=inputs), centres)
+    distance = distances_of(space, X, centres, labels, inputs=inputs)
+    low, high = np.quantile(distance, [0.25, 0.75])
+    fence = round(float(high + FENCE * (high - low)), 6)
+    beyond = int((distance > fence).sum())
+    return fence if FEWEST_UNUSUAL <= beyond <= MOST_UNUSUAL * len(distance) else None
+
+
+def _candidate(placed: FloatArray, k: int, *, seed: int, n: int) -> _Candidate | None:
+    if len(placed) < 10 * k:
+        return None
+    whole = _k_means(placed, k, seed=seed, n_init=4)
+    smallest = float(np.bincount(whole.labels_, minlength=k).min() / n)
+    if smallest < SMALLEST_SHARE:
+        return None
+    centres = _rounded(whole.cluster_centers_)
+    agreement, recurrence = _agreement(placed, nearest(placed, centres), k, seed=seed)
+    return _Candidate(
+        centres,
+        separation(placed, nearest(placed, centres), seed=seed),
+        float(agreement.mean()),
+        float(agreement.min()),
+        smallest,
+        recurrence,
+    )
+
+
+def _agreement(placed: FloatArray, labels: Labels, k: int, *, seed: int) -> tuple[FloatArray, FloatArray]:
+    """How much the groups of bootstrap samples agree with these on all customers, and how much of each comes again.
 
     Returns:
-        The ids, and for each the id of the old segment it continues, or None.
-
-    References:
-        Kuhn (1955), The Hungarian method for the assignment problem.
+        The adjusted Rand index of each sample, shape `(n_draws,)`, and the mean over the samples of the largest share
+        in common (Jaccard) with one of their groups, shape `(k,)`.
     """
-    continued: list[str | None] = [None] * len(centres)
-    if previous is not None and len(previous):
-        from scipy.optimize import linear_sum_assignment
-
-        distance = np.linalg.norm(centres[:, None, :] - previous[None, :, :], axis=2)
-        limit = STILL_THE_SAME * _mean_distance(previous)
-        for new, old in zip(*linear_sum_assignment(distance), strict=True):
-            if distance[new, old] <= limit:
-                continued[new] = previous_ids[old]
-    taken = max((int(name.removeprefix("s")) for name in previous_ids), default=0)
-    ids = []
-    for name in continued:
-        if name is None:
-            taken += 1
-        ids.append(name or f"s{taken}")
-    return ids, continued
-
-
-def _mean_distance(centres: FloatArray) -> float:
-    distance = np.linalg.norm(centres[:, None, :] - centres[None, :, :], axis=2)
-    return float(distance.sum() / max(len(centres) * (len(centres) - 1), 1))
-
-
-def _candidate(sample: FloatArray, k: int, *, seed: int) -> Found | None:
-    from sklearn.cluster import KMeans
     from sklearn.metrics import adjusted_rand_score
 
-    if len(sample) < 10 * k:
-        return None
-    whole = KMeans(k, n_init=4, random_state=seed).fit(sample)
-    if np.bincount(whole.labels_, minlength=k).min() < SMALLEST_SHARE * len(sample):
-        return None
-    halves = [KMeans(k, n_init=2, random_state=seed).fit(sample[i::2]) for i in (0, 1)]
-    stability = float(adjusted_rand_score(halves[0].predict(sample), halves[1].predict(sample)))
-    centres = np.round(whole.cluster_centers_.astype(np.float64), 6)
-    centres = centres[np.lexsort(centres.T[::-1])]  # k-means numbers its groups by luck
-    return Found(centres, separation(sample, nearest(sample, centres), seed=seed), stability, ())
+    rng = np.random.default_rng([seed, k])
+    indices: list[float] = []
+    shared = []
+    for draw in range(DRAWS):
+        drawn = rng.integers(0, len(placed), min(len(placed), LARGEST_DRAW))
+        again = nearest(placed, _k_means(placed[drawn], k, seed=seed + draw, n_init=3).cluster_centers_)
+        indices.append(float(adjusted_rand_score(labels, again)))
+        shared.append(jaccard(labels, again, shape=(k, k)).max(axis=1))
+        if len(indices) == FIRST_DRAWS and np.mean(indices) < HOPELESS:
+            break
+    return np.array(indices), np.mean(shared, axis=0)
+
+
+def jaccard(ours: Labels, theirs: Labels, *, shape: tuple[int, int]) -> FloatArray:
+    """Of the customers in either group, the share in both, for each pair; shape as given, labels beyond it left out."""
+    n_ours, n_theirs = shape
+    both = np.zeros((max(n_ours, int(ours.max(initial=0)) + 1), max(n_theirs, int(theirs.max(initial=0)) + 1)))
+    np.add.at(both, (ours, theirs), 1.0)
+    either = both.sum(axis=1, keepdims=True) + both.sum(axis=0, keepdims=True) - both
+    return np.asarray((both / np.maximum(either, 1.0))[:n_ours, :n_theirs])
+
+
+def _k_means(placed: FloatArray, k: int, *, seed: int, n_init: int) -> Any:
+    from sklearn.cluster import KMeans
+
+    return KMeans(k, n_init=n_init, random_state=seed).fit(placed)
+
+
+def _rounded(centres: FloatArray) -> FloatArray:
+    rounded = np.round(centres.astype(np.float64), 6)
+    return np.asarray(rounded[np.lexsort(rounded.T[::-1])])  # k-means numbers its groups by luck

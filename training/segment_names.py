@@ -70,6 +70,7 @@ FACT = {
     "hi": "{measure}: {value} (सभी ग्राहक {overall})",
     "th": "{measure}: {value} (ลูกค้าทั้งหมด {overall})",
 }
+OF_UNUSUAL = {"en": "Unusual customers", "hi": "सबसे अलग ग्राहक", "th": "ลูกค้าที่ไม่เหมือนใคร"}
 OF_BUYING = frozenset(
     {"n_orders", "n_orders_90d", "revenue", "mean_order_value", "days_since_last_order", "tenure_days"}
 )
@@ -116,8 +117,18 @@ def name_segments(
     for i, (group, key) in enumerate(zip(groups, keys, strict=True)):
         suffix = f" {keys[:i].count(key) + 1}" if keys.count(key) > 1 else ""
         names = {loc: _name(key, loc, brand=brand, categories=categories) + suffix for loc in brand.locales}
-        named.append((names, {loc: _describe(group, loc, brand=brand, categories=categories) for loc in brand.locales}))
+        named.append((names, describe(group, brand=brand, categories=categories)))
     return named
+
+
+def describe(group: Sequence[Distinction], *, brand: Brand, categories: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What sets a group apart, as a sentence in every locale of the brand."""
+    return {locale: _describe(group, locale, brand=brand, categories=categories) for locale in brand.locales}
+
+
+def names_of_unusual(locales: Sequence[str]) -> dict[str, str]:
+    """What customers are called who are like nobody."""
+    return {locale: OF_UNUSUAL[language_of(locale)] for locale in locales}
 
 
 def keep_names(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from features.brand import Brand
 from training.calibration import FloatArray
 from training.dataset import Snapshot, Source
-from training.segment_discovery import align
-from training.segment_names import Distinction, keep_names, name_segments
+from training.segment_alignment import align
+from training.segment_discovery import UNUSUAL, Grouping
+from training.segment_names import Distinction, describe, keep_names, name_segments, names_of_unusual
 from training.segment_space import Space
 
 
 def describe_segments(
-    space: Space,
-    centres: FloatArray,
+    grouping: Grouping,
     labels: NDArray[np.intp],
     snapshot: Snapshot,
     *,
@@ -28,54 +28,58 @@ def describe_segments(
 ) -> list[dict[str, Any]]:
     """Each segment with its id, names, descriptions, centre, profile; in the order of the model's classes.
 
+    The unusual come last, where there are any; they have no centre, and always the same id and name.
+
     Args:
-        space: in which the centres lie.
-        centres: shape `(k, n_axes)`.
-        labels: the nearest centre of each customer of the snapshot.
+        grouping: that the customers fall into.
+        labels: of each customer of the snapshot.
         snapshot: which the groups were discovered on.
         source: for the names and categories of inputs.
         brand: for the languages and labels of names.
         previous: the champion's model.json; a segment that is still the same keeps its id and names.
     """
-    profiles = _profiles(space, labels, snapshot, source=source, k=len(centres))
+    k = len(grouping.centres)
+    profiles = _profiles(grouping.space, labels, snapshot, source=source, k=grouping.n_labels)
     old = {segment["id"]: segment for segment in (previous or {}).get("segments", [])}
-    mapped = _previous_centres(previous, space=space)
-    ids, continued = align(centres, previous=mapped, previous_ids=list(old))
-    named = name_segments(profiles, brand=brand, categories=source.categories)
+    ids, continued = _aligned(labels, snapshot, source=source, k=k, previous=previous)
+    named = name_segments(profiles[:k], brand=brand, categories=source.categories)
     kept = [old[before]["names"] if before is not None else {} for before in continued]
     names = keep_names([new for new, _ in named], kept=kept, locales=list(brand.locales))
-    segments = []
-    for i, (identity, (_, descriptions)) in enumerate(zip(ids, named, strict=True)):
-        segments.append(
-            {
-                "id": identity,
-                "names": names[i],
-                "descriptions": descriptions,
-                "centre": centres[i].tolist(),
-                "share": round(float(np.mean(labels == i)), 6),
-                "profile": {
-                    _axis_name(d): [round(d.value, 6), round(d.overall, 6)] for d in profiles[i] if np.isfinite(d.value)
-                },
-            }
-        )
+    descriptions = [said for _, said in named]
+    if grouping.n_labels > k:
+        ids.append(UNUSUAL)
+        names.append(names_of_unusual(list(brand.locales)))
+        descriptions.append(describe(profiles[k], brand=brand, categories=source.categories))
+    segments: list[dict[str, Any]] = []
+    for i, identity in enumerate(ids):
+        segment = {
+            "id": identity,
+            "names": names[i],
+            "descriptions": descriptions[i],
+            "share": round(float(np.mean(labels == i)), 6),
+            "profile": {
+                _axis_name(d): [round(d.value, 6), round(d.overall, 6)] for d in profiles[i] if np.isfinite(d.value)
+            },
+        }
+        segments.append(segment | ({"centre": grouping.centres[i].tolist()} if i < k else {}))
     return segments
 
 
-def _previous_centres(previous: Mapping[str, Any] | None, *, space: Space) -> FloatArray | None:
-    """The previous version's centres, in today's space; an axis that it lacked stands at everybody's mean."""
+def last_id(segments: Sequence[Mapping[str, Any]], *, previous: Mapping[str, Any] | None) -> int:
+    """The highest number that an id ever had: one that is gone never comes back as something else."""
+    before = (previous or {}).get("segments", [])
+    numbers = [int(s["id"].removeprefix("s")) for s in (*segments, *before) if s["id"] != UNUSUAL]
+    return max([*numbers, int((previous or {}).get("last_id", 0))])
+
+
+def _aligned(
+    labels: NDArray[np.intp], snapshot: Snapshot, *, source: Source, k: int, previous: Mapping[str, Any] | None
+) -> tuple[list[str], list[str | None]]:
     if previous is None:
-        return None
-    old = Space.from_list(previous["space"])
-    levels = []
-    for segment in previous["segments"]:
-        by_name = {
-            axis.name: (value / axis.weight) * axis.scale + axis.mean
-            for axis, value in zip(old.axes, segment["centre"], strict=True)
-        }
-        levels.append(
-            [(by_name.get(axis.name, axis.mean) - axis.mean) / axis.scale * axis.weight for axis in space.axes]
-        )
-    return np.array(levels)
+        return align(labels, k=k, previous=None, previous_ids=[])
+    before, old_ids = Grouping.of_description(previous, inputs=source.inputs)
+    theirs = before.labels(snapshot.X, inputs=source.inputs) if before.space.axes else None
+    return align(labels, k=k, previous=theirs, previous_ids=old_ids, last_id=last_id([], previous=previous))
 
 
 def _axis_name(distinction: Distinction) -> str:

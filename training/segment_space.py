@@ -60,11 +60,21 @@ class Space:
 
     axes: tuple[Axis, ...]
 
-    def place(self, X: NDArray[np.float32], *, inputs: Sequence[str]) -> FloatArray:
-        """Where customers stand, shape `(n, n_axes)`: standardised, clipped, weighted."""
+    def place(self, X: NDArray[np.float32], *, inputs: Sequence[str], furthest: float = FURTHEST) -> FloatArray:
+        """Where customers stand, shape `(n, n_axes)`: standardised, clipped at `furthest`, weighted."""
         levels = self.levels(X, inputs=inputs)
         mean, scale, weight = (np.array([getattr(a, name) for a in self.axes]) for name in ("mean", "scale", "weight"))
-        return np.asarray(np.clip((levels - mean) / scale, -FURTHEST, FURTHEST) * weight)
+        return np.asarray(np.clip((levels - mean) / scale, -furthest, furthest) * weight)
+
+    @property
+    def is_of_time(self) -> NDArray[np.bool_]:
+        """Which axes only tell how long ago something was: to be new, or gone, is not unusual."""
+        return np.array([axis.input == "tenure_days" or axis.input.startswith("days_since_") for axis in self.axes])
+
+    def shared_with(self, inputs: Sequence[str]) -> tuple[Space, NDArray[np.intp]]:
+        """The axes whose inputs are among these, and their places."""
+        kept = np.flatnonzero([axis.input in inputs for axis in self.axes])
+        return Space(tuple(self.axes[i] for i in kept)), kept
 
     def levels(self, X: NDArray[np.float32], *, inputs: Sequence[str]) -> FloatArray:
         """Each axis before standardisation, shape `(n, n_axes)`: log1p of a number, 0 or 1 of a choice."""

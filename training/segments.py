@@ -1,15 +1,15 @@
 """Segments: discovered, named, and assigned by a calibrated LightGBM model that also works on declared traits alone.
 
 Groups are discovered on the snapshot of last week. The assigner learns from the week before, is calibrated on last
-week and judged on today's snapshot, and that very booster is served: a temperature fits the scores of no other. A share
-of its rows has all behaviour hidden, as it is of a customer who has only answered a question, so that it never leans on
-behaviour alone.
+week and judged on today's snapshot, and that very booster is served: a temperature fits the scores of no other. A
+second booster says in which segment a customer will be 90 days on; it learns from the snapshot of 90 days ago and
+where its customers are today.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,22 +18,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.brand import Brand
-from training.artifact import SEGMENTS, tempered_softmax
+from training.artifact import SEGMENTS
 from training.calibration import FloatArray
 from training.dataset import Source
-from training.segment_discovery import discover, nearest, separation
-from training.segment_profiles import describe_segments
-from training.segment_space import DECLARED_PREFIX, Space, learn_space
+from training.segment_alignment import Continuity, continuity
+from training.segment_assigner import (
+    MASKED_SHARE,
+    ROUNDS,
+    ROUNDS_ONWARD,
+    Assigner,
+    Lesson,
+    boost,
+    boost_onward,
+    columns_of,
+    lesson_of,
+    log_loss,
+    temperature_of,
+)
+from training.segment_discovery import Found, Grouping, discover, separation
+from training.segment_profiles import describe_segments, last_id
+from training.segment_rfm import learn_rfm
+from training.segment_space import learn_space
 from training.split import WEEK, TooLittleData
 
 if TYPE_CHECKING:
     from training.dataset import Snapshot
 
 FEWEST_CUSTOMERS = 100
-MASKED_SHARE = 0.35
-ROUNDS = 60
-LARGEST_LESSON = 50_000  # rows a snapshot: more does not make a nearest centre any clearer
-TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(4.0), 81))
+ONWARD_DAYS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +74,24 @@ class SegmentsJudged:
 
 @dataclass(frozen=True, slots=True)
 class TrainedSegments:
-    """A model ready to be written, and what it was judged by."""
+    """A model ready to be written, and what it was judged by.
+
+    Attributes:
+        onward: of where customers will be; None where there is no history of 90 days.
+        continuity: with the version before; None without one.
+    """
 
     description: dict[str, Any]
     booster: lightgbm.Booster
     judged: SegmentsJudged
+    onward: lightgbm.Booster | None = None
+    continuity: Continuity | None = None
+    found: Found | None = field(default=None, repr=False)
 
     @property
     def boosters(self) -> list[str]:
-        """LightGBM's text."""
-        return [self.booster.model_to_string()]
+        """LightGBM's text: of the assigner, then of where customers will be."""
+        return [booster.model_to_string() for booster in (self.booster, self.onward) if booster is not None]
 
 
 def train_segments(
@@ -92,20 +112,22 @@ def train_segments(
     space = learn_space(last.X, inputs=source.inputs, categories=source.categories)
     if not space.axes:
         raise TooLittleData("Asked for segments, but customers differ in nothing that is known of them yet.")
-    found = discover(space.place(last.X, inputs=source.inputs), seed=seed)
-    placed = [space.place(snapshot.X, inputs=source.inputs) for snapshot in (before, last, today)]
-    labels = [nearest(p, found.centres) for p in placed]
-    k = len(found.centres)
+    found = discover(space, last.X, inputs=source.inputs, seed=seed)
+    grouping, k = found.grouping, found.grouping.n_labels
+    labels = [grouping.labels(one.X, inputs=source.inputs) for one in (before, last, today)]
 
     lessons = [
-        _lesson(s, y, source, seed=seed + i) for i, (s, y) in enumerate(zip((before, last, today), labels, strict=True))
+        lesson_of(s, y, source, seed=seed + i)
+        for i, (s, y) in enumerate(zip((before, last, today), labels, strict=True))
     ]
-    columns = _columns_of(space, source)
-    assigner = _boost(lessons[0], k=k, source=source, columns=columns, seed=seed)
-    temperature = _temperature(assigner.raw(lessons[1][0]), lessons[1][1])
-    judged = _judge(assigner, temperature, lessons, placed[2], space=space, source=source, previous=previous, seed=seed)
+    columns = columns_of(space, source)
+    untempered = boost(lessons[0], k=k, source=source, columns=columns, seed=seed)
+    temperature = temperature_of(untempered.raw(lessons[1].X), lessons[1].y)
+    assigner = Assigner(untempered.booster, columns, temperature)
+    judged = _judge(assigner, lessons, today, grouping=grouping, source=source, previous=previous, seed=seed)
+    onward = _onward(source, today, labels[2], k=k, columns=columns, seed=seed)
 
-    segments = describe_segments(space, found.centres, labels[1], last, source=source, brand=brand, previous=previous)
+    segments = describe_segments(grouping, labels[1], last, source=source, brand=brand, previous=previous)
     description = {
         "name": SEGMENTS,
         "as_of": source.known_until.isoformat(),
@@ -117,20 +139,79 @@ def train_segments(
         "temperature": temperature,
         "space": space.as_list(),
         "segments": segments,
-        "discovery": {
-            "silhouette": round(found.silhouette, 6),
-            "stability": round(found.stability, 6),
-            "candidates": list(found.candidates),
-        },
+        "last_id": last_id(segments, previous=previous),
+        "rfm": learn_rfm(last.X, inputs=source.inputs),
+        "discovery": found.as_dict(),
         "windows": {
             "train": before.as_of.isoformat(),
             "calibrate": last.as_of.isoformat(),
             "judge": today.as_of.isoformat(),
         },
-        "recipe": {"rounds": ROUNDS, "masked_share": MASKED_SHARE},
+        "recipe": {"rounds": ROUNDS, "rounds_onward": ROUNDS_ONWARD, "masked_share": MASKED_SHARE},
         "judged": {name: value for name, value in judged.as_dict().items() if name != "separation_of_previous"},
+        "onward": {"days": ONWARD_DAYS} | ({} if onward is None else {"temperature": onward.temperature}),
     }
-    return TrainedSegments(description, assigner.booster, judged)
+    stayed = _continuity(segments, labels[2], today, source=source, previous=previous)
+    return TrainedSegments(
+        description, assigner.booster, judged, None if onward is None else onward.booster, stayed, found
+    )
+
+
+def onward_lesson(source: Source, later: Snapshot, labels: NDArray[np.intp], *, seed: int) -> Lesson | None:
+    """What was known 90 days before a snapshot, with the segment of that snapshot; None without such a history.
+
+    Args:
+        source: of snapshots.
+        later: the snapshot.
+        labels: of its customers.
+        seed: of whose behaviour is hidden.
+    """
+    as_of = later.as_of - timedelta(days=ONWARD_DAYS)
+    if as_of <= source.first:
+        return None
+    earlier = source.snapshot(as_of)
+    y = labels_of_later(earlier, later, labels)
+    if (y >= 0).sum() < FEWEST_CUSTOMERS:
+        return None
+    return lesson_of(earlier, y, source, seed=seed)
+
+
+def labels_of_later(earlier: Snapshot, later: Snapshot, labels: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The later label of each customer of an earlier snapshot, shape `(n_earlier,)`; -1 for one who is gone."""
+    place = np.searchsorted(later.customer_keys, earlier.customer_keys)
+    place = np.minimum(place, len(later.customer_keys) - 1)
+    return np.where(later.customer_keys[place] == earlier.customer_keys, labels[place], -1)
+
+
+def _onward(
+    source: Source, today: Snapshot, labels: NDArray[np.intp], *, k: int, columns: Sequence[int], seed: int
+) -> Assigner | None:
+    lesson = onward_lesson(source, today, labels, seed=seed)
+    return None if lesson is None else boost_onward(lesson, k=k, source=source, columns=columns, seed=seed)
+
+
+def _continuity(
+    segments: Sequence[Mapping[str, Any]],
+    labels: NDArray[np.intp],
+    today: Snapshot,
+    *,
+    source: Source,
+    previous: Mapping[str, Any] | None,
+) -> Continuity | None:
+    """How many of today's customers have the segment that the version before would give them."""
+    if previous is None:
+        return None
+    before, old_ids = Grouping.of_description(previous, inputs=source.inputs)
+    if not before.space.axes:
+        return None
+    ids = [segment["id"] for segment in segments]
+    return continuity(
+        np.array(ids, dtype=object)[labels],
+        np.array(old_ids, dtype=object)[before.labels(today.X, inputs=source.inputs)],
+        ids=ids,
+        old_ids=old_ids,
+        previous=str(previous.get("version", "")),
+    )
 
 
 def _snapshot(source: Source, weeks_ago: int) -> Snapshot:
@@ -150,123 +231,37 @@ def _snapshot(source: Source, weeks_ago: int) -> Snapshot:
     return snapshot
 
 
-Lesson = tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.bool_]]
-
-
-def _lesson(snapshot: Snapshot, labels: NDArray[np.intp], source: Source, *, seed: int) -> Lesson:
-    """Every row whole, then a share of them again with behaviour hidden; with the labels, and which are masked."""
-    rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(len(labels))[:LARGEST_LESSON])
-    X, y = snapshot.X[chosen], labels[chosen]
-    again = np.sort(rng.permutation(len(y))[: max(1, round(MASKED_SHARE * len(y)))])
-    hidden = hide_behaviour(X[again], inputs=source.inputs, like=snapshot.X, as_newcomers=rng.random(len(again)) < 0.5)
-    masked = np.repeat([False, True], [len(y), len(again)])
-    return np.vstack([X, hidden]), np.concatenate([y, y[again]]), masked
-
-
-def hide_behaviour(
-    X: NDArray[np.float32], *, inputs: Sequence[str], like: NDArray[np.float32], as_newcomers: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """The same customers with nothing known but what they declared.
-
-    Args:
-        X: rows to hide, shape `(n, n_inputs)`.
-        inputs: names of the columns.
-        like: a snapshot, which shows the columns that are never missing: counts, 0 for one who did nothing.
-        as_newcomers: shape `(n,)`; for these, such counts are 0, for the others they are missing too.
-    """
-    hidden = X.copy()
-    behaviour = np.array([not name.startswith(DECLARED_PREFIX) for name in inputs])
-    hidden[:, behaviour] = np.nan
-    counts = behaviour & ~np.isnan(like).any(axis=0)
-    hidden[np.ix_(as_newcomers, counts)] = 0.0
-    return hidden
-
-
-@dataclass(frozen=True, slots=True)
-class _Assigner:
-    booster: lightgbm.Booster
-    columns: Sequence[int]  # of the source's inputs
-
-    def raw(self, X: NDArray[np.float32]) -> FloatArray:
-        chosen = X[:, self.columns].astype(np.float64)
-        return np.asarray(self.booster.predict(chosen, raw_score=True, num_threads=2), dtype=np.float64)
-
-
-def _columns_of(space: Space, source: Source) -> list[int]:
-    """What places a customer in the space, and everything about what they declared: nothing else can help."""
-    used = {axis.input for axis in space.axes}
-    return [i for i, name in enumerate(source.inputs) if name in used or name.startswith(DECLARED_PREFIX)]
-
-
-def _boost(lesson: Lesson, *, k: int, source: Source, columns: Sequence[int], seed: int) -> _Assigner:
-    names = [source.inputs[i] for i in columns]
-    X, y = lesson[0][:, columns].astype(np.float64), lesson[1]
-    categorical = [i for i, name in enumerate(names) if name in source.categories]
-    data = lightgbm.Dataset(X, y, feature_name=names, categorical_feature=categorical, params={"verbose": -1})
-    parameters = {
-        "objective": "multiclass",
-        "num_class": k,
-        "num_leaves": 8,
-        "learning_rate": 0.1,
-        "min_data_in_leaf": 20,
-        "feature_fraction": 0.6,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": 2,
-        "verbose": -1,
-    }
-    return _Assigner(lightgbm.train(parameters, data, num_boost_round=ROUNDS), columns)
-
-
-def _temperature(raw: FloatArray, y: NDArray[np.intp]) -> float:
-    """The one on a grid from 1/4 to 4 with the least log-loss."""
-    losses = [_log_loss(tempered_softmax(raw, temperature=float(t)), y) for t in TEMPERATURES]
-    return round(float(TEMPERATURES[int(np.argmin(losses))]), 6)
-
-
-def _log_loss(probabilities: FloatArray, y: NDArray[np.intp]) -> float:
-    return float(-np.log(np.clip(probabilities[np.arange(len(y)), y], 1e-6, 1.0)).mean())
-
-
 def _judge(
-    assigner: _Assigner,
-    temperature: float,
+    assigner: Assigner,
     lessons: Sequence[Lesson],
-    placed: FloatArray,
+    today: Snapshot,
     *,
-    space: Space,
+    grouping: Grouping,
     source: Source,
     previous: Mapping[str, Any] | None,
     seed: int,
 ) -> SegmentsJudged:
-    X, y, masked = lessons[2]
-    probabilities = tempered_softmax(assigner.raw(X), temperature=temperature)
-    shares = np.bincount(lessons[1][1], minlength=probabilities.shape[1]) / len(lessons[1][1])
-    right = probabilities.argmax(axis=1) == y
-    today = source.snapshot(source.known_until)
-    assigned = tempered_softmax(assigner.raw(today.X), temperature=temperature).argmax(axis=1)
+    lesson = lessons[2]
+    probabilities = assigner.predict(lesson.X)
+    shares = np.bincount(lessons[1].y, minlength=probabilities.shape[1]) / len(lessons[1].y)
+    right = probabilities.argmax(axis=1) == lesson.y
+    placed = grouping.space.place(today.X, inputs=source.inputs)
     return SegmentsJudged(
         n=len(today.customer_keys),
-        log_loss=_log_loss(probabilities, y),
-        log_loss_of_constant=_log_loss(np.tile(shares, (len(y), 1)), y),
-        accuracy=float(right[~masked].mean()),
-        accuracy_masked=float(right[masked].mean()),
-        separation=separation(placed, assigned, seed=seed),
-        separation_of_previous=_separation_of_previous(placed, previous, space=space, source=source, seed=seed),
+        log_loss=log_loss(probabilities, lesson.y),
+        log_loss_of_constant=log_loss(np.tile(shares, (len(lesson.y), 1)), lesson.y),
+        accuracy=float(right[~lesson.masked].mean()),
+        accuracy_masked=float(right[lesson.masked].mean()),
+        separation=separation(placed, assigner.predict(today.X).argmax(axis=1), seed=seed),
+        separation_of_previous=_separation_of_previous(placed, previous, today=today, source=source, seed=seed),
     )
 
 
 def _separation_of_previous(
-    placed: FloatArray, previous: Mapping[str, Any] | None, *, space: Space, source: Source, seed: int
+    placed: FloatArray, previous: Mapping[str, Any] | None, *, today: Snapshot, source: Source, seed: int
 ) -> float | None:
     """How well the previous version's groups separate today's customers, in today's space; None without one."""
-    if previous is None:
+    if previous is None or not {axis["input"] for axis in previous["space"]} <= set(source.inputs):
         return None
-    old = Space.from_list(previous["space"])
-    if not {axis.input for axis in old.axes} <= set(source.inputs):
-        return None
-    today = source.snapshot(source.known_until)
-    centres = np.array([segment["centre"] for segment in previous["segments"]])
-    return separation(placed, nearest(old.place(today.X, inputs=source.inputs), centres), seed=seed)
+    before, _ = Grouping.of_description(previous, inputs=source.inputs)
+    return separation(placed, before.labels(today.X, inputs=source.inputs), seed=seed)

@@ -10,10 +10,12 @@ import pytest
 
 from features.brand import Brand
 from training.artifact import SEGMENTS, SegmentsModel, load_model, write_artifact
-from training.segment_discovery import align, discover, nearest
+from training.segment_alignment import align
+from training.segment_assigner import hide_behaviour
+from training.segment_discovery import UNUSUAL, discover, nearest
 from training.segment_names import keep_names, language_of
-from training.segment_space import Space
-from training.segments import TrainedSegments, hide_behaviour, train_segments
+from training.segment_space import Space, learn_space
+from training.segments import TrainedSegments, train_segments
 from training.split import TooLittleData
 
 
@@ -106,7 +108,7 @@ def test_a_locale_without_words_of_ours_speaks_english_and_latin_hindi_is_not_de
 
 def test_no_segment_is_smaller_than_two_in_a_hundred(trained: TrainedSegments) -> None:
     shares = [segment["share"] for segment in trained.description["segments"]]
-    assert 3 <= len(shares) <= 8
+    assert 2 <= len(shares) <= 11
     assert min(shares) >= 0.02
     assert sum(shares) == pytest.approx(1.0, abs=1e-4)
 
@@ -141,23 +143,75 @@ def test_the_same_seed_and_data_give_the_same_bytes_also_beside_a_champion(
     assert again.description == trained.description
 
 
-def test_centres_that_merely_change_places_keep_their_ids() -> None:
-    old = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
-    new = np.array([[0.1, 9.9], [0.2, 0.0], [10.0, 0.3]])
-    assert align(new, previous=old, previous_ids=["s1", "s2", "s3"])[0] == ["s3", "s1", "s2"]
+def test_groups_that_merely_change_places_keep_their_ids() -> None:
+    old = np.repeat([0, 1, 2], 10)
+    new = np.repeat([2, 0, 1], 10)
+    assert align(new, k=3, previous=old, previous_ids=["s1", "s2", "s3"])[0] == ["s2", "s3", "s1"]
 
 
-def test_a_group_that_is_nowhere_near_an_old_one_gets_a_new_id() -> None:
-    old = np.array([[0.0, 0.0], [1.0, 0.0]])
-    ids, continued = align(np.array([[50.0, 50.0], [0.0, 0.0]]), previous=old, previous_ids=["s1", "s2"])
-    assert ids == ["s3", "s1"]
-    assert continued == [None, "s1"]
+def test_a_group_that_shares_less_than_half_with_any_old_one_gets_an_id_that_never_was() -> None:
+    old = np.repeat([0, 1], [10, 20])
+    new = np.repeat([0, 1, 2], [10, 8, 12])
+    ids, continued = align(new, k=3, previous=old, previous_ids=["s1", "s2"], last_id=7)
+    assert ids == ["s1", "s8", "s2"]  # 12 of 20 customers stayed together, 8 of 20 did not
+    assert continued == ["s1", None, "s2"]
 
 
-def test_three_heaps_are_found_as_three_groups() -> None:
+def test_the_unusual_continue_nothing_and_keep_their_own_id() -> None:
+    old = np.repeat([0, 1], [10, 10])
+    new = np.repeat([0, 1], [10, 10])  # the second are at k: unusual
+    ids, _ = align(new, k=1, previous=old, previous_ids=["s1", UNUSUAL])
+    assert ids == ["s1"]
+
+
+def heaps(n_far: int = 0) -> tuple[Any, Any]:
+    """Three heaps of 100 on two counts, and some customers who are like none of them; logarithms of the counts."""
     rng = np.random.default_rng(0)
-    heaps = np.vstack([rng.normal(centre, 0.1, size=(100, 2)) for centre in ((0, 0), (3, 0), (0, 3))])
-    assert len(discover(heaps, seed=0).centres) == 3
+    placed = np.vstack([rng.normal(centre, 0.1, size=(100, 2)) for centre in ((1, 1), (4, 1), (1, 4))])
+    X = np.expm1(np.vstack([placed, rng.uniform(14, 16, size=(n_far, 2))])).astype(np.float32)
+    return learn_space(X, inputs=("n_orders", "n_refunds"), categories={}), X
+
+
+def test_heaps_that_lie_apart_come_again_and_are_never_mixed() -> None:
+    space, X = heaps()
+    inputs = ("n_orders", "n_refunds")
+    found = discover(space, X, inputs=inputs, seed=0)
+    scores = {one["k"]: one for one in found.candidates}
+    assert scores[3]["stability"] > 0.99
+    assert scores[3]["silhouette"] == max(one["silhouette"] for one in found.candidates)
+    labels = found.grouping.labels(X, inputs=inputs)
+    assert not set(labels[:100]) & set(labels[100:200])
+    assert not set(labels[100:200]) & set(labels[200:])
+    assert found.grouping.fence is None
+
+
+def test_a_cloud_without_groups_is_not_called_stable_beyond_what_comes_again() -> None:
+    X = np.expm1(np.random.default_rng(3).uniform(1, 2, size=(500, 4))).astype(np.float32)
+    inputs = ("n_orders", "n_refunds", "revenue", "mean_gap_days")
+    found = discover(learn_space(X, inputs=inputs, categories={}), X, inputs=inputs, seed=0)
+    enough = [one["k"] for one in found.candidates if one["stability"] >= 0.75]
+    assert found.is_stable == bool(enough)
+    assert len(found.centres) == max(enough, default=len(found.centres))
+
+
+def test_whoever_is_like_nobody_is_called_unusual_and_forced_into_no_group() -> None:
+    rng = np.random.default_rng(1)
+    usual = rng.normal([[2.0, 2.0]], 0.3, size=(1200, 2)) + rng.choice([0.0, 2.0], size=(1200, 1))
+    X = np.expm1(np.vstack([usual, rng.uniform(8, 9, size=(30, 2))])).astype(np.float32)
+    inputs = ("n_orders", "n_refunds")
+    found = discover(learn_space(X, inputs=inputs, categories={}), X, inputs=inputs, seed=0)
+    labels = found.grouping.labels(X, inputs=inputs)
+    assert found.n_unusual == 30
+    assert set(labels[1200:]) == {len(found.centres)}
+    assert (labels[:1200] < len(found.centres)).all()
+
+
+def test_to_be_new_is_not_unusual() -> None:
+    rng = np.random.default_rng(1)
+    X = np.column_stack([np.r_[rng.uniform(900, 1100, 1000), np.zeros(40)], rng.uniform(1, 9, 1040)]).astype(np.float32)
+    inputs = ("tenure_days", "n_orders")
+    found = discover(learn_space(X, inputs=inputs, categories={}), X, inputs=inputs, seed=0)
+    assert found.n_unusual == 0
 
 
 def test_hiding_behaviour_leaves_what_was_declared() -> None:
