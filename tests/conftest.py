@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# BentoML and Feast read these when they are imported.
+# BentoML, Feast and NumPy read these when they are imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
