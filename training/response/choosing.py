@@ -83,9 +83,8 @@ def try_learners(crossfit: CrossFit, judge: Judge, learners: Mapping[str, Learne
         lesson, rows = crossfit.lesson(fold), of.fold == fold
         level[rows] = lesson.pseudo().mean(axis=0)
         for name, learner in learners.items():
-            learned = learner(lesson)
-            centre = mean_said(learned, lesson.sample.X, lesson.sample.Z, of.action_vectors)
-            said[name][rows] = learned.predict(of.X[rows], of.Z[rows], of.action_vectors) - centre
+            differences = learner(lesson).predict(of.X[rows], of.Z[rows], of.action_vectors)
+            said[name][rows] = differences - differences.mean(axis=0)
     targets = judge.effects()
     tried = [_tried(name, differences, level, targets, judge, of.fold) for name, differences in said.items()]
     best = max(tried, key=lambda one: float(one.score.mean()))

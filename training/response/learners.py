@@ -144,7 +144,7 @@ def trees_s(lesson: Lesson) -> Learned:
 
 def trees_t(lesson: Lesson) -> Learned:
     """Each action's rewards by a regression of their own, less the reference action's."""
-    boosters = _one_an_action(lesson.sample)
+    boosters = _one_an_action(lesson)
     return Learned(
         tuple((Term(1.0, booster=action), Term(-1.0, booster=0)) for action in range(1, lesson.sample.n_actions)),
         boosters,
@@ -154,7 +154,7 @@ def trees_t(lesson: Lesson) -> Learned:
 def trees_x(lesson: Lesson) -> Learned:
     """Effects imputed to each row by the other action's regression, regressed in turn; the rarer action weighs more."""
     of = lesson.sample
-    rewards_of = _one_an_action(of)
+    rewards_of = _one_an_action(lesson)
     boosters: list[lightgbm.Booster] = []
     effects = []
     reference = of.action == 0
@@ -198,12 +198,15 @@ def learners_for(n_actions: int, names: Sequence[str] | None = None) -> dict[str
     return {name: learner for name, learner in LEARNERS.items() if name in wanted and name not in heavy}
 
 
-def _one_an_action(of: Sample) -> tuple[lightgbm.Booster, ...]:
-    made = []
-    for action in range(of.n_actions):
-        rows = of.action == action
-        made.append(_trees(of, of.X[rows], of.reward[rows], names=of.names, rounds=70, leaves=8, shy=60))
-    return tuple(made)
+def _one_an_action(lesson: Lesson) -> tuple[lightgbm.Booster, ...]:
+    """Each action's rewards: the T-learner itself, and what the X-learner imputes with."""
+    of = lesson.sample
+    if "one_an_action" not in lesson.shared:
+        lesson.shared["one_an_action"] = tuple(
+            _trees(of, of.X[rows], of.reward[rows], names=of.names, rounds=70, leaves=8, shy=60)
+            for rows in (of.action == action for action in range(of.n_actions))
+        )
+    return lesson.shared["one_an_action"]
 
 
 def _trees(

@@ -13,7 +13,7 @@ own targets in fold j rest on the folds other than j and k.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import lightgbm
 import numpy as np
@@ -99,6 +99,7 @@ class Lesson:
         d: shape `(n, n_actions)`, each action's mean effect, `d[:, 0]` being 0.
         left: shape `(n,)`, reward − m − d(action).
         main: fitted to all of these rows: what a learner may read of customers who are not among them.
+        shared: fits that several learners begin with, each made once.
     """
 
     sample: Sample
@@ -106,6 +107,7 @@ class Lesson:
     d: Floats
     left: Floats
     main: Main
+    shared: dict[str, tuple[lightgbm.Booster, ...]] = field(default_factory=dict)
 
     def pseudo(self) -> Floats:
         """Doubly robust targets, shape `(n, n_actions - 1)`: their mean, given x, is each action's effect."""
