@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 ENOUGH_CUSTOMERS = 10_000  # four parameters: more customers move the third digit and cost seconds
 WIDEST = 8.0  # of a parameter's logarithm: beyond e^±8 the likelihood is flat
 STARTS = ((-0.5, 2.0, -0.5, 2.5), (0.0, 2.0, -2.0, 1.0))
+N_NODES_OF_MEAN = 96
 N_NODES = 24  # moments of leaving that the slope of the likelihood looks at
 
 
@@ -176,8 +177,6 @@ def _log_terms(
     Both without the factor Γ(r + x) α^r β^s ÷ Γ(r). The second is a sum of two positive terms, so that P(alive), their
     ratio, keeps its digits however small it is.
     """
-    from scipy.special import hyp2f1
-
     n, total = r + history.x, r + history.x + s
     (a_x, b_x), (a_T, b_T) = ((np.log(alpha + t), np.log(beta + t)) for t in (history.t_x, history.T))
     # Each branch is exact; the one that a customer does not need is asked at z = 0, where it costs nothing.
@@ -185,11 +184,38 @@ def _log_terms(
     gap = np.abs(np.asarray(alpha) - np.asarray(beta))
     z_x, z_T = (np.asarray(gap / (np.maximum(alpha, beta) + t)) for t in (history.t_x, history.T))
     gone = np.where(later, -n * a_x - s * b_x, (1 - n) * a_x - (s + 1) * b_x)
-    gone = gone + np.log(hyp2f1(1.0, np.where(later, n, s + 1), total + 1, z_x))
+    gone = gone + np.log(_hyp2f1_of_one(np.where(later, n, s + 1), total + 1, z_x))
     rest = np.where(later, -(n + 1) * a_T + (1 - s) * b_T, -n * a_T - s * b_T)
-    rest = rest + np.log(hyp2f1(1.0, np.where(later, n + 1, s), total + 1, z_T))
+    rest = rest + np.log(_hyp2f1_of_one(np.where(later, n + 1, s), total + 1, z_T))
     either = np.logaddexp(np.log(s / total) + gone, np.log(n / total) + rest)
     return np.asarray(-n * a_T - s * b_T), np.asarray(either)
+
+
+def _hyp2f1_of_one(b: Floats, c: Floats, z: Floats) -> Floats:
+    """2F1(1, b; c; z) for 0 < b < c and 0 ≤ z < 1, shape `(n,)`; also where SciPy gives up, at b > 160 and z near 1."""
+    from scipy.special import hyp2f1
+
+    found = np.asarray(hyp2f1(1.0, b, c, z))
+    lost = ~np.isfinite(found) & np.isfinite(c) & np.isfinite(z)
+    if lost.any():
+        found = np.where(lost, 1.0, found)
+        found[lost] = _mean_of_inverse(*(np.broadcast_to(each, found.shape)[lost] for each in (b, c - b, 1 - z)))
+    return found
+
+
+def _mean_of_inverse(b: Floats, rest: Floats, gap: Floats) -> Floats:
+    """The same by Euler's integral, the mean of 1 ÷ (1 − z U) over U ~ Beta(b, rest), with z = 1 − gap.
+
+    Gauss-Legendre in the logarithm of 1 − U, over all but e^-40 of it.
+    """
+    nodes, of_node = np.polynomial.legendre.leggauss(N_NODES_OF_MEAN)
+    end = np.minimum((rest + 40.0 + 9.0 * np.sqrt(rest)) / b, 1.0)
+    width = 40.0 / rest + 1.0 + np.log1p(end * b / rest)
+    at = np.log(end) - 0.5 * (1.0 - nodes[:, None]) * width
+    v = np.exp(at)
+    log_weight = rest * at + (b - 1.0) * np.log1p(-np.minimum(v, 1.0 - 1e-15))
+    weight = of_node[:, None] * np.exp(log_weight - log_weight.max(axis=0))
+    return np.asarray((weight / (gap + (1.0 - gap) * v)).sum(axis=0) / weight.sum(axis=0))
 
 
 def _weeks_there(s: float, log_ratio: Floats) -> Floats:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
+from scipy.special import hyp2f1
 
 from training import pareto_nbd
 from training.pareto_nbd import ParetoNbd, fit_pareto_nbd
@@ -138,3 +141,25 @@ def test_the_slope_of_the_likelihood_is_what_differences_say(fitted: ParetoNbd) 
     for i, step in enumerate(1e-5 * np.eye(4)):
         up, down = (pareto_nbd._negative_log_likelihood(at + way * step, history, share)[0] for way in (1, -1))
         assert slope[i] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-6)
+
+
+def by_euler(b: float, rest: float, gap: float) -> float:
+    """The mean of 1 ÷ (gap + (1 − gap) V) over V ~ Beta(rest, b), in the logarithm of V."""
+    peak = np.log(rest / (b + rest))
+
+    def weight(w: float) -> float:
+        return float(np.exp(rest * (w - peak) + (b - 1) * (np.log1p(-np.exp(w)) - np.log1p(-np.exp(peak)))))
+
+    def over(value: Callable[[float], float]) -> float:
+        return float(quad(value, -60, -1e-9, points=[peak, np.log(gap)], limit=400, epsabs=0)[0])
+
+    return over(lambda w: weight(w) / (gap + (1 - gap) * np.exp(w))) / over(weight)
+
+
+def test_where_scipy_gives_up_the_integral_takes_over() -> None:
+    b, rest, gap = np.array([200.0, 700.0, 2_500.0]), np.array([1.01, 4.0, 20.0]), np.array([1e-3, 1e-6, 1e-5])
+    assert np.isnan(hyp2f1(1.0, b, b + rest, 1 - gap)).any()
+    found = pareto_nbd._hyp2f1_of_one(b, b + rest, 1 - gap)
+    assert found == pytest.approx([by_euler(*each) for each in zip(b, rest, gap, strict=True)], rel=1e-8)
+    small = (np.array([3.0, 160.0]), np.array([1.2, 5.0]), np.array([0.2, 0.05]))
+    assert pareto_nbd._mean_of_inverse(*small) == pytest.approx(hyp2f1(1, small[0], sum(small[:2]), 1 - small[2]))
