@@ -2,7 +2,8 @@
 
 A reward is money: what follows within the attribution window, whoever is asked, less the incentives that are paid. What
 the model cannot speak of (an action of a kind that it never saw, a customer of whom nothing current is known) is
-absent, and is valued by its rate.
+absent, and is valued by its rate. Where the brand speaks first and the model cannot speak of silence, it is not asked:
+whether to speak is decided on one scale.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class ExpectedNow:
         if not scored.is_known:
             return _OF_NONE
         rewards = self._model.rewards(scored.inputs[None, :], place.features)[0].tolist()
+        if place.placement.initiated_by == "brand" and rewards[0] != rewards[0]:
+            return _OF_NONE  # silence competes here, and a reward is not compared with a rate's
         return {one.action_id: reward for one, reward in zip(place.features, rewards, strict=True) if reward == reward}
 
 

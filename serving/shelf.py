@@ -78,7 +78,7 @@ class Shelf:
             goal_value=sum(values) / len(values) if values else 0.0,
             questions=questions,
             off_script=off_script,
-            features=(features_of(None), *(features_of(one.action, channel=channel_name) for one in offerables)),
+            features=(features_of(None), *(features_of(one.action) for one in offerables)),  # its channels together
         )
 
     def rendered(

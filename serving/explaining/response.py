@@ -52,7 +52,7 @@ def response_of(
     if models.response is None or "reward" not in candidate or (action is None and slot["action_id"] != NOTHING):
         return None
     reward: float = candidate["reward"]
-    told = models.response.contributions(scored.inputs[None, :], features_of(action, channel=slot["channel"]))
+    told = models.response.contributions(scored.inputs[None, :], features_of(action))
     if not math.isclose(told.score, reward, rel_tol=_EXACT_WITHIN, abs_tol=_EXACT_WITHIN):
         return None  # the caller told something for that decision only, which is not kept
     known = dict(zip(schema.model_inputs, scored.inputs.tolist(), strict=True))

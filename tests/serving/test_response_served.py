@@ -107,6 +107,15 @@ def test_whoever_is_not_known_and_what_is_not_spoken_of_keep_their_rates_whoever
     assert values(asked(engine, ann))["tip"] == pytest.approx(38.0)
 
 
+def test_where_the_brand_speaks_first_and_silence_is_not_spoken_of_the_model_is_not_asked(engine: Engine) -> None:
+    ann = a_customer(engine, "ann", orders=2)
+    by_rates = values(asked(engine, ann))
+    promote_response(engine.workspace.artifacts, engine.schema, silence=8.0, effects={"tip": 30.0}, reference="coupon")
+    told = asked(engine, ann)
+    assert RESPONSE in told["versions"]
+    assert values(told) == pytest.approx(by_rates)
+
+
 def test_the_explanation_names_the_uplift_and_what_of_the_customer_it_rests_on(engine: Engine) -> None:
     many = a_customer(engine, "many", orders=3)
     promote_response(

@@ -78,6 +78,7 @@ def promote_response(
     silence: float,
     effects: dict[str, float],
     an_order_adds: dict[str, float] | None = None,
+    reference: str = "nothing",
     as_of: str = "2026-03-01",
 ) -> str:
     """What silence earns, what each action adds for everybody, and for each order that the customer has; promoted.
@@ -88,10 +89,11 @@ def promote_response(
         silence: E[reward | nothing].
         effects: by action, what it adds; the model cannot speak of others.
         an_order_adds: by action, what it adds on top for each order.
+        reference: the action that the effects are counted from, which earns what `silence` says.
         as_of: of the version.
     """
     slopes = an_order_adds or {}
-    actions = [ActionFeatures("nothing", kind="nothing"), *(ActionFeatures(name) for name in effects)]
+    actions = [ActionFeatures(reference), *(ActionFeatures(name) for name in effects)]
     added = [
         [
             CONSTANT | {"value": effect},

@@ -42,7 +42,7 @@ _DECISIONS = """
 SELECT customer_key, decided_at, placement, arm, action_id, {holdout_rate}, arm_probability, distribution,
        coalesce(json_extract(record, '$.versions.catalogue'), ''),
        coalesce(json_extract(record, '$.policy_parameters'), '{}') <> '{}',
-       {slots} IS NOT NULL
+       {slots} IS NOT NULL, decision_id
 FROM decisions WHERE decided_at >= ? AND decided_at < ? ORDER BY decided_at, decision_id
 """
 _CONVERSIONS = """
@@ -69,6 +69,7 @@ class _Decided:
     action_id: str
     version: str
     probabilities: dict[str, float]
+    decision_id: str
 
 
 def ledger_rows(
@@ -135,6 +136,7 @@ def ledger_rows(
         actions=actions,
         available=available,
         left_out=dict(left_out),
+        decision_id=np.array([one.decision_id for one in decided]),
     ).taken(is_known)
 
 
@@ -147,7 +149,7 @@ def _decisions_query(connection: sqlite3.Connection) -> str:
 def _teaching(
     rows: Sequence[tuple[object, ...]], *, closed_before: int, baselines: dict[str, str], left_out: Counter[str]
 ) -> Iterator[_Decided]:
-    for key, at_us, placement, arm, action_id, rate, arm_probability, distribution, version, drawn, is_list in rows:
+    for key, at_us, placement, arm, action_id, rate, arm_probability, distribution, version, drawn, is_list, of in rows:
         if int(at_us) >= closed_before:  # type: ignore[call-overload]
             left_out[OPEN] += 1
         elif is_list:
@@ -166,7 +168,7 @@ def _teaching(
             if not probabilities.get(str(action_id), 0.0) > 0.0:
                 left_out[NOT_KNOWN] += 1
                 continue
-            yield _Decided(int(key), int(at_us), str(action_id), str(version), probabilities)  # type: ignore[call-overload]
+            yield _Decided(int(key), int(at_us), str(action_id), str(version), probabilities, str(of))  # type: ignore[call-overload]
 
 
 def _probabilities(distribution: dict[str, float], *, held_out: float, baseline: str) -> dict[str, float]:

@@ -35,6 +35,7 @@ class ResponseRows:
         is_inferred: whether the propensities are not those with which somebody drew.
         available: shape `(n, n_actions)`, what could have been taken; None where that is everything.
         left_out: how many decisions are no rows, by the reason in words.
+        decision_id: shape `(n,)`, of our own ledger; None for a campaign.
     """
 
     X: NDArray[np.float32]
@@ -47,6 +48,7 @@ class ResponseRows:
     is_inferred: bool = False
     available: NDArray[np.bool_] | None = None
     left_out: dict[str, int] = field(default_factory=dict)
+    decision_id: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.X)
@@ -78,6 +80,7 @@ class ResponseRows:
             cluster=self.cluster[rows],
             at=self.at[rows],
             available=None if self.available is None else self.available[rows],
+            decision_id=None if self.decision_id is None else self.decision_id[rows],
         )
 
     def between(self, action_ids: Sequence[str]) -> ResponseRows:
