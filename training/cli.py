@@ -12,6 +12,7 @@ import typer
 
 from features.faults import CallersMistake
 from features.workspace import find_workspace
+from training import versions_cli
 
 if TYPE_CHECKING:
     from features.schema import FeatureSchema
@@ -37,7 +38,11 @@ class What(StrEnum):
     ALL = "all"
 
 
-models = typer.Typer(help="Versions of models: list, promote, roll back, export.", no_args_is_help=True)
+models = typer.Typer(
+    help="Versions of models: list, compare, describe, promote, roll back, export.", no_args_is_help=True
+)
+models.command("compare")(versions_cli.compare)
+models.command("card")(versions_cli.card)
 
 
 def train(

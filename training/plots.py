@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightgbm
+import numpy as np
 from matplotlib.figure import Figure
 
 from training.evaluation import calibration_curve, gain_curve
 from training.next_purchase import Head, Judged
+from training.shapley import Leaning
 
 TOP = 20
 
@@ -26,6 +28,29 @@ def plots_of_next_purchase(heads: Sequence[Head], judged: Sequence[Judged]) -> d
 def plots_of_segments(booster: lightgbm.Booster, segments: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
     """Figures by file name: the profile of each segment, and what the assigner leans on."""
     return {"profiles": _profiles(segments), "importance": importance(booster)}
+
+
+def plots_of_leanings(leanings: Mapping[int, Sequence[Leaning]]) -> dict[str, Figure]:
+    """A SHAP summary of each horizon by file name: a point a customer, to the right where it made the score higher."""
+    return {f"shap_{horizon}d": _beeswarm(of) for horizon, of in leanings.items() if of}
+
+
+def _beeswarm(leanings: Sequence[Leaning]) -> Figure:
+    figure = Figure(figsize=(8, 1 + 0.32 * len(leanings)), layout="constrained")
+    axes = figure.subplots()
+    rng = np.random.default_rng(0)
+    for place, one in enumerate(leanings[::-1]):
+        known = np.isfinite(one.values)
+        low, high = np.quantile(one.values[known], [0.05, 0.95]) if known.any() else (0.0, 1.0)
+        colour = np.clip((one.values - low) / ((high - low) or 1.0), 0.0, 1.0)
+        height = place + rng.uniform(-0.3, 0.3, len(one.values))
+        axes.scatter(one.contributions[~known], height[~known], s=4, linewidths=0, color="#bbbbbb")
+        said, at, of = one.contributions[known], height[known], colour[known]
+        axes.scatter(said, at, s=4, linewidths=0, c=of, cmap="coolwarm", vmin=0, vmax=1)
+    axes.axvline(0.0, color="#999999", linewidth=1)
+    axes.set_yticks(range(len(leanings)), [one.name for one in leanings[::-1]])
+    axes.set(xlabel="SHAP value, in log-odds", title="What moves the trees' score (red: a high value, grey: not known)")
+    return figure
 
 
 def importance(booster: lightgbm.Booster) -> Figure:

@@ -128,6 +128,22 @@ def require_version(artifacts: Path, name: str, version: str) -> None:
         )
 
 
+def model_of(artifacts: Path, version: str) -> str:
+    """Which model that is a version of.
+
+    Raises:
+        CallersMistake: of none, with the closest there is.
+    """
+    known = {one: name for name in MODELS for one in versions(artifacts, name)}
+    if version not in known:
+        close = closest_name(version, known)
+        raise CallersMistake(
+            f"Asked for the version '{version}'; there are {', '.join(sorted(known)) or 'none yet'}."
+            + (f" Closest: '{close}'." if close else "")
+        )
+    return known[version]
+
+
 def _refusal(gate: Mapping[str, Any] | None, champion: str | None) -> str | None:
     if gate is None:
         return "no gate has judged it"

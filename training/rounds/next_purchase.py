@@ -19,6 +19,8 @@ from training.artifact import (
     write_artifact,
 )
 from training.calibration import FloatArray
+from training.cards.common import card_of
+from training.cards.next_purchase import sections_of
 from training.dataset import WorkspaceSource
 from training.evaluation import log_losses
 from training.gating import (
@@ -33,10 +35,11 @@ from training.gating import (
 )
 from training.groups import as_old_as, groups_of, large
 from training.next_purchase import Judged, Trained, cutoffs_of, number_boosters, train_next_purchase
-from training.plots import plots_of_next_purchase
+from training.plots import plots_of_leanings, plots_of_next_purchase
 from training.registry import Registry
 from training.resampling import Difference, mean_over_windows, paired_difference
 from training.rounds.settling import Round, settle, tags_of
+from training.shapley import Leaning, leanings_of
 from training.split import gate_cutoff, whole_weeks
 
 Champion = NextPurchaseModel | ArtifactRefused | None  # refused: it does not fit the features of today
@@ -53,6 +56,9 @@ def next_purchase_round(source: WorkspaceSource, registry: Registry, seed: int) 
     trained = without_hopeless(learned, own, served=served)
     version = write_artifact(artifacts, trained.description, trained.boosters)
     gate = _gate(trained, own, source, champion, version)
+    leanings = _leanings(trained, source)
+    sections = sections_of(trained, source, leanings, schema=source.schema)
+    card = card_of(trained.description, version, schema=source.schema, gate=gate, sections=sections)
     judged = {f"{head['horizon_days']}d": head["judged"] for head in trained.description["heads"]}
 
     def record() -> str:
@@ -61,11 +67,11 @@ def next_purchase_round(source: WorkspaceSource, registry: Registry, seed: int) 
             version,
             parameters=_parameters(trained) | {"seed": seed},
             metrics={f"{name}_{horizon}": v for horizon, of in judged.items() for name, v in of.items()},
-            figures=plots_of_next_purchase(trained.heads, trained.judged),
+            figures=plots_of_next_purchase(trained.heads, trained.judged) | plots_of_leanings(leanings),
             tags=tags_of(trained.description),
         )
 
-    promoted, unchanged = settle(source, registry, gate, name=NEXT_PURCHASE, version=version, record=record)
+    promoted, unchanged = settle(source, registry, gate, name=NEXT_PURCHASE, version=version, record=record, card=card)
     return Round(
         NEXT_PURCHASE,
         version,
@@ -164,6 +170,18 @@ def _left_out(one: Judged, checks: tuple[Check, ...]) -> str:
         f"A {one.horizon_days}-day model was learned, but judged as of {one.as_of:%Y-%m-%d} it is not {failed}. "
         "It is left out: try again with more customers."
     )
+
+
+def _leanings(trained: Trained, source: WorkspaceSource) -> dict[int, list[Leaning]]:
+    """Of each head that has trees, asked about the customers of the window that judged."""
+    judged_at = {one.horizon_days: one.as_of for one in trained.judged}
+    return {
+        head.horizon_days: leanings_of(
+            head.booster, source.snapshot(judged_at[head.horizon_days]).X, inputs=head.inputs
+        )
+        for head in trained.heads
+        if head.booster is not None
+    }
 
 
 def _champion(source: WorkspaceSource) -> Champion:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from training.artifact import SEGMENTS, SegmentsModel, read_champions, read_description, verify, write_artifact
+from training.cards.common import card_of
+from training.cards.segments import sections_of
 from training.dataset import WorkspaceSource
 from training.gating import MARGIN_OF_SEPARATION, Check, Gate, better_by_margin, fast_enough
 from training.plots import plots_of_segments
@@ -19,6 +21,8 @@ def segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> Ro
     trained = train_segments(source, brand=source.brand, previous=previous, seed=seed)
     version = write_artifact(artifacts, trained.description, trained.boosters)
     gate = _gate(trained, source, version, champion["version"] if champion else None)
+    sections = sections_of(trained.description, trained.judged.as_dict())
+    card = card_of(trained.description, version, schema=source.schema, gate=gate, sections=sections)
 
     def record() -> str:
         return registry.record(
@@ -30,7 +34,7 @@ def segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> Ro
             tags=tags_of(trained.description),
         )
 
-    promoted, unchanged = settle(source, registry, gate, name=SEGMENTS, version=version, record=record)
+    promoted, unchanged = settle(source, registry, gate, name=SEGMENTS, version=version, record=record, card=card)
     return Round(SEGMENTS, version, promoted, unchanged, None if unchanged else gate, trained.judged.as_dict())
 
 

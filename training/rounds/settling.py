@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.artifact import read_champions
+from training.cards.card import Card, write_card
 from training.dataset import WorkspaceSource
 from training.gating import Gate
 from training.promotion import promote, record_gate
@@ -53,6 +54,7 @@ def settle(
     name: str,
     version: str,
     record: Callable[[], str],
+    card: Card | None = None,
 ) -> tuple[bool, bool]:
     """Promotes what passed, once it is on record; whether it did, and whether it was the champion all along.
 
@@ -63,11 +65,14 @@ def settle(
         name: of the model.
         version: that was judged.
         record: puts the run on record and gives its id; a version that cannot be recorded is not promoted.
+        card: of the version; kept beside it, and with the run.
     """
     artifacts = source.workspace.artifacts
     if read_champions(artifacts).get(name, {}).get("version") == version:
         return False, True
     record_gate(artifacts, name, version, gate)
+    if card is not None:
+        write_card(artifacts / name / version, card)
     run_id = record()
     registry.log_gate(run_id, gate.as_dict())
     promoted = gate.passed and promote(artifacts, name, version, schema=source.schema, reason="the gate passed")

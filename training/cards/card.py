@@ -1,0 +1,91 @@
+"""A card as headings, sentences and tables, and the two ways to write it: Markdown, and HTML that stands alone."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MARKDOWN_FILE, HTML_FILE = "card.md", "card.html"
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid #d5dbe1 }
+table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums }
+th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e8ecf0; vertical-align: top }
+th { color: #55636f; font-weight: 600 }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under headings."""
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading with sentences, each a paragraph, and tables below them."""
+
+    heading: str
+    sentences: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Everything that is said of one version."""
+
+    title: str
+    sections: tuple[Section, ...]
+
+    def markdown(self) -> str:
+        """As Markdown with tables."""
+        lines = [f"# {_plain(self.title)}"]
+        for section in self.sections:
+            lines += ["", f"## {_plain(section.heading)}"]
+            for sentence in section.sentences:
+                lines += ["", _plain(sentence)]
+            for table in section.tables:
+                lines += ["", _row(table.headings), _row(["---"] * len(table.headings)), *map(_row, table.rows)]
+        return "\n".join(lines) + "\n"
+
+    def html(self) -> str:
+        """As one page: its style inside, no script, nothing fetched from anywhere."""
+        body = [f"<h1>{html.escape(self.title)}</h1>"]
+        for section in self.sections:
+            body.append(f"<h2>{html.escape(section.heading)}</h2>")
+            body += [f"<p>{html.escape(sentence)}</p>" for sentence in section.sentences]
+            body += [_table(table) for table in section.tables]
+        return (
+            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(self.title)}</title>'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
+        )
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Writes both forms beside the version's files."""
+    (folder / MARKDOWN_FILE).write_text(card.markdown(), encoding="utf-8")
+    (folder / HTML_FILE).write_text(card.html(), encoding="utf-8")
+
+
+def _plain(text: str) -> str:
+    """One line in which nothing is markup: names come from files that people write."""
+    line = " ".join(text.split()).replace("\\", "\\\\")
+    for mark in "|*`<[":
+        line = line.replace(mark, f"\\{mark}")
+    return line
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell if cell == "---" else _plain(cell) for cell in cells) + " |"
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.headings)
+    rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n" for row in table.rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table>"
