@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from experiments.by_rate import worth_by_rate
 from features.brand import Brand
 from features.catalogue import NOTHING, Action, Catalogue
 from features.question_actions import with_questions
@@ -125,9 +126,7 @@ def value_action(
     """
     if reward is not None:
         return Valuation(action.id, reward - channel_price, rate, None, reward)
-    value = rate.rate * action.value - channel_price
-    if action.incentive is not None:
-        value -= action.incentive.cost * max(rate.rate, purchase_propensity or 0.0)
+    value = worth_by_rate(action, rate=rate.rate, purchase_propensity=purchase_propensity, channel_price=channel_price)
     return Valuation(action.id, value, rate)
 
 
