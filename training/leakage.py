@@ -245,12 +245,13 @@ def _binned(x: NDArray[np.float32], *, is_category: bool) -> NDArray[np.intp]:
     bins = np.zeros(len(x), dtype=np.intp)
     if not len(values):
         return bins
-    distinct = np.unique(values)
+    rising = np.sort(values)
+    distinct = rising[np.append(True, rising[1:] != rising[:-1])]
     if is_category or len(distinct) <= BINS:
         bins[known] = np.searchsorted(distinct, values) + 1
         return bins
     n_bins = int(np.clip(len(values) // FEWEST_IN_A_BIN, 2, BINS))
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, n_bins + 1)[1:-1]))
+    edges = np.unique(rising[np.linspace(0, len(rising) - 1, n_bins + 1)[1:-1].astype(np.intp)])
     bins[known] = np.searchsorted(edges, values, side="right") + 1
     return bins
 
@@ -260,27 +261,29 @@ def _auc_of_bins(bins: NDArray[np.intp], positive: Booleans) -> float:
     half = np.arange(len(bins)) % 2 == 0
     n_bins = int(bins.max()) + 1
     rate = float(positive.mean())
+    counts = {kind: np.bincount(bins[half == kind], minlength=n_bins) for kind in (True, False)}
+    happened = {kind: np.bincount(bins[(half == kind) & positive], minlength=n_bins) for kind in (True, False)}
     aucs = []
-    for asked in (half, ~half):
-        n = np.bincount(bins[~asked], minlength=n_bins)
-        happened = np.bincount(bins[~asked], weights=positive[~asked], minlength=n_bins)
-        aucs.append(_auc_of_order(((happened + rate) / (n + 1.0))[bins[asked]], positive[asked], either_way=False))
+    for asked in (True, False):
+        rates = (happened[not asked] + rate) / (counts[not asked] + 1.0)
+        _, place = np.unique(rates, return_inverse=True)
+        is_one = np.bincount(place, weights=happened[asked])
+        is_none = np.bincount(place, weights=counts[asked] - happened[asked])
+        pairs = float(is_one.sum() * is_none.sum())
+        below = np.cumsum(is_none) - is_none / 2.0
+        aucs.append(float((is_one * below).sum()) / pairs if pairs else 0.5)
     return float(np.mean(aucs))
 
 
-def _auc_of_order(score: Floats | NDArray[np.float32], positive: Booleans, *, either_way: bool = True) -> float:
+def _auc_of_order(score: NDArray[np.float32], positive: Booleans) -> float:
     """P(a positive ranks above a negative), ties half; missing values rank lowest or highest, whichever is more."""
     n = int(positive.sum())
-    if not 0 < n < len(positive):
-        return 0.5
 
-    def auc(filled: Floats | NDArray[np.float32]) -> float:
+    def auc(filled: NDArray[np.float32]) -> float:
         _, place, count = np.unique(filled, return_inverse=True, return_counts=True)
         ranks = np.cumsum(count) - (count - 1) / 2.0
         return float((ranks[place[positive]].sum() - n * (n + 1) / 2) / (n * (len(positive) - n)))
 
-    if not either_way:
-        return auc(score)
     filled = [np.where(np.isfinite(score), score, end) for end in (-np.inf, np.inf)]
     found = [auc(one) for one in filled]
     return max(*found, *(1.0 - one for one in found))

@@ -16,14 +16,13 @@ from training.dataset import WorkspaceSource
 from training.labels import EPOCH
 from training.response.actions import NOTHING, NOTHING_ID, ActionFeatures, features_of
 from training.response.campaigns import Campaign, CampaignLog, Messages
+from training.response.known_before import DAY_US, MOST_SNAPSHOTS, known_before
 from training.response.rows import ResponseRows
 
 if TYPE_CHECKING:
     from features.catalogue import Action
 
-DAY_US = 86_400_000_000
 MOST_INSTANTS = 12  # of sends for which features are made as of the very instant
-MOST_SNAPSHOTS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def campaign_rows(
     propensity, is_inferred = _propensities(messages)
     actions, place = _actions(source, messages)
     rows = ResponseRows(
-        X=_known_before(source, messages),
+        X=known_before(source, messages.customer_keys, instants_of(messages.at_us))[0],
         action=place,
         reward=reward,
         propensity=propensity,
@@ -114,24 +113,6 @@ def _starts(distinct: NDArray[np.int64], reach: int) -> NDArray[np.int64]:
         if following == len(distinct):
             return np.array(starts, dtype=np.int64)
         starts.append(int(distinct[following]))
-
-
-def _known_before(source: WorkspaceSource, messages: Messages) -> NDArray[np.float32]:
-    """The snapshot row of each message's customer; NaN throughout for one of whom nothing was known."""
-    as_of_us = instants_of(messages.at_us)
-    instants = {int(us): EPOCH + timedelta(microseconds=int(us)) for us in np.unique(as_of_us)}
-    source.prepare(list(instants.values()))
-    X = np.full((len(messages), len(source.inputs)), np.nan, dtype=np.float32)
-    for us, as_of in instants.items():
-        asked = np.flatnonzero(as_of_us == us)
-        snapshot = source.snapshot(as_of)
-        if not len(snapshot.customer_keys):
-            continue
-        keys = messages.customer_keys[asked]
-        place = np.searchsorted(snapshot.customer_keys, keys).clip(max=len(snapshot.customer_keys) - 1)
-        found = snapshot.customer_keys[place] == keys
-        X[asked[found]] = snapshot.X[place[found]]
-    return X
 
 
 def _propensities(messages: Messages) -> tuple[NDArray[np.float64], bool]:
