@@ -76,7 +76,7 @@ def fit_response(
     best, why = _choice(tried)
     lesson = crossfit.lesson(None)
     learned = learners[best.name](lesson)
-    expected, measured = gained(judge, best.effects)
+    expected, measured = gained(judge, _as_groups_see_it(best))
     groups = groups_of(judge, expected, measured)
     reference = np.zeros(len(rows), dtype=np.intp)
     everyone = {action.action_id: reference + place for place, action in enumerate(rows.actions)}
@@ -157,6 +157,13 @@ def _judge_of(crossfit: CrossFit, rows: ResponseRows) -> Judge:
     m, d, left = crossfit.outer()
     of = crossfit.sample
     return Judge(m, d, left, of.action, of.propensity, customers_of(rows.cluster), rows.available)
+
+
+def _as_groups_see_it(best: Tried) -> Floats:
+    """The effects by which customers are grouped: "the same for all" is one group, whichever folds said how much."""
+    if best.name != SAME_FOR_ALL:
+        return best.effects
+    return np.tile(best.effects.mean(axis=0), (len(best.effects), 1))
 
 
 def _choice(tried: tuple[Tried, ...]) -> tuple[Tried, str]:
