@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
@@ -17,8 +18,10 @@ import pytest
 from features.command_line import run_verb
 from features.faults import CallersMistake
 from features.workspace import Workspace
-from training.artifact import read_champions
+from training.artifact import read_champions, verify, write_artifact
+from training.calibration import Calibration
 from training.dataset import WorkspaceSource
+from training.groups import as_old_as
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -133,6 +136,68 @@ def test_a_later_model_of_one_day_is_no_champion_until_a_window_that_neither_kne
     assert read_champions(trained / "artifacts") == champions
 
 
+def a_twin(trained: Path, version: str, *, shifted: float) -> str:
+    """The champion as if it had been made in August, its log-odds moved: so there are windows that it did not know."""
+    artifacts = trained / "artifacts"
+    description, boosters = verify(artifacts, "next_purchase", version)
+    heads = [
+        head | {"calibration": Calibration.from_dict(head["calibration"]).shifted(shifted).as_dict()}
+        for head in description["heads"]
+    ]
+    made = {name: value for name, value in description.items() if name not in ("version", "files")}
+    return write_artifact(artifacts, made | {"as_of": "2026-08-20T00:00:00+00:00", "heads": heads}, boosters)
+
+
+def test_two_versions_are_compared_on_the_newest_window_that_neither_knew(
+    trained: Path, champions: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    champion = champions["next_purchase"]["version"]
+    first, second = (a_twin(trained, champion, shifted=shifted) for shifted in (2.5, 0.0))
+    words = ("models", "compare", first, second, "--workspace", str(trained))
+    (month,) = said(capsys, *words, "--json")["horizons"]
+    assert (month["horizon_days"], month["as_of"][:10]) == (30, "2026-08-27")
+    assert month["gain"]["low"] > 0.0
+    loud, honest = (of["log_loss"] for of in month["metrics"])
+    assert month["gain"]["mean"] == pytest.approx(loud - honest, abs=1e-5)
+    assert month["verdict"].startswith(f"{second} is better by")
+    assert month["metrics"][0]["auc"] == month["metrics"][1]["auc"]  # moved, not turned
+    run_verb(*words)
+    assert "B better by" in capsys.readouterr().out
+    with pytest.raises(CallersMistake, match="closed on 2026-11-05: compare then"):
+        run_verb("models", "compare", first, champion, "--workspace", str(trained))
+    with pytest.raises(CallersMistake, match="of next_purchase and of segments"):
+        run_verb("models", "compare", first, champions["segments"]["version"], "--workspace", str(trained))
+
+
+def test_every_version_has_a_card_with_its_windows_groups_and_limits(
+    trained: Path, champions: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    version = champions["next_purchase"]["version"]
+    capsys.readouterr()
+    run_verb("models", "card", version, "--workspace", str(trained))
+    card = capsys.readouterr().out
+    for words in ("| judge | 2026-08-27 | 2026-09-26 |", "| locale | th-TH |", "| channel | email |", "| stage |"):
+        assert words in card
+    for words in ("## Limits", "## The gate", "mean \\|SHAP\\|", "n_orders | behaviour | orders |"):
+        assert words in card
+    run_verb("models", "card", version, "--html", str(tmp_path / "card.html"), "--workspace", str(trained))
+    assert "<h2>Limits</h2>" in (tmp_path / "card.html").read_text(encoding="utf-8")
+    run_verb("models", "card", champions["segments"]["version"], "--workspace", str(trained))
+    assert "## The segments" in capsys.readouterr().out
+
+
+def test_rows_of_last_week_are_older_today_and_know_no_more(simulated: Path) -> None:
+    source = WorkspaceSource(Workspace(simulated))
+    as_of = datetime(2026, 8, 27, tzinfo=UTC)
+    old, places = as_old_as(source, as_of, days=7)
+    now, then = source.snapshot(as_of), source.snapshot(as_of - timedelta(days=7))
+    assert old.customer_keys.tolist() == now.customer_keys[places].tolist() == then.customer_keys.tolist()
+    orders, silence = (source.inputs.index(name) for name in ("n_orders", "days_since_last_order"))
+    assert old.X[:, orders].tolist() == then.X[:, orders].tolist()
+    bought = ~np.isnan(then.X[:, silence])
+    assert old.X[bought, silence] == pytest.approx(then.X[bought, silence] + 7.0, abs=1e-3)
+
+
 def test_a_version_that_is_not_there_is_refused_with_those_that_are(trained: Path) -> None:
     with pytest.raises(CallersMistake, match="there are 2026"):
         run_verb("models", "promote", "segments", "20990101-00000000", "--workspace", str(trained))
@@ -147,7 +212,7 @@ def test_an_exported_model_is_text_and_json(trained: Path, tmp_path: Path) -> No
     run_verb("models", "export", "segments", str(tmp_path / "out"), "--workspace", str(trained))
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files >= {"model.json", "booster0.txt", "gate.json"}
-    assert {path.rpartition(".")[2] for path in files} == {"json", "txt"}
+    assert {path.rpartition(".")[2] for path in files} == {"json", "txt", "md", "html"}
 
 
 def test_scores_hold_everybody_once_with_the_documented_columns(
@@ -213,7 +278,7 @@ def test_mlflow_holds_the_run_with_its_plots_and_windows(trained: Path, champion
         plots = {artifact.path for artifact in client.list_artifacts(version.run_id, "plots")}
         aliased = client.get_model_version_by_alias("segments", "champion").tags["rapport_version"]
     assert aliased == champions["segments"]["version"]
-    assert {"plots/calibration.png", "plots/gain.png", "plots/importance_30d.png"} <= plots
+    assert {"plots/calibration.png", "plots/gain.png", "plots/importance_30d.png", "plots/shap_30d.png"} <= plots
     assert run.data.tags["gate"] == "passed"
     assert "log_loss_30d" in run.data.metrics
     assert "windows_judge_30d" in run.data.params
