@@ -68,6 +68,7 @@ def make_world(
     segment = np.where(rng.uniform(size=len(X)) < 0.2, rng.integers(0, 6, len(X)), segment)
     bought = (rng.uniform(size=len(X)) < 0.1 + 0.1 * segment).astype(int)
     _ours(workspace, schema, X, segment, bought)
+    refuse_fallbacks(workspace, n_customers=n_customers)
     if naive_too:
         _naive(workspace, naive, schema, segment, bought)
     return workspace, naive
@@ -102,7 +103,9 @@ _WHENS = (
 def add_rules(workspace: Workspace, *, n_actions: int) -> None:
     """A contact policy of every kind of rule, wide enough to let everything through, and so many actions under it."""
     brand = yaml.safe_load(workspace.brand_file.read_text(encoding="utf-8"))
-    workspace.brand_file.write_text(yaml.safe_dump(brand | {"contact_policy": RULES}, allow_unicode=True), "utf-8")
+    # In the order of the file: that of the traits is part of the features, whose rows are written already.
+    text = yaml.safe_dump(brand | {"contact_policy": RULES}, allow_unicode=True, sort_keys=False)
+    workspace.brand_file.write_text(text, encoding="utf-8")
     catalogue = yaml.safe_load(workspace.catalogue_file.read_text(encoding="utf-8"))
     models, actions = catalogue["actions"], []
     for n in range(n_actions):
@@ -135,6 +138,24 @@ def add_past(workspace: Workspace, *, n_customers: int, n_decisions: int) -> Non
                 "WHERE decision_id = ?",
                 (told["decision_id"],),
             )
+
+
+def refuse_fallbacks(workspace: Workspace, *, n_customers: int, n: int = 20) -> None:
+    """A world whose customers are decided on without their features or without models measures something else.
+
+    Raises:
+        RuntimeError: nearly all decisions about customers of the world rest on both; too many here do not.
+    """
+    with Engine(workspace) as engine:
+        asked = [
+            DecisionRequest(
+                customer_id=f"c-{1 + number % n_customers}", placement="chat_reply", channel="web", dry_run=True
+            )
+            for number in range(n)
+        ]
+        reasons = [told["fallback_reason"] for told in map(engine.decide, asked)]
+    if sum(reason is None for reason in reasons) < n / 2:
+        raise RuntimeError(f"The benchmark's customers are decided on without what is measured: {set(reasons)}.")
 
 
 def _ours(workspace: Workspace, schema: FeatureSchema, X: np.ndarray, segment: np.ndarray, bought: np.ndarray) -> None:
