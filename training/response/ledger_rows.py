@@ -41,7 +41,7 @@ from training.response.rows import ResponseRows
 _DECISIONS = """
 SELECT customer_key, decided_at, placement, arm, action_id, {holdout_rate}, arm_probability, distribution,
        coalesce(json_extract(record, '$.versions.catalogue'), ''),
-       coalesce(json_extract(record, '$.policy_parameters'), '{}') <> '{}',
+       coalesce(json_extract(record, '$.policy_parameters'), '{{}}') <> '{{}}',
        {slots} IS NOT NULL, decision_id
 FROM decisions WHERE decided_at >= ? AND decided_at < ? ORDER BY decided_at, decision_id
 """
