@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from features.contact_policy import ContactPolicy
+from features.occasions import Occasion
 from features.parts import Locale, Name, Part, Rate
 
 if TYPE_CHECKING:
@@ -204,6 +205,7 @@ class Brand(Part):
     events: EventNames = EventNames()
     funnel: Funnel = Funnel()
     horizons_days: Annotated[tuple[int, ...], Field(min_length=1)] = (7, 30, 90)
+    occasions: dict[Name, Occasion] = Field(default_factory=dict)  # festivals and sales whose date moves
     rewards: Rewards = Rewards()
     holdout_rate: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
     channels: Annotated[dict[Name, Channel], Field(min_length=1)]

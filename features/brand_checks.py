@@ -19,6 +19,7 @@ from features.contact_checks import contact_policy_faults
 from features.experiment_checks import experiment_faults
 from features.faults import Fault, closest_name
 from features.link_checks import link_host_faults, mail_button_faults
+from features.occasion_checks import occasion_faults
 from features.validation import shown, validate
 from features.variable_names import RESERVED_NAMES
 from features.yaml_file import Location, YamlFile, read_yaml
@@ -46,6 +47,7 @@ def brand_faults(file: YamlFile) -> Iterator[Fault]:
     yield from _placement_faults(file)
     yield from _horizon_faults(file)
     yield from _moment_faults(file)
+    yield from occasion_faults(file)
     yield from experiment_faults(file)
     yield from link_host_faults(file)
     yield from mail_button_faults(file)

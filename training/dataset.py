@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.faults import CallersMistake
+from features.occasions import OccasionDays, occasion_days
 from training.labels import Window, label, label_window, read_orders, require_closed
 
 if TYPE_CHECKING:
@@ -151,6 +152,12 @@ class WorkspaceSource:
         require_closed(window, known_until=self.known_until)
         return self._orders.n_within(window)
 
+    @property
+    def occasions(self) -> tuple[OccasionDays, ...]:
+        """The brand's occasions that move, from the first year that is known to the next one."""
+        years = range(self.first.year - 1, self.known_until.year + 3)
+        return occasion_days(self.brand.occasions, years=years)
+
     def fingerprint(self) -> str:
         """The lake's manifest, and how much of it is known."""
         return f"{self._lake.fingerprint()}@{self.known_until:%Y-%m-%dT%H:%M:%SZ}"
@@ -169,6 +176,11 @@ def training_threads(X: NDArray[np.float32] | NDArray[np.float64]) -> int:
     The trees are the same either way. Measured on two busy cores, 20,000 × 120: 1.6 s on one thread, 4.2 s on two.
     """
     return 1 if X.size < CELLS_WORTH_A_SECOND_THREAD else 2
+
+
+def occasions_of(source: Source) -> tuple[OccasionDays, ...]:
+    """The occasions that a source knows of; none where it is a world without a brand."""
+    return tuple(getattr(source, "occasions", ()))
 
 
 def rows_of(source: Source, as_ofs: Sequence[datetime], *, horizon_days: int) -> Rows:

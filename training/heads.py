@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from training.calibration import Calibration, FloatArray, busier, fit_calibration
 from training.carrying import Carry
-from training.dataset import Rows, Source
+from training.dataset import Rows, Source, occasions_of
 from training.fitting import Lesson
 from training.members import REPEAT_BUYING, TREES, Customers, Members, Repeat
 from training.pareto_nbd import ParetoNbd
@@ -109,6 +109,7 @@ def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], 
         used_at=split.used_at,
         horizon_days=split.horizon_days,
         first=source.first,
+        occasions=occasions_of(source),
     )
     mixed: dict[tuple[tuple[str, ...], str], tuple[Members, FloatArray]] = {}
 

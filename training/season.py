@@ -9,25 +9,41 @@ With V(w) the orders in a window w of the horizon's length, `last` the calibrati
 times as often as in the calibrating window: the change between the two a year ago, less what the shop grows anyway,
 since more customers are not busier ones. Where the year-ago calibrating window is only partly known, growth is that of
 the days that are.
+
+An occasion that moves (`brand.yaml`'s `occasions`) moves with its orders: its days are those around its own date a year
+ago, and the days on which it fell then count as the ordinary days of the same weekday beside them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
 import numpy as np
 
+from features.occasions import OccasionDays
 from training.labels import Window
 
 YEAR = timedelta(days=364)  # 52 whole weeks: weekdays stay where they are
+DAY, WEEK, NOON = timedelta(days=1), timedelta(days=7), timedelta(hours=12)
 FEWEST_DAYS = 7
 FEWEST_ORDERS = 100  # in each window: below it the ratio is noise
 LOWEST, HIGHEST = 1 / 3, 3.0
+FURTHEST_MOVE = timedelta(days=45)  # of an occasion between two years; a lunar month is 30
+BESIDE = 5  # weeks to either side in which ordinary days are looked for
+
+Count = Callable[[Window], int]
 
 
 def season_multiplier(
-    n_orders: Callable[[Window], int], *, calibrate: datetime, used_at: datetime, horizon_days: int, first: datetime
+    n_orders: Count,
+    *,
+    calibrate: datetime,
+    used_at: datetime,
+    horizon_days: int,
+    first: datetime,
+    occasions: Sequence[OccasionDays] = (),
 ) -> float:
     """How much more often customers will order in the window as of `used_at` than in the one that calibrated.
 
@@ -37,19 +53,81 @@ def season_multiplier(
         used_at: where the model stands.
         horizon_days: of the label.
         first: the first order that is known.
+        occasions: that move from year to year.
 
     Returns:
         A multiplier in [1/3, 3]; 1 where a year ago is not known, or holds too little.
     """
     reach = timedelta(days=horizon_days)
-    a_year_ago, closed, closed_then = used_at - YEAR, calibrate + reach, calibrate + reach - YEAR
+    closed, closed_then = calibrate + reach, calibrate + reach - YEAR
     overlap = min(reach, closed_then - first)
-    if overlap < timedelta(days=FEWEST_DAYS) or a_year_ago + reach > used_at:
+    if overlap < timedelta(days=FEWEST_DAYS) or used_at - YEAR + reach > used_at:
         return 1.0
-    then, now = n_orders(Window(closed_then - overlap, closed_then)), n_orders(Window(closed - overlap, closed))
-    year_next, last = n_orders(Window(a_year_ago, a_year_ago + reach)), n_orders(Window(calibrate, closed))
+    past = _LastYear(n_orders, first, used_at, tuple(occasions))
+    then, now = past.of(Window(closed - overlap, closed)), n_orders(Window(closed - overlap, closed))
+    year_next, last = past.of(Window(used_at, used_at + reach)), n_orders(Window(calibrate, closed))
     if min(then, now, year_next, last) < FEWEST_ORDERS:
         return 1.0
     growth = now / then
     multiplier = growth ** (1.0 - (used_at - calibrate) / YEAR) * year_next / last
     return float(np.clip(round(multiplier, 6), LOWEST, HIGHEST))
+
+
+@dataclass(frozen=True, slots=True)
+class _LastYear:
+    """Orders of a year ago, occasions put where they fall this year."""
+
+    n_orders: Count
+    first: datetime
+    known_until: datetime
+    occasions: tuple[OccasionDays, ...]
+
+    def of(self, window: Window) -> float:
+        """The orders that a window would have had a year ago."""
+        if not self.occasions:
+            return self.n_orders(Window(window.start - YEAR, window.end - YEAR))
+        days = (window.end - window.start) // DAY
+        whole = [window.start + place * DAY for place in range(days)]
+        rest = window.end - (window.start + days * DAY)
+        left_over = self.n_orders(Window(window.end - rest - YEAR, window.end - YEAR)) if rest else 0
+        return sum(self._of_day(start) for start in whole) + left_over
+
+    def _of_day(self, start: datetime) -> float:
+        then = start - YEAR
+        for occasion in self.occasions:
+            moved = self._moved(occasion, start)
+            if moved is not None and self._is_known(start - moved):
+                return self._count(start - moved)
+        return self._ordinary(then) if self._is_occasion(then) else self._count(then)
+
+    def _moved(self, occasion: OccasionDays, start: datetime) -> timedelta | None:
+        """How far back the same day of the occasion lies; None where this is none, or it is not known a year ago."""
+        begins = _felt(occasion, start)
+        if begins is None:
+            return None
+        before = [day for day in occasion.begins if abs(begins - YEAR - day) <= FURTHEST_MOVE]
+        return begins - min(before, key=lambda day: abs(begins - YEAR - day)) if before else None
+
+    def _is_occasion(self, start: datetime) -> bool:
+        return any(_felt(occasion, start) is not None for occasion in self.occasions)
+
+    def _ordinary(self, start: datetime) -> float:
+        """The mean of the nearest days of the same weekday, on either side, that are no occasion."""
+        found: list[float] = []
+        for way in (-WEEK, WEEK):
+            beside = (start + weeks * way for weeks in range(1, BESIDE + 1))
+            found += [self._count(day) for day in beside if self._is_known(day) and not self._is_occasion(day)][:1]
+        return sum(found) / len(found) if found else self._count(start)
+
+    def _count(self, start: datetime) -> float:
+        return float(self.n_orders(Window(start, start + DAY)))
+
+    def _is_known(self, start: datetime) -> bool:
+        return self.first <= start and start + DAY <= self.known_until
+
+
+def _felt(occasion: OccasionDays, start: datetime) -> date | None:
+    """The date whose occasion the day that begins then belongs to; None where it is an ordinary day."""
+    day = (start + NOON).date()
+    near = (begins for begins in occasion.begins if -occasion.days_before <= (day - begins).days <= occasion.days_after)
+    return next(near, None)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from features.occasions import OccasionDays
 from training.calibration import busier
 from training.labels import Window
 from training.season import HIGHEST, LOWEST, YEAR, season_multiplier
@@ -85,3 +86,74 @@ def test_the_multiplier_stays_within_its_bounds() -> None:
 
 def test_twice_as_busy_is_two_chances_to_order() -> None:
     assert busier(np.array([0.5, 0.0, 1.0]), 2.0) == pytest.approx([1 - 0.5 * 0.5, 0.0, 1.0])
+
+
+BASE, FESTIVAL = 50.0, 200.0
+FELL_ON = 100  # days after FIRST, in its first year; a year later it falls on another
+LASTS = 14
+
+
+def a_festival_shop(*, moves_by: int) -> Callable[[float], float]:
+    """Four times as many orders in the fortnight before a festival, which falls later in its second year."""
+    falls_on = [FELL_ON, FELL_ON + 364 + moves_by]
+    return lambda day: FESTIVAL if any(0 < on - day <= LASTS for on in falls_on) else BASE
+
+
+def festival(*, moves_by: int) -> OccasionDays:
+    dates = (FIRST + timedelta(days=FELL_ON), FIRST + timedelta(days=FELL_ON + 364 + moves_by))
+    return OccasionDays("festival", tuple(on.date() for on in dates), days_before=LASTS, days_after=-1)
+
+
+def of_thirty_days(per_day: Callable[[float], float], *, from_day: int, knowing: tuple[OccasionDays, ...]) -> float:
+    """Standing so many days after the first order, a year of which lies behind."""
+    start = FIRST + timedelta(days=from_day)
+
+    def n_orders(window: Window) -> int:
+        days = np.arange((window.start - FIRST) / timedelta(days=1), (window.end - FIRST) / timedelta(days=1))
+        return round(sum(per_day(day) for day in days))
+
+    return season_multiplier(
+        n_orders,
+        calibrate=start - timedelta(days=35),
+        used_at=start,
+        horizon_days=30,
+        first=FIRST,
+        occasions=knowing,
+    )
+
+
+@pytest.mark.parametrize("from_day", [440, 456, 462, 470, 478])
+@pytest.mark.parametrize("moves_by", [21, -21])
+def test_a_festival_that_moves_three_weeks_is_expected_where_it_falls(moves_by: int, from_day: int) -> None:
+    per_day, occasion = a_festival_shop(moves_by=moves_by), festival(moves_by=moves_by)
+    ahead = sum(per_day(day) for day in range(from_day, from_day + 30))
+    behind = sum(per_day(day) for day in range(from_day - 35, from_day - 5))
+    knowing = of_thirty_days(per_day, from_day=from_day, knowing=(occasion,))
+    blind = of_thirty_days(per_day, from_day=from_day, knowing=())
+    truth = float(np.clip(ahead / behind, LOWEST, HIGHEST))
+    assert knowing == pytest.approx(truth, rel=0.02)
+    assert abs(np.log(knowing / truth)) <= abs(np.log(blind / truth)) + 1e-9
+
+
+def test_not_knowing_of_the_festival_is_off_by_what_it_brings() -> None:
+    per_day = a_festival_shop(moves_by=21)
+    blind = of_thirty_days(per_day, from_day=456, knowing=())
+    eight_days, one_day = 30 * BASE + 8 * (FESTIVAL - BASE), 30 * BASE + (FESTIVAL - BASE)  # of it, a year ago
+    growth = 30 * BASE / one_day
+    assert blind == pytest.approx(growth ** (1 - 35 / 364) * eight_days / (30 * BASE), rel=0.001)
+    assert sum(per_day(day) for day in range(456, 486)) == 30 * BASE + 14 * (FESTIVAL - BASE)  # all of it will come
+
+
+def test_an_occasion_that_does_not_move_changes_nothing() -> None:
+    per_day, occasion = a_festival_shop(moves_by=0), festival(moves_by=0)
+    for from_day in (440, 456, 470):
+        with_it, without = (of_thirty_days(per_day, from_day=from_day, knowing=of) for of in ((occasion,), ()))
+        assert with_it == pytest.approx(without)
+
+
+def test_an_occasion_of_which_last_year_is_not_known_changes_nothing() -> None:
+    per_day = a_festival_shop(moves_by=21)
+    this_year = OccasionDays("new", festival(moves_by=21).begins[1:], days_before=LASTS, days_after=0)
+    assert of_thirty_days(per_day, from_day=456, knowing=(this_year,)) == pytest.approx(
+        of_thirty_days(per_day, from_day=456, knowing=())
+    )
