@@ -1,4 +1,4 @@
-"""The one door to training: the champions that are served now, swapped whole when champion.json changes.
+"""The one door to training: the champions that are served now, swapped whole when champion.json or a name changes.
 
 A swap replaces one reference, so a decision sees the old models or the new, never half of each. An artefact that is
 refused leaves the one before it serving, and says so in `refusals`.
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from features.schema import FeatureSchema
+from features.segment_names import SEGMENTS_FILE
 from serving.expected import NOTHING_EXPECTED, Expected, ExpectedNow
 from training.artifact import (
     CHAMPION_FILE,
@@ -29,7 +30,7 @@ from training.artifact import (
 
 _log = logging.getLogger("rapport.serving")
 
-Fingerprint = tuple[int, int, int] | None
+Fingerprint = tuple[tuple[int, int, int] | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,12 @@ class ServedModels:
 
 
 class ModelDoor:
-    """Holds the served models; `refresh` looks whether champion.json changed, a watcher does so in the background."""
+    """Holds the served models; `refresh` looks whether champion.json or segments.yaml changed, as a watcher does."""
 
     def __init__(self, artifacts: Path, schema: FeatureSchema) -> None:
         self._artifacts = artifacts
         self._schema = schema
-        self._seen: Fingerprint = None
+        self._seen: Fingerprint = ()
         self._served = ServedModels()
         self._one_at_a_time = threading.Lock()
         self._stop = threading.Event()
@@ -88,7 +89,7 @@ class ModelDoor:
         return self._served
 
     def refresh(self) -> bool:
-        """Loads the champions if champion.json is another file than when it was last read.
+        """Loads the champions if champion.json or segments.yaml is another file than when it was last read.
 
         Returns:
             Whether what is served has changed.
@@ -122,11 +123,8 @@ class ModelDoor:
             self._watcher.join()
 
     def _fingerprint(self) -> Fingerprint:
-        try:
-            found = (self._artifacts / CHAMPION_FILE).stat()
-        except FileNotFoundError:
-            return None
-        return found.st_mtime_ns, found.st_ino, found.st_size
+        """Which files there are: of the champions, and of what the brand calls its segments."""
+        return _looked_at(self._artifacts / CHAMPION_FILE), _looked_at(self._artifacts.parent / SEGMENTS_FILE)
 
     def _load(self, before: ServedModels) -> ServedModels:
         refusals: list[str] = []
@@ -143,3 +141,11 @@ class ModelDoor:
             else:
                 models[name] = model
         return ServedModels.of(models, refusals)
+
+
+def _looked_at(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size

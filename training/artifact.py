@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 # Serving knows of this room only this module, so what it needs is here too.
+from features.faults import CallersMistake
+from features.segment_names import read_segment_names
 from training.contributions import Contributions as Contributions
 from training.response.actions import ActionFeatures as ActionFeatures
 from training.response.actions import features_of as features_of
@@ -45,6 +48,8 @@ _CLASSES: dict[str, type[SegmentsModel] | type[NextPurchaseModel] | type[Respons
     NEXT_PURCHASE: NextPurchaseModel,
     RESPONSE: ResponseModel,
 }
+
+_log = logging.getLogger("rapport.training")
 
 MODEL_FILE = "model.json"
 CHAMPION_FILE = "champion.json"
@@ -119,7 +124,19 @@ def load_model(
         ArtifactMismatch: it needs what the schema does not serve.
     """
     description, boosters = verify(artifacts, name, version, sha256=sha256)
-    return _CLASSES[name](description, boosters, schema=schema)
+    model = _CLASSES[name](description, boosters, schema=schema)
+    if isinstance(model, SegmentsModel):
+        model.call(_brands_names(artifacts.parent))
+    return model
+
+
+def _brands_names(root: Path) -> Mapping[str, Mapping[str, str]]:
+    """What the brand calls its segments; where its file is wrong, the names that were found stay."""
+    try:
+        return read_segment_names(root)
+    except CallersMistake as mistake:
+        _log.warning("the names of segments are left as training found them: %s", mistake)
+        return {}
 
 
 def verify(artifacts: Path, name: str, version: str, *, sha256: str | None = None) -> tuple[dict[str, Any], list[str]]:

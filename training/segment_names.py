@@ -75,6 +75,13 @@ OF_BUYING = frozenset(
     {"n_orders", "n_orders_90d", "revenue", "mean_order_value", "days_since_last_order", "tenure_days"}
 )
 OF_BROWSING = 0.6  # how much less of a name what is not about buying makes
+# What goes without saying of those who have not bought, or bought once.
+IMPLIED = {
+    "none": frozenset(
+        {"revenue", "mean_order_value", "days_since_last_order", "n_orders_90d", "mean_gap_days", "n_refunds"}
+    ),
+    "once": frozenset({"mean_gap_days"}),
+}
 NOT_YET, ABOUT_ONCE = 0.1, 1.2  # mean orders below: they have not bought yet, or once
 
 
@@ -170,7 +177,9 @@ def _keys(group: Sequence[Distinction], n: int) -> Key:
     """What a name is made of: the n strongest behaviours, then the strongest declared trait if it stands out."""
     behaviours = [d for d in group if (d.input, "more") in PHRASES and _is_worth_saying(d)]
     behaviours.sort(key=lambda d: -abs(d.strength) * (1.0 if d.input in OF_BUYING else OF_BROWSING))
-    behaviours.sort(key=lambda d: _direction(d) not in ("none", "once"))  # first of all whether they buy
+    behaviours.sort(key=lambda d: _direction(d) not in IMPLIED)  # first of all whether they buy
+    if behaviours:
+        behaviours = [d for d in behaviours if d.input not in IMPLIED.get(_direction(behaviours[0]), ())]
     declared = [d for d in group if (d.input, "more") not in PHRASES and d.strength > 0.5]
     parts: list[tuple[str, int | None, str]] = [(d.input, None, _direction(d)) for d in behaviours[:n]]
     return tuple(parts + [(d.input, d.code, "more") for d in declared[:1]])

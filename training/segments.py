@@ -95,7 +95,12 @@ class TrainedSegments:
 
 
 def train_segments(
-    source: Source, *, brand: Brand, previous: Mapping[str, Any] | None = None, seed: int = 0
+    source: Source,
+    *,
+    brand: Brand,
+    previous: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    onward_days: int = ONWARD_DAYS,
 ) -> TrainedSegments:
     """Discovers segments, aligns them to the previous version, and learns to assign them.
 
@@ -104,6 +109,7 @@ def train_segments(
         brand: for the languages and labels of names.
         previous: the champion's model.json, whose ids and names persist where a segment is still the same.
         seed: of everything random.
+        onward_days: how far ahead the second booster says where customers will be.
 
     Raises:
         TooLittleData: too few customers, or too few of them two weeks ago.
@@ -125,7 +131,7 @@ def train_segments(
     temperature = temperature_of(untempered.raw(lessons[1].X), lessons[1].y)
     assigner = Assigner(untempered.booster, columns, temperature)
     judged = _judge(assigner, lessons, today, grouping=grouping, source=source, previous=previous, seed=seed)
-    onward = _onward(source, today, labels[2], k=k, columns=columns, seed=seed)
+    onward = _onward(source, today, labels[2], k=k, columns=columns, days=onward_days, seed=seed)
 
     segments = describe_segments(grouping, labels[1], last, source=source, brand=brand, previous=previous)
     description = {
@@ -149,31 +155,12 @@ def train_segments(
         },
         "recipe": {"rounds": ROUNDS, "rounds_onward": ROUNDS_ONWARD, "masked_share": MASKED_SHARE},
         "judged": {name: value for name, value in judged.as_dict().items() if name != "separation_of_previous"},
-        "onward": {"days": ONWARD_DAYS} | ({} if onward is None else {"temperature": onward.temperature}),
+        "onward": {"days": onward_days} | ({} if onward is None else {"temperature": onward.temperature}),
     }
     stayed = _continuity(segments, labels[2], today, source=source, previous=previous)
     return TrainedSegments(
         description, assigner.booster, judged, None if onward is None else onward.booster, stayed, found
     )
-
-
-def onward_lesson(source: Source, later: Snapshot, labels: NDArray[np.intp], *, seed: int) -> Lesson | None:
-    """What was known 90 days before a snapshot, with the segment of that snapshot; None without such a history.
-
-    Args:
-        source: of snapshots.
-        later: the snapshot.
-        labels: of its customers.
-        seed: of whose behaviour is hidden.
-    """
-    as_of = later.as_of - timedelta(days=ONWARD_DAYS)
-    if as_of <= source.first:
-        return None
-    earlier = source.snapshot(as_of)
-    y = labels_of_later(earlier, later, labels)
-    if (y >= 0).sum() < FEWEST_CUSTOMERS:
-        return None
-    return lesson_of(earlier, y, source, seed=seed)
 
 
 def labels_of_later(earlier: Snapshot, later: Snapshot, labels: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -184,10 +171,18 @@ def labels_of_later(earlier: Snapshot, later: Snapshot, labels: NDArray[np.intp]
 
 
 def _onward(
-    source: Source, today: Snapshot, labels: NDArray[np.intp], *, k: int, columns: Sequence[int], seed: int
+    source: Source, later: Snapshot, labels: NDArray[np.intp], *, k: int, columns: Sequence[int], days: int, seed: int
 ) -> Assigner | None:
-    lesson = onward_lesson(source, today, labels, seed=seed)
-    return None if lesson is None else boost_onward(lesson, k=k, source=source, columns=columns, seed=seed)
+    """Learns from what was known some days before a snapshot; None where nothing, or of too few, was known then."""
+    as_of = later.as_of - timedelta(days=days)
+    if as_of <= source.first:
+        return None
+    earlier = source.snapshot(as_of)
+    y = labels_of_later(earlier, later, labels)
+    if (y >= 0).sum() < FEWEST_CUSTOMERS:
+        return None
+    lesson = lesson_of(earlier, y, source, seed=seed)
+    return boost_onward(lesson, k=k, source=source, columns=columns, seed=seed)
 
 
 def _continuity(

@@ -6,6 +6,7 @@ import typer
 
 from training.evaluating.next_purchase_cli import next_purchase
 from training.evaluating.response_cli import response
+from training.evaluating.segments_cli import segments
 
 evaluate = typer.Typer(no_args_is_help=True)
 
@@ -17,3 +18,4 @@ def _evaluate() -> None:
 
 evaluate.command("next-purchase")(next_purchase)
 evaluate.command("response")(response)
+evaluate.command("segments")(segments)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from features.segment_names import renamed
 from training.calibration import FloatArray
 from training.fast_booster import Boosters
 from training.served.model import Matrix, ServedInputs, ServedModel
@@ -19,6 +20,7 @@ class SegmentsModel(ServedModel):
         segment_ids: in the order of the probabilities' columns, such as `("s1", "s2", "s3")`.
         names: what a segment is called, `{segment_id: {locale: name}}`.
         descriptions: what sets it apart, in plain words, `{segment_id: {locale: sentence}}`.
+        onward_days: how far ahead `predict_onward` looks; None where there was no history to learn that from.
     """
 
     name = "segments"
@@ -30,6 +32,14 @@ class SegmentsModel(ServedModel):
         self.descriptions = {segment["id"]: dict(segment["descriptions"]) for segment in description["segments"]}
         self._temperature = float(description["temperature"])
         self._boosters = Boosters(boosters[:1])
+        onward = description.get("onward", {})
+        self.onward_days = int(onward["days"]) if "temperature" in onward else None
+        self._onward_temperature = float(onward.get("temperature", 1.0))
+        self._onward = Boosters(boosters[1:2]) if self.onward_days is not None else None
+
+    def call(self, names: Mapping[str, Mapping[str, str]]) -> None:
+        """Takes the brand's own names, by id and locale, in place of those that were found; before it is served."""
+        self.names = renamed(self.names, names)
 
     def predict(self, X: Matrix) -> FloatArray:
         """Calibrated probabilities, shape `(n, n_segments)`, rows sum to one.
@@ -38,6 +48,16 @@ class SegmentsModel(ServedModel):
             X: shape `(n, len(schema.model_inputs))`, NaN where unknown.
         """
         return tempered_softmax(self._boosters.raw_scores(self._columns(X)), temperature=self._temperature)
+
+    def predict_onward(self, X: Matrix) -> FloatArray | None:
+        """Calibrated P(segment in `onward_days` days), shape `(n, n_segments)`; None where there was no history.
+
+        Args:
+            X: shape `(n, len(schema.model_inputs))`, NaN where unknown.
+        """
+        if self._onward is None:
+            return None
+        return tempered_softmax(self._onward.raw_scores(self._columns(X)), temperature=self._onward_temperature)
 
     def assign(self, X: Matrix) -> list[str]:
         """The most probable segment's id for each row."""

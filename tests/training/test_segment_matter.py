@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.evaluating.segments_judging import (
+    Model,
+    as_others_moved,
+    audiences,
+    calibration_error,
+    prior,
+    shares,
+)
+from training.segment_matter import Window, differences, response_by_segment
+from training.segment_rfm import NEVER, learn_rfm, rfm_of
+
+
+def a_window(*, rates: tuple[float, float], seed: int, n: int = 2000) -> Window:
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.array(["s1", "s2"], dtype=object), n // 2)
+    ordered = (rng.random(n) < np.where(groups == "s1", *rates)).astype(np.float64)
+    return Window({"segment": groups}, ordered, ordered * 10.0)
+
+
+def test_segments_that_buy_differently_matter_and_save_what_their_means_explain() -> None:
+    found = differences(a_window(rates=(0.8, 0.2), seed=1), a_window(rates=(0.8, 0.2), seed=2))
+    ordered = found[0]
+    assert ordered.matters
+    assert ordered.skill == pytest.approx(0.3**2 / 0.25, abs=0.04)  # between groups ÷ all of a half-half coin
+    assert [group.said for group in ordered.groups] == pytest.approx([0.8, 0.2], abs=0.04)
+
+
+def test_segments_that_only_look_different_do_not_matter() -> None:
+    found = differences(a_window(rates=(0.4, 0.4), seed=1), a_window(rates=(0.4, 0.4), seed=2))
+    assert not any(one.matters for one in found)
+    assert "do NOT differ" in found[0].in_words()
+
+
+def test_a_difference_that_turned_round_since_is_no_knowledge() -> None:
+    found = differences(a_window(rates=(0.8, 0.2), seed=1), a_window(rates=(0.2, 0.8), seed=2))
+    assert found[0].skill < 0
+    assert not found[0].matters
+
+
+def test_nobody_orders_and_nothing_matters() -> None:
+    silent = a_window(rates=(0.0, 0.0), seed=1)
+    assert not any(one.matters for one in differences(silent, silent))
+
+
+def messages(*, uplifts: tuple[float, float], seed: int = 3) -> dict[str, object]:
+    rng = np.random.default_rng(seed)
+    n = 6000
+    segments = np.array(["s1", "s2"], dtype=object)[np.arange(n) % 2]
+    propensity_of_sending = np.where(rng.random(n) < 0.5, 0.3, 0.7)
+    treated = rng.random(n) < propensity_of_sending
+    base = np.where(propensity_of_sending > 0.5, 2.0, 1.0)  # whom we send more buys more anyway
+    reward = base + treated * np.where(segments == "s1", *uplifts) + rng.normal(0, 1, n)
+    return {
+        "segments": segments,
+        "treated": treated,
+        "reward": reward,
+        "propensity": np.where(treated, propensity_of_sending, 1 - propensity_of_sending),
+        "cluster": np.arange(n, dtype=np.int64),
+        "of": "a campaign",
+    }
+
+
+def test_segments_that_respond_differently_are_told_from_those_that_do_not() -> None:
+    different = response_by_segment(**messages(uplifts=(1.0, 0.0)))  # type: ignore[arg-type]
+    alike = response_by_segment(**messages(uplifts=(0.5, 0.5)))  # type: ignore[arg-type]
+    assert different.matters
+    assert not alike.matters
+    assert [group.mean for group in different.groups] == pytest.approx([1.0, 0.0], abs=0.12)
+    assert all(group.low < truth < group.high for group, truth in zip(different.groups, (1.0, 0.0), strict=True))
+
+
+def test_a_segment_too_small_to_tell_is_left_out_and_one_alone_says_nothing() -> None:
+    few = messages(uplifts=(1.0, 0.0))
+    few["segments"] = np.array(["s1"] * 5990 + ["s2"] * 10, dtype=object)
+    found = response_by_segment(**few)  # type: ignore[arg-type]
+    assert found.p is None
+    assert "too few" in found.in_words()
+
+
+INPUTS = ("n_orders", "revenue", "days_since_last_order", "trait_need", "trait_need_age_days")
+
+
+def test_customers_are_told_by_how_they_are_known() -> None:
+    nan = np.nan
+    X = np.array([[2, 9, 3, 1, 5], [2, 9, 3, nan, nan], [0, 0, nan, 0, 5], [0, 0, nan, nan, nan]], dtype=np.float32)
+    who = audiences(X, inputs=INPUTS)
+    assert [np.flatnonzero(rows).tolist() for rows in who.values()] == [[0, 1, 2, 3], [0], [1], [2]]
+
+
+def test_a_prior_is_of_those_who_were_known_in_the_same_way() -> None:
+    y = np.repeat([0, 1], 40)
+    past = {"everybody": np.ones(80, dtype=bool), "full": y == 0, "behaviour_only": y == 1, "declared_only": y == 2}
+    of = {name: np.array([name in ("everybody", "full")]) for name in past}
+    assert prior(past, y, of=of, k=2)[0] == pytest.approx([41 / 42, 1 / 42])
+    assert shares(y, k=2) == pytest.approx([0.5, 0.5])
+
+
+def test_others_moves_are_said_of_whoever_stands_where_they_stood() -> None:
+    then, y = np.array([0] * 10 + [1] * 10), np.array([1] * 10 + [1] * 10)
+    said = as_others_moved(np.array([0, 1]), then, y, k=2)
+    assert said[0] == pytest.approx([1 / 12, 11 / 12])
+
+
+def test_a_later_segment_that_nobody_knew_counts_as_wrong_for_all_and_against_no_probability() -> None:
+    one = Model.saying("one", np.array([[0.9, 0.1], [0.9, 0.1]]))
+    figures = one.judged(np.array([0, -1]), np.array([True, True]))
+    assert figures["accuracy"] == 0.5
+    assert figures["log_loss"] == pytest.approx(-np.log(0.9))
+
+
+def test_probabilities_that_come_true_as_often_as_they_say_are_calibrated() -> None:
+    probabilities = np.tile([0.75, 0.25], (400, 1))
+    y = (np.arange(400) % 4 == 0).astype(np.intp)
+    assert calibration_error(probabilities, y) == pytest.approx(0.0)
+    assert calibration_error(probabilities, np.zeros(400, dtype=np.intp)) == pytest.approx(0.25)
+
+
+def test_rfm_names_the_best_the_sleeping_and_those_who_never_came() -> None:
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.integers(1, 20, 200), rng.uniform(10, 900, 200), rng.uniform(1, 300, 200)])
+    X = np.vstack([X, [[30, 2000, 1]], [[30, 2000, 290]], [[1, 5, 290]], [[1, 5, 1]], [[0, 0, np.nan]]])
+    inputs = ("n_orders", "revenue", "days_since_last_order")
+    fifths = learn_rfm(X.astype(np.float32), inputs=inputs)
+    assert fifths is not None
+    found = rfm_of(X.astype(np.float32), inputs=inputs, fifths=fifths)
+    assert found[-5:].tolist() == ["champion", "cannot_lose", "lost", "new", NEVER]
+
+
+def test_nobody_who_ordered_gives_no_fifths() -> None:
+    assert (
+        learn_rfm(np.zeros((5, 3), dtype=np.float32), inputs=("n_orders", "revenue", "days_since_last_order")) is None
+    )
+    assert learn_rfm(np.zeros((5, 1), dtype=np.float32), inputs=("n_orders",)) is None
