@@ -103,9 +103,11 @@ def calibrated(question: str, y: NDArray[np.uint8], probability: FloatArray) -> 
         probability: said before it, shape `(n,)`.
     """
     n_positive = int(y.sum())
-    if not 0 < n_positive < len(y):
-        return Check(question, False, f"{n_positive} of {len(y)} happened: nothing can be said of it")
-    slope, slack = _slope(y, probability)
+    if not n_positive:
+        return Check(question, False, f"none of {len(y)} happened: nothing can be said of it")
+    slope, slack = (
+        _slope(y, probability) if n_positive < len(y) else (1.0, 0.0)
+    )  # where all did, only the level can err
     said, rate = float(probability.mean()), float(y.mean())
     level, slack_of_level = said / rate, said / rate * float(np.sqrt((1.0 - rate) / n_positive))
     passed = all(

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
 from training.artifact import SEGMENTS, SegmentsModel, read_champions, read_description, verify, write_artifact
+from training.calibration import SMALLEST_PROBABILITY, FloatArray
 from training.cards.common import card_of
 from training.cards.segments import sections_of
 from training.dataset import WorkspaceSource
-from training.gating import MARGIN_OF_SEPARATION, Check, Gate, better_by_margin, fast_enough
+from training.gating import (
+    MARGIN_OF_SEPARATION,
+    Check,
+    Gate,
+    better_beyond_noise,
+    better_by_margin,
+    calibrated,
+    fast_enough,
+    harmless,
+)
+from training.groups import as_old_as, groups_of, large
 from training.plots import plots_of_segments
 from training.registry import Registry
+from training.resampling import paired_difference
 from training.rounds.settling import Round, settle, tags_of
+from training.segment_discovery import Grouping
 from training.segments import TrainedSegments, train_segments
 
 
@@ -39,22 +57,75 @@ def segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> Ro
 
 
 def _gate(trained: TrainedSegments, source: WorkspaceSource, version: str, champion: str | None) -> Gate:
-    judged = trained.judged
+    model = SegmentsModel(*verify(source.workspace.artifacts, SEGMENTS, version), schema=source.schema)
+    today = source.snapshot(source.known_until)
+    grouping, ids = Grouping.of_description(trained.description, inputs=source.inputs)
+    columns = np.array([model.segment_ids.index(one) for one in ids])
+    y = columns[grouping.labels(today.X, inputs=source.inputs)]
+    shares = np.array([float(segment["share"]) for segment in trained.description["segments"]])
+    judged, probability, known = trained.judged, model.predict(today.X), _losses(np.tile(shares, (len(y), 1)), y)
+    losses = _losses(probability, y)
     checks = [
         better_by_margin(
-            "assigns better than the known shares", loss=judged.log_loss, other=judged.log_loss_of_constant
-        )
+            "assigns better than the known shares, also who only declared something",
+            loss=judged.log_loss,
+            other=judged.log_loss_of_constant,
+        ),
+        better_beyond_noise(
+            "assigns today's customers better than the known shares",
+            paired_difference(known - losses),
+            loss=float(losses.mean()),
+            other=float(known.mean()),
+        ),
+        calibrated("knows how sure it is", _right(probability, y), probability.max(axis=1)),
+        *_of_old_inputs(source, model, y, known),
+        _in_groups(source, known - losses, known),
     ]
     if judged.separation_of_previous is not None:
-        gain = judged.separation - judged.separation_of_previous
-        checks.append(
-            Check(
-                "separates today's customers better than the champion",
-                gain > MARGIN_OF_SEPARATION,
-                f"silhouette {judged.separation:.3f} against {judged.separation_of_previous:.3f}, "
-                f"needed is {MARGIN_OF_SEPARATION} more",
-            )
-        )
-    model = SegmentsModel(*verify(source.workspace.artifacts, SEGMENTS, version), schema=source.schema)
-    checks.append(fast_enough("fast enough to serve", model.predict, source.snapshot(source.known_until).X))
+        checks.append(_separates_better(judged.separation, judged.separation_of_previous))
+    checks.append(fast_enough("fast enough to serve", model.predict, today.X))
     return Gate(tuple(checks), champion)
+
+
+def _losses(probability: FloatArray, y: NDArray[np.intp]) -> FloatArray:
+    return -np.log(np.clip(probability[np.arange(len(y)), y], SMALLEST_PROBABILITY, 1.0))
+
+
+def _right(probability: FloatArray, y: NDArray[np.intp]) -> NDArray[np.uint8]:
+    return (probability.argmax(axis=1) == y).astype(np.uint8)
+
+
+def _of_old_inputs(
+    source: WorkspaceSource, model: SegmentsModel, y: NDArray[np.intp], known: FloatArray
+) -> tuple[Check, ...]:
+    days = source.brand.freshness.features_days
+    if source.known_until - timedelta(days=days) <= source.first:
+        return ()
+    old, now = as_old_as(source, source.known_until, days=days)
+    if not len(now):
+        return ()
+    return (
+        better_by_margin(
+            f"better than the shares with inputs {days:g} days old, as old as freshness allows",
+            loss=float(_losses(model.predict(old.X), y[now]).mean()),
+            other=float(known[now].mean()),
+            margin=0.0,
+        ),
+    )
+
+
+def _in_groups(source: WorkspaceSource, gain: FloatArray, known: FloatArray) -> Check:
+    groups = {kind: names for kind, names in groups_of(source, source.known_until).items() if kind != "segment"}
+    return harmless(
+        "in no large group worse than the known shares",
+        [(str(one), paired_difference(gain[one.rows]), float(known[one.rows].mean())) for one in large(groups)],
+    )
+
+
+def _separates_better(separation: float, of_previous: float) -> Check:
+    """By a margin: both silhouettes are of the same sample of thousands, so hardly any noise is left between them."""
+    return Check(
+        "separates today's customers better than the champion",
+        separation - of_previous > MARGIN_OF_SEPARATION,
+        f"silhouette {separation:.3f} against {of_previous:.3f}, needed is {MARGIN_OF_SEPARATION} more",
+    )
