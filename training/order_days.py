@@ -149,6 +149,14 @@ class OrderDays:
         return int(np.diff(days).max()) if len(days) > 1 else 1
 
 
+def rfm(buyers: Buyers) -> Floats:
+    """Recency, frequency, money and age of each buyer, most of them as logarithms; shape `(n, 8)`."""
+    n, age, recency = buyers.n_days, buyers.first_ago, buyers.last_ago
+    gap = np.where(n > 1, (age - recency) / np.maximum(n - 1, 1), age)
+    logs = [recency, n, buyers.revenue, age, buyers.n_recent[:, 0], buyers.n_recent[:, 1]]
+    return np.column_stack([*(np.log1p(column) for column in logs), recency / (age / n + 1), np.log1p(gap)])
+
+
 def _total(place: Keys, weights: Floats, *, n: int) -> Floats:
     """The sum of the weights at each of n places."""
     return np.asarray(np.bincount(place, weights=weights, minlength=n), dtype=np.float64)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from training.evaluating.task import Said, Task
 from training.gamma_gamma import fit_gamma_gamma
-from training.order_days import Buyers
+from training.order_days import rfm
 from training.repeat_buying import DAYS_A_WEEK, History, fit_bgnbd
 
 Floats = NDArray[np.float64]
@@ -105,14 +105,6 @@ BASELINES: dict[str, Callable[[Task], Said]] = {
     "sklearn HistGradientBoosting RFM": histogram_boosting,
     "base rate": base_rate,
 }
-
-
-def rfm(buyers: Buyers) -> Floats:
-    """Recency, frequency, money and age of each buyer, shape `(n, 8)`."""
-    n, age, recency = buyers.n_days, buyers.first_ago, buyers.last_ago
-    gap = np.where(n > 1, (age - recency) / np.maximum(n - 1, 1), age)
-    logs = [recency, n, buyers.revenue, age, buyers.n_recent[:, 0], buyers.n_recent[:, 1]]
-    return np.column_stack([*(np.log1p(column) for column in logs), recency / (age / n + 1), np.log1p(gap)])
 
 
 def lesson_of(task: Task) -> Lesson:

@@ -5,21 +5,35 @@ from __future__ import annotations
 import numpy as np
 
 from training.evaluating.task import Floats, Said, Task
+from training.expectations.choosing import expect
+from training.expectations.members import Of
+from training.expectations.shop import aligned
+from training.split import TooLittleData
+
+NOTHING = "nothing"
 
 
 def ours(task: Task) -> Said:
-    """Fitted as `rapport train` would have on the day of the cutoff."""
+    """Fitted as it would have been on the day of the cutoff; the name says what the trainer made it of."""
+    probability, made_of, notes = _probability(task)
+    amounts: dict[Of, Floats | None] = {}
+    for of in Of:
+        expected = expect(task.shop, horizon_days=task.horizon_days, of=of, seed=task.seed)
+        amounts[of] = None if expected is None else expected.values
+        chosen = expected and expected.recipe.chosen_on_days
+        words = "; chosen on a held-back window of " + f"{chosen} days" if chosen else ""
+        notes = (*notes, f"{of.value}: {expected.recipe if expected else 'too little to learn from'}{words}")
+    return Said(probability, amounts[Of.ORDERS], amounts[Of.SPEND], notes, f"ours ({made_of})")
+
+
+def _probability(task: Task) -> tuple[Floats | None, str, tuple[str, ...]]:
+    """P(an order), what the head is made of, and why; None where there is too little data for any head."""
     from training.next_purchase import fit_head
 
+    try:
+        head = fit_head(task.source, horizon_days=task.horizon_days, used_at=task.cutoff, seed=task.seed)
+    except TooLittleData as reason:
+        return None, NOTHING, (f"probability: {reason}",)
     snapshot = task.source.snapshot(task.cutoff)
-    head = fit_head(task.source, horizon_days=task.horizon_days, used_at=task.cutoff, seed=task.seed)
-    probability = aligned(task, snapshot.customer_keys, head.predict(snapshot.X))
-    return Said(probability, name="ours")
-
-
-def aligned(task: Task, keys: np.ndarray, values: Floats) -> Floats:
-    """Values of a snapshot's customers, by rising key, in the order of the task's buyers."""
-    place = np.searchsorted(keys, task.buyers.keys)
-    found = place < len(keys)
-    found[found] = keys[place[found]] == task.buyers.keys[found]
-    return np.where(found, values[np.minimum(place, len(keys) - 1)], np.nan)
+    said = aligned(task.buyers.keys, snapshot.customer_keys, np.asarray(head.predict(snapshot.X)))
+    return said, head.shipped, ((f"probability: {head.because}",) if head.because else ())

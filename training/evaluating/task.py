@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.dataset import Source
+from training.expectations.shop import Shop
 from training.order_days import Buyers, OrderDays
 
 Floats = NDArray[np.float64]
@@ -40,6 +41,11 @@ class Task:
     def buyers(self) -> Buyers:
         """Those of whom something is asked: customers with an order before the cutoff, by rising key."""
         return self.known.buyers(self.day)
+
+    @cached_property
+    def shop(self) -> Shop:
+        """The same, as of several days before the cutoff, each read and fitted once."""
+        return Shop(self.known, self.cutoff, self.day, self.source)
 
     @cached_property
     def first_day(self) -> int:

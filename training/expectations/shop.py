@@ -1,0 +1,110 @@
+"""What was known of a shop as of several days before a cutoff, each read and fitted once.
+
+Every expectation as of a day rests on what was known then, parameters of the models of repeat buying included: what
+they say of a window that has closed is what they would have said on the day, so that their errors are true ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.dataset import Source
+from training.gamma_gamma import fit_gamma_gamma
+from training.labels import Window
+from training.order_days import Buyers, OrderDays
+from training.pareto_nbd import ParetoNbd, fit_pareto_nbd
+from training.repeat_buying import DAYS_A_WEEK, BgNbd, History, fit_bgnbd
+
+Floats = NDArray[np.float64]
+
+BG_NBD, PARETO_NBD = "BG/NBD", "Pareto/NBD"
+REPEAT = (BG_NBD, PARETO_NBD)
+FEWEST_BUYERS = 30  # for four parameters
+LEAST = 1e-6  # an expectation that a logarithm can be taken of
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FITS: dict[str, Callable[[History], BgNbd | ParetoNbd]] = {BG_NBD: fit_bgnbd, PARETO_NBD: fit_pareto_nbd}
+
+
+@dataclass
+class Shop:
+    """A shop's orders before a cutoff, and its snapshots.
+
+    Attributes:
+        orders: all that is known; nothing of the cutoff's day or later.
+        cutoff: as an instant.
+        day: the same, as a day of `orders`.
+        source: of snapshots; known until the cutoff.
+    """
+
+    orders: OrderDays
+    cutoff: datetime
+    day: int
+    source: Source
+    _buyers: dict[int, Buyers] = field(default_factory=dict, repr=False)
+    _fits: dict[int, dict[str, BgNbd | ParetoNbd]] = field(default_factory=dict, repr=False)
+    _values: dict[int, Floats | None] = field(default_factory=dict, repr=False)
+    _X: dict[int, Floats] = field(default_factory=dict, repr=False)
+
+    @property
+    def n_days(self) -> int:
+        """From the first order to the cutoff."""
+        return self.day - int(self.orders.days[0])
+
+    def buyers(self, day: int) -> Buyers:
+        """Who had ordered before a day."""
+        if day not in self._buyers:
+            self._buyers[day] = self.orders.buyers(day)
+        return self._buyers[day]
+
+    def fits(self, day: int) -> dict[str, BgNbd | ParetoNbd]:
+        """BG/NBD and Pareto/NBD, fitted to what was known as of a day; none where too few bought, or none again."""
+        if day not in self._fits:
+            history = self.buyers(day).history()
+            enough = len(history.x) >= FEWEST_BUYERS and bool((history.x > 0).any())
+            with np.errstate(all="ignore"):
+                self._fits[day] = {name: fit(history) for name, fit in _FITS.items()} if enough else {}
+        return self._fits[day]
+
+    def expected(self, day: int, *, horizon_days: int) -> dict[str, Floats]:
+        """Expected order-days of each buyer as of a day, by each model of repeat buying; each of shape `(n,)`."""
+        history, weeks = self.buyers(day).history(), horizon_days / DAYS_A_WEEK
+        with np.errstate(all="ignore"):
+            said = {name: fit.expected(history, weeks=weeks) for name, fit in self.fits(day).items()}
+        return {name: np.maximum(of, LEAST) for name, of in said.items() if np.isfinite(of).all()}
+
+    def value(self, day: int) -> Floats | None:
+        """What an order-day of each buyer is expected to bring (gamma-gamma); None where there is too little money."""
+        if day not in self._values:
+            buyers = self.buyers(day)
+            try:
+                fitted = fit_gamma_gamma(buyers.n_valued, buyers.mean_value())
+                self._values[day] = np.asarray(fitted.expected(buyers.n_valued, buyers.mean_value()))
+            except ValueError:
+                self._values[day] = None
+        return self._values[day]
+
+    def X(self, day: int) -> Floats:  # noqa: N802 (the design matrix, by its field's name)
+        """The snapshot's inputs of each buyer as of a day, shape `(n, n_inputs)`; NaN where unknown."""
+        if day not in self._X:
+            snapshot = self.source.snapshot(self.cutoff - timedelta(days=self.day - day))
+            self._X[day] = aligned(self.buyers(day).keys, snapshot.customer_keys, snapshot.X.astype(np.float64))
+        return self._X[day]
+
+    def n_orders(self, window: Window) -> int:
+        """How many order-days there were in a window, by its days in UTC."""
+        start = (window.start - EPOCH).days
+        return self.orders.n_within(day=start, horizon_days=(window.end - EPOCH).days - start)
+
+
+def aligned(asked: NDArray[np.int64], keys: NDArray[np.int64], values: Floats) -> Floats:
+    """Rows of `values`, which belong to rising `keys`, for the keys asked; NaN for those that are not there."""
+    if not len(keys):
+        return np.full((len(asked), *values.shape[1:]), np.nan)
+    place = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+    found = keys[place] == asked
+    return np.where(found.reshape(-1, *([1] * (values.ndim - 1))), values[place], np.nan)
