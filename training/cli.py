@@ -35,6 +35,7 @@ class What(StrEnum):
 
     SEGMENTS = "segments"
     NEXT_PURCHASE = "next-purchase"
+    RESPONSE = "response"
     ALL = "all"
 
 
@@ -52,14 +53,14 @@ def train(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn segments and next purchase from the lake; what passes its gate is served from then on."""
+    """Learn segments, next purchase and response; what passes its gate is served from then on."""
     place = find_workspace(workspace)
     from rich.console import Console
 
-    from training.artifact import NEXT_PURCHASE, SEGMENTS
+    from training.artifact import MODELS
     from training.learning import train_models
 
-    asked = (SEGMENTS, NEXT_PURCHASE) if what is What.ALL else (what.value.replace("-", "_"),)
+    asked = MODELS if what is What.ALL else (what.value.replace("-", "_"),)
     with Console(stderr=True).status(f"Training {', '.join(asked)} …"):
         rounds = train_models(place, models=asked, as_of=_utc(as_of), seed=seed)
     if as_json:
@@ -102,18 +103,18 @@ def list_models(workspace: WorkspaceOption = None, as_json: JsonOption = False) 
     from rich.table import Table
 
     table = Table()  # a version begins with the day of its as_of; the whole fits 80 columns
-    for heading in ("model", "version", "served", "gate", "log-loss judged"):
+    for heading in ("model", "version", "served", "gate", "judged (log-loss)"):
         table.add_column(heading, no_wrap=True)
     for row in rows:
         gate = {True: "passed", False: "not passed", None: "—"}[row["gate"]]
-        losses = "\n".join(f"{name} {of['log_loss']:.4f}" for name, of in row["judged"].items())
-        table.add_row(row["model"], row["version"], "yes" if row["champion"] else "", gate, losses)
+        told = "\n".join(_told(name, of) for name, of in row["judged"].items())
+        table.add_row(row["model"], row["version"], "yes" if row["champion"] else "", gate, told)
     Console().print(table)
 
 
 @models.command()
 def promote(
-    model: Annotated[str, typer.Argument(help="segments or next_purchase.")],
+    model: Annotated[str, typer.Argument(help="segments, next_purchase or response.")],
     version: Annotated[str, typer.Argument(help="One of 'rapport models list'.")],
     force: Annotated[bool, typer.Option("--force", help="Although its gate did not pass; the log says so.")] = False,
     workspace: WorkspaceOption = None,
@@ -131,7 +132,8 @@ def promote(
 
 @models.command()
 def rollback(
-    model: Annotated[str, typer.Argument(help="segments or next_purchase.")], workspace: WorkspaceOption = None
+    model: Annotated[str, typer.Argument(help="segments, next_purchase or response.")],
+    workspace: WorkspaceOption = None,
 ) -> None:
     """Serve the champion before this one again."""
     place = find_workspace(workspace)
@@ -139,13 +141,16 @@ def rollback(
 
     name = model.replace("-", "_")
     version = bring_back(place.artifacts, name, schema=_schema(place))
+    if version is None:
+        typer.echo(f"No {name} model is served any more: actions are valued by their rates again.")
+        return
     _crown(place.root, name, version)
     typer.echo(f"{name} {version} is the champion again.")
 
 
 @models.command()
 def export(
-    model: Annotated[str, typer.Argument(help="segments or next_purchase.")],
+    model: Annotated[str, typer.Argument(help="segments, next_purchase or response.")],
     target: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
     version: Annotated[str | None, typer.Option(help="Default: the champion.")] = None,
     workspace: WorkspaceOption = None,
@@ -227,7 +232,14 @@ def _schema(place: Workspace) -> FeatureSchema:
 def _judged(description: dict[str, Any]) -> dict[str, dict[str, float]]:
     if "heads" in description:
         return {f"{head['horizon_days']}d": head["judged"] for head in description["heads"]}
-    return {"assigner": description["judged"]}
+    return {"policy" if description["name"] == "response" else "assigner": description["judged"]}
+
+
+def _told(name: str, judged: dict[str, Any]) -> str:
+    """One line of a table: a response model is judged by what its policy earns a decision more than the rates'."""
+    if "log_loss" in judged:
+        return f"{name} {judged['log_loss']:.4f}"
+    return f"gain {judged['gain_on_rates']['value']:+.4g}"
 
 
 def _crown(root: Path, name: str, version: str) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from training.artifact import NEXT_PURCHASE, SEGMENTS
+from training.artifact import NEXT_PURCHASE, RESPONSE, SEGMENTS
 from training.dataset import WorkspaceSource
 from training.registry import Registry
 from training.rounds.next_purchase import next_purchase_round
+from training.rounds.response import response_round
 from training.rounds.segments import segments_round
 from training.rounds.settling import Round as Round
 from training.split import TooLittleData
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 ROUNDS: Mapping[str, Callable[[WorkspaceSource, Registry, int], Round]] = {
     SEGMENTS: segments_round,
     NEXT_PURCHASE: next_purchase_round,
+    RESPONSE: response_round,
 }
 
 

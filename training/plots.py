@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from training.evaluation import calibration_curve, gain_curve
 from training.next_purchase import Head, Judged
+from training.response.groups import Group
 from training.shapley import Leaning
 
 TOP = 20
@@ -33,6 +34,20 @@ def plots_of_segments(booster: lightgbm.Booster, segments: Sequence[Mapping[str,
 def plots_of_leanings(leanings: Mapping[int, Sequence[Leaning]]) -> dict[str, Figure]:
     """A SHAP summary of each horizon by file name: a point a customer, to the right where it made the score higher."""
     return {f"shap_{horizon}d": _beeswarm(of) for horizon, of in leanings.items() if of}
+
+
+def plots_of_response(groups: Sequence[Group]) -> dict[str, Figure]:
+    """Figures by file name: of fifths of customers, the uplift that was expected against the one that was measured."""
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    axes = figure.subplots()
+    expected = [group.expected for group in groups]
+    measured = [group.measured.value for group in groups]
+    errors = [[one.measured.value - one.measured.low for one in groups]]
+    axes.errorbar(expected, measured, yerr=errors * 2, fmt="o", capsize=3)
+    ends = [min([*expected, *measured, 0.0]), max([*expected, *measured, 0.0])]
+    axes.plot(ends, ends, color="#999999", linewidth=1)
+    axes.set(xlabel="uplift expected", ylabel="uplift measured", title="Fifths of customers, with 95% intervals")
+    return {"uplift": figure}
 
 
 def _beeswarm(leanings: Sequence[Leaning]) -> Figure:

@@ -16,6 +16,7 @@ from features.faults import CallersMistake, closest_name
 from training.artifact import (
     MODEL_FILE,
     MODELS,
+    RESPONSE,
     ServedInputs,
     canonical_json,
     load_model,
@@ -86,8 +87,10 @@ def promote(
     return True
 
 
-def rollback(artifacts: Path, name: str, *, schema: ServedInputs) -> str:
+def rollback(artifacts: Path, name: str, *, schema: ServedInputs) -> str | None:
     """Makes the champion before this one the champion again, and gives its version.
+
+    Before the first response model came the rates: rolled back from that, none is served, and it gives None.
 
     Raises:
         CallersMistake: there was none.
@@ -96,6 +99,9 @@ def rollback(artifacts: Path, name: str, *, schema: ServedInputs) -> str:
     require_model(name)
     champion = read_champions(artifacts).get(name, {}).get("version")
     before = next((line["previous"] for line in _log(artifacts, name) if line["version"] == champion), None)
+    if champion is not None and before is None and name == RESPONSE:
+        _withdraw(artifacts, name, champion)
+        return None
     if champion is None or before is None:
         raise CallersMistake(
             f"Asked to roll back {name}, but no champion came before {champion or 'the first one'}. "
@@ -155,6 +161,14 @@ def _refusal(gate: Mapping[str, Any] | None, champion: str | None) -> str | None
     return None
 
 
+def _withdraw(artifacts: Path, name: str, champion: str) -> None:
+    """Leaves a model without a champion."""
+    _note(artifacts, name, None, previous=champion, reason="rollback", forced=False)
+    champions = read_champions(artifacts)
+    champions.pop(name, None)
+    write_champions(artifacts, champions)
+
+
 def _replace(
     artifacts: Path,
     name: str,
@@ -168,6 +182,11 @@ def _replace(
     """Changes nothing before the version has been loaded as serving will load it."""
     digest = sha256_of((artifacts / name / version / MODEL_FILE).read_bytes())
     load_model(artifacts, name, version, schema=schema, sha256=digest)
+    _note(artifacts, name, version, previous=previous, reason=reason, forced=forced)
+    write_champions(artifacts, read_champions(artifacts) | {name: {"version": version, "sha256": digest}})
+
+
+def _note(artifacts: Path, name: str, version: str | None, *, previous: str | None, reason: str, forced: bool) -> None:
     line = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": name,
@@ -178,7 +197,6 @@ def _replace(
     }
     with (artifacts / LOG_FILE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
-    write_champions(artifacts, read_champions(artifacts) | {name: {"version": version, "sha256": digest}})
 
 
 def _log(artifacts: Path, name: str) -> Sequence[dict[str, Any]]:

@@ -54,9 +54,9 @@ def windows_of(rows: ResponseRows, *, window: timedelta) -> Windows:
     if last - first <= window_us:
         begin = EPOCH + timedelta(microseconds=first)
         raise TooLittleData(
-            f"A response model is judged on decisions that were made after everything that taught it was over. All "
-            f"{len(rows):,} decisions whose outcomes are known lie within one attribution window of {window.days} days: "
-            f"it takes decisions of {2 * window.days} days, and {window.days} more for their outcomes.",
+            "A response model is judged on decisions that were made after everything that taught it was over. All "
+            f"{len(rows):,} decisions whose outcomes are known lie within one attribution window ({window.days} days); "
+            f"it takes those of {2 * window.days} days, and {window.days} more for their outcomes.",
             ready=begin + 3 * window,
         )
     judged_from = last - int((last - first - window_us) * JUDGED_SHARE)

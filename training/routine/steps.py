@@ -164,13 +164,13 @@ def due_models(asked: Asked, known_until: datetime) -> tuple[str, ...]:
     """Models without a version, of another feature schema, or whose newest version knows too little of the present."""
     from features.brand import load_brand
     from features.schema import feature_schema
-    from training.artifact import NEXT_PURCHASE, SEGMENTS, read_description
+    from training.artifact import MODELS, read_description
     from training.promotion import versions
 
     artifacts = asked.workspace.artifacts
     schema_version = feature_schema(load_brand(asked.workspace), asked.workspace).version
     found = []
-    for name in (SEGMENTS, NEXT_PURCHASE):
+    for name in MODELS:
         descriptions = [read_description(artifacts, name, version) for version in versions(artifacts, name)]
         fitting = [one for one in descriptions if one["schema_version"] == schema_version]
         newest = max((datetime.fromisoformat(one["as_of"]) for one in fitting), default=None)
