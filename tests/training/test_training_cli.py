@@ -86,7 +86,8 @@ def test_training_again_on_the_same_data_changes_nothing(
     trained: Path, champions: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     rounds = said(capsys, "train", "all", "--json", "--workspace", str(trained))
-    assert all(one["unchanged"] for one in rounds)
+    # There is no decision yet that a response model could learn from.
+    assert {one["model"]: one["unchanged"] for one in rounds if one["version"]} == dict.fromkeys(champions, True)
     assert read_champions(trained / "artifacts") == champions
 
 
