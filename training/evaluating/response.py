@@ -18,7 +18,7 @@ from training.leakage import LeakFound, refuse_leaks
 from training.overlap import Overlap, Refusal, check_overlap
 from training.response.actions import NOTHING_ID
 from training.response.campaign_rows import CampaignRows, campaign_rows
-from training.response.campaigns import Campaign
+from training.response.campaigns import Campaign, CampaignLog
 from training.response.rows import ResponseRows
 
 if TYPE_CHECKING:
@@ -158,10 +158,9 @@ def evaluate_response(workspace: Workspace, question: Question) -> Evaluated:
     from training.dataset import WorkspaceSource
 
     source = WorkspaceSource(workspace)
-    found = campaign_rows(
-        source, campaign=question.campaign, outcome=question.outcome, window_days=question.window_days
-    )
-    treated, control = arms_of(found.campaign, question.arms)
+    campaign = CampaignLog(workspace, source.brand, known_until=source.known_until).campaign(question.campaign)
+    treated, control = arms_of(campaign, question.arms)  # before features are made: a slip of the pen is told at once
+    found = campaign_rows(source, campaign=campaign.name, outcome=question.outcome, window_days=question.window_days)
     rows = found.rows.between([control, treated])
     return evaluate_rows(
         rows,
