@@ -8,7 +8,7 @@ With V(w) the orders in a window w of the horizon's length, `last` the calibrati
 
 times as often as in the calibrating window: the change between the two a year ago, less what the shop grows anyway,
 since more customers are not busier ones. Where the year-ago calibrating window is only partly known, growth is that of
-the days that are.
+the newest days whose year before is.
 
 An occasion that moves (`brand.yaml`'s `occasions`) moves with its orders: its days are those around its own date a year
 ago, and the days on which it fell then count as the ordinary days of the same weekday beside them.
@@ -59,13 +59,17 @@ def season_multiplier(
         A multiplier in [1/3, 3]; 1 where a year ago is not known, or holds too little.
     """
     reach = timedelta(days=horizon_days)
-    closed, closed_then = calibrate + reach, calibrate + reach - YEAR
-    overlap = min(reach, closed_then - first)
-    if overlap < timedelta(days=FEWEST_DAYS) or used_at - YEAR + reach > used_at:
+    if reach > YEAR:
         return 1.0
+    calibrating = grown = Window(calibrate, calibrate + reach)
+    if calibrate - YEAR < first:
+        overlap = min(reach, used_at - YEAR - first)
+        if overlap < timedelta(days=FEWEST_DAYS):
+            return 1.0
+        grown = Window(used_at - overlap, used_at)
     past = _LastYear(n_orders, first, used_at, tuple(occasions))
-    then, now = past.of(Window(closed - overlap, closed)), n_orders(Window(closed - overlap, closed))
-    year_next, last = past.of(Window(used_at, used_at + reach)), n_orders(Window(calibrate, closed))
+    then, now = past.of(grown), n_orders(grown)
+    year_next, last = past.of(Window(used_at, used_at + reach)), n_orders(calibrating)
     if min(then, now, year_next, last) < FEWEST_ORDERS:
         return 1.0
     growth = now / then

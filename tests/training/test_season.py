@@ -63,6 +63,22 @@ def test_thirty_days_of_a_shop_that_merely_grows_are_as_busy_as_they_were() -> N
     assert thirty_days(lambda day: 50.0 * 1.002**day) == pytest.approx(1.0, abs=0.005)
 
 
+def test_ten_days_of_a_year_ago_are_enough_to_know_how_much_the_shop_grew() -> None:
+    """The window that calibrated ends five days before now: a year ago, hardly any of it is known."""
+    start = FIRST + timedelta(days=374)
+
+    def n_orders(window: Window) -> int:
+        if window.end > start:
+            raise AssertionError("looked ahead")
+        return 20 * ((window.end - window.start) // timedelta(days=1)) if window.start < FIRST + YEAR else 600
+
+    known = {"calibrate": start - timedelta(days=35), "used_at": start, "horizon_days": 30}
+    growth = 600 / (20 * 10)
+    calm = 600 / (20 * 30)  # the coming window, a year ago, was as busy as the one that calibrated
+    assert season_multiplier(n_orders, **known, first=FIRST) == pytest.approx(growth ** (1 - 35 / 364) * calm, rel=0.01)
+    assert season_multiplier(n_orders, **known, first=FIRST + timedelta(days=4)) == 1.0
+
+
 def thirty_days(per_day: Callable[[float], float]) -> float:
     """Thirty days are calibrated five whole weeks back: their window ends five days before now."""
     return season_multiplier(
