@@ -24,6 +24,7 @@ from training.cards.response import sections_of
 from training.dataset import WorkspaceSource
 from training.gating import Check, Gate, fast_enough, not_yet
 from training.labels import EPOCH
+from training.leakage import LeakFound, refuse_leaks
 from training.plots import plots_of_response
 from training.registry import Registry
 from training.response.fitted import FittedResponse
@@ -80,12 +81,14 @@ def _lesson(source: WorkspaceSource, seed: int) -> _Lesson:
     window = timedelta(days=source.brand.rewards.attribution_days)
     try:
         rows = ledger_rows(source)
+        what = "what decisions earned"
+        refuse_leaks(rows.X, rows.reward, inputs=source.inputs, categories=source.categories, what=what)
         windows = windows_of(rows, window=window)
         judged, served = (
             fit_response(taught, inputs=source.inputs, categories=source.categories, seed=seed)
             for taught in (rows.taken(windows.teach), rows)
         )
-    except TooLittleData:
+    except (TooLittleData, LeakFound):
         raise
     except CallersMistake as too_few:
         raise TooLittleData(str(too_few)) from too_few
