@@ -42,6 +42,13 @@ class Trait(Part):
     sensitive: bool = False  # model cards then say how well models do for each answer
 
 
+class BrandSegment(Part):
+    """A segment that the brand makes itself, beside those that are discovered."""
+
+    when: str  # CEL over what is known of the customer: traits, features, stage, segment, propensities
+    label: dict[Locale, str] = Field(default_factory=dict)
+
+
 class Goal(Part):
     """Something worth reaching: any event, with the property that holds its value where it has one."""
 
@@ -148,6 +155,13 @@ class Freshness(Part):
     features_days: Annotated[float, Field(gt=0)] = 7.0
 
 
+class Training(Part):
+    """What the brand asks of the trees that foretell the next purchase."""
+
+    positive_weight: Annotated[float, Field(ge=0.01, le=100)] = 1.0  # of a customer who ordered; one who did not has 1
+    monotone: dict[Name, Literal["rising", "falling"]] = Field(default_factory=dict)  # a model's input: which way
+
+
 class Trigger(Part):
     """The event that a moment waits after: of brand.yaml by its name there, or any other as it comes."""
 
@@ -217,7 +231,9 @@ class Brand(Part):
     intents: tuple[Name, ...] = ()  # that your bot can tell; a placement's `off_script` answers any other
     link_hosts: tuple[str, ...] = ()  # that a tracked link may lead to; those of the catalogue's links are always
     freshness: Freshness = Freshness()
+    training: Training = Training()
     moments: dict[Name, Moment] = Field(default_factory=dict)
+    segments: dict[Name, BrandSegment] = Field(default_factory=dict)  # beside those that are discovered
 
     def event_of(self, trigger: Trigger) -> str:
         """What the trigger's event is called in the log."""

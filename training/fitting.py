@@ -7,6 +7,7 @@ cutoff. Repeat buying learns from no label: as of the window's start it is fitte
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from training.calibration import level_shift, log_odds
 from training.dataset import Rows, Source, rows_of, training_threads
+from training.declared import binds, parameters_of
 from training.leakage import refuse_leaks
 from training.linear import Linear, columns_for, design_of, fit_linear
 from training.members import LINEAR, REPEAT_BUYING, REPEAT_BUYING_INPUTS, TREES, Customers, Members, Repeat, mean_of
@@ -157,14 +159,14 @@ class Lesson:
             params={"verbose": -1},
             free_raw_data=True,
         )
-        parameters = recipe.parameters(seed=seed, threads=training_threads(X))
+        parameters = recipe.parameters(seed=seed, threads=training_threads(X)) | parameters_of(source)
         return lightgbm.train(parameters, data, num_boost_round=recipe.rounds)
 
     def _fit_linear(self) -> tuple[Linear | None, Floats | None]:
         inputs = self.source.inputs
-        if not columns_for(inputs):
-            return None, None
         columns = columns_for(inputs)
+        if not columns or binds(self.source, itertools.chain.from_iterable(columns)):
+            return None, None
         design = design_of(self._X, columns, places={name: i for i, name in enumerate(inputs)})
 
         def fit_and_score(taught: NDArray[np.bool_], asked: NDArray[np.bool_]) -> Floats:
@@ -173,6 +175,8 @@ class Lesson:
         return fit_linear(design, self.rows.y, columns=columns), self._across_folds(fit_and_score)
 
     def _fit_repeat_buying(self, kind: str) -> tuple[Repeat | None, Floats | None]:
+        if binds(self.source, REPEAT_BUYING_INPUTS):
+            return None, None
         then, now = (fit_repeat_buying(self.source, at, kind=kind) for at in (self.split.calibrate, self.split.used_at))
         if then is None or now is None:
             return None, None

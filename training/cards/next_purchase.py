@@ -12,6 +12,7 @@ from features.schema import FeatureSchema
 from training.cards.card import Section, Table
 from training.cards.intervals import Interval, auc_interval, mean_interval
 from training.dataset import WorkspaceSource
+from training.declared import asked_for
 from training.evaluation import calibration_curve, log_losses
 from training.groups import groups_of
 from training.next_purchase import Judged, Trained
@@ -48,7 +49,7 @@ def sections_of(
         leanings: what each horizon's trees lean on, the most first.
         schema: what inputs mean.
     """
-    sections = [Section("What it says, and for what", USE), _windows(trained), _recipes(trained)]
+    sections = [Section("What it says, and for what", USE), _windows(trained), _recipes(trained, source)]
     for one in trained.judged:
         sections += [_quality(one), _by_group(one, source)]
     sections += [_leanings(horizon, of, schema) for horizon, of in leanings.items()]
@@ -68,7 +69,7 @@ def _windows(trained: Trained) -> Section:
     )
 
 
-def _recipes(trained: Trained) -> Section:
+def _recipes(trained: Trained, source: WorkspaceSource) -> Section:
     names = ("members", "rounds", "num_leaves", "learning_rate", "min_data_in_leaf", "calibration")
     rows = []
     for head in trained.description["heads"]:
@@ -76,7 +77,14 @@ def _recipes(trained: Trained) -> Section:
         rows.append(
             (f"{head['horizon_days']} days", *(_shown(recipe.get(name)) for name in names), _shown(head["season"]))
         )
-    return Section("How it is made", (), (Table(("horizon", *names, "season"), tuple(rows)),))
+    asked = ", ".join(f"{name} {value}" for name, value in asked_for(source).items())
+    chosen = tuple(
+        f"{head['horizon_days']} days: {head['because']}."
+        for head in trained.description["heads"]
+        if head.get("because")
+    )
+    declared = (f"brand.yaml asks of its trees: {asked}.",) if asked else ()
+    return Section("How it is made", (*chosen, *declared), (Table(("horizon", *names, "season"), tuple(rows)),))
 
 
 def _shown(value: Any) -> str:

@@ -22,6 +22,7 @@ from training.calibration import FloatArray
 from training.cards.common import card_of
 from training.cards.next_purchase import sections_of
 from training.dataset import WorkspaceSource
+from training.declared import asked_for
 from training.evaluation import log_losses
 from training.gating import (
     Check,
@@ -65,7 +66,7 @@ def next_purchase_round(source: WorkspaceSource, registry: Registry, seed: int) 
         return registry.record(
             NEXT_PURCHASE,
             version,
-            parameters=_parameters(trained) | {"seed": seed},
+            parameters=_parameters(trained) | asked_for(source) | {"seed": seed},
             metrics={f"{name}_{horizon}": v for horizon, of in judged.items() for name, v in of.items()},
             figures=plots_of_next_purchase(trained.heads, trained.judged) | plots_of_leanings(leanings),
             tags=tags_of(trained.description),
