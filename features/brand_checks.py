@@ -47,6 +47,7 @@ def brand_faults(file: YamlFile) -> Iterator[Fault]:
     yield from _placement_faults(file)
     yield from _horizon_faults(file)
     yield from _moment_faults(file)
+    yield from _segment_faults(file)
     yield from occasion_faults(file)
     yield from experiment_faults(file)
     yield from link_host_faults(file)
@@ -177,6 +178,16 @@ def _horizon_faults(file: YamlFile) -> Iterator[Fault]:
     if any(days < 1 for days in horizons) or sorted(set(horizons)) != horizons:
         rule = "They are whole days of at least 1, each once, the shortest first."
         yield file.fault(("horizons_days",), f"has the value '{horizons}'.", rule)
+
+
+def _segment_faults(file: YamlFile) -> Iterator[Fault]:
+    locales = keys_at(file, ("locales",))
+    for name in keys_at(file, ("segments",)):
+        for locale in keys_at(file, ("segments", name, "label")):
+            if locale not in locales:
+                rule = f"The brand's locales are: {', '.join(locales)}."
+                at: Location = ("segments", name, "label", locale)
+                yield file.fault(at, "is not one of the brand's locales.", rule, closest_name(locale, locales))
 
 
 _WAITS = ("wait_minutes", "wait_hours", "wait_days")

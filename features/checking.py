@@ -9,12 +9,14 @@ from typing import Any
 
 from features.brand import Brand
 from features.brand_checks import in_order, read_brand
+from features.brand_segments import brand_segment_faults
 from features.catalogue import Catalogue
 from features.catalogue_checks import read_catalogue, read_catalogue_alone
 from features.checks import CheckResult, CheckStatus, worst_status
 from features.contradictions import contradiction_faults
 from features.faults import CallersMistake, Fault, InvalidFile
 from features.moments.rules import condition_faults
+from features.schema import feature_schema
 from features.variables import feature_variables, moment_variables
 from features.workspace import Workspace
 
@@ -69,6 +71,10 @@ def check_workspace(workspace: Workspace) -> CheckReport:
         faults += of_sql
         if brand.moments and sql_is_right:
             result, found = _moments_result(brand, workspace)
+            results.append(result)
+            faults += [(workspace.brand_file, fault) for fault in found]
+        if brand.segments and sql_is_right:
+            result, found = _segments_result(brand, workspace)
             results.append(result)
             faults += [(workspace.brand_file, fault) for fault in found]
         if sql_is_right and any(trait.contradicted_by for trait in brand.traits.values()):
@@ -142,6 +148,14 @@ def _moments_result(brand: Brand, workspace: Workspace) -> tuple[CheckResult, li
         return CheckResult(name, "FAIL", meaning, _n(found, "fault")), found
     meaning = "Their conditions run on typed samples; each comes once for a trigger."
     return CheckResult(name, "PASS", meaning, ", ".join(brand.moments)), []
+
+
+def _segments_result(brand: Brand, workspace: Workspace) -> tuple[CheckResult, list[Fault]]:
+    name = "the brand's own segments can be told"
+    if found := list(brand_segment_faults(workspace, brand, feature_schema(brand, workspace))):
+        meaning = "Nothing is served or scored before their conditions, below, are mended."
+        return CheckResult(name, "FAIL", meaning, _n(found, "fault")), found
+    return CheckResult(name, "PASS", "Their conditions run on typed samples.", ", ".join(brand.segments)), []
 
 
 def _contradictions_result(brand: Brand, workspace: Workspace) -> tuple[CheckResult, list[Fault]]:

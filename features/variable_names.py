@@ -18,6 +18,7 @@ class VariableType(Enum):
 
 CONTEXT_VARIABLES: dict[str, VariableType] = {
     "segment": VariableType.TEXT,
+    "brand_segments": VariableType.TEXTS,
     "stage": VariableType.TEXT,
     "purchase_propensity": VariableType.NUMBER,
     "locale": VariableType.TEXT,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from features.brand import Brand
+from features.brand_segments import BRAND_SEGMENTS, brand_segments
 from features.derive import MISSING_INSTANT
 from features.packing import CustomerState
 from features.schema import FeatureSchema
@@ -20,9 +21,10 @@ class Knowns:
         self._traits = brand.traits
         self._inputs = {name: index for index, name in enumerate(schema.model_inputs)}
         self._instants = {name: index for index, name in enumerate(schema.instants)}
+        self._brand_segments = brand_segments(brand, schema)
 
     def values(
-        self, names: Iterable[str], scored: ScoredCustomer, place: Place, *, locale: str, context: Context
+        self, names: Collection[str], scored: ScoredCustomer, place: Place, *, locale: str, context: Context
     ) -> dict[str, object]:
         """The values of those names.
 
@@ -40,7 +42,7 @@ class Knowns:
             "inbound_text": context.inbound_text,
         }
 
-    def of_customer(self, names: Iterable[str], scored: ScoredCustomer, *, locale: str) -> dict[str, object]:
+    def of_customer(self, names: Collection[str], scored: ScoredCustomer, *, locale: str) -> dict[str, object]:
         """The values of those names that hold of the customer wherever they are."""
         state = scored.customer.state
         declared = dict(state.declared) if isinstance(state, CustomerState) else {}
@@ -66,7 +68,13 @@ class Knowns:
             "is_known": isinstance(state, CustomerState),
         }
         values.update(situation)
+        if BRAND_SEGMENTS in names:
+            values[BRAND_SEGMENTS] = self._segments_of(scored, locale=locale)
         return values
+
+    def _segments_of(self, scored: ScoredCustomer, *, locale: str) -> list[str]:
+        """The brand's own segments that the customer is in."""
+        return self._brand_segments.of(self.of_customer(self._brand_segments.names, scored, locale=locale))
 
     def _instant(self, name: str, scored: ScoredCustomer) -> int | None:
         state = scored.customer.state

@@ -22,6 +22,7 @@ from features.faults import CallersMistake
 from training.artifact import NEXT_PURCHASE, SEGMENTS, NextPurchaseModel, SegmentsModel, load_champion
 from training.calibration import FloatArray
 from training.dataset import WorkspaceSource
+from training.segment_membership import columns_beside, texts_of_lists
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,12 @@ def score_everybody(workspace: Workspace, *, as_of: datetime | None = None) -> S
         )
     as_of = source.known_until
     assigned = segments.assign(source.snapshot(as_of).X) if isinstance(segments, SegmentsModel) else None
-    table = _table(source, assigned, purchase if isinstance(purchase, NextPurchaseModel) else None)
+    table = _table(
+        source,
+        segments if isinstance(segments, SegmentsModel) else None,
+        assigned,
+        purchase if isinstance(purchase, NextPurchaseModel) else None,
+    )
     versions = (segments.version if segments else None, purchase.version if purchase else None)
     for name, version in zip(("segments_version", "next_purchase_version"), versions, strict=True):
         table = table.append_column(name, pa.array([version] * len(table), pa.string()))
@@ -96,7 +102,7 @@ def export_scores(workspace: Workspace, scored: Scored, target: Path) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.suffix == ".csv":
         draft = target.with_name(f".{target.name}.{os.getpid()}")
-        pyarrow.csv.write_csv(table, draft)
+        pyarrow.csv.write_csv(texts_of_lists(table), draft)
         draft.replace(target)
     else:
         _replace_parquet(table, target)
@@ -112,7 +118,12 @@ def require_export(target: Path) -> None:
         )
 
 
-def _table(source: WorkspaceSource, assigned: list[str] | None, purchase: NextPurchaseModel | None) -> pa.Table:
+def _table(
+    source: WorkspaceSource,
+    segments: SegmentsModel | None,
+    assigned: list[str] | None,
+    purchase: NextPurchaseModel | None,
+) -> pa.Table:
     frame, snapshot = source.frame(source.known_until), source.snapshot(source.known_until)
     n = len(frame)
     columns: dict[str, pa.Array] = {
@@ -128,6 +139,7 @@ def _table(source: WorkspaceSource, assigned: list[str] | None, purchase: NextPu
         columns[f"purchase_propensity_{horizon}d"] = pa.array(values, pa.float64())
     columns["revenue_365d"] = pa.array(_known(frame["revenue_365d"]), pa.float64(), from_pandas=True)
     columns["n_orders"] = pa.array(np.nan_to_num(_known(frame["n_orders"])).astype(np.int64), pa.int64())
+    columns |= columns_beside(source, frame, snapshot, segments=segments, assigned=assigned, purchase=purchase)
     return pa.table(columns)
 
 

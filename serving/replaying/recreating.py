@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from features.brand_segments import BRAND_SEGMENTS, brand_segments
 from features.erased_rows import is_erased_decision
 from features.faults import CallersMistake
 from features.schema import FeatureSchema, feature_schema
@@ -133,6 +134,8 @@ def actions_asking_for(
 ) -> tuple[str, ...]:
     """The actions of a place whose rules or texts ask for something that is not kept."""
     places = [stock.shelf.place(placement, channel) for channel in channels]
+    if any(_is_of(name, withheld) for name in brand_segments(stock.brand, stock.schema).names):
+        withheld = {*withheld, BRAND_SEGMENTS}  # whoever asks for those asks for what they are made of
     return tuple(
         sorted(
             {
