@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,8 +27,10 @@ class Choice:
     because: str
 
 
-def choose(source: Source, *, horizon_days: int, used_at: datetime, seed: int) -> Choice:
-    """The recipe with the smallest log-loss on the newest window closed by `used_at`.
+def choose(
+    source: Source, *, horizon_days: int, used_at: datetime, seed: int, candidates: Sequence[Recipe] = RECIPES
+) -> Choice:
+    """The recipe of these with the smallest log-loss on the newest window closed by `used_at`.
 
     Where too little lies behind that window, one of a shorter horizon chooses; where none can, the first recipe is it.
     """
@@ -36,19 +39,34 @@ def choose(source: Source, *, horizon_days: int, used_at: datetime, seed: int) -
         if horizon < 1:
             continue
         try:
-            return _choose(source, horizon_days=horizon, asked_days=horizon_days, used_at=used_at, seed=seed)
+            return _choose(
+                source,
+                horizon_days=horizon,
+                asked_days=horizon_days,
+                used_at=used_at,
+                seed=seed,
+                candidates=candidates,
+            )
         except TooLittleData:
             continue
-    return Choice(RECIPES[0], UNTRIED)
+    return Choice(candidates[0], UNTRIED)
 
 
-def _choose(source: Source, *, horizon_days: int, asked_days: int, used_at: datetime, seed: int) -> Choice:
+def _choose(
+    source: Source,
+    *,
+    horizon_days: int,
+    asked_days: int,
+    used_at: datetime,
+    seed: int,
+    candidates: Sequence[Recipe],
+) -> Choice:
     judge_at = gate_cutoff(used_at, horizon_days=horizon_days)
     lesson = lesson_of(source, horizon_days=horizon_days, used_at=judge_at)
     rows = rows_of(source, [judge_at], horizon_days=horizon_days)
     customers = Customers(rows.X.astype(np.float64), source.inputs)
     tried: list[tuple[float, float, Recipe]] = []
-    for base in RECIPES:
+    for base in candidates:
         finish = finisher(lesson, base, seed=seed)
         trees = raw_scores(finish(base).booster, rows.X)
         for recipe in base.variants():

@@ -70,8 +70,20 @@ class Trained:
         return [head.booster.model_to_string() for head in self.heads if head.booster is not None]
 
 
-def train_next_purchase(source: Source, *, horizons_days: Sequence[int], seed: int = 0) -> Trained:
+def train_next_purchase(
+    source: Source,
+    *,
+    horizons_days: Sequence[int],
+    seed: int = 0,
+    tuned: Mapping[int, Recipe] | None = None,
+) -> Trained:
     """Chooses, judges and refits every horizon that there is enough data for.
+
+    Args:
+        source: of snapshots and labels.
+        horizons_days: of the labels.
+        seed: of LightGBM.
+        tuned: one more recipe to choose from, by horizon.
 
     Raises:
         TooLittleData: there is not one; with what each needs, and when that will be there.
@@ -80,7 +92,8 @@ def train_next_purchase(source: Source, *, horizons_days: Sequence[int], seed: i
     source.prepare(cutoffs_of(source, horizons_days=horizons_days))
     for horizon in sorted(horizons_days):
         try:
-            head, verdict = _train_horizon(source, horizon, seed=seed)
+            more = (tuned[horizon],) if tuned and horizon in tuned else ()
+            head, verdict = _train_horizon(source, horizon, seed=seed, candidates=(*RECIPES, *more))
         except TooLittleData as reason:
             refused[horizon] = str(reason)
             continue
@@ -99,6 +112,7 @@ def fit_head(
     recipe: Recipe | None = None,
     seed: int = 0,
     needs_window: bool = False,
+    candidates: Sequence[Recipe] = RECIPES,
 ) -> Head:
     """One horizon, fitted with nothing known at or after `used_at`.
 
@@ -110,6 +124,7 @@ def fit_head(
         seed: of LightGBM.
         needs_window: refuse where no closed window of the horizon's length can teach; else such a head is made of
             models that need no labels, or carried from a shorter horizon, and says so.
+        candidates: what is chosen from.
 
     Raises:
         TooLittleData: with what is needed and when that will be there.
@@ -122,7 +137,7 @@ def fit_head(
         return head_without_window(source, horizon_days=horizon_days, used_at=used_at, seed=seed)
     because = ""
     if recipe is None:
-        choice = choose(source, horizon_days=horizon_days, used_at=used_at, seed=seed)
+        choice = choose(source, horizon_days=horizon_days, used_at=used_at, seed=seed, candidates=candidates)
         recipe, because = choice.recipe, choice.because
     return replace(finisher(lesson, recipe, seed=seed)(recipe), because=because)
 
@@ -145,10 +160,14 @@ def cutoffs_of(source: Source, *, horizons_days: Sequence[int]) -> list[datetime
     return sorted(cutoffs)
 
 
-def _train_horizon(source: Source, horizon_days: int, *, seed: int) -> tuple[Head, Judged]:
+def _train_horizon(
+    source: Source, horizon_days: int, *, seed: int, candidates: Sequence[Recipe]
+) -> tuple[Head, Judged]:
     judge_at = gate_cutoff(source.known_until, horizon_days=horizon_days)
     try:
-        early = fit_head(source, horizon_days=horizon_days, used_at=judge_at, seed=seed, needs_window=True)
+        early = fit_head(
+            source, horizon_days=horizon_days, used_at=judge_at, seed=seed, needs_window=True, candidates=candidates
+        )
     except TooLittleData as reason:
         judged_on = f": train on {reason.ready + (source.known_until - judge_at):%Y-%m-%d}" if reason.ready else ""
         message = f"{reason} Another {horizon_days} days then show whether it is any good{judged_on}."
