@@ -161,22 +161,44 @@ STEPS: dict[str, Step] = {
 
 
 def due_models(asked: Asked, known_until: datetime) -> tuple[str, ...]:
-    """Models without a version, of another feature schema, or whose newest version knows too little of the present."""
+    """Models without a version, of another feature schema, or whose newest version knows too little of the present.
+
+    A response model is not due before there are decisions whose outcomes could teach and judge it.
+    """
     from features.brand import load_brand
     from features.schema import feature_schema
-    from training.artifact import MODELS, read_description
+    from training.artifact import MODELS, RESPONSE, read_description
     from training.promotion import versions
 
-    artifacts = asked.workspace.artifacts
-    schema_version = feature_schema(load_brand(asked.workspace), asked.workspace).version
+    artifacts, brand = asked.workspace.artifacts, load_brand(asked.workspace)
+    schema_version = feature_schema(brand, asked.workspace).version
+    window = timedelta(days=brand.rewards.attribution_days)
     found = []
     for name in MODELS:
+        if name == RESPONSE and not _has_decisions(asked.workspace, before=known_until - 2 * window):
+            continue
         descriptions = [read_description(artifacts, name, version) for version in versions(artifacts, name)]
         fitting = [one for one in descriptions if one["schema_version"] == schema_version]
         newest = max((datetime.fromisoformat(one["as_of"]) for one in fitting), default=None)
         if newest is None or known_until - newest >= timedelta(days=asked.train_every_days):
             found.append(name)
     return tuple(found)
+
+
+def _has_decisions(workspace: Workspace, *, before: datetime) -> bool:
+    """Whether any decision was made before that instant."""
+    import sqlite3
+    from contextlib import closing
+
+    from features.lake import instant_us
+
+    if not workspace.database.is_file():
+        return False
+    with closing(sqlite3.connect(workspace.database)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'decisions'").fetchone():
+            return False
+        query = "SELECT 1 FROM decisions WHERE decided_at < ? LIMIT 1"
+        return connection.execute(query, (instant_us(before),)).fetchone() is not None
 
 
 def _source(asked: Asked, *, as_of: datetime) -> WorkspaceSource | None:
