@@ -159,8 +159,10 @@ def _evaluate(task: Task, orders: OrderDays, *, cutoff: date, notes: tuple[str, 
 def _figured(name: str, model: Callable[[Task], Said], task: Task, *, actual: Floats, spent: Floats) -> Figured:
     """A model's figures; a model that cannot be fitted to this data says why, and the others go on."""
     why: str | None = None
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        with warnings.catch_warnings(), np.errstate(all="ignore"), threadpool_limits(1):  # a second thread only waits
             warnings.simplefilter("ignore")
             said = model(task)
     except Exception as reason:  # what stops one alternative must not stop the table

@@ -1,0 +1,201 @@
+"""`rapport evaluate next-purchase`: ours beside what one would pick instead, on whatever was imported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from features.command_line import run_verb
+from features.faults import CallersMistake
+from features.workspace import Workspace
+from training.evaluating.baselines import BASELINES, CannotFitError, base_rate, bg_nbd, lesson_of, logistic_rfm
+from training.evaluating.figures import amount_figures, probability_figures
+from training.evaluating.next_purchase import check_asked, evaluate_next_purchase
+from training.evaluating.ours import ours
+from training.evaluating.task import Task
+from training.order_days import EPOCH_ORDINAL, OrderDays
+
+FIRST = date(2023, 1, 1)
+N_CUSTOMERS = 150
+METRICS = {"auc", "log_loss", "brier", "mae", "rmse", "corr", "sum_predicted", "sum_actual"}
+
+
+def a_shop(*, n_customers: int = 300, days: int = 280, seed: int = 1, amounts: bool = True) -> OrderDays:
+    """Customers who all come in the first quarter, buy at their own pace and leave."""
+    rng = np.random.default_rng(seed)
+    keys, at = [], []
+    for key in range(1, n_customers + 1):
+        rate, leaves = rng.gamma(0.8, 1 / 20.0), rng.exponential(200.0)
+        day = rng.uniform(0, 90)
+        while day < days:
+            keys.append(key)
+            at.append(int(day))
+            day += rng.exponential(1 / max(rate, 1e-3))
+            if day > 90 + leaves:
+                break
+    value = rng.gamma(4.0, 5.0, len(keys)) if amounts else np.zeros(len(keys))
+    return OrderDays.of(np.array(keys), np.array(at) + FIRST.toordinal() - EPOCH_ORDINAL, value)
+
+
+def a_task(orders: OrderDays, source: Any, *, day: int, horizon_days: int) -> Task:
+    at = source.first + timedelta(days=day)
+    number = at.date().toordinal() - EPOCH_ORDINAL
+    return Task(at, number, horizon_days, orders.before(number), source)
+
+
+def orders_of(world: Any) -> OrderDays:
+    """The tiny world's orders, as order days."""
+    keys = np.concatenate([np.full(len(of), key) for key, of in enumerate(world.orders, start=1)])
+    days = np.floor(np.concatenate(world.orders)).astype(np.int64) + FIRST.toordinal() - EPOCH_ORDINAL
+    return OrderDays.of(keys.astype(np.int64), days, np.full(len(keys), 10.0))
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace that knows orders and nothing else: customer, date, quantity, amount; 40 weeks."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    orders = a_shop(n_customers=N_CUSTOMERS)
+    lines = ["customer,date,quantity,amount"]
+    for key, day, amount in zip(orders.customer_keys, orders.days, orders.amounts, strict=True):
+        lines.append(f"{key:05d},{date.fromordinal(int(day) + EPOCH_ORDINAL)},1,{amount:.2f}")
+    (folder / "orders.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    mapping = {
+        "description": "Orders of a day: customer, date, quantity, amount",
+        "types": {"date": "timestamp", "quantity": "number", "amount": "number"},
+        "customer": "customer",
+        "time": {"column": "date"},
+        "events": [
+            {
+                "event": "Order Completed",
+                "key": ["customer", "date"],
+                "total": "amount",
+                "product": {"product_id": {"value": "disc"}, "quantity": "quantity"},
+            }
+        ],
+    }
+    (folder / "mapping.yaml").write_text(yaml.safe_dump(mapping), encoding="utf-8")
+    run_verb("init", str(folder / "shop"))
+    asked = ("--mapping", str(folder / "mapping.yaml"), "--workspace", str(folder / "shop"))
+    run_verb("import", str(folder / "orders.csv"), *asked)
+    return folder / "shop"
+
+
+def test_a_program_reads_one_object_a_horizon_from_standard_output(
+    imported: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    capfd.readouterr()
+    asked = ("--cutoff", "2023-05-21", "--horizon-days", "130", "--horizon-days", "40", "--json")
+    run_verb("evaluate", "next-purchase", *asked, "--workspace", str(imported))
+    long, short = json.loads(capfd.readouterr().out)  # standard output holds nothing else
+    assert (long["task"], long["cutoff"], long["horizon_days"]) == ("next-purchase", "2023-05-21", 130)
+    assert short["horizon_days"] == 40
+    for table in (long, short):
+        names = [model["name"] for model in table["models"]]
+        assert names == [table["shipped"], *BASELINES]
+        assert all(model["metrics"].keys() >= METRICS for model in table["models"])
+        assert all(len({model["metrics"][total] for model in table["models"]}) == 1 for total in ("sum_actual",))
+        assert table["models"][0]["metrics"]["auc"] > 0.6
+        assert not any("reason" in model for model in table["models"])
+        orders, cutoff = a_shop(n_customers=N_CUSTOMERS), date(2023, 5, 21).toordinal() - EPOCH_ORDINAL
+        keys = orders.buyers(cutoff).keys
+        counted, spent = orders.within(keys, day=cutoff, horizon_days=table["horizon_days"])
+        assert table["n"] == len(keys)  # brand.yaml says Asia/Kolkata, where the days of the file begin
+        assert table["models"][0]["metrics"]["sum_actual"] == counted.sum()
+        assert table["models"][0]["metrics"]["spend_sum_actual"] == pytest.approx(spent.sum(), rel=1e-3)
+
+
+def test_ours_and_every_alternative_stand_on_what_was_known_before_the_cutoff(tiny_world: Callable[..., Any]) -> None:
+    world = tiny_world(n_customers=120, days=200)
+    cut = 150
+    world.known_until = world.first + timedelta(days=cut)
+    world.orders = [of[of < cut] for of in world.orders]  # whatever looked later would find nothing
+    task = a_task(orders_of(world), world, day=cut, horizon_days=90)  # longer than any window that could teach
+    for model in (ours, bg_nbd, logistic_rfm, base_rate):
+        said = model(task)
+        assert said.probability is not None
+        assert said.orders is not None
+        assert said.orders.shape == (len(task.buyers.keys),)
+        assert (said.orders > 0).all()
+
+
+def test_one_customer_gets_no_figures_but_reasons(tiny_world: Callable[..., Any]) -> None:
+    world = tiny_world(n_customers=1, days=300)
+    task = a_task(orders_of(world), world, day=200, horizon_days=60)
+    world.known_until = task.cutoff
+    assert ours(task).probability is None
+    assert ours(task).name == "ours (nothing)"
+    with pytest.raises(CannotFitError, match="1 customers have ordered"):
+        bg_nbd(task)
+    with pytest.raises(CannotFitError, match="it needs 10 of either kind"):
+        logistic_rfm(task)
+
+
+def test_without_amounts_orders_are_expected_and_spend_is_not(tiny_world: Callable[..., Any]) -> None:
+    orders = a_shop(amounts=False)
+    task = a_task(orders, tiny_world(n_customers=2), day=200, horizon_days=50)
+    said = bg_nbd(task)
+    assert said.orders is not None
+    assert said.spend is None
+    assert "no spend" in said.notes[0]
+
+
+def test_too_short_a_history_teaches_on_the_longest_window_and_says_so(tiny_world: Callable[..., Any]) -> None:
+    task = a_task(a_shop(), tiny_world(n_customers=2), day=140, horizon_days=140)
+    lesson = lesson_of(task)
+    assert lesson.window_days == 140 // 2
+    assert "taught on a window of 70 days" in lesson.notes[0]
+    assert base_rate(task).notes == lesson.notes
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "horizon_days", "says"),
+    [
+        (date(2022, 6, 1), 30, "orders begin on 2023-01-01: nobody had ordered before the cutoff"),
+        (date(2024, 6, 1), 30, "orders end on 2023-10-07 and the window closes on 2024-07-01"),
+        (date(2023, 9, 1), 90, "a horizon of 37 days or fewer"),
+        (date(2023, 5, 1), 0, "a horizon is 1 to 3650 days"),
+    ],
+)
+def test_a_window_that_is_not_known_is_refused_with_what_would_do(cutoff: date, horizon_days: int, says: str) -> None:
+    with pytest.raises(CallersMistake, match=says):
+        check_asked(a_shop(), cutoff=cutoff, horizon_days=horizon_days)
+
+
+def test_a_shop_that_was_ever_silent_so_long_may_be_silent_at_the_end() -> None:
+    days = np.array([0, 10, 20, 30, 110, 195]) + FIRST.toordinal() - EPOCH_ORDINAL
+    sparse = OrderDays.of(np.arange(1, 7), days, np.ones(6))
+    (note,) = check_asked(sparse, cutoff=FIRST + timedelta(days=100), horizon_days=100)
+    assert "the last 4 days of the window are taken to have brought none" in note
+    assert check_asked(sparse, cutoff=FIRST + timedelta(days=96), horizon_days=100) == ()
+
+
+def test_a_workspace_without_orders_is_told_to_import_some(tmp_path: Path) -> None:
+    run_verb("init", str(tmp_path / "empty"))
+    with pytest.raises(CallersMistake, match="no order has been imported"):
+        evaluate_next_purchase(Workspace(tmp_path / "empty"), cutoff=date(2023, 5, 1), horizons_days=[30])
+
+
+def test_the_figures_are_those_of_the_textbook() -> None:
+    y = np.array([1, 0, 0, 1], dtype=np.uint8)
+    said = np.array([0.8, 0.2, 0.4, 0.6])
+    figures = probability_figures(y, said)
+    assert figures["auc"] == 1.0
+    assert figures["brier"] == pytest.approx((0.2**2 + 0.2**2 + 0.4**2 + 0.4**2) / 4)
+    assert figures["log_loss"] == pytest.approx(-(np.log(0.8) * 2 + np.log(0.6) * 2) / 4, abs=1e-6)
+    amounts = amount_figures(np.array([2.0, 0.0, 1.0, 1.0]), np.array([1.0, 0.0, 1.0, 2.0]))
+    assert (amounts["mae"], amounts["sum_predicted"], amounts["sum_actual"]) == (2 / 4, 4.0, 4.0)
+    assert amounts["rmse"] == pytest.approx(np.sqrt(2 / 4), abs=1e-6)
+
+
+def test_what_cannot_be_computed_is_missing_rather_than_no_number() -> None:
+    nobody = probability_figures(np.zeros(3, dtype=np.uint8), np.full(3, 0.1))
+    assert nobody["auc"] is None
+    assert amount_figures(np.zeros(3), np.full(3, 0.1))["corr"] is None
+    json.dumps(nobody, allow_nan=False)

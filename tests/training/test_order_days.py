@@ -1,0 +1,75 @@
+"""Order days: one row a customer and day, and what was known of whom as of which day."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.order_days import OrderDays, day_of, rfm
+
+ANNA, BEN = 1, 2
+
+
+def orders(*rows: tuple[int, int, float]) -> OrderDays:
+    """Of rows (customer, day, amount)."""
+    keys, days, amounts = zip(*rows, strict=True) if rows else ((), (), ())
+    return OrderDays.of(np.array(keys, dtype=np.int64), np.array(days, dtype=np.int64), np.array(amounts, dtype=float))
+
+
+def test_two_orders_on_one_day_are_one_order_day_of_both_amounts() -> None:
+    known = orders((ANNA, 10, 5.0), (ANNA, 10, 7.0), (BEN, 10, 1.0))
+    assert list(known.days) == [10, 10]
+    assert list(known.amounts) == [5.0 + 7.0, 1.0]
+
+
+def test_a_buyer_has_the_history_that_the_literature_counts() -> None:
+    anna = orders((ANNA, 10, 5.0), (ANNA, 24, 7.0), (ANNA, 31, 0.0), (ANNA, 50, 9.0)).buyers(45)
+    history = anna.history()
+    assert (history.x[0], history.t_x[0], history.T[0]) == (3 - 1, (31 - 10) / 7, (45 - 10) / 7)
+    assert anna.mean_value()[0] == (5.0 + 7.0) / 2  # the day without an amount says nothing of what an order brings
+    assert list(anna.n_recent[0]) == [3, 3]
+
+
+def test_the_window_holds_its_first_day_and_not_its_last() -> None:
+    known = orders((ANNA, 10, 5.0), (ANNA, 20, 7.0), (ANNA, 30, 9.0), (BEN, 29, 2.0), (3, 25, 1.0))
+    n, spend = known.within(np.array([ANNA, BEN]), day=20, horizon_days=10)
+    assert list(n) == [1, 1]  # day 30 is the next window's; customer 3 was not asked for
+    assert list(spend) == [7.0, 2.0]
+
+
+def test_who_never_comes_again_waits_for_ever() -> None:
+    known = orders((ANNA, 10, 5.0), (BEN, 12, 5.0), (ANNA, 20, 7.0), (ANNA, 22, 7.0))
+    assert list(known.next_day(np.array([ANNA, BEN, 3]), day=13)) == [20 - 13, np.inf, np.inf]
+    assert list(known.next_day(np.array([ANNA]), day=20)) == [0]
+
+
+def test_a_shop_without_orders_has_no_buyers() -> None:
+    nobody = orders()
+    assert len(nobody.buyers(10).keys) == 0
+    assert rfm(nobody.buyers(10)).shape == (0, 8)
+    assert nobody.longest_silence == 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 60), st.floats(0, 100)), min_size=1, max_size=40),
+    st.integers(1, 60),
+)
+def test_what_happens_later_changes_nothing_that_was_known(rows: list[tuple[int, int, float]], cutoff: int) -> None:
+    whole, before = orders(*rows), orders(*(row for row in rows if row[1] < cutoff))
+    for name in ("keys", "n_days", "first_ago", "last_ago", "revenue", "n_valued", "n_recent"):
+        assert np.allclose(getattr(whole.buyers(cutoff), name), getattr(before.buyers(cutoff), name))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "America/New_York", "Europe/London"])
+def test_a_cutoff_weeks_before_a_midnight_is_that_day_whatever_the_clocks_did(zone: str) -> None:
+    midnight = datetime(2011, 6, 10, tzinfo=ZoneInfo(zone))
+    assert (
+        day_of(midnight, time_zone=zone) == (datetime(2011, 6, 10, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days
+    )
+    an_hour_off = midnight.astimezone(UTC) - timedelta(days=182)
+    assert day_of(an_hour_off, time_zone=zone) == day_of(midnight, time_zone=zone) - 182
