@@ -66,7 +66,8 @@ class Overlap:
         auc: of telling an arm's rows from the first arm's by what was known, the most of any arm; 0.5 is a lot.
         told: nats a row by which that tells arms apart beyond the declared probabilities; with its standard error.
         outside: the share of rows whose probability, arms made equally large, is outside 0.05–0.95.
-        effective_n: by arm, how many rows the weighted ones are worth.
+        effective_n: by arm, how many rows the weighted ones are worth; of a targeted campaign, weighted by who really
+            got what.
         telling: the features that tell arms apart most.
         is_inferred: whether probabilities are the arms' shares, as by lot, rather than declared.
         note: what was found wrong with the declared probabilities, and done about it; empty where nothing was.
@@ -129,13 +130,15 @@ def check_overlap(
     own = modelled[np.arange(len(rows)), rows.action]
     rows, note = _with_shares_where_off(rows, shares)
     told, error = _mean_by_customer(np.log(own) - np.log(rows.propensity), rows.cluster)
+    is_told = told > max(MOST_TOLD, STANDARD_ERRORS * error)
+    real = own if is_told else rows.propensity  # where the declared ones are not true, those that were seen
     overlap = Overlap(
         arms=n_by_arm,
         auc=_largest_auc(modelled, rows.action),
         told=told,
         told_error=error,
         outside=_outside(modelled / shares),
-        effective_n={name: _effective(1.0 / rows.propensity[rows.action == i]) for i, name in enumerate(names)},
+        effective_n={name: _effective(1.0 / real[rows.action == i]) for i, name in enumerate(names)},
         telling=telling,
         is_inferred=rows.is_inferred,
         note=note,

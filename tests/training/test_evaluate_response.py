@@ -16,7 +16,8 @@ from features.command_line import app, run_verb
 from features.faults import CallersMistake
 from features.workspace import Workspace
 from training.dataset import WorkspaceSource
-from training.evaluating.response import Question, evaluate_response
+from training.evaluating.response import evaluate_response
+from training.evaluating.response_answer import Question
 from training.evaluating.response_splits import BEST_SINGLE, FIGURES, OURS, RANDOM, Terms, split_of
 from training.response.campaign_rows import MOST_INSTANTS, campaign_rows, instants_of
 from training.response.known_before import MOST_SNAPSHOTS

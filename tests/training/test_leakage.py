@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from training.dataset import Snapshot
 from training.leakage import LeakFound, find_leaks, refuse_leaks
+from training.next_purchase import train_next_purchase
 
 INPUTS = ("n_orders", "recency", "trait_skin", "suspect")
 
@@ -91,6 +97,23 @@ def test_training_stops_with_the_name_and_what_to_do() -> None:
     with pytest.raises(LeakFound, match=r"'visit' of campaign 'spring'.*'suspect' alone.*received_at") as found:
         refuse_leaks(X, y, inputs=INPUTS, categories={"trait_skin"}, what="'visit' of campaign 'spring'")
     assert found.value.leaks[0].as_dict()["auc"] == pytest.approx(1.0)
+
+
+def test_next_purchase_is_not_trained_on_a_feature_that_knows_the_future(tiny_world: Callable[..., Any]) -> None:
+    world = tiny_world()
+    honest = world.snapshot
+
+    def told_too_early(as_of: datetime) -> Snapshot:
+        """With the number of days until the next order for `trait_skin_need_age_days`, as a wrong import has it."""
+        known: Snapshot = honest(as_of)
+        day = (as_of - world.first).total_seconds() / 86_400
+        until = [min((order - day for order in orders if order >= day), default=999.0) for orders in world.orders]
+        known.X[:, -1] = np.array(until, dtype=np.float32)
+        return known
+
+    world.snapshot = told_too_early
+    with pytest.raises(LeakFound, match=r"an order within 30 days of .*'trait_skin_need_age_days' alone"):
+        train_next_purchase(world, horizons_days=(30,))
 
 
 def test_amounts_are_hunted_as_well() -> None:

@@ -13,7 +13,7 @@ import typer
 from features.workspace import find_workspace
 
 if TYPE_CHECKING:
-    from training.evaluating.response import Evaluated
+    from training.evaluating.response_answer import Evaluated
 
 COLUMNS = (
     ("uplift@10%", "uplift_at_10_overall"),
@@ -57,7 +57,8 @@ def response(
     place = find_workspace(workspace)
     from rich.console import Console
 
-    from training.evaluating.response import Question, evaluate_response
+    from training.evaluating.response import evaluate_response
+    from training.evaluating.response_answer import Question
     from training.evaluating.response_splits import Terms
 
     question = Question(

@@ -15,7 +15,8 @@ from features.faults import CallersMistake, InvalidFile
 from training.dataset import WorkspaceSource
 from training.labels import EPOCH
 from training.response.actions import NOTHING, NOTHING_ID, ActionFeatures, features_of
-from training.response.campaigns import Campaign, CampaignLog, Messages
+from training.response.campaign_log import CampaignLog
+from training.response.campaigns import Campaign, Messages
 from training.response.known_before import DAY_US, MOST_SNAPSHOTS, known_before
 from training.response.rows import ResponseRows
 
