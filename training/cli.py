@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from features.schema import FeatureSchema
     from features.workspace import Workspace
     from training.learning import Round
+    from training.tuning import Budget
 
 WorkspaceOption = Annotated[Path | None, typer.Option(help="The brand's folder; default ./workspace.")]
 AsOfOption = Annotated[
@@ -50,6 +51,12 @@ def train(
     what: Annotated[What, typer.Argument(help="Which models.")] = What.ALL,
     as_of: AsOfOption = None,
     seed: Annotated[int, typer.Option(help="Same seed and data: same bytes.")] = 0,
+    tune_trials: Annotated[
+        int | None, typer.Option(min=1, help="Tune the trees of next purchase: so many trials a horizon, in all.")
+    ] = None,
+    tune_minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Tune them for so long; a study of the same data goes on.")
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,9 +67,10 @@ def train(
     from training.artifact import MODELS
     from training.learning import train_models
 
+    tuning = _budget(tune_trials, tune_minutes)
     asked = MODELS if what is What.ALL else (what.value.replace("-", "_"),)
     with Console(stderr=True).status(f"Training {', '.join(asked)} …"):
-        rounds = train_models(place, models=asked, as_of=_utc(as_of), seed=seed)
+        rounds = train_models(place, models=asked, as_of=_utc(as_of), seed=seed, tuning=tuning)
     if as_json:
         typer.echo(json.dumps([one.as_dict() for one in rounds], ensure_ascii=False, indent=1))
     else:
@@ -70,6 +78,14 @@ def train(
             _show(one)
     if all(one.version is None for one in rounds):
         raise typer.Exit(2)
+
+
+def _budget(trials: int | None, minutes: float | None) -> Budget | None:
+    if trials is None and minutes is None:
+        return None
+    from training.tuning import Budget
+
+    return Budget(trials, minutes)
 
 
 @models.command("list")
@@ -220,6 +236,8 @@ def _show(one: Round) -> None:
     for check in one.gate.checks if one.gate and not one.unchanged else ():
         mark = "[green]PASS[/green]" if check.passed else "[red]FAIL[/red]"
         console.print(f"  {mark} {check.question}: {check.answer}.", highlight=False)
+    for note in one.notes:
+        console.print(f"  {note}", highlight=False, markup=False)
 
 
 def _schema(place: Workspace) -> FeatureSchema:

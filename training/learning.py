@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from training.artifact import NEXT_PURCHASE, RESPONSE, SEGMENTS
@@ -17,6 +18,7 @@ from training.split import TooLittleData
 
 if TYPE_CHECKING:
     from features.workspace import Workspace
+    from training.tuning import Budget
 
 ROUNDS: Mapping[str, Callable[[WorkspaceSource, Registry, int], Round]] = {
     SEGMENTS: segments_round,
@@ -26,7 +28,12 @@ ROUNDS: Mapping[str, Callable[[WorkspaceSource, Registry, int], Round]] = {
 
 
 def train_models(
-    workspace: Workspace, *, models: tuple[str, ...], as_of: datetime | None, seed: int = 0
+    workspace: Workspace,
+    *,
+    models: tuple[str, ...],
+    as_of: datetime | None,
+    seed: int = 0,
+    tuning: Budget | None = None,
 ) -> list[Round]:
     """Trains each model asked for; one that there is too little data for is refused, the others are not.
 
@@ -35,13 +42,16 @@ def train_models(
         models: of `training.artifact.MODELS`.
         as_of: nothing later is known; None for the midnight after the last event, at latest today's start.
         seed: of everything random.
+        tuning: the trees of next purchase within this budget; None for the recipes that there are.
     """
     source = WorkspaceSource(workspace, as_of=as_of)
-    rounds = []
+    rounds, ways = [], dict(ROUNDS)
+    if tuning is not None:
+        ways[NEXT_PURCHASE] = partial(next_purchase_round, tuning=tuning)
     with Registry(workspace) as registry:
         for model in models:
             try:
-                rounds.append(ROUNDS[model](source, registry, seed))
+                rounds.append(ways[model](source, registry, seed))
             except TooLittleData as reason:
                 rounds.append(Round(model, refused=(str(reason),)))
     return rounds

@@ -42,16 +42,21 @@ from training.resampling import Difference, mean_over_windows, paired_difference
 from training.rounds.settling import Round, settle, tags_of
 from training.shapley import Leaning, leanings_of
 from training.split import gate_cutoff, whole_weeks
+from training.tuning import Budget, Tuned, tune_horizons
 
 Champion = NextPurchaseModel | ArtifactRefused | None  # refused: it does not fit the features of today
 
 
-def next_purchase_round(source: WorkspaceSource, registry: Registry, seed: int) -> Round:
-    """Learns, judges and settles P(an order within each horizon)."""
+def next_purchase_round(
+    source: WorkspaceSource, registry: Registry, seed: int, *, tuning: Budget | None = None
+) -> Round:
+    """Learns, judges and settles P(an order within each horizon); tunes its trees where there is a budget for it."""
     artifacts = source.workspace.artifacts
     champion = _champion(source)
     _make_snapshots(source)
-    learned = train_next_purchase(source, horizons_days=source.brand.horizons_days, seed=seed)
+    tuned = _tuned(source, tuning, seed=seed)
+    recipes = {horizon: one.recipe for horizon, one in tuned.items()}
+    learned = train_next_purchase(source, horizons_days=source.brand.horizons_days, seed=seed, tuned=recipes)
     served = champion.horizons_days if isinstance(champion, NextPurchaseModel) else ()
     own = {one.horizon_days: own_checks(one, source) for one in learned.judged}
     trained = without_hopeless(learned, own, served=served)
@@ -61,13 +66,14 @@ def next_purchase_round(source: WorkspaceSource, registry: Registry, seed: int) 
     sections = sections_of(trained, source, leanings, schema=source.schema)
     card = card_of(trained.description, version, schema=source.schema, gate=gate, sections=sections)
     judged = {f"{head['horizon_days']}d": head["judged"] for head in trained.description["heads"]}
+    figures = judged | {f"{h}d": judged.get(f"{h}d", {}) | one.metrics() for h, one in tuned.items()}
 
     def record() -> str:
         return registry.record(
             NEXT_PURCHASE,
             version,
             parameters=_parameters(trained) | asked_for(source) | {"seed": seed},
-            metrics={f"{name}_{horizon}": v for horizon, of in judged.items() for name, v in of.items()},
+            metrics={f"{name}_{horizon}": v for horizon, of in figures.items() for name, v in of.items()},
             figures=plots_of_next_purchase(trained.heads, trained.judged) | plots_of_leanings(leanings),
             tags=tags_of(trained.description),
         )
@@ -82,6 +88,13 @@ def next_purchase_round(source: WorkspaceSource, registry: Registry, seed: int) 
         judged,
         tuple(trained.refused.values()),
     )
+
+
+def _tuned(source: WorkspaceSource, budget: Budget | None, *, seed: int) -> dict[int, Tuned]:
+    if budget is None:
+        return {}
+    horizons = source.brand.horizons_days
+    return tune_horizons(source, horizons_days=horizons, budget=budget, studies=source.workspace.state, seed=seed)
 
 
 def _make_snapshots(source: WorkspaceSource) -> None:

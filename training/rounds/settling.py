@@ -23,6 +23,7 @@ class Round:
         promoted: whether it became the champion just now.
         unchanged: whether data and seed gave the champion itself again.
         refused: why there is no model, or no model of some horizon.
+        notes: what else people are told; `details` the same for a program.
     """
 
     model: str
@@ -32,6 +33,8 @@ class Round:
     gate: Gate | None = None
     judged: dict[str, Any] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -43,7 +46,7 @@ class Round:
             "gate": self.gate.as_dict() if self.gate else None,
             "judged": self.judged,
             "refused": list(self.refused),
-        }
+        } | ({"details": self.details} if self.details else {})
 
 
 def settle(
