@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from experiments.benchmarks.next_purchase import HORIZON_DAYS, has_ordered, import_online_retail, repeat_buying, rfm
+from experiments.benchmarks.models.online_retail import HORIZON_DAYS, import_online_retail
 from training.dataset import WorkspaceSource
+from training.evaluating.baselines import bg_nbd, logistic_rfm
+from training.evaluating.task import Task
 from training.evaluation import auc
-from training.labels import label
+from training.order_days import EPOCH_ORDINAL, read_order_days
 from training.repeat_buying import BgNbd, History, fit_bgnbd
 
 
@@ -41,13 +40,14 @@ def test_bgnbd_finds_the_parameters_that_made_the_data() -> None:
 def test_bgnbd_and_logistic_rfm_reproduce_the_published_auc(shared_data: Path, tmp_path: Path) -> None:
     workspace = import_online_retail(tmp_path / "shop")
     cut = datetime(2011, 6, 10, tzinfo=UTC)
-    before = cut - timedelta(days=HORIZON_DAYS)
-    source = WorkspaceSource(workspace, eligible=has_ordered)
-    here, there = source.frame(cut), source.frame(before)
-    y = label(here["customer_key"].to_numpy(), happened=source.happened(cut, HORIZON_DAYS))
-    taught = label(there["customer_key"].to_numpy(), happened=source.happened(before, HORIZON_DAYS))
+    day = cut.toordinal() - EPOCH_ORDINAL
+    orders = read_order_days(workspace)
+    task = Task(cut, day, HORIZON_DAYS, orders.before(day), WorkspaceSource(workspace, as_of=cut))
+    happened = orders.within(task.buyers.keys, day=day, horizon_days=HORIZON_DAYS)[0]
+    y = (happened > 0).astype(np.uint8)
     assert (len(y), round(float(y.mean()), 3)) == (4_969, 0.322)
-    history = repeat_buying(here)
-    assert auc(y, fit_bgnbd(history).expected(history, weeks=HORIZON_DAYS / 7)) == pytest.approx(0.825, abs=0.003)
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(rfm(there), taught)
-    assert auc(y, model.predict_proba(rfm(here))[:, 1]) == pytest.approx(0.826, abs=0.003)
+    expected, said = bg_nbd(task).orders, logistic_rfm(task).probability
+    assert expected is not None
+    assert said is not None
+    assert auc(y, expected) == pytest.approx(0.825, abs=0.003)
+    assert auc(y, said) == pytest.approx(0.826, abs=0.003)
