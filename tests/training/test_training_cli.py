@@ -301,3 +301,54 @@ def test_what_cannot_be_recorded_is_not_promoted(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no space"):
         settle(source, registry, gate, name="segments", version="20260101-aa", record=record)
     assert read_champions(tmp_path) == {}
+
+
+def test_segments_are_judged_on_what_came_later_beside_what_anybody_would_say(
+    simulated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = said(capsys, "evaluate", "segments", "--onward-days", "30", "--json", "--workspace", str(simulated))
+    assert (found["task"], found["onward_days"]) == ("segments", 30)
+    assert {one["k"] for one in found["candidates"]} >= {found["k"]}
+    rows = {(row["truth"], row["audience"]): row for row in found["judged"]}
+    everybody = {one["name"]: one["metrics"] for one in rows["same_groups", "everybody"]["models"]}
+    assert set(everybody) == {"onward", "assigner", "as others moved", "prior", "majority"}
+    assert everybody["onward"]["log_loss"] < everybody["prior"]["log_loss"]
+    assert everybody["onward"]["accuracy"] > everybody["majority"]["accuracy"]
+    parts = [rows["same_groups", part]["n"] for part in ("full", "behaviour_only", "declared_only")]
+    assert sum(parts) <= rows["same_groups", "everybody"]["n"]
+    assert {(one["by"], one["outcome"]) for one in found["matters"]["next_purchase_and_value"]} == {
+        (by, outcome) for by in ("segment", "stage", "rfm") for outcome in ("ordered", "spend")
+    }
+
+
+def test_a_day_that_cannot_be_judged_yet_is_refused_with_the_latest_that_can(simulated: Path) -> None:
+    with pytest.raises(CallersMistake, match=r"Use a --cutoff of 2026-09-01 or earlier"):
+        run_verb("evaluate", "segments", "--cutoff", "2026-09-20", "--onward-days", "30", "--workspace", str(simulated))
+
+
+def test_a_segments_name_is_the_brands_from_then_on(
+    trained: Path, champions: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = trained / "artifacts" / "segments" / champions["segments"]["version"]
+    before, other = json.loads((folder / "model.json").read_text(encoding="utf-8"))["segments"][:2]
+    try:
+        _segments_verb("rename", before["id"], "Our own", "--locale", "th", "--workspace", str(trained))
+        with pytest.raises(CallersMistake, match="another segment is called that"):
+            _segments_verb("rename", other["id"], "Our own", "--locale", "th", "--workspace", str(trained))
+        with pytest.raises(CallersMistake, match="Closest: 'en"):
+            _segments_verb("rename", before["id"], "Our own", "--locale", "enn", "--workspace", str(trained))
+        scored = said(capsys, "score", "--json", "--workspace", str(trained))
+        texts = json.loads((Path(scored["path"]).parent / "segments.json").read_text(encoding="utf-8"))
+    finally:
+        (trained / "segments.yaml").unlink(missing_ok=True)
+    named = {text["id"]: text["names"] for text in texts}
+    assert named[before["id"]]["th"] == "Our own"
+    assert named[before["id"]]["en"] == before["names"]["en"]
+
+
+def _segments_verb(*words: str) -> None:
+    from typer.main import get_command
+
+    from training.segments_cli import segments
+
+    get_command(segments).main(list(words), standalone_mode=False)

@@ -27,7 +27,8 @@ from training.plots import plots_of_segments
 from training.registry import Registry
 from training.resampling import paired_difference
 from training.rounds.settling import Round, settle, tags_of
-from training.segment_discovery import Grouping
+from training.segment_discovery import STABLE, Grouping
+from training.segment_telling import details, lines, whether_they_matter
 from training.segments import TrainedSegments, train_segments
 
 
@@ -53,7 +54,18 @@ def segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> Ro
         )
 
     promoted, unchanged = settle(source, registry, gate, name=SEGMENTS, version=version, record=record, card=card)
-    return Round(SEGMENTS, version, promoted, unchanged, None if unchanged else gate, trained.judged.as_dict())
+    model = SegmentsModel(*verify(artifacts, SEGMENTS, version), schema=source.schema)
+    matters = whether_they_matter(source, model)
+    return Round(
+        SEGMENTS,
+        version,
+        promoted,
+        unchanged,
+        None if unchanged else gate,
+        trained.judged.as_dict(),
+        notes=tuple(lines(trained, *matters, locale=source.brand.default_locale)),
+        details=details(trained, *matters),
+    )
 
 
 def _gate(trained: TrainedSegments, source: WorkspaceSource, version: str, champion: str | None) -> Gate:
@@ -66,6 +78,7 @@ def _gate(trained: TrainedSegments, source: WorkspaceSource, version: str, champ
     judged, probability, known = trained.judged, model.predict(today.X), _losses(np.tile(shares, (len(y), 1)), y)
     losses = _losses(probability, y)
     checks = [
+        _come_again(trained),
         better_by_margin(
             "assigns better than the known shares, also who only declared something",
             loss=judged.log_loss,
@@ -85,6 +98,15 @@ def _gate(trained: TrainedSegments, source: WorkspaceSource, version: str, champ
         checks.append(_separates_better(judged.separation, judged.separation_of_previous))
     checks.append(fast_enough("fast enough to serve", model.predict, today.X))
     return Gate(tuple(checks), champion)
+
+
+def _come_again(trained: TrainedSegments) -> Check:
+    stability = trained.description["discovery"]["stability"]
+    return Check(
+        "come again when customers are drawn anew",
+        stability >= STABLE,
+        f"bootstrap adjusted Rand index {stability:.3f}, needed is {STABLE}",
+    )
 
 
 def _losses(probability: FloatArray, y: NDArray[np.intp]) -> FloatArray:
