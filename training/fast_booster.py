@@ -52,6 +52,7 @@ class Boosters:
         widths = [booster.n_inputs for booster in self._boosters]
         if len(set(widths)) != 1:
             raise ValueError(f"Boosters side by side read the same inputs, at least one does; these read {widths}.")
+        self.n = len(self._boosters)
         self._one_row = (1, widths[0])
         self._of_thread = threading.local()
 

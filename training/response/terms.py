@@ -124,15 +124,15 @@ class Design:
 
 def raw_columns(X: Floats, columns: Sequence[Sequence[str]], *, places: Mapping[str, int]) -> Floats:
     """The columns before they are standardised, shape `(n, len(columns))`, NaN where unknown."""
-    made = np.empty((len(X), len(columns)))
-    for at, (kind, name, *code) in enumerate(columns):
-        values = X[:, places[name]]
-        if kind == "missing":
-            made[:, at] = np.isnan(values)
-        elif kind == "is":
-            made[:, at] = values == float(code[0])
-        else:
-            made[:, at] = np.copysign(np.log1p(np.abs(values)), values) if kind == "log" else values
+    made: Floats = X[:, [places[column[1]] for column in columns]].astype(np.float64)
+    kinds = np.array([column[0] for column in columns])
+    logs, missing, codes = (np.flatnonzero(kinds == kind) for kind in ("log", "missing", "is"))
+    if len(logs):
+        made[:, logs] = np.copysign(np.log1p(np.abs(made[:, logs])), made[:, logs])
+    if len(missing):
+        made[:, missing] = np.isnan(made[:, missing])
+    if len(codes):
+        made[:, codes] = made[:, codes] == np.array([float(columns[int(at)][2]) for at in codes])
     return made
 
 

@@ -13,7 +13,9 @@ from training.fast_booster import Boosters
 from training.response.actions import ActionFeatures
 from training.response.terms import OWN, Design, Term, action_vector
 from training.served.model import Matrix, ServedInputs, ServedModel
+from training.served.one_row import Plan, Scores
 
+PLANS_KEPT = 100  # tuples of actions: one a place
 ACTION = "action"  # whatever a booster makes of the action's own features, in contributions
 
 
@@ -39,7 +41,7 @@ class ResponseModel(ServedModel):
         self._design = Design.from_dict(description["design"])
         self._action_columns = tuple(tuple(map(str, column)) for column in description["action_columns"])
         self._vectors = [action_vector(action, self._action_columns) for action in self.actions]
-        self._texts = tuple(boosters)
+        self._plans: dict[int, tuple[tuple[ActionFeatures, ...], Plan]] = {}
         self._reads_action = {
             term.booster for term in self._every_term() if term.booster is not None and term.action != ""
         }
@@ -105,6 +107,11 @@ class ResponseModel(ServedModel):
     def _base_and_effects(
         self, columns: FloatArray, actions: Sequence[ActionFeatures]
     ) -> tuple[FloatArray, FloatArray]:
+        if len(columns) == 1 and isinstance(actions, tuple):
+            plan = self._plan_of(actions)
+            design = self._design.of(columns, self._places) if plan.needs_design else None
+            alone, each = plan.sums(columns, design, self._alone, self._beside)
+            return np.array([alone]), np.array([each])
         n = len(columns)
         asked = _Asked(self, columns)
         base = asked.sum_of(self._base, self.actions[0])
@@ -113,6 +120,37 @@ class ResponseModel(ServedModel):
             terms = self._terms_of(action)
             effects[:, place] = np.nan if terms is None else asked.sum_of(terms, action)
         return base, effects
+
+    def _plan_of(self, actions: tuple[ActionFeatures, ...]) -> Plan:
+        """Decisions ask about the same tuple again and again."""
+        kept = self._plans.get(id(actions))
+        if kept is None or kept[0] is not actions:
+            scores = Scores(self._alone.n if self._alone else 0, self._beside.n if self._beside else 0)
+            base = self._steps(self._base, self.actions[0], scores)
+            effects = [
+                None if (terms := self._terms_of(action)) is None else self._steps(terms, action, scores)
+                for action in actions
+            ]
+            if len(self._plans) >= PLANS_KEPT:
+                self._plans.clear()
+            kept = self._plans[id(actions)] = (actions, Plan(base, effects, scores))
+        return kept[1]
+
+    def _steps(
+        self, terms: Sequence[Term], action: ActionFeatures, scores: Scores
+    ) -> list[tuple[str, float, int, float]]:
+        steps = []
+        for term in terms:
+            kind, at = "constant", 0
+            if term.booster is not None:
+                kind, at = "alone", self._column_of[term.booster]
+                if term.action:
+                    at += scores.vector(self._vector(term, action)) * scores.n_beside
+                    kind = "beside"
+            elif term.coefficients:
+                kind, at = "linear", scores.linear(term)
+            steps.append((kind, term.weight, at, term.value))
+        return steps
 
     def _terms_of(self, action: ActionFeatures) -> tuple[Term, ...] | None:
         place = self._of_id.get(action.action_id)
