@@ -92,8 +92,8 @@ def responses_of(source: WorkspaceSource, model: SegmentsModel) -> tuple[list[Re
 def _taught(source: WorkspaceSource, reasons: list[str]) -> Iterator[tuple[str, ResponseRows]]:
     """The rows of the ledger, then of the largest campaigns whose controls got nothing."""
     from training.response.actions import NOTHING_ID
-    from training.response.campaign_rows import campaign_rows
     from training.response.campaign_log import CampaignLog
+    from training.response.campaign_rows import campaign_rows
     from training.response.ledger_rows import ledger_rows
 
     with contextlib.suppress(CallersMistake):  # none were made, or none whose window has closed
