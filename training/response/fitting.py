@@ -14,7 +14,7 @@ from training.response.choosing import SAME_FOR_ALL, Tried, chosen, mean_said, t
 from training.response.design import design_for
 from training.response.fitted import FittedResponse, Served
 from training.response.groups import gained, groups_of, quadrants_of
-from training.response.learners import Learned, learners_for
+from training.response.learners import Learned, learn, learners_for
 from training.response.nuisances import CrossFit, Lesson, Sample, folds_of
 from training.response.policy_value import Estimate, Judge, customers_of
 from training.response.rows import ActionFeatures, ResponseRows
@@ -73,9 +73,9 @@ def fit_response(
     judge = _judge_of(crossfit, rows)
     learners = learners_for(sample.n_actions, candidates)
     tried = try_learners(crossfit, judge, learners)
-    best, why = _choice(tried)
+    best, why = chosen(tried, judge)
     lesson = crossfit.lesson(None)
-    learned = learners[best.name](lesson)
+    learned = learn(best.name, lesson)
     expected, measured = gained(judge, _as_groups_see_it(best))
     groups = groups_of(judge, expected, measured)
     reference = np.zeros(len(rows), dtype=np.intp)
@@ -164,24 +164,6 @@ def _as_groups_see_it(best: Tried) -> Floats:
     if best.name != SAME_FOR_ALL:
         return best.effects
     return np.tile(best.effects.mean(axis=0), (len(best.effects), 1))
-
-
-def _choice(tried: tuple[Tried, ...]) -> tuple[Tried, str]:
-    """The learner, and why it is the one."""
-    best = max(tried, key=lambda one: float(one.score.mean()))
-    one = chosen(tried)
-    simple = next((other for other in tried if other.name == SAME_FOR_ALL), None)
-    if one.name != SAME_FOR_ALL and simple is not None and one.slope.value <= one.slope.error:
-        return simple, (
-            f"Other customers bear out {one.slope.value:.2f} of the differences that {one.name} sees, with a standard "
-            f"error of {one.slope.error:.2f}: no more than noise, so an action is taken to bring everybody the same."
-        )
-    if one is best:
-        return one, f"It earned the most on customers who did not teach it, of {len(tried)} learners."
-    return one, (
-        f"{best.name} earned {best.score.mean() - one.score.mean():.4g} a decision more on customers who did not teach "
-        f"it, which is within its standard error of {one.behind.error:.4g}: the simpler learner is taken."
-    )
 
 
 def _served(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -99,7 +100,7 @@ class Lesson:
         d: shape `(n, n_actions)`, each action's mean effect, `d[:, 0]` being 0.
         left: shape `(n,)`, reward − m − d(action).
         main: fitted to all of these rows: what a learner may read of customers who are not among them.
-        shared: fits that several learners begin with, each made once.
+        shared: what several learners begin with or are made of, each made once.
     """
 
     sample: Sample
@@ -107,7 +108,7 @@ class Lesson:
     d: Floats
     left: Floats
     main: Main
-    shared: dict[str, tuple[lightgbm.Booster, ...]] = field(default_factory=dict)
+    shared: dict[str, Any] = field(default_factory=dict)
 
     def pseudo(self) -> Floats:
         """Doubly robust targets, shape `(n, n_actions - 1)`: their mean, given x, is each action's effect."""
