@@ -57,6 +57,10 @@ def train(
     tune_minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Tune them for so long; a study of the same data goes on.")
     ] = None,
+    folds: Annotated[
+        int,
+        typer.Option(min=0, help="Hold next purchase against so many earlier windows too: cross-validation by time."),
+    ] = 0,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -70,7 +74,7 @@ def train(
     tuning = _budget(tune_trials, tune_minutes)
     asked = MODELS if what is What.ALL else (what.value.replace("-", "_"),)
     with Console(stderr=True).status(f"Training {', '.join(asked)} …"):
-        rounds = train_models(place, models=asked, as_of=_utc(as_of), seed=seed, tuning=tuning)
+        rounds = train_models(place, models=asked, as_of=_utc(as_of), seed=seed, tuning=tuning, n_folds=folds)
     if as_json:
         typer.echo(json.dumps([one.as_dict() for one in rounds], ensure_ascii=False, indent=1))
     else:

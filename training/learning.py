@@ -34,6 +34,7 @@ def train_models(
     as_of: datetime | None,
     seed: int = 0,
     tuning: Budget | None = None,
+    n_folds: int = 0,
 ) -> list[Round]:
     """Trains each model asked for; one that there is too little data for is refused, the others are not.
 
@@ -43,11 +44,12 @@ def train_models(
         as_of: nothing later is known; None for the midnight after the last event, at latest today's start.
         seed: of everything random.
         tuning: the trees of next purchase within this budget; None for the recipes that there are.
+        n_folds: how many earlier windows next purchase is held against too.
     """
     source = WorkspaceSource(workspace, as_of=as_of)
     rounds, ways = [], dict(ROUNDS)
-    if tuning is not None:
-        ways[NEXT_PURCHASE] = partial(next_purchase_round, tuning=tuning)
+    if tuning is not None or n_folds:
+        ways[NEXT_PURCHASE] = partial(next_purchase_round, tuning=tuning, n_folds=n_folds)
     with Registry(workspace) as registry:
         for model in models:
             try:

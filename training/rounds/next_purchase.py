@@ -18,6 +18,7 @@ from training.artifact import (
     verify,
     write_artifact,
 )
+from training.backtesting import as_dicts, backtest, lines, metrics
 from training.calibration import FloatArray
 from training.cards.common import card_of
 from training.cards.next_purchase import sections_of
@@ -48,9 +49,17 @@ Champion = NextPurchaseModel | ArtifactRefused | None  # refused: it does not fi
 
 
 def next_purchase_round(
-    source: WorkspaceSource, registry: Registry, seed: int, *, tuning: Budget | None = None
+    source: WorkspaceSource, registry: Registry, seed: int, *, tuning: Budget | None = None, n_folds: int = 0
 ) -> Round:
-    """Learns, judges and settles P(an order within each horizon); tunes its trees where there is a budget for it."""
+    """Learns, judges and settles P(an order within each horizon).
+
+    Args:
+        source: of a workspace.
+        registry: that keeps the run.
+        seed: of everything random.
+        tuning: its trees are tuned within this budget first.
+        n_folds: how many earlier windows it is held against too, for its record.
+    """
     artifacts = source.workspace.artifacts
     champion = _champion(source)
     _make_snapshots(source)
@@ -66,6 +75,9 @@ def next_purchase_round(
     sections = sections_of(trained, source, leanings, schema=source.schema)
     card = card_of(trained.description, version, schema=source.schema, gate=gate, sections=sections)
     judged = {f"{head['horizon_days']}d": head["judged"] for head in trained.description["heads"]}
+    folds = backtest(
+        source, horizons_days=[one.horizon_days for one in trained.judged], n_folds=n_folds, seed=seed, tuned=recipes
+    )
     figures = judged | {f"{h}d": judged.get(f"{h}d", {}) | one.metrics() for h, one in tuned.items()}
 
     def record() -> str:
@@ -73,7 +85,8 @@ def next_purchase_round(
             NEXT_PURCHASE,
             version,
             parameters=_parameters(trained) | asked_for(source) | {"seed": seed},
-            metrics={f"{name}_{horizon}": v for horizon, of in figures.items() for name, v in of.items()},
+            metrics={f"{name}_{horizon}": v for horizon, of in figures.items() for name, v in of.items()}
+            | metrics(folds),
             figures=plots_of_next_purchase(trained.heads, trained.judged) | plots_of_leanings(leanings),
             tags=tags_of(trained.description),
         )
@@ -87,6 +100,8 @@ def next_purchase_round(
         None if unchanged else gate,
         judged,
         tuple(trained.refused.values()),
+        notes=tuple(lines(folds)),
+        details={"folds": as_dicts(folds)} if folds else {},
     )
 
 

@@ -114,7 +114,7 @@ def _losses(probability: FloatArray, y: NDArray[np.intp]) -> FloatArray:
 
 
 def _right(probability: FloatArray, y: NDArray[np.intp]) -> NDArray[np.uint8]:
-    return (probability.argmax(axis=1) == y).astype(np.uint8)
+    return np.asarray(probability.argmax(axis=1) == y, dtype=np.uint8)
 
 
 def _of_old_inputs(
