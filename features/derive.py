@@ -153,6 +153,8 @@ def stage_of(
         (n_customers,) of the stages' names.
     """
     plan = _plan(schema)
+    if len(vector) == 1 and isinstance(as_of_us, int):
+        return _stage_names()[[_stage_of_one(vector[0], instants[0], as_of_us, plan, funnel)]]
     n_orders = vector[:, plan.n_orders]  # NaN is at least no number
     last = instants[:, plan.last_consideration]
     since = np.asarray(as_of_us, dtype=np.int64).reshape(-1) - funnel.consideration_days * DAY_US
@@ -160,6 +162,14 @@ def stage_of(
     index = np.where(n_orders >= 1, np.where(n_orders >= funnel.loyalty_orders, 3, 2), considering)
     stages: npt.NDArray[np.object_] = _stage_names()[index]
     return stages
+
+
+def _stage_of_one(vector: Floats, instants: Instants, as_of_us: int, plan: _Plan, funnel: Funnel) -> int:
+    """As `stage_of`, of one customer: a decision waits for it."""
+    n_orders, last = float(vector[plan.n_orders]), int(instants[plan.last_consideration])
+    if n_orders >= 1:
+        return 3 if n_orders >= funnel.loyalty_orders else 2
+    return int(last != MISSING_INSTANT and last >= as_of_us - funnel.consideration_days * DAY_US)
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -65,11 +66,28 @@ def answer(
         is_brief: only what a sender needs, without the ranking and the reasons, where no explanation is asked for.
     """
     is_brief = is_brief and not request.explain
+    for one in decided:
+        _refuse_no_numbers(one.decision)
     told = [_told(one, request=request, models=models, stamped=stamped, is_brief=is_brief) for one in decided]
     if request.explain:
         for one, its in zip(decided, told, strict=True):
             its["explanation"] = with_told_amounts(its["explanation"] | explained(one))
     return told[0] if request.placements is None else {"decisions": told}
+
+
+def _refuse_no_numbers(decision: Decision) -> None:
+    """NaN and infinity are no JSON; one of them in a sum makes it one of them.
+
+    Raises:
+        ValueError: an amount or a probability of the decision is none.
+    """
+    scores = decision.scores
+    amounts = sum([one.value for _, one in decision.candidates]) + (scores.segment_probability or 0.0)
+    probabilities = sum(decision.distribution.probabilities) + sum(
+        [probability for _, probability in scores.propensities]
+    )
+    if not math.isfinite(amounts + probabilities):
+        raise ValueError(f"The decision '{decision.situation.decision_id}' rests on a number that is none.")
 
 
 def _told(
@@ -166,14 +184,17 @@ def _action(slot: Slot) -> dict[str, Any]:
 
 def _ranking(decision: Decision) -> list[dict[str, Any]]:
     """Every action that could have been taken, the most valuable first."""
-    probabilities = decision.distribution.as_dict()
-    ranked = sorted(decision.candidates, key=lambda candidate: (-candidate[1].value, candidate[0]))
-    several = len(decision.situation.channels) > 1
-    return [
-        {"action_id": one.action_id, "probability": probabilities[key], "value": told_amount(one.value)}
-        | ({"channel": key.partition("@")[2] or None} if several else {})
-        for key, one in ranked
+    distribution = decision.distribution
+    probabilities = dict(zip(distribution.action_ids, distribution.probabilities, strict=True))
+    ranked = sorted([(-one.value, key, one.action_id) for key, one in decision.candidates])
+    told: list[dict[str, Any]] = [
+        {"action_id": action_id, "probability": probabilities[key], "value": told_amount(-less)}
+        for less, key, action_id in ranked
     ]
+    if len(decision.situation.channels) > 1:
+        for one, (_, key, _) in zip(told, ranked, strict=True):
+            one["channel"] = key.partition("@")[2] or None
+    return told
 
 
 def _suppressed(decision: Decision) -> list[dict[str, Any]]:

@@ -56,17 +56,17 @@ class Rules(Protocol):
     def is_empty(self) -> bool:
         """Whether there is nothing that could keep an offer away."""
 
-    def judge(
+    def judge_all(
         self,
-        offer: Offer,
+        offers: Sequence[Offer],
         facts: Any,
         *,
         initiated_by: Speaker,
         at: datetime,
         zone: str | None,
         consents: Collection[str],
-    ) -> Suppressed | None:
-        """Why the offer may not be made, or None where it may."""
+    ) -> list[Suppressed | None]:
+        """Why each offer may not be made, or None where it may."""
 
     def send_at(self, channel: str, initiated_by: Speaker, at: datetime, zone: str | None) -> datetime | None:
         """When a message may leave where that is not at once."""
@@ -193,8 +193,7 @@ def _taken(
     distribution = distribution_over(
         values, prepared.policy, reward_scale=prepared.reward_scale, new=new, exploration=prepared.exploration
     )
-    key = distribution.take(draw)
-    probability = distribution.probability(key)
+    key, probability = distribution.taken(draw)
     offer = next((offer for offer in left if offer.key == key), None)
     situation, send_at = prepared.situation, None
     if offer is not None and rules is not None:
@@ -218,21 +217,23 @@ def _judged(
 ) -> tuple[list[Offer], list[Suppressed]]:
     """What the rules let through, and what they keep away."""
     situation = prepared.situation
-    through: list[Offer] = []
-    kept_away: list[Suppressed] = []
-    for offer in left:
-        verdict = rules.judge(
-            offer,
-            facts,
-            initiated_by=situation.initiated_by,
-            at=situation.decided_at,
-            zone=prepared.zone,
-            consents=prepared.consents,
-        )
-        if verdict is None:
-            through.append(offer)
-        else:
-            kept_away.append(verdict if offer.is_alone else replace(verdict, channel=offer.channel))
+    verdicts = rules.judge_all(
+        left,
+        facts,
+        initiated_by=situation.initiated_by,
+        at=situation.decided_at,
+        zone=prepared.zone,
+        consents=prepared.consents,
+    )
+    if not any(verdicts):
+        return list(left), []
+    judged = list(zip(left, verdicts, strict=True))
+    through = [offer for offer, verdict in judged if verdict is None]
+    kept_away = [
+        verdict if offer.is_alone else replace(verdict, channel=offer.channel)
+        for offer, verdict in judged
+        if verdict is not None
+    ]
     return through, kept_away
 
 

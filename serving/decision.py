@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,21 @@ from serving.policy import Distribution
 from serving.values import Valuation
 
 _CANONICAL = msgspec.json.Encoder(order="sorted")
+_AS_DECLARED = msgspec.json.Encoder()
+
+
+class _Candidate(msgspec.Struct):
+    """A candidate of a record, its fields in the order of the alphabet: nothing has to be sorted to write it."""
+
+    action_id: str
+    key: str
+    n_converted: int
+    n_decided: float
+    prior: float
+    rate: float
+    reward: float | msgspec.UnsetType
+    value: float
+    worth: msgspec.Raw | msgspec.UnsetType
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +63,12 @@ class Slot:
     send_at: datetime | None = None
     offer: Offer | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON types."""
+    def as_dict(self, *, distribution: object = None) -> dict[str, Any]:
+        """As JSON types.
+
+        Args:
+            distribution: what stands for it, where that is written already.
+        """
         return {
             "key": self.key,
             "action_id": self.action_id,
@@ -57,7 +76,7 @@ class Slot:
             "slot_probability": self.slot_probability,
             "list_probability": self.list_probability,
             "draw": self.draw,
-            "distribution": self.distribution.as_dict(),
+            "distribution": distribution or self.distribution.as_dict(),
             "policy_parameters": dict(self.distribution.parameters),
             "suppressed": [suppressed.as_dict() for suppressed in self.suppressed],
             "send_at": self.send_at.isoformat() if self.send_at else None,
@@ -174,11 +193,22 @@ class Decision:
     @property
     def candidates(self) -> tuple[tuple[str, Valuation], ...]:
         """Everything that could have been first, by key, with its value; in the catalogue's order, `nothing` last."""
-        could_be = frozenset(self.distribution.action_ids)
-        return tuple((key, valuation) for key, valuation in _valued(self.prepared) if key in could_be)
+        could_be, valued = self.distribution.action_ids, _valued(self.prepared)
+        if len(valued) == len(could_be):
+            return valued  # nearly always: no rule that looks at counters keeps any of them away
+        known = frozenset(could_be)
+        return tuple([one for one in valued if one[0] in known])
 
     def as_dict(self) -> dict[str, Any]:
         """Every input and output, as JSON types."""
+        candidates = [_candidate(key, valuation) for key, valuation in _valued(self.prepared)]
+        slots = [slot.as_dict() for slot in self.slots]
+        would_be = [slot.as_dict() for slot in self.would_be]
+        return self._told(candidates, self.distribution.as_dict(), slots=slots, would_be=would_be)
+
+    def _told(
+        self, candidates: object, distribution: object, *, slots: Sequence[object], would_be: Sequence[object]
+    ) -> dict[str, Any]:
         situation, scores, prepared = self.situation, self.scores, self.prepared
         return {
             "decision_id": situation.decision_id,
@@ -200,15 +230,15 @@ class Decision:
             "purchase_propensity": scores.purchase_propensity,
             "policy": self.policy_name,
             "policy_parameters": dict(self.distribution.parameters),
-            "candidates": [_candidate(key, valuation) for key, valuation in _valued(prepared)],
+            "candidates": candidates,
             "new_actions": dict(prepared.new),
             "answers": [offer.key for offer in prepared.answers],
             "suppressed": [suppressed.as_dict() for suppressed in self.suppressed],
-            "distribution": self.distribution.as_dict(),
+            "distribution": distribution,
             "draw": self.draw,
             "draws": list(prepared.draws),
-            "slots": [slot.as_dict() for slot in self.slots],
-            "would_be": [slot.as_dict() for slot in self.would_be],
+            "slots": slots,
+            "would_be": would_be,
             "action_id": self.action_id,
             "action_probability": self.action_probability,
             "would_be_action_id": self.would_be_action_id,
@@ -221,13 +251,42 @@ class Decision:
 
     def record(self) -> str:
         """The canonical JSON: the same bytes for the same decision."""
-        return _CANONICAL.encode(self.as_dict()).decode()
+        return self.written()[0]
+
+    def written(self) -> tuple[str, str]:
+        """The record, and the JSON of its distribution alone; what stands in it more than once is written once."""
+        distribution = _CANONICAL.encode(self.distribution.as_dict())
+        raw = {id(self.distribution): msgspec.Raw(distribution)}
+        slots, would_be = (
+            [slot.as_dict(distribution=raw.get(id(slot.distribution))) for slot in some]
+            for some in (self.slots, self.would_be)
+        )
+        candidates = _AS_DECLARED.encode([_in_order(key, valuation) for key, valuation in _valued(self.prepared)])
+        told = self._told(msgspec.Raw(candidates), raw[id(self.distribution)], slots=slots, would_be=would_be)
+        return _CANONICAL.encode(told).decode(), distribution.decode()
 
 
-def _valued(prepared: Prepared) -> Iterator[tuple[str, Valuation]]:
-    yield from ((offer.key, offer.valuation) for offer in prepared.offers)
+def _valued(prepared: Prepared) -> tuple[tuple[str, Valuation], ...]:
+    valued = [(offer.key, offer.valuation) for offer in prepared.offers]
     if prepared.nothing is not None:
-        yield NOTHING, prepared.nothing
+        valued.append((NOTHING, prepared.nothing))
+    return tuple(valued)
+
+
+def _in_order(key: str, valuation: Valuation) -> _Candidate:
+    """As `_candidate`, to be written."""
+    rate, reward = valuation.rate, valuation.reward
+    return _Candidate(
+        valuation.action_id,
+        key,
+        rate.n_converted,
+        rate.n_decided,
+        rate.prior,
+        rate.rate,
+        msgspec.UNSET if reward is None else reward,
+        valuation.value,
+        msgspec.Raw(_CANONICAL.encode(valuation.worth.as_dict())) if valuation.worth else msgspec.UNSET,
+    )
 
 
 def _candidate(key: str, valuation: Valuation) -> dict[str, Any]:

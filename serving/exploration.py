@@ -24,7 +24,7 @@ __all__ = [
     "read_exposures",
 ]
 
-READ_AGAIN_SECONDS = 0.25  # an exposure more or less decides nothing; as for the rates
+READ_AGAIN_SECONDS = 1.0  # an exposure more or less decides nothing; as for the rates
 
 _COUNT = """
 INSERT INTO action_exposures VALUES (?, max(?2, 0))

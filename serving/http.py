@@ -26,6 +26,7 @@ from serving.explaining.http import add_explanation_routes
 from serving.fault_answers import add_fault_handlers
 from serving.ingest.http import add_ingest_routes
 from serving.joining.http import add_joining_routes
+from serving.json_bytes import answer_bytes
 from serving.moments import add_moment_routes
 from serving.problems import wrong_fields
 from serving.profile import customer_view_soon, decision_view
@@ -40,6 +41,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 TEMPLATES = Path(__file__).parent / "templates"
 JSON = "application/json"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _REF = "#/components/schemas/{model}"
 _DECISION_BODY = {"$ref": _REF.format(model="DecisionRequest")}
@@ -99,7 +101,8 @@ def _add_decisions(app: FastAPI) -> None:
     async def decide(request: Request) -> Response:
         """Decides, writes the decision durably, and answers with the action, its probability and the message."""
         asked = _parsed(DecisionRequest, await _json_body(request))
-        return _json(await _engine(request).decide_soon(asked, idempotency_key=request.headers.get(IDEMPOTENCY_KEY)))
+        told = await _engine(request).decide_soon(asked, idempotency_key=request.headers.get(IDEMPOTENCY_KEY))
+        return Response(answer_bytes(told), media_type=JSON)
 
 
 def _put_first(app: FastAPI, *paths: str) -> None:

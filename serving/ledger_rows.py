@@ -121,6 +121,7 @@ def count_again(connection: sqlite3.Connection, decision_id: str, action_id: str
 
 def _columns(decision: Decision) -> tuple[object, ...]:
     situation = decision.situation
+    record, distribution = decision.written()
     return (
         situation.decision_id,
         situation.customer_key,
@@ -136,12 +137,12 @@ def _columns(decision: Decision) -> tuple[object, ...]:
         decision.action_id,
         decision.action_probability,
         decision.would_be_action_id,
-        json.dumps(decision.distribution.as_dict(), sort_keys=True),
+        distribution,
         decision.scores.segment,
         decision.scores.stage,
         decision.scores.purchase_propensity,
         decision.fallback_reason,
-        decision.record(),
+        record,
         decision.prepared.inputs,
         decision.assignment.experiment,
         decision.assignment.holdout_rate,

@@ -50,11 +50,15 @@ class Distribution:
 
     def take(self, draw: float) -> str:
         """The action that a uniform draw in [0, 1) falls on."""
+        return self.taken(draw)[0]
+
+    def taken(self, draw: float) -> tuple[str, float]:
+        """The action that a uniform draw in [0, 1) falls on, with its probability."""
         cumulated = 0.0
-        taken = ""
+        taken = ("", 0.0)
         for action_id, probability in zip(self.action_ids, self.probabilities, strict=True):
             if probability > 0.0:
-                taken = action_id
+                taken = (action_id, probability)
                 cumulated += probability
                 if draw < cumulated:
                     break

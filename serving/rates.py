@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from serving.ledger_rows import read_counts
 from serving.values import Rates
 
-READ_AGAIN_SECONDS = 0.25  # under load every decision commits; its count moves a rate by a few thousandths
+READ_AGAIN_SECONDS = 1.0  # under load every decision commits; its count moves a rate by a few thousandths
 
 AGES_AFTER = timedelta(minutes=10)  # decisions mature also while nobody commits
 

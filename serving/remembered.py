@@ -46,7 +46,9 @@ class PlaceMemory:
         self._boundaries = sorted(seasons)
         self._whens: dict[tuple[str, str], tuple[Expression, ...]] = {}
         self._judged: dict[object, Said] = {}
-        self._valued: tuple[Rates | None, dict[object, Valued]] = (None, {})  # swapped whole: threads may share it
+        self._verdicts: dict[Expression, dict[object, bool | str]] = {}
+        # Swapped whole: threads may share them. What is offered by its judgements, and each offer by itself.
+        self._valued: tuple[Rates | None, dict[object, Valued], dict[object, dict[str, Offer]]] = (None, {}, {})
 
     def judged(self, there: There, *, is_alone: bool) -> Valued:
         """Each of the place's actions in turn: offered, kept away, or None where its text is the customer's own."""
@@ -54,7 +56,7 @@ class PlaceMemory:
         key = (
             self._where(there),
             bisect_right(self._boundaries, there.inputs.at),
-            tuple([_verdict(when, there) for when in self._whens_of(place)]),
+            tuple([self._verdict(when, there) for when in self._whens_of(place)]),
         )
         return self._with_values(there, key, place.offerables, is_alone=is_alone)
 
@@ -66,20 +68,18 @@ class PlaceMemory:
         self, there: There, key: tuple[object, ...], offerables: tuple[Offerable, ...], *, is_alone: bool
     ) -> Valued:
         rates, scores = there.inputs.rates, there.scored.scores
-        of_rates, valued = self._valued
+        of_rates, valued, offers = self._valued
         if of_rates is not rates or len(valued) >= REMEMBERED:
-            valued = {}
-            self._valued = (rates, valued)
+            valued, offers = {}, {}
+            self._valued = (rates, valued, offers)
         whole = (key, scores.segment, scores.stage, is_alone)
         if (found := valued.get(whole)) is None:
-            said = self._said(there, key, offerables)
+            known = offers.setdefault((key[0], scores.segment, scores.stage, is_alone), {})
             found = valued[whole] = tuple(
-                there.offer(offerable, one, is_alone=is_alone, is_anybodys=True)
-                if isinstance(one, RenderedMessage)
-                else there.on_channel(one, is_alone=is_alone)
-                if isinstance(one, Suppressed)
-                else None
-                for offerable, one in zip(offerables, said, strict=True)
+                [
+                    _offered(there, offerable, one, known, is_alone=is_alone)
+                    for offerable, one in zip(offerables, self._said(there, key, offerables), strict=True)
+                ]
             )
         return found
 
@@ -99,6 +99,21 @@ class PlaceMemory:
             found = self._whens[name] = tuple(whens)
         return found
 
+    def _verdict(self, when: Expression, there: There) -> bool | str:
+        """Whether a rule holds, or what it needs that nobody knows: by the values that it looks at."""
+        known = self._verdicts.setdefault(when, {})
+        values = [there.values.get(name) for name in when.names]
+        key = (*values, *map(type, values))
+        try:
+            if (found := known.get(key)) is not None:
+                return found
+        except TypeError:  # a list: its verdict is not remembered
+            return _verdict(when, there)
+        if len(known) >= REMEMBERED:
+            known.clear()
+        found = known[key] = _verdict(when, there)
+        return found
+
     @staticmethod
     def _where(there: There) -> tuple[object, ...]:
         return there.place.name, there.place.channel_name, there.locale, there.session_open
@@ -110,6 +125,23 @@ def _verdict(when: Expression, there: There) -> bool | str:
         return when.evaluate(there.values) is True
     except UnknownName as unknown:
         return str(unknown)
+
+
+def _offered(
+    there: There,
+    offerable: Offerable,
+    said: RenderedMessage | NotRenderable | Suppressed | None,
+    known: dict[str, Offer],
+    *,
+    is_alone: bool,
+) -> Offer | Suppressed | None:
+    """What was judged as it is offered or kept away; `known` are the offers of this place, segment and stage."""
+    if isinstance(said, RenderedMessage):
+        offer = known.get(offerable.action.id)
+        if offer is None or offer.message is not said:
+            offer = known[offerable.action.id] = there.offer(offerable, said, is_alone=is_alone, is_anybodys=True)
+        return offer
+    return there.on_channel(said, is_alone=is_alone) if isinstance(said, Suppressed) else None
 
 
 def _judged(there: There, offerable: Offerable) -> RenderedMessage | Suppressed | None:

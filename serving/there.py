@@ -44,7 +44,11 @@ class There:
             self.memory.judged(self, is_alone=is_alone) if of is None else (None,) * len(of)
         )
         is_free = self.only is None and not self.never
+        are_anybodys = not self.rewards
         for offerable, one in zip(offerables, found, strict=True):
+            if is_free and are_anybodys and one is not None and offerable.action.incentive is None:
+                yield one  # nearly always: as it is said to everybody
+                continue
             if not is_free and (rule := self._not_wanted(offerable.action.id)) is not None:
                 yield self.on_channel(Suppressed(offerable.action.id, rule), is_alone=is_alone)
                 continue

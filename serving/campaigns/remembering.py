@@ -6,8 +6,9 @@ time that it takes. A campaign remembers for as long as it lasts.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from serving.contact.facts import Facts, Left
 from serving.contact.rules import ContactRules
@@ -54,28 +55,31 @@ class RememberingRules:
         """As the rules say."""
         return self._rules.reserved_until(at)
 
-    def judge(
+    def judge_all(
         self,
-        offer: Offer,
+        offers: Sequence[Offer],
         facts: Facts,
         *,
         initiated_by: Speaker,
         at: datetime,
         zone: str | None,
         consents: Collection[str],
-    ) -> Suppressed | None:
+    ) -> list[Suppressed | None]:
         """As the rules do."""
-        verdicts = facts.memo.get(self, _ABSENT)
-        if verdicts is _ABSENT:
-            verdicts = facts.memo[self] = self._shared(facts, (initiated_by, at, zone, tuple(consents)))
-        key = (offer.action.id, offer.channel)
-        if verdicts is not None and key in verdicts:
-            found: Suppressed | None = verdicts[key]
-            return found
-        verdict = self._rules.judge(offer, facts, initiated_by=initiated_by, at=at, zone=zone, consents=consents)
-        if verdicts is not None:
-            verdicts[key] = verdict
-        return verdict
+        judge = partial(self._rules.judge, facts=facts, initiated_by=initiated_by, at=at, zone=zone, consents=consents)
+        shared = facts.memo.get(self, _ABSENT)
+        if shared is _ABSENT:
+            shared = facts.memo[self] = self._shared(facts, (initiated_by, at, zone, tuple(consents)))
+        if shared is None:
+            return [judge(offer) for offer in offers]
+        known: dict[tuple[str, str], Suppressed | None] = shared
+        verdicts: list[Suppressed | None] = []
+        for offer in offers:
+            key = (offer.action.id, offer.channel)
+            if key not in known:
+                known[key] = judge(offer)
+            verdicts.append(known[key])
+        return verdicts
 
     def _shared(self, facts: Facts, of: tuple[object, ...]) -> dict[tuple[str, str], Suppressed | None] | None:
         """The verdicts of everybody in the same situation; None where their own past may apply."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -23,6 +22,7 @@ from serving.compose import Composer
 from serving.contact.store import is_any_due, release_due
 from serving.deciding import Inquiry, Settled, nobody
 from serving.engine import Engine
+from serving.json_bytes import answer_bytes
 from serving.people import Keys
 from serving.schemas import DecisionRequest
 from serving.stock import Stock
@@ -34,7 +34,6 @@ RELEASES_BEFORE_A_GROUP = 8
 """So many transactions at most, each of a few milliseconds, give back more than the group can take."""
 RATES_KEPT_SECONDS = 10.0
 """A campaign's own decisions of the last seconds say nothing of rates: what they earn is known days later."""
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +193,7 @@ class Campaign:
 
 
 def _line(told: dict[str, Any]) -> bytes:
-    """One line of JSON; a lone surrogate, which UTF-8 does not have, as JSON's own escape of it."""
-    return _ENCODER.encode(told).encode(errors="backslashreplace") + b"\n"
+    return answer_bytes(told) + b"\n"
 
 
 def _key(made: dict[str, int], request: DecisionRequest) -> Keys | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -125,6 +126,62 @@ class ContactRules:
         return Suppressed(
             offer.action.id, first.rule, first.detail, None if is_over else eligible_at, counter=first.counter
         )
+
+    def judge_all(
+        self,
+        offers: Sequence[Offer],
+        facts: Facts,
+        *,
+        initiated_by: Initiator,
+        at: datetime,
+        zone: str | None = None,
+        consents: Collection[str] = (),
+    ) -> list[Suppressed | None]:
+        """As `judge`, of each offer; what holds for all offers of a channel is asked once."""
+        judge = partial(self.judge, facts=facts, initiated_by=initiated_by, at=at, zone=zone, consents=consents)
+        if facts.refusals or facts.budgets:
+            return [judge(offer) for offer in offers]
+        clock, n_contacts = self._zone if zone is None else zone_of(zone, self._brand.time_zone), len(facts.contacts)
+        open_to: dict[tuple[str, str], bool] = {}
+        verdicts: list[Suppressed | None] = []
+        for offer in offers:
+            action, channel = offer.action, offer.channel
+            about = (channel, action.purpose)
+            if (is_open := open_to.get(about)) is None:
+                block = self._of_channel(channel, action.purpose, facts, initiated_by, to_us(at), clock, consents)
+                is_open = open_to[about] = block is None
+            is_free = is_open and action.asks is None
+            if is_free and (n_contacts == 0 or n_contacts < self._caps_for(action, channel, initiated_by)[0]):
+                verdicts.append(None)
+            else:
+                verdicts.append(judge(offer))
+        return verdicts
+
+    def _of_channel(
+        self,
+        channel: str,
+        purpose: str,
+        facts: Facts,
+        initiated_by: Initiator,
+        at_us: int,
+        zone: ZoneInfo,
+        consents: Collection[str],
+    ) -> Block | None:
+        """What keeps every offer to this purpose off a channel."""
+        rule = missing_consent(
+            self._brand.channels[channel],
+            channel_name=channel,
+            initiated_by=initiated_by,
+            consents=consents,
+            unsubscribed=facts.unsubscribed,
+            purpose=purpose,
+        )
+        if rule is not None:
+            return Block(rule, consent_for(channel, purpose), None)
+        if facts.carrier_limits and (block := _limited(channel, facts, at_us)) is not None:
+            return block
+        _, suppressing = self._quiet[channel, initiated_by]
+        return None if suppressing is None else _quiet_now(suppressing, channel, facts, at_us, zone)
 
     def send_at(self, channel: str, initiated_by: Initiator, at: datetime, zone: str | None = None) -> datetime | None:
         """When quiet hours that only delay are over; None where it may be sent at once."""

@@ -130,8 +130,8 @@ class OneADay:
 
     is_empty = False
 
-    def judge(self, offer: Offer, facts: Counted, **_: object) -> Suppressed | None:
-        return Suppressed(offer.action.id, "one_a_day") if facts.n else None
+    def judge_all(self, offers: Sequence[Offer], facts: Counted, **_: object) -> list[Suppressed | None]:
+        return [Suppressed(offer.action.id, "one_a_day") if facts.n else None for offer in offers]
 
     def send_at(self, *_: object) -> datetime | None:
         return NOON + timedelta(hours=2)
