@@ -61,7 +61,7 @@ class Difference:
     @property
     def matters(self) -> bool:
         """Whether the groups differ in it beyond noise."""
-        return self.low > 0.0
+        return bool(self.low > 0.0)
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -148,7 +148,7 @@ class Response:
     @property
     def matters(self) -> bool:
         """Whether segments differ beyond noise, at 1 in 20."""
-        return self.p is not None and self.p < 0.05
+        return bool(self.p is not None and self.p < 0.05)
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,13 @@ def test_segments_that_buy_differently_matter_and_save_what_their_means_explain(
     assert ordered.matters
     assert ordered.skill == pytest.approx(0.3**2 / 0.25, abs=0.04)  # between groups ÷ all of a half-half coin
     assert [group.said for group in ordered.groups] == pytest.approx([0.8, 0.2], abs=0.04)
+
+
+def test_what_was_found_is_json() -> None:
+    window = a_window(rates=(0.8, 0.2), seed=1)
+    response = response_by_segment(**messages(uplifts=(1.0, 0.0)))  # type: ignore[arg-type]
+    assert json.loads(json.dumps([one.as_dict() for one in differences(window, window)]))[0]["matters"] is True
+    assert json.loads(json.dumps(response.as_dict(), allow_nan=False))["matters"] is True
 
 
 def test_segments_that_only_look_different_do_not_matter() -> None:
