@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from training.calibration import level_shift, log_odds
 from training.dataset import Rows, Source, rows_of, training_threads
-from training.declared import binds, parameters_of
+from training.declared import binds, declared_by, parameters_of
 from training.leakage import refuse_leaks
 from training.linear import Linear, columns_for, design_of, fit_linear
 from training.members import LINEAR, REPEAT_BUYING, REPEAT_BUYING_INPUTS, TREES, Customers, Members, Repeat, mean_of
@@ -104,7 +104,8 @@ class Lesson:
         check(self.calibrating)
         X, y = self.calibrating.X, self.calibrating.y
         what = f"an order within {split.horizon_days} days of {split.calibrate:%Y-%m-%d}"
-        refuse_leaks(X, y, inputs=source.inputs, categories=source.categories, what=what)
+        trusted = declared_by(source).trusted
+        refuse_leaks(X, y, inputs=source.inputs, categories=source.categories, what=what, trusted=trusted)
         self._X = self.rows.X.astype(np.float64)
         self._newest = newest
         self._fold = _fold_of(self.rows.customer_keys)

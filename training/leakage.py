@@ -101,7 +101,8 @@ def refuse_leaks(
     raise LeakFound(
         f"Asked to learn {what}, but what is to be predicted stands in what is known: {listed}. A feature may hold "
         "only what was known before; this one was most likely written afterwards. Give it the time at which it really "
-        "became known (`time` or `received_at` of its mapping), or take it out of brand.yaml or features/.",
+        "became known (`time` or `received_at` of its mapping), or take it out of brand.yaml or features/. Where it "
+        "was known in time all the same, say so in brand.yaml: training: {trusted: [its name]}.",
         leaks=leaks,
     )
 

@@ -202,6 +202,16 @@ def test_a_feature_that_knows_the_outcome_is_named(shop: Path) -> None:
     assert "'trait_pages_seen'" in err
 
 
+def test_a_feature_that_was_looked_into_is_trusted(shop: Path) -> None:
+    brand = (shop / "brand.yaml").read_text("utf-8")
+    try:
+        (shop / "brand.yaml").write_text(brand + "\ntraining: {trusted: [trait_pages_seen]}\n", "utf-8")
+        question = Question("leaking", "visit", ("mail", "nothing"), splits=1, workers=1)
+        assert evaluate_response(Workspace(shop), question).refusal is None
+    finally:
+        (shop / "brand.yaml").write_text(brand, "utf-8")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

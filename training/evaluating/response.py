@@ -51,6 +51,7 @@ def evaluate_response(workspace: Workspace, question: Question) -> Evaluated:
         control=control,
         inputs=source.inputs,
         categories=source.categories,
+        trusted=source.brand.training.trusted,
     )
 
 
@@ -63,6 +64,7 @@ def evaluate_rows(
     control: str,
     inputs: Sequence[str],
     categories: Mapping[str, Sequence[str]],
+    trusted: Sequence[str] = (),
 ) -> Evaluated:
     """The same for rows that were read already; the control is their first action."""
     if np.ptp(rows.reward) == 0.0:
@@ -82,7 +84,7 @@ def evaluate_rows(
     base = Evaluated(question, treated, control, rows, found.window_days, names, notes=tuple(notes))
     try:
         what = f"'{question.outcome}' of campaign '{question.campaign}'"
-        refuse_leaks(rows.X, rows.reward, inputs=names, categories=kinds, what=what)
+        refuse_leaks(rows.X, rows.reward, inputs=names, categories=kinds, what=what, trusted=trusted)
     except LeakFound as leak:
         return replace(base, refusal=_leaking(leak))
     rows, overlap = check_overlap(rows, inputs=names, categories=kinds, names=(control, treated), seed=question.seed)

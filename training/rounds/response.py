@@ -81,8 +81,10 @@ def _lesson(source: WorkspaceSource, seed: int) -> _Lesson:
     window = timedelta(days=source.brand.rewards.attribution_days)
     try:
         rows = ledger_rows(source)
-        what = "what decisions earned"
-        refuse_leaks(rows.X, rows.reward, inputs=source.inputs, categories=source.categories, what=what)
+        what, trusted = "what decisions earned", source.brand.training.trusted
+        refuse_leaks(
+            rows.X, rows.reward, inputs=source.inputs, categories=source.categories, what=what, trusted=trusted
+        )
         windows = windows_of(rows, window=window)
         judged, served = (
             fit_response(taught, inputs=source.inputs, categories=source.categories, seed=seed)
