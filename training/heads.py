@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from training.calibration import Calibration, FloatArray, busier, fit_calibration
+from training.calibration import SMALLEST_PROBABILITY, Calibration, FloatArray, busier, fit_calibration
 from training.carrying import Carry
 from training.dataset import Rows, Source, occasions_of
 from training.fitting import Lesson
 from training.members import REPEAT_BUYING, TREES, Customers, Members, Repeat
 from training.pareto_nbd import ParetoNbd
-from training.recipes import WORDS, Recipe
+from training.recipes import AS_BUSY, NO_SEASON, WORDS, Recipe
 from training.repeat_buying import BG_NBD, PARETO_NBD
-from training.season import season_multiplier
+from training.season import bounded, season_change
 from training.split import Split, TooLittleData, gate_cutoff, split_for
 
 FEWEST_POSITIVES = 30  # in any window that teaches or judges: below it one customer moves the rate by 3%
@@ -103,14 +103,7 @@ def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], 
     """A fit that any members, calibration and season can finish: the trees do not depend on them."""
     source, split = lesson.source, lesson.split
     fitted = lesson.fit(trees, seed=seed)
-    season = season_multiplier(
-        source.n_orders,
-        calibrate=split.calibrate,
-        used_at=split.used_at,
-        horizon_days=split.horizon_days,
-        first=source.first,
-        occasions=occasions_of(source),
-    )
+    level = _Level(source, split, fitted.booster)
     mixed: dict[tuple[tuple[str, ...], str], tuple[Members, FloatArray]] = {}
 
     def finish(recipe: Recipe) -> Head:
@@ -120,11 +113,51 @@ def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], 
         members, scores = mixed[key]
         calibration = fit_calibration(scores, fitted.y, kind=recipe.calibration)
         booster = fitted.booster if TREES in members.offsets else None
-        multiplier = season if recipe.season else 1.0
         made = replace(recipe, members=tuple(members.offsets))
-        return Head(split.horizon_days, made, split, tuple(source.inputs), booster, members, calibration, multiplier)
+        head = Head(split.horizon_days, made, split, tuple(source.inputs), booster, members, calibration)
+        return replace(head, season=level.season(head, calibration.apply(scores)))
 
     return finish
+
+
+class _Level:
+    """How many times as often as a head says customers will order: by season, where a year is known."""
+
+    def __init__(self, source: Source, split: Split, booster: lightgbm.Booster) -> None:
+        self._source, self._split, self._booster = source, split, booster
+        self._change = season_change(
+            source.n_orders,
+            calibrate=split.calibrate,
+            used_at=split.used_at,
+            horizon_days=split.horizon_days,
+            first=source.first,
+            occasions=occasions_of(source),
+        )
+
+    def season(self, head: Head, calibrating: FloatArray) -> float:
+        """The multiplier of a head that has none yet.
+
+        Args:
+            head: of the recipe.
+            calibrating: what it says of customers of the calibrating window, none of whom it saw, shape `(n,)`.
+        """
+        if self._change is None or head.recipe.season == NO_SEASON:
+            return 1.0
+        if head.recipe.season == AS_BUSY:
+            return bounded(self._change.busier)
+        everyone = len(self._source.snapshot(self._split.calibrate).customer_keys) / len(calibrating)
+        before, now = _orders_of(calibrating) * everyone, _orders_of(head.said_of(*self._today))
+        return bounded(self._change.orders * before / max(now, 1e-9))
+
+    @cached_property
+    def _today(self) -> tuple[Customers, FloatArray | None]:
+        X = self._source.snapshot(self._split.used_at).X
+        return Customers(X.astype(np.float64), self._source.inputs), raw_scores(self._booster, X)
+
+
+def _orders_of(probability: FloatArray) -> float:
+    """The orders that customers of these probabilities make, if each has a steady rate: the sum of −ln(1 − P)."""
+    return float(-np.log1p(-np.minimum(probability, 1.0 - SMALLEST_PROBABILITY)).sum())
 
 
 def newest_split(source: Source, *, horizon_days: int, used_at: datetime) -> Split:

@@ -14,6 +14,8 @@ from training.repeat_buying import BG_NBD, PARETO_NBD
 EVERY_MEMBER = (TREES, LINEAR, REPEAT_BUYING)
 MEMBERS = (EVERY_MEMBER, (TREES, LINEAR), (LINEAR, REPEAT_BUYING), (TREES,), (LINEAR,), (REPEAT_BUYING,))
 REPEAT_MODELS = (BG_NBD, PARETO_NBD)
+AS_MANY_ORDERS, AS_BUSY, NO_SEASON = "as_many_orders", "as_busy", "none"
+SEASONS = (AS_MANY_ORDERS, AS_BUSY, NO_SEASON)
 HARM_OF_SEASON = 0.002  # nats: season is given up only where it did harm, for a calm window shows nothing of it
 HARM_OF_A_MEMBER = 0.002  # nats: so is a member; less than this is noise on windows of some thousand customers
 HARM_OF_BG_NBD = 0.002  # nats: so is BG/NBD for Pareto/NBD, which costs a decision more time
@@ -30,7 +32,7 @@ class Recipe:
     min_data_in_leaf: int
     learning_rate: float = 0.05
     calibration: str = "platt"
-    season: bool = True
+    season: str = AS_MANY_ORDERS
     members: tuple[str, ...] = EVERY_MEMBER
     repeat_buying: str = BG_NBD
 
@@ -54,14 +56,14 @@ class Recipe:
 
     def variants(self) -> Iterator[Recipe]:
         """The same trees with every choice of members, repeat buying, season and calibration; the fullest first."""
-        for members, season, kind in product(MEMBERS, (True, False), KINDS):
+        for members, season, kind in product(MEMBERS, SEASONS, KINDS):
             for repeat in REPEAT_MODELS if REPEAT_BUYING in members else (self.repeat_buying,):
                 yield replace(self, members=members, calibration=kind, season=season, repeat_buying=repeat)
 
     def handicap(self) -> float:
         """How much better, in nats, a window must find it than the fullest recipe: a lucky window is no reason."""
         return (
-            HARM_OF_SEASON * (not self.season)
+            HARM_OF_SEASON * (self.season != AS_MANY_ORDERS)
             + HARM_OF_A_MEMBER * (self.members != EVERY_MEMBER)
             + HARM_OF_BG_NBD * (self.repeat_buying != BG_NBD)
         )

@@ -7,17 +7,20 @@ With V(w) the orders in a window w of the horizon's length, `last` the calibrati
     multiplier = V(year(next)) ÷ V(year(last)) × growth^(−(days from last to next) ÷ 364)
 
 times as often as in the calibrating window: the change between the two a year ago, less what the shop grows anyway,
-since more customers are not busier ones. Where the year-ago calibrating window is only partly known, growth is that of
-the newest days whose year before is.
+since more customers are not busier ones. Or the level is such that today's customers order as many times as often as
+those of the calibrating window did, as there were orders a year ago: for what a model says of them has changed as well,
+since after a busy season everybody looks keen, and after a calm one nobody does (training/heads.py). Where the year-ago
+calibrating window is only partly known, growth is that of the newest days whose year before is.
 
 An occasion that moves (`brand.yaml`'s `occasions`) moves with its orders: its days are those around its own date a year
-ago, and the days on which it fell then count as the ordinary days of the same weekday beside them.
+ago, and the days on which it fell then count as the ordinary days of the same weekday beside them. One whose days were
+like those beside them, as far as is known, is none for this shop.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -29,11 +32,25 @@ YEAR = timedelta(days=364)  # 52 whole weeks: weekdays stay where they are
 DAY, WEEK, NOON = timedelta(days=1), timedelta(days=7), timedelta(hours=12)
 FEWEST_DAYS = 7
 FEWEST_ORDERS = 100  # in each window: below it the ratio is noise
-LOWEST, HIGHEST = 1 / 3, 3.0
+LOWEST, HIGHEST = 1 / 4, 4.0
 FURTHEST_MOVE = timedelta(days=45)  # of an occasion between two years; a lunar month is 30
+FELT = 1.25  # how many times the orders of ordinary days, or how many times fewer, show that an occasion is felt at all
 BESIDE = 5  # weeks to either side in which ordinary days are looked for
 
 Count = Callable[[Window], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From the calibrating window to the coming one, as a year ago.
+
+    Attributes:
+        busier: how much more often a customer orders, less what the shop grows anyway; unbounded.
+        orders: how many times as many orders there are, growth included; unbounded.
+    """
+
+    busier: float
+    orders: float
 
 
 def season_multiplier(
@@ -48,6 +65,39 @@ def season_multiplier(
     """How much more often customers will order in the window as of `used_at` than in the one that calibrated.
 
     Args:
+        n_orders: as for `season_change`, as are the others.
+        calibrate: where the window that calibrated begins.
+        used_at: where the model stands.
+        horizon_days: of the label.
+        first: the first order that is known.
+        occasions: that move from year to year.
+
+    Returns:
+        A multiplier in [1/4, 4]; 1 where a year ago is not known, or holds too little.
+    """
+    change = season_change(
+        n_orders,
+        calibrate=calibrate,
+        used_at=used_at,
+        horizon_days=horizon_days,
+        first=first,
+        occasions=occasions,
+    )
+    return 1.0 if change is None else bounded(change.busier)
+
+
+def season_change(
+    n_orders: Count,
+    *,
+    calibrate: datetime,
+    used_at: datetime,
+    horizon_days: int,
+    first: datetime,
+    occasions: Sequence[OccasionDays] = (),
+) -> Change | None:
+    """How the window as of `used_at` will differ from the one that calibrated.
+
+    Args:
         n_orders: in a window that is closed by `used_at`.
         calibrate: where the window that calibrated begins: whole weeks before, so it may end days before `used_at`.
         used_at: where the model stands.
@@ -56,24 +106,29 @@ def season_multiplier(
         occasions: that move from year to year.
 
     Returns:
-        A multiplier in [1/3, 3]; 1 where a year ago is not known, or holds too little.
+        None where a year ago is not known, or holds too little.
     """
     reach = timedelta(days=horizon_days)
     if reach > YEAR:
-        return 1.0
+        return None
     calibrating = grown = Window(calibrate, calibrate + reach)
     if calibrate - YEAR < first:
         overlap = min(reach, used_at - YEAR - first)
         if overlap < timedelta(days=FEWEST_DAYS):
-            return 1.0
+            return None
         grown = Window(used_at - overlap, used_at)
-    past = _LastYear(n_orders, first, used_at, tuple(occasions))
+    past = _LastYear(n_orders, first, used_at, tuple(occasions)).of_those_felt()
     then, now = past.of(grown), n_orders(grown)
     year_next, last = past.of(Window(used_at, used_at + reach)), n_orders(calibrating)
     if min(then, now, year_next, last) < FEWEST_ORDERS:
-        return 1.0
-    growth = now / then
-    multiplier = growth ** (1.0 - (used_at - calibrate) / YEAR) * year_next / last
+        return None
+    growth, apart = now / then, (used_at - calibrate) / YEAR
+    busier = growth ** (1.0 - apart) * year_next / last
+    return Change(busier, busier * growth**apart)
+
+
+def bounded(multiplier: float) -> float:
+    """What a model may be multiplied by: beyond a factor of four it is another shop, not a season."""
     return float(np.clip(round(multiplier, 6), LOWEST, HIGHEST))
 
 
@@ -95,6 +150,16 @@ class _LastYear:
         rest = window.end - (window.start + days * DAY)
         left_over = self.n_orders(Window(window.end - rest - YEAR, window.end - YEAR)) if rest else 0
         return sum(self._of_day(start) for start in whole) + left_over
+
+    def of_those_felt(self) -> _LastYear:
+        """Without occasions whose known days were like the ordinary ones beside them: to move those is to add noise."""
+        return replace(self, occasions=tuple(occasion for occasion in self.occasions if self._is_felt(occasion)))
+
+    def _is_felt(self, occasion: OccasionDays) -> bool:
+        days = (self.known_until - place * DAY for place in range(1, (self.known_until - self.first) // DAY))
+        known = [day for day in days if self._is_known(day) and _felt(occasion, day) is not None]
+        ordinary = sum(self._ordinary(day) for day in known)
+        return bool(ordinary) and not 1 / FELT < sum(map(self._count, known)) / ordinary < FELT
 
     def _of_day(self, start: datetime) -> float:
         then = start - YEAR

@@ -23,7 +23,7 @@ from training.fitting import FEWEST_BUYERS, fit_repeat_buying
 from training.heads import Head, finisher, lesson_of, raw_scores
 from training.labels import label_window
 from training.members import REPEAT_BUYING, Customers, Members, Repeat
-from training.recipes import MEMBERS, RECIPES, REPEAT_MODELS, Recipe
+from training.recipes import MEMBERS, NO_SEASON, RECIPES, REPEAT_MODELS, Recipe
 from training.split import WEEK, Split, TooLittleData
 
 LEAST_GAIN = 0.002  # nats that a carried lesson must win by, beside one standard error of the difference
@@ -59,7 +59,9 @@ class Standing:
 
     def alone(self, kind: str) -> Head:
         """A model of repeat buying as it is."""
-        recipe = replace(RECIPES[0], members=(REPEAT_BUYING,), repeat_buying=kind, season=False, calibration="identity")
+        recipe = replace(
+            RECIPES[0], members=(REPEAT_BUYING,), repeat_buying=kind, season=NO_SEASON, calibration="identity"
+        )
         members = Members(self.horizon_days, {REPEAT_BUYING: 0.0}, self._silent, None, self.curves[kind])
         inputs = tuple(self.source.inputs)
         return Head(self.horizon_days, recipe, self.window, inputs, None, members, IDENTITY)
@@ -74,7 +76,7 @@ class Standing:
         """Every recipe that a lesson could be carried with, after each model of repeat buying without a recipe."""
         yield from ((None, kind) for kind in self.curves)
         for members, kind, repeat in product(MEMBERS, CARRIED_CALIBRATIONS, self.curves):
-            made = replace(RECIPES[0], members=members, calibration=kind, season=False, repeat_buying=repeat)
+            made = replace(RECIPES[0], members=members, calibration=kind, season=NO_SEASON, repeat_buying=repeat)
             yield made, repeat
 
     def head(self, recipe: Recipe | None, kind: str) -> Head:

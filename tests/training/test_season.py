@@ -167,6 +167,13 @@ def test_an_occasion_that_does_not_move_changes_nothing() -> None:
         assert with_it == pytest.approx(without)
 
 
+def test_an_occasion_that_this_shop_does_not_feel_changes_nothing() -> None:
+    occasion = festival(moves_by=21)
+    for from_day in (440, 456, 470):
+        calm = of_thirty_days(lambda day: BASE + day % 7, from_day=from_day, knowing=(occasion,))
+        assert calm == of_thirty_days(lambda day: BASE + day % 7, from_day=from_day, knowing=())
+
+
 def test_an_occasion_of_which_last_year_is_not_known_changes_nothing() -> None:
     per_day = a_festival_shop(moves_by=21)
     this_year = OccasionDays("new", festival(moves_by=21).begins[1:], days_before=LASTS, days_after=0)
