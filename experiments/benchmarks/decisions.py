@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from experiments.benchmarks.decisions_response import asked_of, promote_response
 from experiments.benchmarks.decisions_world import make_world
 from experiments.benchmarks.load import load, post
 from features import online
@@ -60,6 +61,12 @@ def main() -> None:
         for contender in contenders(workspace, naive, n_customers=arguments.customers):
             print_row(contender, seconds=arguments.seconds)
         found = steps(workspace, n_customers=arguments.customers)
+        promote_response(workspace)
+        print_row(
+            ours("Rapport, response model", workspace, n_customers=arguments.customers), seconds=arguments.seconds
+        )
+        n_scored, milliseconds = asked_of(workspace)
+        print(f"{'rewards of ' + str(n_scored) + ' actions, one customer, CPU':46}  {milliseconds:8.3f} ms")
     if arguments.grown:
         with tempfile.TemporaryDirectory(prefix="rapport-decisions-") as folder:
             n = arguments.grown
