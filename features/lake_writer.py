@@ -11,7 +11,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,7 +61,9 @@ def limited_connection(database: Path | None, *, spill: Path) -> duckdb.DuckDBPy
     connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'; SET threads = {THREADS}; SET TimeZone = 'UTC'")
     connection.execute(f"SET preserve_insertion_order = false; SET temp_directory = {quoted(spill)}")
     connection.execute("SET partitioned_write_max_open_files = 2000; SET partitioned_write_flush_threshold = 2000000")
-    connection.execute("SET enable_progress_bar = false; SET force_compression = 'uncompressed'")
+    connection.execute("SET force_compression = 'uncompressed'")
+    with suppress(duckdb.InvalidInputException):  # in a notebook without ipywidgets DuckDB has no bar, and says so
+        connection.execute("SET enable_progress_bar = false")
     return connection
 
 
