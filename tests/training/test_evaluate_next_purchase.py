@@ -20,6 +20,7 @@ from training.evaluating.figures import amount_figures, probability_figures
 from training.evaluating.next_purchase import check_asked, evaluate_next_purchase
 from training.evaluating.ours import ours
 from training.evaluating.task import Task
+from training.evaluating.waiting import waiting
 from training.order_days import EPOCH_ORDINAL, OrderDays
 
 FIRST = date(2023, 1, 1)
@@ -144,6 +145,24 @@ def test_without_amounts_orders_are_expected_and_spend_is_not(tiny_world: Callab
     assert said.orders is not None
     assert said.spend is None
     assert "no spend" in said.notes[0]
+
+
+def test_the_curve_and_its_intervals_are_judged_beside_those_of_repeat_buying(tiny_world: Callable[..., Any]) -> None:
+    orders = a_shop(n_customers=400)
+    task = a_task(orders, tiny_world(n_customers=2), day=180, horizon_days=80)
+    probability = bg_nbd(task).probability
+    found = waiting(task, probability, orders.next_day(task.buyers.keys, day=task.day) + 1.0)
+    assert [one["days"] for one in found["curve"]] == [20, 40, 60, 80]
+    names = ["ours", "BG/NBD", "Pareto/NBD"]
+    assert all([model["name"] for model in one["models"]] == names for one in found["curve"])
+    last = found["curve"][-1]
+    happened = (orders.within(task.buyers.keys, day=task.day, horizon_days=80)[0] > 0).astype(np.uint8)
+    assert last["base_rate"] == pytest.approx(happened.mean(), abs=1e-6)
+    assert last["models"][0]["log_loss"] == probability_figures(happened, probability)["log_loss"]
+    for interval in found["next_order"]["models"]:
+        assert interval["coverage"] == pytest.approx(interval["said"], abs=0.1)
+        assert interval["said"] >= 0.8
+    assert 0 < found["alive"]["mean"] < 1
 
 
 def test_too_short_a_history_teaches_on_the_longest_window_and_says_so(tiny_world: Callable[..., Any]) -> None:

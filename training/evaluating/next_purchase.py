@@ -6,8 +6,9 @@ are those with an order before the cutoff.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from features.faults import CallersMistake
 from training.evaluating.baselines import BASELINES
 from training.evaluating.figures import SPEND, amount_figures, probability_figures
 from training.evaluating.task import Said, Task
+from training.evaluating.waiting import waiting
 from training.order_days import EPOCH_ORDINAL, OrderDays, day_of, read_order_days
 
 if TYPE_CHECKING:
@@ -151,22 +153,35 @@ def _evaluate(task: Task, orders: OrderDays, *, cutoff: date, notes: tuple[str, 
     from training.evaluating.ours import ours
 
     actual, spent = orders.within(task.buyers.keys, day=task.day, horizon_days=task.horizon_days)
-    models: dict[str, Callable[[Task], Said]] = {"ours": ours} | BASELINES
-    figured = tuple(_figured(name, model, task, actual=actual, spent=spent) for name, model in models.items())
-    return Evaluated(cutoff, task.horizon_days, len(actual), figured[0].name, figured, notes)
+    waits = orders.next_day(task.buyers.keys, day=task.day) + 1.0
+    with _quietly():
+        said = _ask(ours, task)
+        figured = [_figured("ours", said, actual=actual, spent=spent)]
+        figured += [_figured(name, _ask(model, task), actual=actual, spent=spent) for name, model in BASELINES.items()]
+        more = waiting(task, _told(said.probability) if isinstance(said, Said) else None, waits)
+    return Evaluated(cutoff, task.horizon_days, len(actual), figured[0].name, tuple(figured), notes, more)
 
 
-def _figured(name: str, model: Callable[[Task], Said], task: Task, *, actual: Floats, spent: Floats) -> Figured:
-    """A model's figures; a model that cannot be fitted to this data says why, and the others go on."""
-    why: str | None = None
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what libraries warn of, and on one thread: on some thousand customers a second one only waits."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+    with warnings.catch_warnings(), np.errstate(all="ignore"), threadpool_limits(1):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _ask(model: Callable[[Task], Said], task: Task) -> Said | str:
+    """What a model says; or why it cannot be fitted to this data, and the others go on."""
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"), threadpool_limits(1):  # a second thread only waits
-            warnings.simplefilter("ignore")
-            said = model(task)
+        return model(task)
     except Exception as reason:  # what stops one alternative must not stop the table
-        said, why = Said(), _why(reason)
+        return _why(reason)
+
+
+def _figured(name: str, told: Said | str, *, actual: Floats, spent: Floats) -> Figured:
+    said, why = (Said(), told) if isinstance(told, str) else (told, None)
     metrics = (
         probability_figures((actual > 0).astype(np.uint8), _told(said.probability))
         | amount_figures(actual, _told(said.orders))

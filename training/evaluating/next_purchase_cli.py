@@ -79,7 +79,28 @@ def as_markdown(table: Evaluated) -> str:
     for model in table.models:
         said = [*([f"not fitted: {model.reason}"] if model.reason else []), *model.notes]
         lines += [f"- {model.name}: {text}" for text in said]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_waiting(table)])
+
+
+def _waiting(table: Evaluated) -> list[str]:
+    """When the next order comes: the curve's log-loss by days, and what the 80% intervals held."""
+    if not table.more:
+        return []
+    curve, intervals = table.more["curve"], table.more["next_order"]["models"]
+    days = [str(one["days"]) for one in curve]
+    lines = [
+        f"\nP(an order within so many days), log-loss; the {table.more['next_order']['interval']:.0%} interval of the "
+        "next order's day, the share that it held and the share that it said.\n",
+        f"| model | {' | '.join(days)} | held | said |",
+        "|---|" + "---|" * (len(days) + 2),
+    ]
+    for place, interval in enumerate(intervals):
+        losses = " | ".join(_cell(one["models"][place]["log_loss"], 4) for one in curve)
+        held, said = _cell(interval["coverage"], 3), _cell(interval["said"], 3)
+        lines.append(f"| {interval['name']} | {losses} | {held} | {said} |")
+    alive = table.more["alive"]
+    mean, ranking = _cell(alive["mean"], 3), _cell(alive["auc"], 3)
+    return [*lines, f"\nP(still buying here): mean {mean}; AUC of it for an order within the horizon {ranking}."]
 
 
 def _cell(value: float | None, digits: int) -> str:

@@ -1,0 +1,62 @@
+"""P(an order within t days) for any t, and when the next order is to be expected."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.expectations.curve import Curve, coverage, said_coverage
+
+PACES = np.array([0.001, 0.01, 0.1])  # orders a day
+
+
+def a_curve(**anchors: float) -> Curve:
+    """Customers who order at a steady pace, calibrated to order `times` as often as their shape says."""
+    told = {int(name[1:]): -np.expm1(-PACES * int(name[1:]) * times) for name, times in anchors.items()}
+    return Curve(lambda days: -np.expm1(-PACES * days), told)
+
+
+def test_the_curve_goes_through_every_calibrated_horizon() -> None:
+    curve = a_curve(h7=2.0, h30=1.5, h90=1.2)
+    for horizon, said in curve.anchors.items():
+        assert np.allclose(curve.p_any(horizon), said, rtol=1e-9)
+
+
+def test_a_horizon_that_nobody_calibrated_is_carried_by_the_shape() -> None:
+    curve = a_curve(h30=2.0)
+    assert np.allclose(curve.p_any(60), -np.expm1(-PACES * 60 * 2.0), rtol=1e-4)
+    assert np.allclose(curve.p_any(10), -np.expm1(-PACES * 10 * 2.0), rtol=1e-4)
+
+
+@given(st.lists(st.floats(1.0, 365.0), min_size=2, max_size=6), st.floats(0.2, 3.0), st.floats(0.2, 3.0))
+def test_a_longer_horizon_is_never_less_probable(days: list[float], early: float, late: float) -> None:
+    curve = a_curve(h30=early, h90=late)
+    said = np.stack([curve.p_any(day) for day in sorted(days)])
+    assert (np.diff(said, axis=0) >= -1e-12).all()
+
+
+def test_the_day_by_which_a_share_has_ordered_is_the_quantile_of_the_waiting_time() -> None:
+    early, late = a_curve(h90=1.0).laid_out().days_until((0.1, 0.9))
+    assert np.allclose(early, np.maximum(np.ceil(-np.log(0.9) / PACES), 1), atol=1)
+    assert np.isinf(late[0])  # at one order in a thousand days, nine in ten have not ordered after a year
+    assert late[2] == pytest.approx(-np.log(0.1) / 0.1, abs=1)
+
+
+def test_an_interval_is_counted_as_far_as_the_window_shows() -> None:
+    low, high = np.array([5.0, 5.0, 5.0, 200.0]), np.array([20.0, 20.0, np.inf, np.inf])
+    waits = np.array([10.0, 40.0, np.inf, np.inf])
+    assert coverage(low, high, waits, horizon_days=91) == (1 + 0 + 1 + 1) / 4
+
+
+def test_intervals_of_the_truth_hold_what_they_say() -> None:
+    rng = np.random.default_rng(5)
+    paces = rng.gamma(1.0, 0.02, 20_000)
+    curve = Curve(lambda days: -np.expm1(-paces * days), {90: -np.expm1(-paces * 90)})
+    laid_out = curve.laid_out()
+    low, high = laid_out.days_until((0.1, 0.9))
+    waits = np.ceil(rng.exponential(1 / paces))
+    measured = coverage(low, high, waits, horizon_days=90)
+    assert measured == pytest.approx(said_coverage(laid_out, low, high, horizon_days=90), abs=0.01)
+    assert measured > 0.8
