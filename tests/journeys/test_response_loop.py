@@ -34,7 +34,7 @@ from tests.serving.tiny_shop import WEEKLY, a_shop
 from tests.serving.tiny_world import TIP, an_action
 
 START = datetime(2025, 3, 3, 9, tzinfo=UTC)
-N, WEEKS = 240, 5
+N, WEEKS = 200, 4
 ORDER = 100.0
 BUYS = {"small": {"coupon": 0.7}, "big": {"coupon": 0.1}}
 ELSE_BUYS = {"small": 0.1, "big": 0.6}
@@ -177,8 +177,5 @@ def test_what_was_decided_teaches_and_the_same_customer_is_decided_on_anew_until
     shop.rapport("models", "promote", "response", version)
     assert best(decided(engine, small)) == "coupon"
     assert version in shop.rapport("models", "list")
-
-
-def test_the_same_ledger_gives_the_same_bytes(shop: Shop) -> None:
-    first, second = (json.loads(shop.rapport("train", "response", "--json"))[0] for _ in range(2))
-    assert first["version"] == second["version"]
+    (same,) = json.loads(shop.rapport("train", "response", "--json"))  # the newer decisions' windows are open
+    assert (same["unchanged"], same["version"]) == (True, version)

@@ -85,8 +85,10 @@ class Policies:
     def of(cls, rows: ResponseRows, in_use: InUse, rewards: Rewards) -> Policies:
         """The policies of some rows, judged with a model that they did not teach."""
         said = spoken(rewards, rows, in_use)
-        known = np.where(np.isfinite(said), said, np.nanmean(said, axis=1, keepdims=True))
-        known = np.where(np.isfinite(known), known, float(rows.reward.mean()))
+        known = np.array(rewards(rows.X, rows.actions))  # steadies, and need not be asked by decisions
+        n = np.isfinite(known).sum(axis=1, keepdims=True)
+        usual = np.where(n > 0, np.nansum(known, axis=1, keepdims=True) / np.maximum(n, 1), rows.reward.mean())
+        known = np.where(np.isfinite(known), known, usual)
         taken = known[np.arange(len(rows)), rows.action]
         may = np.isfinite(in_use.by_rate)
         if rows.available is not None:
