@@ -88,12 +88,14 @@ def _show(console: Console, found: Comparison, one: OfHorizon) -> None:
         f"{rate:.1%} ordered. {found.verdict(one)}.",
         highlight=False,
     )
-    table = Table("", "customers", "log-loss A", "log-loss B", "B better by", "95% interval")
+    table = Table()  # fits 80 columns
+    for heading in ("log-loss of", "customers", "A", "B", "B better by (95%)"):
+        table.add_column(heading, no_wrap=heading != "log-loss of")
     rows = [("all", n, tuple(q.log_loss for q in one.qualities), one.gain)]
     rows += [(str(of.group), int(of.group.rows.sum()), of.losses, of.gain) for of in one.groups]
     for name, n_rows, losses, gain in rows:
-        interval = f"{gain.low:+.4f} … {gain.high:+.4f}"
-        table.add_row(name, f"{n_rows:,}", *(f"{loss:.4f}" for loss in losses), f"{gain.mean:+.4f}", interval)
+        better = f"{gain.mean:+.4f} ({gain.low:+.4f} … {gain.high:+.4f})"
+        table.add_row(name, f"{n_rows:,}", *(f"{loss:.4f}" for loss in losses), better)
     console.print(table)
     a, b = one.qualities
     brier = one.gain_of_brier
