@@ -20,7 +20,7 @@ from training.evaluating.segments_cli import as_markdown
 
 
 def _online_retail(folder: Path) -> Workspace:
-    from experiments.benchmarks.next_purchase import import_online_retail
+    from experiments.benchmarks.models.online_retail import import_online_retail
 
     return import_online_retail(folder)
 
