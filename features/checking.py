@@ -17,6 +17,7 @@ from features.contradictions import contradiction_faults
 from features.faults import CallersMistake, Fault, InvalidFile
 from features.moments.rules import condition_faults
 from features.schema import feature_schema
+from features.segment_names import SEGMENTS_FILE, read_segment_names
 from features.variables import feature_variables, moment_variables
 from features.workspace import Workspace
 
@@ -81,6 +82,11 @@ def check_workspace(workspace: Workspace) -> CheckReport:
             result, found = _contradictions_result(brand, workspace)
             results.append(result)
             faults += [(workspace.brand_file, fault) for fault in found]
+
+    if (result_and_faults := _names_result(workspace)) is not None:
+        result, found = result_and_faults
+        results.append(result)
+        faults += [(workspace.root / SEGMENTS_FILE, fault) for fault in found]
 
     catalogue, found = _catalogue_or_faults(workspace, brand if sql_is_right else None)
     faults += [(workspace.catalogue_file, fault) for fault in found]
@@ -156,6 +162,19 @@ def _segments_result(brand: Brand, workspace: Workspace) -> tuple[CheckResult, l
         meaning = "Nothing is served or scored before their conditions, below, are mended."
         return CheckResult(name, "FAIL", meaning, _n(found, "fault")), found
     return CheckResult(name, "PASS", "Their conditions run on typed samples.", ", ".join(brand.segments)), []
+
+
+def _names_result(workspace: Workspace) -> tuple[CheckResult, list[Fault]] | None:
+    """Of what the brand calls its segments; None where it calls none anything."""
+    name = "segments.yaml is right"
+    try:
+        named = read_segment_names(workspace.root)
+    except InvalidFile as error:
+        meaning = "Segments keep the names that training found before this file is mended."
+        return CheckResult(name, "FAIL", meaning, _n(error.faults, "fault")), list(error.faults)
+    if not named:
+        return None
+    return CheckResult(name, "PASS", "Each segment has a name of its own in each locale.", ", ".join(named)), []
 
 
 def _contradictions_result(brand: Brand, workspace: Workspace) -> tuple[CheckResult, list[Fault]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from experiments.analysis import HoldoutAnalysis, analyse_workspace
@@ -44,7 +44,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Everything that comes from `lake/scores/`."""
+    """Everything that comes from `lake/scores/`; `own_segments` are those that the brand made, by name."""
 
     day: date
     as_of: datetime
@@ -56,6 +56,7 @@ class Scored:
     stage_movement: Movement | None
     segments_version: str
     next_purchase_version: str
+    own_segments: Mapping[str, GroupNumbers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ def _scored(
             stage_movement=reader.movement(before, after, by="stage") if before else None,
             segments_version=reader.version(newest, "segments_version"),
             next_purchase_version=reader.version(newest, "next_purchase_version"),
+            own_segments=reader.own_segments(newest, horizon_days=horizon_days),
         )
 
 

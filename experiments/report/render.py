@@ -100,6 +100,12 @@ class Page:
         known = self._segments.get(segment)
         return self.words.text_of(known.names, segment) if known else segment
 
+    def own_segment_name(self, name: str) -> str:
+        """What the brand calls a segment that it made, in the page's language."""
+        segment = self.data.brand.segments.get(name)
+        plain = name.replace("_", " ").capitalize()
+        return self.words.text_of(segment.label, plain) if segment and segment.label else plain
+
     def stage_name(self, stage: str) -> str:
         """The stage's name in the page's language."""
         return self.words(f"stage_{stage}") if self.words.has(f"stage_{stage}") else stage

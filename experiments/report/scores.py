@@ -127,6 +127,18 @@ class ScoresReader:
         ).fetchall()
         return {row[0]: GroupNumbers(int(row[1]), *row[2:]) for row in rows}
 
+    def own_segments(self, day: ScoreDay, *, horizon_days: int) -> dict[str, GroupNumbers]:
+        """The numbers of each segment that the brand made itself; a customer may be in several."""
+        if "brand_segments" not in pq.read_schema(day.scores).names:
+            return {}
+        propensity = self._propensity(day, horizon_days)
+        rows = self._connection.execute(
+            f"SELECT own, count(*), avg({propensity}), avg(revenue_365d), sum(revenue_365d), avg(n_orders) "
+            "FROM (SELECT *, unnest(brand_segments) AS own FROM read_parquet(?)) GROUP BY ALL ORDER BY 2 DESC, 1",
+            [str(day.scores)],
+        ).fetchall()
+        return {row[0]: GroupNumbers(int(row[1]), *row[2:]) for row in rows}
+
     def sizes(self, day: ScoreDay) -> dict[str, int]:
         """Customers of each segment on one day."""
         return {segment: counts[0] for segment, counts in self.trend([day]).items()}

@@ -74,3 +74,12 @@ def test_a_label_is_in_a_locale_of_the_brand(shop: Workspace) -> None:
     shop.brand_file.write_text(text, encoding="utf-8")
     _, faults = read_brand(shop.brand_file)
     assert [fault.where for fault in faults] == ["segments.lapsed_regulars.label.fr"]
+
+
+def test_a_file_of_names_that_is_wrong_is_told_by_check(shop: Workspace) -> None:
+    assert "segments.yaml is right" not in [result.name for result in check_workspace(shop).results]
+    (shop.root / "segments.yaml").write_text("s1: {en: Quiet}\ns2: {en: Quiet}\n", encoding="utf-8")
+    report = check_workspace(shop)
+    assert [(path.name, fault.line) for path, fault in report.faults] == [("segments.yaml", 2)]
+    (shop.root / "segments.yaml").write_text("s1: {en: Quiet}\n", encoding="utf-8")
+    assert check_workspace(shop).faults == ()
