@@ -181,12 +181,18 @@ def _judge_all(
     """Every split, in as many processes as there are cores: each has one thread, so that figures are the same."""
     job = (rows, tuple(inputs), dict(categories), question.terms, question.test_share)
     seeds = [question.seed * MAX_SPLITS + place for place in range(question.splits)]
-    workers = min(question.workers or len(os.sched_getaffinity(0)), len(seeds))
+    workers = min(question.workers or _cores(), len(seeds))
     if workers <= 1:
         _take(job)
         return [_one(seed) for seed in seeds]
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_take, initargs=(job,)) as pool:
         return list(pool.map(_one, seeds))
+
+
+def _cores() -> int:
+    """That this process may use; where the system cannot say, that there are."""
+    asked = getattr(os, "sched_getaffinity", None)
+    return len(asked(0)) if asked else os.cpu_count() or 1
 
 
 def _take(job: _Job) -> None:
