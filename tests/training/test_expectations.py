@@ -1,0 +1,112 @@
+"""Expected order-days and spend: members, level, and what a short or a seasonal history does to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+
+from training.dataset import Snapshot
+from training.expectations.choosing import BETWEEN, OWN, SEASON, TAUGHT, combined, error, expect
+from training.expectations.members import Of, Pieces, actual, pieces
+from training.expectations.shop import BG_NBD, EPOCH, PARETO_NBD, REPEAT, Shop, aligned
+from training.order_days import OrderDays
+
+FIRST_DAY = 19_000
+
+
+class OneColumn:
+    """A source whose customers are known by one number that says nothing."""
+
+    inputs: tuple[str, ...] = ("something",)
+    categories: Mapping[str, Sequence[str]] = {}
+
+    def __init__(self, keys: np.ndarray) -> None:
+        self.keys = keys
+
+    def snapshot(self, as_of: datetime) -> Snapshot:
+        return Snapshot(as_of, self.keys, np.zeros((len(self.keys), 1), dtype=np.float32))
+
+
+def a_shop(*, n: int = 250, days: int, busy: tuple[int, int] | None = None, to_the_end: bool = False) -> Shop:
+    """Steady buyers, three times as many orders on the busy days of every year; asked on the last day."""
+    rng = np.random.default_rng(2)
+    paces = rng.gamma(1.5, 0.02, n)
+    keys, at = [], []
+    for day in range(days + 60):
+        times = 3.0 if busy and busy[0] <= day % 364 < busy[1] else 1.0
+        whose = np.flatnonzero(rng.random(n) < paces * times) + 1
+        keys.append(whose)
+        at.append(np.full(len(whose), day + FIRST_DAY))
+    every = OrderDays.of(np.concatenate(keys), np.concatenate(at), np.full(sum(map(len, keys)), 20.0))
+    day = FIRST_DAY + days
+    known = every if to_the_end else every.before(day)
+    return Shop(known, EPOCH + timedelta(days=day), day, OneColumn(np.arange(1, n + 1)))  # type: ignore[arg-type]
+
+
+def test_a_level_moves_the_mean_of_the_members_and_nothing_else() -> None:
+    said = {BG_NBD: np.array([1.0, 3.0]), PARETO_NBD: np.array([3.0, 5.0])}
+    told = Pieces(said, own={BG_NBD: 3.0, PARETO_NBD: 3.0}, window_days=28)
+    assert list(combined(told, REPEAT, level=TAUGHT, season=2.0)) == [(1 + 3) / 2, (3 + 5) / 2]
+    assert list(combined(told, REPEAT, level=SEASON, season=2.0)) == [2.0 * 2, 2.0 * 4]
+    assert combined(told, REPEAT, level=OWN, season=2.0).sum() == pytest.approx((3.0 + 3.0) / 2)
+    assert combined(told, REPEAT, level=BETWEEN, season=2.0).sum() == pytest.approx(np.sqrt(6.0 * 3.0))
+
+
+def test_a_per_cent_of_either_error_counts_the_same() -> None:
+    happened = np.array([0.0, 2.0])
+    assert error(np.array([1.0, 1.0]), happened) == 1.0
+    assert error(np.array([0.0, 1.0]), happened) == pytest.approx(np.sqrt(0.5 * np.sqrt(0.5)))
+
+
+def test_without_a_closed_window_of_the_horizon_repeat_buying_speaks_at_its_own_level() -> None:
+    shop = a_shop(days=100)
+    expected = expect(shop, horizon_days=100, of=Of.ORDERS)
+    assert expected is not None
+    assert set(expected.recipe.members) <= set(REPEAT)
+    assert expected.recipe.level == OWN
+    own = pieces(shop, shop.day, horizon_days=100, of=Of.ORDERS, seed=0).own
+    assert min(own.values()) <= expected.values.sum() * 1.000001
+    assert expected.values.sum() <= max(own.values()) * 1.000001
+
+
+def test_a_season_that_came_a_year_ago_is_expected_again() -> None:
+    busy = (90, 150)
+    shop = a_shop(days=364 + 90, busy=busy)  # on the eve of the second busy season
+    expected = expect(shop, horizon_days=56, of=Of.ORDERS)
+    assert expected is not None
+    assert expected.recipe.level == SEASON
+    later = a_shop(days=364 + 90, busy=busy, to_the_end=True)
+    truth = later.orders.within(shop.buyers(shop.day).keys, day=shop.day, horizon_days=56)[0].sum()
+    alone = pieces(shop, shop.day, horizon_days=56, of=Of.ORDERS, seed=0).own[BG_NBD]
+    assert expected.values.sum() == pytest.approx(truth, rel=0.2)
+    assert alone < 0.7 * truth  # nothing in it knows of seasons
+
+
+def test_the_same_seed_and_data_say_the_same() -> None:
+    first, second = (expect(a_shop(days=150), horizon_days=42, of=Of.SPEND) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert np.array_equal(first.values, second.values)
+    assert first.recipe == second.recipe
+
+
+def test_nobody_who_ordered_twice_leaves_nothing_to_expect() -> None:
+    shop = a_shop(days=100)
+    once = OrderDays.of(np.arange(1, 51), np.arange(50) + FIRST_DAY, np.ones(50))
+    assert expect(Shop(once, shop.cutoff, shop.day, shop.source), horizon_days=30, of=Of.ORDERS) is None
+
+
+def test_a_window_is_counted_for_those_who_had_ordered_before_it() -> None:
+    shop = a_shop(days=100)
+    start = shop.day - 30
+    n = actual(shop, start, horizon_days=30, of=Of.ORDERS)
+    assert len(n) == len(shop.buyers(start).keys)
+    assert n.sum() <= shop.orders.n_within(day=start, horizon_days=30)
+
+
+def test_customers_without_a_row_are_unknown_rather_than_somebody_elses() -> None:
+    rows = aligned(np.array([1, 3, 9]), np.array([1, 2, 3]), np.array([[10.0], [20.0], [30.0]]))
+    assert np.array_equal(rows[:, 0], [10.0, 30.0, np.nan], equal_nan=True)
