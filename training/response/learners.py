@@ -10,7 +10,7 @@ trees_s           S-learner: one LightGBM of rewards on the customer beside the 
 trees_t           T-learner: one LightGBM an action, subtracted
 trees_x           X-learner: LightGBM on effects imputed by the other action's regression
 trees_dr          DR-learner: LightGBM on the doubly robust targets
-together          the mean of four that differ in kind, which has less noise than any of them
+together          the mean of several that differ in kind, which has less noise than any of them
 
 References:
     Künzel, Sekhon, Bickel, Yu (2019), Metalearners for estimating heterogeneous treatment effects: S, T, X.
@@ -180,7 +180,7 @@ def trees_dr(lesson: Lesson) -> Learned:
 
 
 def together(lesson: Lesson) -> Learned:
-    """The mean of four learners that differ in kind."""
+    """The mean of learners that differ in kind."""
     n_actions = lesson.sample.n_actions
     members = [learn(name, lesson) for name in members_for(n_actions)]
     boosters: list[lightgbm.Booster] = []
@@ -216,13 +216,9 @@ def learn(name: str, lesson: Lesson) -> Learned:
 
 
 def members_for(n_actions: int) -> tuple[str, ...]:
-    """Whose mean `together` is."""
-    return (
-        "follows_response",
-        "linear_t",
-        "trees_s",
-        "trees_x" if n_actions <= MOST_ACTIONS_OF_TREES_DR else "trees_t",
-    )
+    """Whose mean `together` is: of many actions without trees an action, which have few rows each and cost to serve."""
+    simple = ("follows_response", "linear_t", "trees_s")
+    return simple if n_actions > MOST_ACTIONS_OF_TREES_DR else (*simple, "trees_x")
 
 
 def learners_for(n_actions: int, names: Sequence[str] | None = None) -> tuple[str, ...]:
