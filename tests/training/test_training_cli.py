@@ -18,10 +18,11 @@ import pytest
 from features.command_line import run_verb
 from features.faults import CallersMistake
 from features.workspace import Workspace
-from training.artifact import read_champions, verify, write_artifact
+from training.artifact import NextPurchaseModel, read_champions, verify, write_artifact
 from training.calibration import Calibration
 from training.dataset import WorkspaceSource
 from training.groups import as_old_as
+from training.next_purchase import Judged
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -168,6 +169,30 @@ def test_two_versions_are_compared_on_the_newest_window_that_neither_knew(
         run_verb("models", "compare", first, champion, "--workspace", str(trained))
     with pytest.raises(CallersMistake, match="of next_purchase and of segments"):
         run_verb("models", "compare", first, champions["segments"]["version"], "--workspace", str(trained))
+
+
+def test_a_challenger_must_beat_the_champion_on_a_window_that_the_champion_did_not_know(
+    trained: Path, champions: dict[str, Any]
+) -> None:
+    from training.rounds.next_purchase import _against_champion, _in_groups
+
+    source = WorkspaceSource(Workspace(trained))
+    as_of = datetime(2026, 8, 27, tzinfo=UTC)
+    snapshot = source.snapshot(as_of)
+    y = np.isin(snapshot.customer_keys, source.happened(as_of, 30)).astype(np.uint8)
+    version = champions["next_purchase"]["version"]
+    honest, loud = (
+        NextPurchaseModel(
+            *verify(source.workspace.artifacts, "next_purchase", a_twin(trained, version, shifted=shifted)),
+            schema=source.schema,
+        )
+        for shifted in (0.0, 2.5)
+    )
+    for challenger, champion, passes in ((honest, loud, True), (loud, honest, False), (honest, honest, False)):
+        judged = Judged(30, as_of, y, challenger.predict(snapshot.X)[:, 0], constant=float(y.mean()))
+        check = _against_champion(SimpleNamespace(judged=[judged]), source, champion)  # type: ignore[arg-type]
+        assert check.passed is passes, check.answer
+        assert "than the champion" in _in_groups(judged, source, champion).question
 
 
 def test_every_version_has_a_card_with_its_windows_groups_and_limits(
