@@ -39,7 +39,7 @@ from training.groups import as_old_as, groups_of, large
 from training.next_purchase import Judged, Trained, cutoffs_of, number_boosters, train_next_purchase
 from training.plots import plots_of_leanings, plots_of_next_purchase
 from training.registry import Registry
-from training.resampling import Difference, mean_over_windows, paired_difference
+from training.resampling import FEW_DRAWS, Difference, mean_over_windows, paired_difference
 from training.rounds.settling import Round, settle, tags_of
 from training.shapley import Leaning, leanings_of
 from training.split import gate_cutoff, whole_weeks
@@ -275,7 +275,7 @@ def _in_groups(one: Judged, source: WorkspaceSource, champion: Champion) -> Chec
     )
     gain = other - log_losses(one.y, one.probability)
     found: list[tuple[str, Difference, float]] = [
-        (str(group), paired_difference(gain[group.rows]), float(other[group.rows].mean()))
+        (str(group), paired_difference(gain[group.rows], draws=FEW_DRAWS), float(other[group.rows].mean()))
         for group in large(groups_of(source, one.as_of))
     ]
     return harmless(f"{one.horizon_days} days: in no large group worse than {whose}", found)

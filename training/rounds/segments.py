@@ -25,7 +25,7 @@ from training.gating import (
 from training.groups import as_old_as, groups_of, large
 from training.plots import plots_of_segments
 from training.registry import Registry
-from training.resampling import paired_difference
+from training.resampling import FEW_DRAWS, paired_difference
 from training.rounds.settling import Round, settle, tags_of
 from training.segment_discovery import STABLE, Grouping
 from training.segment_telling import details, lines, whether_they_matter
@@ -140,7 +140,10 @@ def _in_groups(source: WorkspaceSource, gain: FloatArray, known: FloatArray) -> 
     groups = {kind: names for kind, names in groups_of(source, source.known_until).items() if kind != "segment"}
     return harmless(
         "in no large group worse than the known shares",
-        [(str(one), paired_difference(gain[one.rows]), float(known[one.rows].mean())) for one in large(groups)],
+        [
+            (str(one), paired_difference(gain[one.rows], draws=FEW_DRAWS), float(known[one.rows].mean()))
+            for one in large(groups)
+        ],
     )
 
 
