@@ -85,59 +85,73 @@ def ledger_rows(
     Raises:
         CallersMistake: there is no decision to learn from, with why each is left out.
     """
-    brand = source.brand
-    window = timedelta(days=brand.rewards.attribution_days)
-    closed_before = instant_us(source.known_until - window)
-    end = instant_us(until) if until is not None else instant_us(source.known_until)
-    begin = instant_us(since) if since is not None else 0
+    window = timedelta(days=source.brand.rewards.attribution_days)
     left_out: Counter[str] = Counter()
-    baselines = {name: placement.baseline for name, placement in brand.placements.items()}
-    in_use = load_catalogue(source.workspace, brand)
-    if not source.workspace.database.is_file():
-        raise _nothing_to_learn_from(left_out)
-    with closing(sqlite3.connect(source.workspace.database)) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'decisions'").fetchone():
-            raise _nothing_to_learn_from(left_out)
-        rows = connection.execute(_decisions_query(connection), (begin, end)).fetchall()
-        decided = list(_teaching(rows, closed_before=closed_before, baselines=baselines, left_out=left_out))
-        conversions = connection.execute(_CONVERSIONS, (begin, instant_us(source.known_until))).fetchall()
+    decided, conversions = _read(source, window=window, since=since, until=until, left_out=left_out)
     if not decided:
         raise _nothing_to_learn_from(left_out)
+    in_use = load_catalogue(source.workspace, source.brand)
+    catalogues = CataloguesThen(source.workspace, in_use=in_use)
     keys = np.array([one.customer_key for one in decided], dtype=np.int64)
     at_us = np.array([one.at_us for one in decided], dtype=np.int64)
     X, is_known = known_before(source, keys, starts_of(at_us))
+    left_out[UNKNOWN_CUSTOMER] += int((~is_known).sum())
     joined = persons(source.workspace)
     cluster = np.array([joined.get(int(key), int(key)) for key in keys], dtype=np.int64)
-    catalogues = CataloguesThen(source.workspace, in_use=in_use)
-    worths = Worths.of(brand, in_use)
     followed = _followed(conversions, joined, cluster, at_us, window_us=window // timedelta(microseconds=1))
-    reward = np.array(
-        [
-            worths.earned(what, catalogues.action(one.action_id, version=one.version)) if what else 0.0
-            for one, what in zip(decided, followed, strict=True)
-        ]
-    )
+    worths = Worths.of(source.brand, in_use)
     actions, place = _actions(decided, catalogues, in_use)
-    of_id = {action.action_id: i for i, action in enumerate(actions)}
+    return ResponseRows(
+        X=X,
+        action=place,
+        reward=np.array(
+            [
+                worths.earned(what, catalogues.action(one.action_id, version=one.version)) if what else 0.0
+                for one, what in zip(decided, followed, strict=True)
+            ]
+        ),
+        propensity=np.array([min(one.probabilities[one.action_id], 1.0) for one in decided]),
+        cluster=cluster,
+        at=at_us.astype("datetime64[us]"),
+        actions=actions,
+        available=_available(decided, actions),
+        left_out={why: n for why, n in left_out.items() if n},
+        decision_id=np.array([one.decision_id for one in decided]),
+    ).taken(is_known)
+
+
+def _read(
+    source: WorkspaceSource,
+    *,
+    window: timedelta,
+    since: datetime | None,
+    until: datetime | None,
+    left_out: Counter[str],
+) -> tuple[list[_Decided], list[tuple[int, int, str, float | None]]]:
+    """The decisions that can teach, and every conversion from the first of them on."""
+    if not source.workspace.database.is_file():
+        return [], []
+    known_until = instant_us(source.known_until)
+    begin, end = (instant_us(since) if since else 0), (instant_us(until) if until else known_until)
+    baselines = {name: placement.baseline for name, placement in source.brand.placements.items()}
+    with closing(sqlite3.connect(source.workspace.database)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'decisions'").fetchone():
+            return [], []
+        rows = connection.execute(_decisions_query(connection), (begin, end)).fetchall()
+        closed_before = instant_us(source.known_until - window)
+        decided = list(_teaching(rows, closed_before=closed_before, baselines=baselines, left_out=left_out))
+        return decided, connection.execute(_CONVERSIONS, (begin, known_until)).fetchall()
+
+
+def _available(decided: Sequence[_Decided], actions: Sequence[ActionFeatures]) -> NDArray[np.bool_]:
+    """What could have been done of anybody there, shape `(n, n_actions)`."""
+    of_id = {action.action_id: place for place, action in enumerate(actions)}
     available = np.zeros((len(decided), len(actions)), dtype=np.bool_)
     for row, one in enumerate(decided):
         for action_id, probability in one.probabilities.items():
             if probability > 0.0 and action_id in of_id:
                 available[row, of_id[action_id]] = True
-    if not is_known.all():
-        left_out[UNKNOWN_CUSTOMER] += int((~is_known).sum())
-    return ResponseRows(
-        X=X,
-        action=place,
-        reward=reward,
-        propensity=np.array([min(one.probabilities[one.action_id], 1.0) for one in decided]),
-        cluster=cluster,
-        at=at_us.astype("datetime64[us]"),
-        actions=actions,
-        available=available,
-        left_out=dict(left_out),
-        decision_id=np.array([one.decision_id for one in decided]),
-    ).taken(is_known)
+    return available
 
 
 def _decisions_query(connection: sqlite3.Connection) -> str:
