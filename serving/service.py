@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,8 @@ from serving.orphans import end_with_parent
 from serving.settings import Settings, read_settings
 
 SWAGGER_FILES = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"
+
+SWITCH_SECONDS = 0.0005
 
 application = build_app(swagger_files=SWAGGER_FILES)
 
@@ -90,6 +93,9 @@ class Rapport:
         application.state.engine = engine
         application.state.ingest_limits = settings.ingest_limits
         application.state.dead_letters_kept = settings.dead_letters_kept
+        # Each step of a statement gives up the GIL; behind a busy event loop the committer would wait 5 ms to get it
+        # back, a dozen times in one transaction, while the other workers' committers wait for that transaction.
+        sys.setswitchinterval(SWITCH_SECONDS)
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 1_000)

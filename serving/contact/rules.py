@@ -16,16 +16,15 @@ from zoneinfo import ZoneInfo
 
 from features.brand import Brand
 from features.catalogue import Action, Catalogue
-from features.contact_policy import QuietHours
-from serving.contact.blocks import CARRIER_LIMIT, FREQUENCY_CAP, QUIET_HOURS, REFUSED, Block
+from serving.contact.blocks import REFUSED, Block
 from serving.contact.budgets import Budgets
 from serving.contact.caps import CompiledCap, compiled, of_action
 from serving.contact.consent import consent_for, missing_consent
-from serving.contact.facts import THIS_REQUEST, Contact, Facts, Initiator
+from serving.contact.facts import Contact, Facts, Initiator
 from serving.contact.needed import needed
-from serving.contact.windows import QuietClock, to_instant, to_us, zone_of
+from serving.contact.single_rules import enough_asked, limited, over, quiet_now, quiet_of, reached
+from serving.contact.windows import to_instant, to_us, zone_of
 from serving.eligibility import Suppressed, as_utc
-from serving.next_question.asked import asked_enough
 
 if TYPE_CHECKING:
     from serving.offers import Offer
@@ -47,7 +46,7 @@ class ContactRules:
         self._caps = tuple(compiled(name, cap) for name, cap in policy.frequency_caps.items())
         self._caps_of = {action.id: of_action(action.id, action.caps) for action in catalogue.actions if action.caps}
         self._quiet = {
-            (channel, who): _quiet_of(policy.quiet_hours, channel, who)
+            (channel, who): quiet_of(policy.quiet_hours, channel, who)
             for channel in brand.channels
             for who in ("brand", "customer")
         }
@@ -178,10 +177,10 @@ class ContactRules:
         )
         if rule is not None:
             return Block(rule, consent_for(channel, purpose), None)
-        if facts.carrier_limits and (block := _limited(channel, facts, at_us)) is not None:
+        if facts.carrier_limits and (block := limited(channel, facts, at_us)) is not None:
             return block
         _, suppressing = self._quiet[channel, initiated_by]
-        return None if suppressing is None else _quiet_now(suppressing, channel, facts, at_us, zone)
+        return None if suppressing is None else quiet_now(suppressing, channel, facts, at_us, zone)
 
     def send_at(self, channel: str, initiated_by: Initiator, at: datetime, zone: str | None = None) -> datetime | None:
         """When quiet hours that only delay are over; None where it may be sent at once."""
@@ -205,17 +204,17 @@ class ContactRules:
         return None if first is None else replace(first, until_us=until)
 
     def _resting(self, channel: str, facts: Facts, at_us: int, zone: ZoneInfo) -> Block | None:
-        if (limited := _limited(channel, facts, at_us)) is not None:
-            return limited
+        if (block := limited(channel, facts, at_us)) is not None:
+            return block
         _, suppressing = self._quiet[channel, "brand"]
-        if suppressing is not None and (quiet := _quiet_now(suppressing, channel, facts, at_us, zone)) is not None:
-            return quiet
+        if suppressing is not None and (block := quiet_now(suppressing, channel, facts, at_us, zone)) is not None:
+            return block
         for cap in self._caps if facts.contacts else ():
             if cap.is_of_messages and cap.governs("brand") and cap.is_about("", channel, ()):
                 (group,) = cap.groups("", channel, ())
                 leaves = cap.leaves_at(facts, group, zone, but=("", ""))
-                if (reached := _reached(cap, group, leaves, at_us, zone)) is not None:
-                    return reached
+                if (block := reached(cap, group, leaves, at_us, zone)) is not None:
+                    return block
         return None
 
     def _block(
@@ -241,17 +240,17 @@ class ContactRules:
             return Block(rule, consent_for(channel, action.purpose), None)
         if facts.refusals and (block := self._refused(action, facts, at_us)) is not None:
             return block
-        if action.asks is not None and (block := _asked(offer, facts, at_us)) is not None:
+        if action.asks is not None and (block := enough_asked(offer, facts, at_us)) is not None:
             return block
-        if facts.carrier_limits and (block := _limited(channel, facts, at_us)) is not None:
+        if facts.carrier_limits and (block := limited(channel, facts, at_us)) is not None:
             return block
         _, suppressing = self._quiet[channel, initiated_by]
-        if suppressing is not None and (block := _quiet_now(suppressing, channel, facts, at_us, zone)) is not None:
+        if suppressing is not None and (block := quiet_now(suppressing, channel, facts, at_us, zone)) is not None:
             return block
         if facts.contacts:
             n_contacts, (fewest, caps) = len(facts.contacts), self._caps_for(action, channel, initiated_by)
             for cap in caps if n_contacts >= fewest else ():
-                if n_contacts >= cap.cap.at_most and (block := _over(cap, offer, facts, at_us, zone)) is not None:
+                if n_contacts >= cap.cap.at_most and (block := over(cap, offer, facts, at_us, zone)) is not None:
                     return block
         for charge in self.terms(action.id, channel).charges if facts.budgets else ():
             if (block := self.budgets.spent(charge, facts, at_us)) is not None:
@@ -288,64 +287,3 @@ class ContactRules:
             )
             found = self._judged[key] = (min((cap.cap.at_most for cap in caps), default=0), caps)
         return found
-
-    # -- budgets ------------------------------------------------------------------------------------------------
-
-
-def _limited(channel: str, facts: Facts, at_us: int) -> Block | None:
-    for limit in facts.carrier_limits:
-        if limit.channel == channel and limit.until_us > at_us:
-            return Block(CARRIER_LIMIT, f"{channel}: {limit.code}", limit.until_us, {"code": limit.code})
-    return None
-
-
-def _asked(offer: Offer, facts: Facts, at_us: int) -> Block | None:
-    """A question is asked once, and a conversation is no interview: whoever speaks first."""
-    found = asked_enough(offer.action, offer.place.placement, facts.asked, at_us=at_us)
-    if found is None:
-        return None
-    until = None if found.eligible_at is None else to_us(found.eligible_at)
-    return Block(found.rule, found.detail, until, found.counter)
-
-
-def _quiet_now(clock: QuietClock, channel: str, facts: Facts, at_us: int, zone: ZoneInfo) -> Block | None:
-    key = (clock, channel, at_us)
-    if (kept := facts.memo.get(key, clock)) is not clock:
-        return kept  # type: ignore[no-any-return]
-    span, block = clock.quiet_at(at_us, zone), None
-    if span is not None:
-        since = to_instant(span.start_us).isoformat()
-        block = Block(QUIET_HOURS, f"{channel}, by the clock of {zone.key}", span.end_us, {"since": since})
-    facts.memo[key] = block
-    return block
-
-
-def _over(cap: CompiledCap, offer: Offer, facts: Facts, at_us: int, zone: ZoneInfo) -> Block | None:
-    message = (THIS_REQUEST + offer.place.name, offer.channel)
-    for group in cap.groups(offer.action.id, offer.channel, offer.action.tags):
-        key = (cap.name, group, message if cap.is_of_messages else None, at_us)
-        block = facts.memo.get(key, cap)
-        if block is cap:
-            block = facts.memo[key] = _reached(cap, group, cap.leaves_at(facts, group, zone, but=message), at_us, zone)
-        if block is not None:
-            return block  # type: ignore[no-any-return]
-    return None
-
-
-def _reached(cap: CompiledCap, group: str, leaves: Sequence[int], at_us: int, zone: ZoneInfo) -> Block | None:
-    most = cap.cap.at_most
-    if len(leaves) < most or leaves[most - 1] <= at_us:
-        return None
-    counted = sum(instant > at_us for instant in leaves)
-    of = f" of {group}" if group else ""
-    detail = f"{cap.name}: {counted} of at most {most} {cap.cap.counts}s{of} in a {cap.window} window"
-    return Block(FREQUENCY_CAP, detail, leaves[most - 1], cap.counter(counted, at_us, zone))
-
-
-def _quiet_of(rules: tuple[QuietHours, ...], channel: str, who: str) -> tuple[QuietClock | None, QuietClock | None]:
-    """When a channel is quiet at all, and when it is so that nothing may be chosen."""
-    mine = [
-        rule for rule in rules if (not rule.channels or channel in rule.channels) and rule.governs in ("everyone", who)
-    ]
-    suppressing = [rule for rule in mine if rule.then == "suppress"]
-    return QuietClock(mine) if mine else None, QuietClock(suppressing) if suppressing else None
