@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
+from training.calibration import FloatArray, busier
 from training.dataset import Source, rows_of
 from training.evaluation import log_losses
 from training.heads import finisher, lesson_of, raw_scores
@@ -69,8 +70,12 @@ def _choose(
     for base in candidates:
         finish = finisher(lesson, base, seed=seed)
         trees = raw_scores(finish(base).booster, rows.X)
+        calm: dict[tuple[tuple[str, ...], str, str], FloatArray] = {}
         for recipe in base.variants():
-            loss = float(log_losses(rows.y, finish(recipe).said_of(customers, trees)).mean())
+            head, key = finish(recipe), (recipe.members, recipe.repeat_buying, recipe.calibration)
+            if key not in calm:
+                calm[key] = replace(head, season=1.0).said_of(customers, trees)
+            loss = float(log_losses(rows.y, busier(calm[key], head.season)).mean())
             tried.append((loss + recipe.handicap(), loss, recipe))
     _, loss, best = min(tried, key=lambda one: one[0])
     fullest = min(each for _, each, recipe in tried if recipe.members == EVERY_MEMBER)

@@ -103,19 +103,32 @@ def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], 
     """A fit that any members, calibration and season can finish: the trees do not depend on them."""
     source, split = lesson.source, lesson.split
     fitted = lesson.fit(trees, seed=seed)
-    level = _Level(source, split, fitted.booster)
+    level = _Level(source, split, fitted.booster, n_calibrating=len(lesson.calibrating.y))
     mixed: dict[tuple[tuple[str, ...], str], tuple[Members, FloatArray]] = {}
+    levelled: dict[tuple[tuple[str, ...], str, str], tuple[Head, float]] = {}
 
-    def finish(recipe: Recipe) -> Head:
+    def mix(recipe: Recipe) -> tuple[Members, FloatArray]:
         key = (recipe.members, recipe.repeat_buying)
         if key not in mixed:
             mixed[key] = fitted.members(recipe.members, repeat_buying=recipe.repeat_buying)
-        members, scores = mixed[key]
-        calibration = fit_calibration(scores, fitted.y, kind=recipe.calibration)
-        booster = fitted.booster if TREES in members.offsets else None
-        made = replace(recipe, members=tuple(members.offsets))
-        head = Head(split.horizon_days, made, split, tuple(source.inputs), booster, members, calibration)
-        return replace(head, season=level.season(head, calibration.apply(scores)))
+        return mixed[key]
+
+    def calm(recipe: Recipe) -> tuple[Head, float]:
+        """Without season, and the orders that it expected of the calibrating window."""
+        key = (recipe.members, recipe.repeat_buying, recipe.calibration)
+        if key not in levelled:
+            members, scores = mix(recipe)
+            calibration = fit_calibration(scores, fitted.y, kind=recipe.calibration)
+            booster = fitted.booster if TREES in members.offsets else None
+            made = replace(recipe, members=tuple(members.offsets))
+            head = Head(split.horizon_days, made, split, tuple(source.inputs), booster, members, calibration)
+            levelled[key] = (head, level.by_orders(head, calibration.apply(scores)))
+        return levelled[key]
+
+    def finish(recipe: Recipe) -> Head:
+        head, by_orders = calm(recipe)
+        season = {AS_BUSY: level.busier, NO_SEASON: 1.0}.get(recipe.season, by_orders)
+        return replace(head, recipe=replace(recipe, members=head.recipe.members), season=season)
 
     return finish
 
@@ -123,8 +136,8 @@ def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], 
 class _Level:
     """How many times as often as a head says customers will order: by season, where a year is known."""
 
-    def __init__(self, source: Source, split: Split, booster: lightgbm.Booster) -> None:
-        self._source, self._split, self._booster = source, split, booster
+    def __init__(self, source: Source, split: Split, booster: lightgbm.Booster, *, n_calibrating: int) -> None:
+        self._source, self._split, self._booster, self._n = source, split, booster, n_calibrating
         self._change = season_change(
             source.n_orders,
             calibrate=split.calibrate,
@@ -134,20 +147,22 @@ class _Level:
             occasions=occasions_of(source),
         )
 
-    def season(self, head: Head, calibrating: FloatArray) -> float:
-        """The multiplier of a head that has none yet.
+    @property
+    def busier(self) -> float:
+        """As the same windows a year ago, less what the shop grows."""
+        return 1.0 if self._change is None else bounded(self._change.busier)
+
+    def by_orders(self, head: Head, calibrating: FloatArray) -> float:
+        """Such that today's customers order as many times as often as there were orders a year ago.
 
         Args:
-            head: of the recipe.
+            head: that has no season yet.
             calibrating: what it says of customers of the calibrating window, none of whom it saw, shape `(n,)`.
         """
-        if self._change is None or head.recipe.season == NO_SEASON:
+        if self._change is None:
             return 1.0
-        if head.recipe.season == AS_BUSY:
-            return bounded(self._change.busier)
-        everyone = len(self._source.snapshot(self._split.calibrate).customer_keys) / len(calibrating)
-        before, now = _orders_of(calibrating) * everyone, _orders_of(head.said_of(*self._today))
-        return bounded(self._change.orders * before / max(now, 1e-9))
+        before = _orders_of(calibrating) * self._n / len(calibrating)  # with much data one fold alone is scored
+        return bounded(self._change.orders * before / max(_orders_of(head.said_of(*self._today)), 1e-9))
 
     @cached_property
     def _today(self) -> tuple[Customers, FloatArray | None]:
