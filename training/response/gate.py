@@ -111,7 +111,8 @@ def _calibrated(policies: Policies, currency: str) -> Check:
         "calibrated",
         passed,
         f"slope {slope:.2f} ± {SLACK_OF_BAND * slack:.2f}; said {said.mean():.4g} {currency}, came {mean.value:.4g}: "
-        f"{level:.2f} ± {SLACK_OF_BAND * slack_of_level:.2f}; asked are a slope of {BAND[0]:.2f} and a level of {BAND[0]:.2f} … {BAND[1]:.2f}",
+        f"{level:.2f} ± {SLACK_OF_BAND * slack_of_level:.2f}; asked are a slope of "
+        f"{BAND[0]:.2f} and a level of {BAND[0]:.2f} … {BAND[1]:.2f}",
     )
 
 
