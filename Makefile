@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint format check bench-features bench-next-purchase bench-decisions bench-campaigns bench-ingest crash-test mlflow clean
+.PHONY: help setup demo test lint format check bench-features bench-models bench-decisions bench-campaigns bench-ingest crash-test mlflow clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 22
@@ -40,8 +40,8 @@ format: $(READY) ## rewrites the code as ruff formats it
 bench-features: $(READY)      ## 12 weekly snapshots of 10 million events, beside DuckDB by hand, polars and pandas
 	$(BIN)/python -m experiments.benchmarks.features
 
-bench-next-purchase: $(READY) ## the four Online Retail cuts, beside BG/NBD, logistic RFM and sklearn
-	$(BIN)/python -m experiments.benchmarks.next_purchase
+bench-models: $(READY)        ## next purchase, response and segments, each beside what you would pick instead (TASK=one of them)
+	$(BIN)/python -m experiments.benchmarks.models $(TASK)
 
 bench-decisions: $(READY)     ## requests a second, beside a no-op and the naive pipeline
 	$(BIN)/python -m experiments.benchmarks.decisions
