@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,13 +41,17 @@ def shop(folder: Path) -> Workspace:
     )
 
 
+def _next_of(mine: Iterator[str], _: datetime) -> str:
+    return next(mine)
+
+
 @pytest.fixture
 def engines(tmp_path: Path) -> Iterator[tuple[Engine, Engine]]:
     """Two shops that are alike."""
     ids = [iter(f"d-{n:02d}" for n in range(99)) for _ in range(2)]
     opened = [
-        Engine(shop(tmp_path / f"{n}"), clock=lambda: NOON, draw=lambda: 0.5, new_id=lambda _, mine=ids[n]: next(mine))
-        for n in range(2)
+        Engine(shop(tmp_path / f"{n}"), clock=lambda: NOON, draw=lambda: 0.5, new_id=partial(_next_of, mine))
+        for n, mine in enumerate(ids)
     ]
     yield opened[0], opened[1]
     for engine in opened:

@@ -80,7 +80,7 @@ def test_a_champion_predicts_a_longer_horizon_never_below_a_shorter_one(tmp_path
 def test_one_row_alone_gets_what_it_gets_among_others(tmp_path: Path) -> None:
     promote(tmp_path, NEXT_PURCHASE, a_next_purchase(tmp_path))
     model = load_champion(tmp_path, NEXT_PURCHASE, Served())
-    assert model is not None
+    assert isinstance(model, NextPurchaseModel)
     X = np.random.default_rng(1).normal(size=(20, 3)).astype(np.float32)
     assert np.array_equal(np.vstack([model.predict(X[i : i + 1]) for i in range(20)]), model.predict(X))
 
@@ -89,8 +89,8 @@ def test_inputs_are_found_by_name_wherever_the_schema_puts_them(tmp_path: Path) 
     promote(tmp_path, NEXT_PURCHASE, a_next_purchase(tmp_path))
     one, other = Served(), Served(model_inputs=("days_since_last_order", "new", "n_orders"))
     here, there = load_champion(tmp_path, NEXT_PURCHASE, one), load_champion(tmp_path, NEXT_PURCHASE, other)
-    assert here is not None
-    assert there is not None
+    assert isinstance(here, NextPurchaseModel)
+    assert isinstance(there, NextPurchaseModel)
     row = {"n_orders": 0.3, "days_since_last_order": -1.0, "trait_skin_need": 1.0, "new": 5.0}
     at = [np.array([[row[name] for name in served.model_inputs]]) for served in (one, other)]
     assert np.array_equal(here.predict(at[0]), there.predict(at[1]))

@@ -12,7 +12,7 @@ from training.resampling import paired_difference
 def gain_of(mean: float, *, n: int, spread: float = 0.5) -> NDArray[np.float64]:
     """Differences of exactly that mean and spread."""
     drawn = np.random.default_rng(n).normal(size=n)
-    return mean + spread * (drawn - drawn.mean()) / drawn.std()
+    return np.asarray(mean + spread * (drawn - drawn.mean()) / drawn.std())
 
 
 def test_a_gain_that_luck_explains_does_not_pass_and_the_same_gain_of_many_does() -> None:

@@ -69,7 +69,7 @@ def test_buying_within_weeks_is_the_integral_over_the_first_purchase() -> None:
     r, alpha, beta = TRUTH.r + 3, TRUTH.alpha + 26, TRUTH.beta + 26
 
     def first_at(t: float) -> float:
-        return r * alpha**r / (alpha + t) ** (r + 1) * (beta / (beta + t)) ** TRUTH.s
+        return float(r * alpha**r / (alpha + t) ** (r + 1) * (beta / (beta + t)) ** TRUTH.s)
 
     expected = TRUTH.p_alive(history)[0] * quad(first_at, 0, weeks)[0]
     assert TRUTH.p_any(history, weeks=weeks)[0] == pytest.approx(expected, rel=1e-9)

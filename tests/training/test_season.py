@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -72,11 +73,13 @@ def test_ten_days_of_a_year_ago_are_enough_to_know_how_much_the_shop_grew() -> N
             raise AssertionError("looked ahead")
         return 20 * ((window.end - window.start) // timedelta(days=1)) if window.start < FIRST + YEAR else 600
 
-    known = {"calibrate": start - timedelta(days=35), "used_at": start, "horizon_days": 30}
+    busier_by = partial(
+        season_multiplier, n_orders, calibrate=start - timedelta(days=35), used_at=start, horizon_days=30
+    )
     growth = 600 / (20 * 10)
     calm = 600 / (20 * 30)  # the coming window, a year ago, was as busy as the one that calibrated
-    assert season_multiplier(n_orders, **known, first=FIRST) == pytest.approx(growth ** (1 - 35 / 364) * calm, rel=0.01)
-    assert season_multiplier(n_orders, **known, first=FIRST + timedelta(days=4)) == 1.0
+    assert busier_by(first=FIRST) == pytest.approx(growth ** (1 - 35 / 364) * calm, rel=0.01)
+    assert busier_by(first=FIRST + timedelta(days=4)) == 1.0
 
 
 def thirty_days(per_day: Callable[[float], float]) -> float:

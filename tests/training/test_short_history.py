@@ -27,7 +27,7 @@ KNOWN_DAYS, AHEAD_DAYS = 273, 273
 
 def cohort(tiny_world: Callable[..., Any], *, n: int = 450, known: int = KNOWN_DAYS) -> Any:
     """A log of one row a customer-day: who began in one quarter buys at their own rate until they leave, unseen."""
-    like = type(tiny_world(n_customers=2, days=1))
+    like: Any = type(tiny_world(n_customers=2, days=1))
 
     class Cohort(like):  # type: ignore[misc]
         inputs = (*INPUTS, "revenue")
