@@ -51,7 +51,14 @@ class Shop:
         return Snapshot(as_of, keys, np.full((3, 1), as_of.day, dtype=np.float32))
 
     def decided(
-        self, customer: int, action: str, *, arm: str = PERSONALISED, at: datetime = NOON, drawn: bool = True
+        self,
+        customer: int,
+        action: str,
+        *,
+        arm: str = PERSONALISED,
+        at: datetime = NOON,
+        drawn: bool = True,
+        by: str = "customer",
     ) -> None:
         self._n += 1
         record = {"versions": {}, "policy_parameters": {"epsilon": 0.1} if drawn else {}}
@@ -61,7 +68,7 @@ class Shop:
             "decided_at": _us(at),
             "placement": "chat_reply",
             "channel": "whatsapp",
-            "initiated_by": "customer",
+            "initiated_by": by,
             "arm": arm,
             "arm_probability": 0.2 if arm == HOLDOUT else 0.8,
             "holdout_rate": 0.2,
@@ -106,6 +113,14 @@ def test_the_probability_of_what_was_done_counts_the_held_out_and_every_channel(
     assert rows.propensity.tolist() == pytest.approx([0.8 * 0.6, 0.2 + 0.8 * 0.3, 0.2 + 0.8 * 0.3])
     assert [action.action_id for action in rows.actions] == ["nothing", "bestsellers", "first_order_coupon"]
     assert rows.available.all()
+
+
+def test_where_the_brand_speaks_first_the_held_out_are_told_nothing_not_the_baseline(shop: Shop) -> None:
+    assert shop.brand.placements["chat_reply"].baseline == "bestsellers"
+    shop.decided(1, "bestsellers", by="brand")
+    shop.decided(2, "nothing", by="brand")
+    shop.decided(3, "nothing", by="brand", arm=HOLDOUT)
+    assert shop.rows().propensity.tolist() == pytest.approx([0.8 * 0.3, 0.2 + 0.8 * 0.1, 0.2 + 0.8 * 0.1])
 
 
 def test_what_followed_counts_whoever_it_was_joined_to_less_the_incentive_that_it_cost(shop: Shop) -> None:

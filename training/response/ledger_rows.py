@@ -3,9 +3,10 @@
 *Propensity.* A customer is held out for ever or not at all, and the policy draws for the others. With `h` the share
 that is held out and P the policy's distribution, both logged with the decision,
 
-    P(action | what was known) = h [action is the placement's baseline] + (1 − h) P(action)
+    P(action | what was known) = h [action is what held-out customers get] + (1 − h) P(action)
 
-so that held-out customers and the policy's own silence teach together. Where nobody drew (the policy could not, and the
+which is silence where the brand would speak first, and the placement's baseline where the customer did, so that
+held-out customers and the policy's own silence teach together. Where nobody drew (the policy could not, and the
 placement's fallback answered) there is nothing to learn: those decisions are left out, like ranked sets, whose later
 places depend on the earlier ones, and windows that are still open.
 
@@ -39,7 +40,7 @@ from training.response.known_before import known_before, starts_of
 from training.response.rows import ResponseRows
 
 _DECISIONS = """
-SELECT customer_key, decided_at, placement, arm, action_id, {holdout_rate}, arm_probability, distribution,
+SELECT customer_key, decided_at, placement, initiated_by, arm, action_id, {holdout_rate}, arm_probability, distribution,
        coalesce(json_extract(record, '$.versions.catalogue'), ''),
        coalesce(json_extract(record, '$.policy_parameters'), '{{}}') <> '{{}}',
        {slots} IS NOT NULL, decision_id
@@ -163,7 +164,10 @@ def _decisions_query(connection: sqlite3.Connection) -> str:
 def _teaching(
     rows: Sequence[tuple[object, ...]], *, closed_before: int, baselines: dict[str, str], left_out: Counter[str]
 ) -> Iterator[_Decided]:
-    for key, at_us, placement, arm, action_id, rate, arm_probability, distribution, version, drawn, is_list, of in rows:
+    for row in rows:
+        key, at_us, placement, by, arm, action_id, rate, arm_probability, distribution, version, drawn, is_list, of = (
+            row
+        )
         if int(at_us) >= closed_before:  # type: ignore[call-overload]
             left_out[OPEN] += 1
         elif is_list:
@@ -173,7 +177,8 @@ def _teaching(
         else:
             is_held_out = arm == HOLDOUT
             share = rate if rate is not None else (arm_probability if is_held_out else 0.0)
-            said = str(action_id) if is_held_out else None
+            # Whoever is held out is told nothing where the brand speaks first, whatever the placement's baseline.
+            said = str(action_id) if is_held_out else NOTHING if by == "brand" else None
             probabilities = _probabilities(
                 json.loads(str(distribution)),
                 held_out=float(share),  # type: ignore[arg-type]
