@@ -6,8 +6,9 @@ and judged in customer-days. Cutoffs are whole days: what is known as of a day i
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -76,11 +77,12 @@ class OrderDays:
     @classmethod
     def of(cls, customer_keys: Keys, days: Keys, amounts: Floats) -> OrderDays:
         """Of orders in any order, several a day or not."""
-        pairs = np.stack([np.asarray(days, dtype=np.int64), np.asarray(customer_keys, dtype=np.int64)])
-        unique, place = np.unique(pairs, axis=1, return_inverse=True)
-        known = np.nan_to_num(np.asarray(amounts, dtype=np.float64), nan=0.0)
-        total = _total(place.reshape(-1), known, n=unique.shape[1])
-        return cls(unique[1], unique[0], total)
+        keys, at = np.asarray(customer_keys, dtype=np.int64), np.asarray(days, dtype=np.int64)
+        order = np.lexsort((keys, at))
+        keys, at = keys[order], at[order]
+        is_first = np.append(np.ones(len(keys[:1]), dtype=bool), (np.diff(at) != 0) | (np.diff(keys) != 0))
+        known = np.nan_to_num(np.asarray(amounts, dtype=np.float64), nan=0.0)[order]
+        return cls(keys[is_first], at[is_first], _total(np.cumsum(is_first) - 1, known, n=int(is_first.sum())))
 
     def before(self, day: int) -> OrderDays:
         """Those that were known as of a day."""
@@ -171,32 +173,51 @@ def day_of(instant: datetime, *, time_zone: str) -> int:
     return local.date().toordinal() - EPOCH_ORDINAL + (1 if local.hour >= 12 else 0)
 
 
-def read_order_days(workspace: Workspace) -> OrderDays:
+def read_order_days(workspace: Workspace, *, known_until: datetime | None = None) -> OrderDays:
     """Every order in the lake and in the event log, by the brand's days.
 
     Two events with one order id are one order, that which was known first, as everywhere in features.
+
+    Args:
+        workspace: of the brand.
+        known_until: as snapshots as of that instant: what had happened and was received before it, of customers as they
+            were joined by then; None for all that is known now.
     """
     import duckdb
 
     from features.brand import load_brand
     from features.lake import Lake
-    from features.owners import persons, persons_table
+    from features.owners import persons_table
     from features.snapshots import event_log_table
 
     brand = load_brand(workspace)
     log = event_log_table(workspace)  # before the lake: a sync in between hides nothing
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone='UTC'; SET threads=2; SET memory_limit='3GB'")
-        Lake(workspace.lake).register(connection)
+        Lake(workspace.lake).register(connection, as_of=known_until)
         connection.register("log_events", log)
-        connection.register("joined", persons_table(persons(workspace)))
-        asked = {"event": brand.events.order, "zone": brand.time_zone}
+        connection.register("joined", persons_table(_persons(workspace, known_until)))
+        until = known_until and known_until.astimezone(UTC).replace(tzinfo=None)
+        asked = {"event": brand.events.order, "zone": brand.time_zone, "until": until}
         found = connection.execute(ORDER_DAYS, asked).fetchnumpy()
     return OrderDays.of(
         np.asarray(found["customer_key"], dtype=np.int64),
         np.asarray(found["day"], dtype=np.int64),
         np.ma.filled(np.ma.asarray(found["amount"], dtype=np.float64), 0.0),
     )
+
+
+def _persons(workspace: Workspace, known_until: datetime | None) -> dict[int, int]:
+    """Every key that is part of another customer, and who that is: as known by an instant, or now."""
+    from features.database import connect
+    from features.identity import IdentityTable
+    from features.lake import instant_us
+    from features.owners import owners_at, persons
+
+    if known_until is None or not workspace.database.is_file():
+        return persons(workspace)
+    with closing(connect(workspace.database)) as connection:
+        return owners_at(IdentityTable(connection).merges(), instant_us(known_until))
 
 
 ORDER_DAYS = """
@@ -206,6 +227,7 @@ ORDER_DAYS = """
         UNION ALL
         SELECT customer_key, event_id, order_id, occurred_at, received_at, total, products
         FROM log_events WHERE event = $event AND event_id NOT IN (SELECT event_id FROM events)
+          AND ($until IS NULL OR greatest(occurred_at, received_at) < $until::TIMESTAMP)
     ),
     orders AS (
         SELECT coalesce(person, customer_key) AS customer_key,

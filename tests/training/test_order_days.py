@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.order_days import OrderDays, day_of, rfm
+from features.contract import EVENT_SCHEMA
+from features.database import connect
+from features.identity import IdentityTable
+from features.lake import Lake, instant_us
+from features.starting import write_starter
+from features.workspace import Workspace
+from training.order_days import EPOCH_ORDINAL, OrderDays, day_of, read_order_days, rfm
 
 ANNA, BEN = 1, 2
 
@@ -73,3 +82,33 @@ def test_a_cutoff_weeks_before_a_midnight_is_that_day_whatever_the_clocks_did(zo
     )
     an_hour_off = midnight.astimezone(UTC) - timedelta(days=182)
     assert day_of(an_hour_off, time_zone=zone) == day_of(midnight, time_zone=zone) - 182
+
+
+def an_order(key: int, number: int, *, at: datetime, received_at: datetime | None = None) -> dict[str, Any]:
+    named = {"event_id": f"e{number}", "customer_key": key, "event": "Order Completed", "order_id": f"o{number}"}
+    times = {"occurred_at": at.replace(tzinfo=None), "received_at": (received_at or at).replace(tzinfo=None)}
+    row = named | times | {"backfilled": False, "total": 10.0}
+    return {name: row.get(name) for name in EVENT_SCHEMA.names}
+
+
+def test_as_of_an_instant_late_orders_and_later_joins_are_not_known(tmp_path: Path) -> None:
+    start, cutoff = datetime(2024, 6, 1, 12, tzinfo=UTC), datetime(2024, 6, 11, tzinfo=UTC)
+    workspace = Workspace(tmp_path)
+    write_starter(tmp_path)
+    connection = connect(workspace.database)
+    identity = IdentityTable(connection)
+    user, device = identity.key_or_new("asha"), identity.key_or_new("browser", "anonymous")
+    identity.join(user_id="asha", anonymous_id="browser", at_us=instant_us(cutoff + timedelta(days=1)))
+    connection.close()
+    rows = [
+        an_order(device, 1, at=start),
+        an_order(user, 2, at=start + timedelta(days=2)),
+        an_order(user, 3, at=start + timedelta(days=4), received_at=cutoff + timedelta(days=2)),
+        an_order(user, 4, at=cutoff + timedelta(days=3)),
+    ]
+    with Lake(workspace.lake).writer() as writer:
+        writer.write(pa.Table.from_pylist(rows, schema=EVENT_SCHEMA))
+    first = start.date().toordinal() - EPOCH_ORDINAL
+    then, now = read_order_days(workspace, known_until=cutoff), read_order_days(workspace)
+    assert list(zip(then.customer_keys, then.days - first, strict=True)) == [(device, 0), (user, 2)]
+    assert list(zip(now.customer_keys, now.days - first, strict=True)) == [(user, 0), (user, 2), (user, 4), (user, 13)]
