@@ -19,6 +19,8 @@ from training.response.actions import ActionFeatures as ActionFeatures
 
 Floats = NDArray[np.float64]
 
+SAME = 1e-6  # probabilities that differ by less are one and the same
+
 
 @dataclass(frozen=True, slots=True)
 class ResponseRows:
@@ -86,12 +88,12 @@ class ResponseRows:
     def between(self, action_ids: Sequence[str]) -> ResponseRows:
         """The rows of some actions, the first of them being what uplift is counted from.
 
-        The propensity of each becomes that among these actions, which needs every one of them to have been drawn with
-        probabilities that the rows of the others show: it is right where the probabilities of a row's other actions
-        are those that the actions' own rows have on average, as in a campaign.
+        Where these are all that were done, a row's propensity stays what it was. Where there were others, it becomes
+        that among these actions, which takes what a row's other actions had: that is known where every action had one
+        probability throughout, as in most campaigns.
 
         Raises:
-            CallersMistake: one of them is in no row.
+            CallersMistake: one of them is in no row; or there were others, and probabilities differ by row.
         """
         places = {action.action_id: place for place, action in enumerate(self.actions)}
         unknown = [name for name in action_ids if name not in places or not (self.action == places[name]).any()]
@@ -100,14 +102,10 @@ class ResponseRows:
             raise CallersMistake(f"Asked for rows of {', '.join(map(repr, unknown))}; there are rows of: {there}.")
         wanted = [places[name] for name in action_ids]
         rows = np.isin(self.action, wanted)
-        # Harmonic mean: the rows of an action are those that drew it.
-        usual = {place: 1.0 / float((1.0 / self.propensity[self.action == place]).mean()) for place in wanted}
-        total = sum(usual.values())
         index = np.full(len(self.actions), -1, dtype=np.intp)
         index[wanted] = np.arange(len(wanted))
         chosen = self.taken(rows)
-        others = total - np.array([usual[int(place)] for place in chosen.action])
-        propensity = chosen.propensity / (chosen.propensity + others)
+        propensity = chosen.propensity if rows.all() else _among(chosen, wanted)
         return replace(
             chosen,
             action=index[chosen.action],
@@ -115,3 +113,19 @@ class ResponseRows:
             actions=tuple(self.actions[place] for place in wanted),
             available=None if chosen.available is None else chosen.available[:, wanted],
         )
+
+
+def _among(rows: ResponseRows, wanted: Sequence[int]) -> Floats:
+    """P(the action taken | one of these was), where each had the same probability in all rows."""
+    of = {place: rows.propensity[rows.action == place] for place in wanted}
+    for place, propensities in of.items():
+        if float(np.ptp(propensities)) > SAME:
+            raise CallersMistake(
+                f"Asked to compare {len(wanted)} of several actions, of which '{rows.actions[place].action_id}' was "
+                f"drawn with probabilities from {propensities.min():g} to {propensities.max():g}. A row tells the "
+                "probability of its own action only, so that those of the others are not known of it. Compare actions "
+                "that had one probability throughout, or import the campaign with these actions alone, "
+                "`action_probability` being that among them."
+            )
+    total = sum(float(propensities[0]) for propensities in of.values())
+    return rows.propensity / total
