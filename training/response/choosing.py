@@ -177,7 +177,7 @@ def _tried(
     effects = np.empty_like(differences)
     for one in np.unique(fold):
         rows, others = fold == one, fold != one
-        kept = _partly(judge, others)
+        kept = judge.of_rows(others)
         effects[rows] = level[rows] + slope_of(differences[others], targets[others], kept).kept * differences[rows]
     of_policy = judge.of_policy(judge.best(effects))
     raw = level.mean(axis=0) + differences  # one level for all: folds' own would rank folds, not customers
@@ -197,19 +197,6 @@ def _tried(
 def _beside(one: Tried, best: Tried, judge: Judge) -> Tried:
     behind = judge.mean(best.score - one.score)
     return Tried(one.name, one.raw, one.effects, one.slope, one.value, one.targeting, one.score, behind)
-
-
-def _partly(judge: Judge, rows: NDArray[np.bool_]) -> Judge:
-    customers = np.unique(judge.customers[rows], return_inverse=True)[1].astype(np.intp)
-    return Judge(
-        judge.m[rows],
-        judge.d[rows],
-        judge.left[rows],
-        judge.action[rows],
-        judge.propensity[rows],
-        customers,
-        None if judge.available is None else judge.available[rows],
-    )
 
 
 def _nine(value: float) -> float:

@@ -76,8 +76,8 @@ def fit_response(
     best, why = chosen(tried, judge)
     lesson = crossfit.lesson(None)
     learned = learn(best.name, lesson)
-    expected, measured = gained(judge, _as_groups_see_it(best))
-    groups = groups_of(judge, expected, measured)
+    choosing, expected, measured = gained(judge, _as_groups_see_it(best))
+    groups = groups_of(choosing, expected, measured)
     reference = np.zeros(len(rows), dtype=np.intp)
     everyone = {action.action_id: reference + place for place, action in enumerate(rows.actions)}
     single = {action_id: judge.value(policy) for action_id, policy in everyone.items()}
@@ -93,7 +93,7 @@ def fit_response(
         best_single=max(single, key=lambda action_id: single[action_id].value),
         uplifts={action_id: judge.mean(judge.of_policy(policy) - without) for action_id, policy in everyone.items()},
         groups=groups,
-        quadrants=quadrants_of(judge, groups, expected, measured),
+        quadrants=quadrants_of(choosing, groups, expected, measured),
         explained=crossfit.explained,
         is_inferred=rows.is_inferred,
         served=_served(lesson, learned, best, design=design, columns=columns, actions=rows.actions),

@@ -80,12 +80,17 @@ class Quadrant:
         }
 
 
-def gained(judge: Judge, effects: Floats) -> tuple[Floats, Floats]:
-    """Of every row the expected uplift of its best action, and the doubly robust one, shape `(n,)` each."""
-    worth = effects if judge.available is None else np.where(judge.available[:, 1:], effects, -np.inf)
+def gained(judge: Judge, effects: Floats) -> tuple[Judge, Floats, Floats]:
+    """The expected uplift of a row's best action, and the doubly robust one, shape `(n,)` each, with their judge.
+
+    Only of rows where there was a choice: elsewhere nothing could be gained, and nobody is persuadable.
+    """
+    could = judge.could()
+    rows = could.any(axis=1)
+    judge, worth = judge.of_rows(rows), np.where(could, effects, -np.inf)[rows]
     best = np.asarray(worth.argmax(axis=1), dtype=np.intp) + 1
     nothing = np.zeros(len(best), dtype=np.intp)
-    return np.asarray(worth.max(axis=1)), judge.of_policy(best) - judge.of_policy(nothing)
+    return judge, np.asarray(worth.max(axis=1)), judge.of_policy(best) - judge.of_policy(nothing)
 
 
 def groups_of(judge: Judge, expected: Floats, measured: Floats) -> tuple[Group, ...]:

@@ -113,13 +113,34 @@ class Judge:
 
         Treating the share q that the ranking puts first, each with their best action, earns so much more than treating
         a random share q of them with those actions; this is the mean over all q: the Qini curve's area, a customer. Of
-        customers whom the ranking holds for equal, none comes first.
+        customers whom the ranking holds for equal, none comes first. Where nothing else could be done, nothing is won.
         """
-        worth = effects if self.available is None else np.where(self.available[:, 1:], effects, -np.inf)
+        could = self.could()
+        worth = np.where(could, effects, -np.inf)
         best = np.asarray(worth.argmax(axis=1), dtype=np.intp) + 1
-        order = shares_above(worth.max(axis=1))
         gain = self.of_policy(best) - self.of_policy(np.zeros(len(best), dtype=np.intp))
-        return np.asarray(gain * (0.5 - order))
+        chosen = could.any(axis=1)
+        area = np.zeros(len(best))
+        area[chosen] = gain[chosen] * (0.5 - shares_above(worth[chosen].max(axis=1)))
+        return area
+
+    def could(self) -> NDArray[np.bool_]:
+        """Which of the other actions could be taken where the reference one could be too, `(n, n_actions - 1)`."""
+        if self.available is None:
+            return np.ones((len(self.d), self.d.shape[1] - 1), dtype=np.bool_)
+        return np.asarray(self.available[:, 1:] & self.available[:, :1])
+
+    def of_rows(self, rows: NDArray[np.bool_]) -> Judge:
+        """Only those rows."""
+        return Judge(
+            self.m[rows],
+            self.d[rows],
+            self.left[rows],
+            self.action[rows],
+            self.propensity[rows],
+            np.unique(self.customers[rows], return_inverse=True)[1].astype(np.intp),
+            None if self.available is None else self.available[rows],
+        )
 
 
 def shares_above(values: Floats) -> Floats:
