@@ -7,6 +7,11 @@ that has a value (or a value other than zero) only for those to whom it happened
 Whoever has never ordered and whoever has are looked at apart as well, where there are enough of both: among a thousand
 buyers and a hundred thousand addresses nearly every feature tells the two kinds of people apart, and with them most
 next orders, without knowing any future.
+
+What Rapport itself counts from events (`OWN`) is known in time by construction, and is not accused: who orders every
+month, and whoever has left, are told apart by the days since their last order alone. It is looked at all the same, for
+what it says already about those who have a feature only positives have. The hunt is for what others wrote: declared
+traits, imported attributes, the brand's own SQL.
 """
 
 from __future__ import annotations
@@ -17,7 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from features.columns import BEHAVIOUR, INSTANTS, RECENT
 from features.faults import CallersMistake
+from features.schema import RATIOS, age_name
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -31,6 +38,7 @@ CHANCE = 1e-6  # that so many who have it would all be positive by luck
 MOST_ROWS = 25_000  # of either kind: an AUC of that many is known to a thousandth
 BINS = 64
 FEWEST_IN_A_BIN = 20
+OWN = frozenset(column.name for column in (*BEHAVIOUR, *RECENT, *RATIOS)) | {age_name(one.name) for one in INSTANTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +130,7 @@ def find_leaks(
         y: what happened: above zero where it did; shape `(n,)`.
         inputs: the columns' names.
         categories: names of columns whose numbers have no order.
-        trusted: features that are not looked at.
+        trusted: features that are not looked at, beside `OWN`, which accuse nobody but may explain others.
     """
     positive = np.asarray(y, dtype=np.float64) > 0
     if not _enough(positive):
@@ -136,7 +144,9 @@ def find_leaks(
     separating = [
         Leak(name, "separates", look.auc, int(np.isfinite(X[:, inputs.index(name)]).sum()))
         for name, look in looks.items()
-        if look.auc > MOST_AUC and _separates_within(X, positive, name, inputs=inputs, categories=categories)
+        if name not in OWN
+        and look.auc > MOST_AUC
+        and _separates_within(X, positive, name, inputs=inputs, categories=categories)
     ]
     named = {leak.feature for leak in separating}
     only = [leak for leak in _only_for_positives(X, positive, looks, inputs=inputs) if leak.feature not in named]
@@ -174,7 +184,7 @@ def _only_for_positives(
 ) -> Iterator[Leak]:
     """Features that only positives have, where no other feature says that those were bound to be positive anyway."""
     suspects: dict[str, Booleans] = {}
-    for name in looks:
+    for name in (one for one in looks if one not in OWN):
         x = X[:, inputs.index(name)]
         for present in (np.isfinite(x), np.isfinite(x) & (x != 0)):
             n = int(present.sum())

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from features.faults import CallersMistake
 from training.artifact import NEXT_PURCHASE, RESPONSE, SEGMENTS
 from training.dataset import WorkspaceSource
 from training.registry import Registry
@@ -14,7 +15,6 @@ from training.rounds.next_purchase import next_purchase_round
 from training.rounds.response import response_round
 from training.rounds.segments import segments_round
 from training.rounds.settling import Round as Round
-from training.split import TooLittleData
 
 if TYPE_CHECKING:
     from features.workspace import Workspace
@@ -36,7 +36,7 @@ def train_models(
     tuning: Budget | None = None,
     n_folds: int = 0,
 ) -> list[Round]:
-    """Trains each model asked for; one that there is too little data for is refused, the others are not.
+    """Trains each model asked for; one that cannot be learned is refused with its reason, the others are not.
 
     Args:
         workspace: with a lake.
@@ -54,6 +54,6 @@ def train_models(
         for model in models:
             try:
                 rounds.append(ways[model](source, registry, seed))
-            except TooLittleData as reason:
+            except CallersMistake as reason:  # too little data, or a leak: the other models know nothing of it
                 rounds.append(Round(model, refused=(str(reason),)))
     return rounds

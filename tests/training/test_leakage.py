@@ -143,6 +143,32 @@ def test_a_feature_of_customers_who_were_bound_to_buy_is_no_leak() -> None:
     assert names(X, y) == []
 
 
+def a_subscription_shop() -> tuple[np.ndarray, np.ndarray]:
+    """Two in five order every month, the others left long ago: the days since the last order nearly say who orders."""
+    rng = np.random.default_rng(0)
+    n = 2000
+    stays = rng.random(n) < 0.4
+    y = (stays & (rng.random(n) < 0.985)).astype(np.uint8)
+    silent = np.where(stays, rng.uniform(0, 30, n), rng.uniform(35, 600, n))
+    return np.column_stack([silent, silent < 30, silent]).astype(np.float32), y
+
+
+def test_what_we_count_from_events_is_known_in_time_and_a_declared_trait_is_not_excused_by_that() -> None:
+    X, y = a_subscription_shop()
+    inputs = ("days_since_last_order", "n_orders_30d", "trait_days_left")
+    assert find_leaks(X[:, :2], y, inputs=inputs[:2]) == []
+    assert [leak.feature for leak in find_leaks(X, y, inputs=inputs)] == ["trait_days_left"]
+
+
+def test_whom_our_own_features_say_to_be_bound_to_buy_makes_no_trait_a_leak() -> None:
+    X, y = a_subscription_shop()
+    member = np.random.default_rng(1).random(len(y)) < 0.3
+    X[:, 2] = np.where((X[:, 0] < 30) & (y == 1) & member, 1.0, np.nan)
+    inputs = ("days_since_last_order", "n_orders_30d", "trait_member")
+    assert find_leaks(X[:, 2:], y, inputs=inputs[2:])[0].feature == "trait_member"
+    assert find_leaks(X, y, inputs=inputs) == []
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 100_000), st.integers(70, 400))
 def test_noise_is_never_named(seed: int, n: int) -> None:

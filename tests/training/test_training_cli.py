@@ -97,6 +97,22 @@ def test_what_there_is_too_little_data_for_is_said(trained: Path, capsys: pytest
     assert any("90-day model" in reason and "any good: train on 2027-" in reason for reason in rounds[0]["refused"])
 
 
+def test_a_leak_in_one_model_leaves_the_others_trained_and_reported(
+    trained: Path, champions: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.leakage import LeakFound
+    from training.learning import ROUNDS
+
+    def knows_the_future(*_: object) -> None:
+        raise LeakFound("'trait_spent_next' alone tells them apart", leaks=())
+
+    monkeypatch.setitem(ROUNDS, "next_purchase", knows_the_future)  # type: ignore[arg-type]
+    one, other, *_ = said(capsys, "train", "all", "--json", "--workspace", str(trained))
+    assert (one["model"], one["unchanged"], one["refused"]) == ("segments", True, [])
+    assert (other["model"], other["version"]) == ("next_purchase", None)
+    assert "'trait_spent_next' alone" in other["refused"][0]
+
+
 def test_the_gate_asked_everything_of_the_horizon_that_is_served(trained: Path, champions: dict[str, Any]) -> None:
     version = champions["next_purchase"]["version"]
     gate = json.loads((trained / "artifacts" / "next_purchase" / version / "gate.json").read_text(encoding="utf-8"))
