@@ -173,6 +173,25 @@ def test_too_short_a_history_teaches_on_the_longest_window_and_says_so(tiny_worl
     assert base_rate(task).notes == lesson.notes
 
 
+def test_what_a_shorter_window_taught_is_carried_to_the_horizon_at_a_steady_pace(
+    tiny_world: Callable[..., Any],
+) -> None:
+    task = a_task(a_shop(), tiny_world(n_customers=2), day=140, horizon_days=140)
+    lesson, said = lesson_of(task), base_rate(task)
+    assert said.probability is not None
+    assert said.orders is not None
+    assert said.probability[0] == pytest.approx(1 - (1 - lesson.y.mean()) ** (140 / 70))
+    assert said.orders[0] == pytest.approx(lesson.orders.mean() * 140 / 70)
+    long = logistic_rfm(task)
+    closed = logistic_rfm(a_task(a_shop(), tiny_world(n_customers=2), day=140, horizon_days=70))  # of the same 70 days
+    assert long.orders is not None
+    assert closed.orders is not None
+    assert long.probability is not None
+    assert closed.probability is not None
+    assert np.allclose(long.orders, 2 * closed.orders)
+    assert np.allclose(long.probability, 1 - (1 - closed.probability) ** 2)
+
+
 @pytest.mark.parametrize(
     ("cutoff", "horizon_days", "says"),
     [

@@ -2,8 +2,9 @@
 
 BG/NBD and Pareto/NBD are fitted to everyone's whole history and multiplied with gamma-gamma for spend. Regression and
 boosting learn from recency, frequency and money, one horizon before the cutoff. Where the history is too short for a
-closed window of that length with as much history behind it, they learn from the longest that there is, and say so:
-their level is then that of the shorter window, since nothing in them knows how to carry it on.
+closed window of that length with as much history behind it, they learn from the longest that there is, and say so. What
+that says is carried to the horizon at a steady pace, as anyone would: amounts by the ratio of the lengths, P(an order)
+as if one came at the same rate throughout.
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ class Lesson:
     spend: Floats
     window_days: int
     notes: tuple[str, ...]
+    times: float = 1.0  # the horizon, in windows
+
+    def carried(self, probability: Floats, orders: Floats, spend: Floats | None) -> Said:
+        """What was learned of the window, said of the horizon; each of shape `(n,)`."""
+        within = 1.0 - (1.0 - np.asarray(probability)) ** self.times
+        return Said(within, orders * self.times, None if spend is None else spend * self.times, self.notes)
 
 
 def bg_nbd(task: Task) -> Said:
@@ -95,7 +102,7 @@ def base_rate(task: Task) -> Said:
     """What held on average in the last closed window, said of everybody."""
     lesson, n = lesson_of(task), len(task.buyers.keys)
     rate, orders, spend = (np.full(n, float(values.mean())) for values in (lesson.y, lesson.orders, lesson.spend))
-    return Said(rate, orders, spend, lesson.notes)
+    return lesson.carried(rate, orders, spend)
 
 
 BASELINES: dict[str, Callable[[Task], Said]] = {
@@ -118,12 +125,16 @@ def lesson_of(task: Task) -> Lesson:
     start = task.day - window
     notes: tuple[str, ...] = ()
     if window < task.horizon_days:
-        notes = (f"taught on a window of {window} days: the {history_days} days before the cutoff hold no longer one",)
+        notes = (
+            f"taught on a window of {window} days: the {history_days} days before the cutoff hold no longer one; "
+            f"carried to {task.horizon_days} days at a steady pace",
+        )
     buyers = task.known.buyers(start) if window else None
     if buyers is None or not len(buyers.keys):
         raise CannotFitError("nobody had ordered before any window that has closed")
     orders, spend = task.known.within(buyers.keys, day=start, horizon_days=window)
-    return Lesson(rfm(buyers), (orders > 0).astype(np.uint8), orders, spend, window, notes)
+    times = task.horizon_days / window
+    return Lesson(rfm(buyers), (orders > 0).astype(np.uint8), orders, spend, window, notes, times)
 
 
 def expected_spend(task: Task, orders: Floats) -> tuple[Floats | None, str]:
@@ -164,4 +175,4 @@ def _taught(task: Task, *, classifier: Any, regressor: Callable[[], Any]) -> Sai
     probability = classifier.fit(lesson.X, lesson.y).predict_proba(X)[:, 1]
     orders = regressor().fit(lesson.X, lesson.orders).predict(X)
     spend = regressor().fit(lesson.X, lesson.spend).predict(X) if lesson.spend.any() else None
-    return Said(np.asarray(probability), orders, spend, lesson.notes)
+    return lesson.carried(probability, orders, spend)
