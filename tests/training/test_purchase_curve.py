@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from training.expectations.curve import Curve, coverage, said_coverage
 
@@ -28,6 +29,30 @@ def test_a_horizon_that_nobody_calibrated_is_carried_by_the_shape() -> None:
     curve = a_curve(h30=2.0)
     assert np.allclose(curve.p_any(60), -np.expm1(-PACES * 60 * 2.0), rtol=1e-4)
     assert np.allclose(curve.p_any(10), -np.expm1(-PACES * 10 * 2.0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("pace", [1e-9, 1e-30, 0.0])
+def test_whom_repeat_buying_gives_up_still_waits_for_what_was_calibrated(pace: float) -> None:
+    def shape(days: float) -> NDArray[np.float64]:
+        return np.array([pace * days])
+
+    said = [Curve(shape, {90: np.array([0.3])}).p_any(days)[0] for days in (1, 30, 90, 365)]
+    assert np.allclose(said, [1 - 0.7 ** (days / 90) for days in (1, 30, 90, 365)], rtol=1e-3)
+    two = Curve(shape, {30: np.array([0.1]), 90: np.array([0.3])})
+    assert [two.p_any(days)[0] for days in (30, 90)] == pytest.approx([0.1, 0.3])
+    assert two.p_any(60)[0] == pytest.approx(1 - np.sqrt(0.9 * 0.7))
+
+
+def test_calibrated_horizons_ask_the_models_of_repeat_buying_once() -> None:
+    asked = []
+
+    def shape(days: float) -> NDArray[np.float64]:
+        asked.append(days)
+        return np.asarray(-np.expm1(-PACES * days))
+
+    curve = Curve(shape, {90: np.full(3, 0.3)})
+    curve.laid_out()
+    assert asked.count(90) <= 3  # who is given up, the knot, and perhaps as a day of its own
 
 
 @given(st.lists(st.floats(1.0, 365.0), min_size=2, max_size=6), st.floats(0.2, 3.0), st.floats(0.2, 3.0))

@@ -2,13 +2,15 @@
 
 With Λ(t) = −ln(1 − P(t)), a customer's cumulative intensity, the models of repeat buying say its shape Λ₀ (their mean
 P), and a calibrated horizon h says its height: between two of them Λ rises as Λ₀ does, and it is Λ(h) · Λ₀(t) ÷ Λ₀(h)
-before the first and after the last. Λ₀ never falls, so neither does P, whatever t.
+before the first and after the last. Λ₀ never falls, so neither does P, whatever t. Of a customer whom repeat buying
+gives up altogether its shape is only noise: there Λ₀(t) is t, a steady pace.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ Floats = NDArray[np.float64]
 
 LONGEST_DAYS = 365
 SHARES = (0.1, 0.9)  # of an 80% interval
+NEVER = 1e-12  # an intensity below which the shape is noise
 GRID = 48  # days at which a quantile is looked for; between them the intensity is taken as linear
 
 
@@ -42,17 +45,41 @@ class Curve:
 
     def intensity(self, days: float) -> Floats:
         """−ln(1 − P), shape `(n,)`."""
-        horizons = sorted(self.anchors)
-        heights = np.maximum.accumulate([_intensity(self.anchors[horizon]) for horizon in horizons])
-        knots = [_intensity(self.shape(horizon)) for horizon in horizons]
-        at = _intensity(self.shape(days))
+        horizons, heights, knots = self._horizons, self._heights, self._knots
+        at = self._rises(days)
         after = int(np.searchsorted(horizons, days))
-        if after in (0, len(horizons)):
-            nearest = min(after, len(horizons) - 1)
-            return np.asarray(heights[nearest] * at / knots[nearest])
+        if after == 0:
+            return np.asarray(heights[0] * np.minimum(at / knots[0], 1.0))
+        if after == len(horizons):
+            return np.asarray(heights[-1] * np.maximum(at / knots[-1], 1.0))
         below, above = knots[after - 1], knots[after]
-        share = np.clip((at - below) / np.maximum(above - below, SMALLEST_PROBABILITY**2), 0.0, 1.0)
+        steady = (days - horizons[after - 1]) / (horizons[after] - horizons[after - 1])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = np.where(above > below, np.clip((at - below) / (above - below), 0.0, 1.0), steady)
         return np.asarray(heights[after - 1] + share * (heights[after] - heights[after - 1]))
+
+    @cached_property
+    def _horizons(self) -> list[int]:
+        return sorted(self.anchors)
+
+    @cached_property
+    def _heights(self) -> list[Floats]:
+        told = [_intensity(np.maximum(self.anchors[horizon], SMALLEST_PROBABILITY)) for horizon in self._horizons]
+        return list(np.maximum.accumulate(told))
+
+    @cached_property
+    def _given_up(self) -> NDArray[np.bool_]:
+        """Of whom the shape says nothing that floating point could tell from never, shape `(n,)`."""
+        return _intensity(self.shape(self._horizons[0])) < NEVER
+
+    @cached_property
+    def _knots(self) -> list[Floats]:
+        return [self._rises(horizon) for horizon in self._horizons]
+
+    def _rises(self, days: float) -> Floats:
+        """Λ₀, up to a factor of each customer's own, shape `(n,)`; more than 0."""
+        shape = np.maximum(_intensity(self.shape(days)), NEVER * min(1.0, days / self._horizons[0]))
+        return np.where(self._given_up, days, shape)
 
     def laid_out(self, *, longest_days: int = LONGEST_DAYS) -> LaidOut:
         """The curve at some days up to the longest, to look waiting times up in."""
@@ -140,7 +167,7 @@ def said_coverage(curve: LaidOut, low: Floats, high: Floats, *, horizon_days: in
 
 
 def _intensity(probability: Floats) -> Floats:
-    kept = np.clip(probability, SMALLEST_PROBABILITY, 1.0 - SMALLEST_PROBABILITY)
+    kept = np.clip(probability, 0.0, 1.0 - SMALLEST_PROBABILITY)
     return np.asarray(-np.log1p(-kept))
 
 
