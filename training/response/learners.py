@@ -222,9 +222,11 @@ def members_for(n_actions: int) -> tuple[str, ...]:
 
 
 def learners_for(n_actions: int, names: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Those that can be tried on so many actions, the simplest first."""
+    """Those that can be tried on so many actions, the simplest first; one that alone is asked for always can."""
     wanted = tuple(LEARNERS) if names is None else tuple(names)
     heavy = {"trees_x", "trees_dr"} if n_actions > MOST_ACTIONS_OF_TREES_DR else set()
+    if names is not None and set(wanted) <= heavy:
+        heavy = set()
     return tuple(name for name in LEARNERS if name in wanted and name not in heavy)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -86,9 +87,8 @@ def _lesson(source: WorkspaceSource, seed: int) -> _Lesson:
             rows.X, rows.reward, inputs=source.inputs, categories=source.categories, what=what, trusted=trusted
         )
         windows = windows_of(rows, window=window)
-        judged, served = (
-            fit_response(taught, inputs=source.inputs, categories=source.categories, seed=seed)
-            for taught in (rows.taken(windows.teach), rows)
+        judged, served = taught_twice(
+            rows, windows.teach, inputs=source.inputs, categories=source.categories, seed=seed
         )
     except (TooLittleData, LeakFound):
         raise
@@ -97,6 +97,23 @@ def _lesson(source: WorkspaceSource, seed: int) -> _Lesson:
     judging = rows.taken(np.flatnonzero(windows.judge)[-MOST_JUDGING:])
     policies = Policies.of(judging, in_use(source.workspace, source.brand, judging), judged.model().rewards)
     return _Lesson(rows, windows, judged, policies, served)
+
+
+def taught_twice(
+    rows: ResponseRows,
+    teach: NDArray[np.bool_],
+    *,
+    inputs: Sequence[str],
+    categories: Mapping[str, Sequence[str]],
+    seed: int,
+) -> tuple[FittedResponse, FittedResponse]:
+    """The model that is judged, taught by some rows; and the one that would be served, by all, of the same learner.
+
+    Whichever learner all rows would choose, it would not be the one that the gate has seen.
+    """
+    judged = fit_response(rows.taken(teach), inputs=inputs, categories=categories, seed=seed)
+    served = fit_response(rows, inputs=inputs, categories=categories, seed=seed, candidates=[judged.learner])
+    return judged, replace(served, tried=judged.tried, why=judged.why)
 
 
 def _description(lesson: _Lesson, source: WorkspaceSource, seed: int) -> dict[str, Any]:
