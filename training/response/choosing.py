@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.response.learners import TOGETHER, Learned, learn
-from training.response.nuisances import CrossFit
+from training.response.nuisances import CrossFit, Sample, mean_where
 from training.response.policy_value import Estimate, Judge
 
 Floats = NDArray[np.float64]
@@ -97,7 +97,7 @@ def try_learners(crossfit: CrossFit, judge: Judge, learners: Sequence[str]) -> t
         level[rows] = lesson.pseudo().mean(axis=0)
         for name in learners:
             differences = learn(name, lesson).predict(of.X[rows], of.Z[rows], of.action_vectors)
-            said[name][rows] = differences - differences.mean(axis=0)
+            said[name][rows] = differences - mean_where(differences, None if of.could is None else of.could[rows])
     targets = judge.effects()
     tried = [_tried(name, differences, level, targets, judge, of.fold) for name, differences in said.items()]
     best = max(tried, key=lambda one: float(one.score.mean()))
@@ -154,18 +154,22 @@ def _simplest(tried: Sequence[Tried], judge: Judge) -> Tried:
     return best
 
 
-def mean_said(learned: Learned, X: Floats, Z: Floats, action_vectors: Floats) -> Floats:
-    """A learner's mean effect of each action over these customers, shape `(n_actions - 1,)`."""
-    return np.asarray(learned.predict(X, Z, action_vectors).mean(axis=0))
+def mean_said(learned: Learned, sample: Sample) -> Floats:
+    """A learner's mean effect of each action over the customers who could get it, shape `(n_actions - 1,)`."""
+    return sample.mean_of(learned.predict(sample.X, sample.Z, sample.action_vectors))
 
 
 def slope_of(differences: Floats, targets: Floats, judge: Judge) -> Slope:
-    """The regression of doubly robust effects on a learner's differences, both about their means, over all actions."""
-    away = differences - differences.mean(axis=0)
+    """The regression of doubly robust effects on a learner's differences, both about their means, over all actions.
+
+    Only rows count that could get an action: of others no effect was measured.
+    """
+    could = judge.could()
+    away = np.where(could, differences - mean_where(differences, could), 0.0)
     spread = float((away**2).sum())
     if spread <= 1e-18 * max(float((targets**2).sum()), 1e-300):
         return Slope(0.0, 0.0)
-    centred = targets - targets.mean(axis=0)
+    centred = np.where(could, targets - mean_where(targets, could), 0.0)
     value = float((away * centred).sum() / spread)
     left = (away * (centred - value * away)).sum(axis=1)
     return Slope(value, judge.error(left) * len(left) / spread)

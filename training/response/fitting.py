@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.faults import CallersMistake
 from training.response.choosing import SAME_FOR_ALL, Tried, chosen, mean_said, try_learners
 from training.response.design import design_for
 from training.response.fitted import FittedResponse, Served
@@ -18,18 +17,16 @@ from training.response.learners import Learned, learn, learners_for
 from training.response.nuisances import CrossFit, Lesson, Sample, folds_of
 from training.response.policy_value import Estimate, Judge, customers_of
 from training.response.rows import ActionFeatures, ResponseRows
+from training.response.support import TooFewToLearnFrom, worth_learning
 from training.response.terms import OWN, REFERENCE, Design, Term, action_columns, action_vector, linear, rounded
 
 Floats = NDArray[np.float64]
 
-FEWEST_OF_AN_ACTION = 50  # customers; an action with fewer is left out: nothing can be learned of it
 SMALLEST_PROPENSITY = 0.002  # weights beyond 500 make any mean one customer's
 
+NEARLY_ALL = 0.9  # of the rows
+
 FEWEST_TO_JUDGE_NEW_ONES = 4  # tried actions that must show what their features do
-
-
-class TooFewToLearnFrom(CallersMistake):
-    """The rows are too few for any response model; the message says what is missing."""
 
 
 def fit_response(
@@ -52,7 +49,7 @@ def fit_response(
     Raises:
         TooFewToLearnFrom: fewer than two actions have enough customers, or the first has not.
     """
-    rows, places = _worth_learning(rows)
+    rows, places = worth_learning(rows)
     X = rows.X.astype(np.float64)
     design = design_for(X, inputs=inputs, categories=categories)
     columns = action_columns(rows.actions)
@@ -68,6 +65,7 @@ def fit_response(
         categorical=tuple(place for place, name in enumerate(inputs) if name in categories),
         action_vectors=np.array([action_vector(action, columns) for action in rows.actions]),
         seed=seed,
+        could=_could(rows),
     )
     crossfit = CrossFit(sample)
     judge = _judge_of(crossfit, rows)
@@ -79,9 +77,11 @@ def fit_response(
     choosing, expected, measured = gained(judge, _as_groups_see_it(best))
     groups = groups_of(choosing, expected, measured)
     reference = np.zeros(len(rows), dtype=np.intp)
-    everyone = {action.action_id: reference + place for place, action in enumerate(rows.actions)}
+    could = np.hstack([np.ones((len(rows), 1), dtype=np.bool_), judge.could()])
+    everyone = {
+        action.action_id: np.where(could[:, place], place, reference) for place, action in enumerate(rows.actions)
+    }
     single = {action_id: judge.value(policy) for action_id, policy in everyone.items()}
-    without = judge.of_policy(reference)
     return FittedResponse(
         inputs=tuple(inputs),
         categories={name: tuple(values) for name, values in categories.items() if name in set(inputs)},
@@ -91,7 +91,10 @@ def fit_response(
         tried=tried,
         values=single | {"model": best.value, "logged": judge.mean(rows.reward)},
         best_single=max(single, key=lambda action_id: single[action_id].value),
-        uplifts={action_id: judge.mean(judge.of_policy(policy) - without) for action_id, policy in everyone.items()},
+        uplifts={
+            action.action_id: _uplift(judge.of_rows(could[:, place]), place)
+            for place, action in enumerate(rows.actions)
+        },
         groups=groups,
         quadrants=quadrants_of(choosing, groups, expected, measured),
         explained=crossfit.explained,
@@ -104,53 +107,17 @@ def fit_response(
     )
 
 
-def _worth_learning(rows: ResponseRows) -> tuple[ResponseRows, NDArray[np.intp]]:
-    """The rows of actions with enough customers, and where they stood."""
-    rows = _with_a_reference(rows)
-    n = [len(np.unique(rows.cluster[rows.action == place])) for place in range(len(rows.actions))]
-    enough = [place for place, count in enumerate(n) if count >= FEWEST_OF_AN_ACTION]
-    if 0 not in enough or len(enough) < 2:
-        told = ", ".join(f"'{action.action_id}': {count}" for action, count in zip(rows.actions, n, strict=True))
-        raise TooFewToLearnFrom(
-            f"Asked to learn what actions bring from {len(rows):,} decisions; customers by action: {told}. At least "
-            f"{FEWEST_OF_AN_ACTION} of '{rows.actions[0].action_id}' and of one other action are needed: wait, hold "
-            "out or explore a larger share, or import a past campaign."
-        )
-    places = np.flatnonzero(np.isin(rows.action, enough)).astype(np.intp)
-    if len(enough) == len(rows.actions):
-        return rows, places
-    index = np.full(len(rows.actions), -1, dtype=np.intp)
-    index[enough] = np.arange(len(enough))
-    kept = rows.taken(places)
-    rare = {
-        f"of '{rows.actions[place].action_id}', too few": n[place] for place in range(len(n)) if place not in enough
-    }
-    return replace(
-        kept,
-        action=index[kept.action],
-        # Among the rows that are left each of the other actions is a little more frequent.
-        propensity=np.minimum(kept.propensity * (len(rows) / len(kept)), 1.0),
-        actions=tuple(rows.actions[place] for place in enough),
-        available=None if kept.available is None else kept.available[:, enough],
-        left_out=rows.left_out | rare,
-    ), places
+def _uplift(judge: Judge, action: int) -> Estimate:
+    """The mean uplift of an action over rows that could get it."""
+    everybody = np.full(len(judge.m), action, dtype=np.intp)
+    return judge.mean(judge.of_policy(everybody) - judge.of_policy(np.zeros_like(everybody)))
 
 
-def _with_a_reference(rows: ResponseRows) -> ResponseRows:
-    """The rows, with an action first that was taken often enough: where silence hardly was, the most frequent one."""
-    n = np.bincount(rows.action, minlength=len(rows.actions))
-    if n[0] >= FEWEST_OF_AN_ACTION:
-        return rows
-    first = int(n.argmax())
-    order = [first, *(place for place in range(len(n)) if place != first)]
-    index = np.empty(len(n), dtype=np.intp)
-    index[order] = np.arange(len(n))
-    return replace(
-        rows,
-        action=index[rows.action],
-        actions=tuple(rows.actions[place] for place in order),
-        available=None if rows.available is None else rows.available[:, order],
-    )
+def _could(rows: ResponseRows) -> NDArray[np.bool_] | None:
+    """Which of the other actions each row could get, `(n, n_actions - 1)`; None where all rows could get all."""
+    if rows.available is None or rows.available.all():
+        return None
+    return np.asarray(rows.available[:, 1:])
 
 
 def _judge_of(crossfit: CrossFit, rows: ResponseRows) -> Judge:
@@ -180,7 +147,7 @@ def _served(
     kept = best.slope.kept
     if best.name == SAME_FOR_ALL:
         levels = np.array([terms[0].value for terms in learned.effects])
-    centre = mean_said(learned, of.X, of.Z, of.action_vectors)
+    centre = mean_said(learned, of)
     effects = tuple(
         gathered([linear(float(level) - kept * float(mean), ()), *(term.times(kept) for term in terms)])
         for level, mean, terms in zip(levels, centre, learned.effects, strict=True)
@@ -191,8 +158,11 @@ def _served(
         if lesson.main.booster not in boosters:
             boosters.append(lesson.main.booster)
         place = boosters.index(lesson.main.booster)
-    # m is the mean over the actions that were taken, their mean effects d aside.
+    # m is the mean over the actions that were taken, their mean effects d aside. Of an action that many could not get,
+    # no sum of terms says so: its effect on them, of which nothing is known, would stand in what they bring anyway.
     share = np.bincount(of.action, minlength=of.n_actions) / len(of.action)
+    if of.could is not None:
+        share[1:][of.could.mean(axis=0) < NEARLY_ALL] = 0.0
     base = [lesson.main.term(place), linear(float(share @ lesson.d.mean(axis=0)), ())]
     for action, terms in enumerate(effects, start=1):
         base += [_of_action(term, action).times(-float(share[action])) for term in terms]

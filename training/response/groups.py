@@ -86,7 +86,7 @@ def gained(judge: Judge, effects: Floats) -> tuple[Judge, Floats, Floats]:
     Only of rows where there was a choice: elsewhere nothing could be gained, and nobody is persuadable.
     """
     could = judge.could()
-    rows = could.any(axis=1)
+    rows = np.asarray(could.any(axis=1))
     judge, worth = judge.of_rows(rows), np.where(could, effects, -np.inf)[rows]
     best = np.asarray(worth.argmax(axis=1), dtype=np.intp) + 1
     nothing = np.zeros(len(best), dtype=np.intp)

@@ -47,6 +47,8 @@ class Sample:
         names: of the inputs.
         categorical: places of the inputs that are codes.
         action_vectors: shape `(n_actions, n_action_columns)`.
+        could: shape `(n, n_actions - 1)`, which of the other actions could be taken where the reference one could be
+            too; None where all could.
     """
 
     X: Floats
@@ -60,6 +62,11 @@ class Sample:
     categorical: tuple[int, ...]
     action_vectors: Floats
     seed: int
+    could: NDArray[np.bool_] | None = None
+
+    def mean_of(self, values: Floats) -> Floats:
+        """The mean of each column, of another action, over the rows that could get it, shape `(n_actions - 1,)`."""
+        return mean_where(values, self.could)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +118,17 @@ class Lesson:
     shared: dict[str, Any] = field(default_factory=dict)
 
     def pseudo(self) -> Floats:
-        """Doubly robust targets, shape `(n, n_actions - 1)`: their mean, given x, is each action's effect."""
+        """Doubly robust targets, shape `(n, n_actions - 1)`: their mean, given x, is each action's effect.
+
+        Rows that could not get an action say nothing of its effect: they stand at the mean of those that could, so that
+        the mean over all rows is theirs.
+        """
         of = self.sample
         weighted = self.left / of.propensity
         targets = self.d[:, 1:] - (weighted * (of.action == 0))[:, np.newaxis]
         treated = np.flatnonzero(of.action > 0)
         targets[treated, of.action[treated] - 1] += weighted[treated]
-        return np.asarray(targets)
+        return np.asarray(targets if of.could is None else np.where(of.could, targets, of.mean_of(targets)))
 
 
 class CrossFit:
@@ -157,7 +168,10 @@ class CrossFit:
         return m, d, of.reward - m - d[np.arange(len(d)), of.action]
 
     def _effects_of(self, unseen: tuple[int, ...]) -> Floats:
-        """The mean effect of each action on the folds that are seen, without any regression."""
+        """The mean effect of each action on the folds that are seen, without any regression.
+
+        Both means of an action's are of those who could get it: whoever could not is another audience.
+        """
         if unseen not in self._effects:
             of = self.sample
             rows = ~np.isin(of.fold, unseen)
@@ -166,7 +180,11 @@ class CrossFit:
             sums = np.bincount(of.action[rows], weights=weights * of.reward[rows], minlength=of.n_actions)
             overall = float(sums.sum() / n.sum())
             means = np.where(n > 0, sums / np.maximum(n, 1e-300), overall)
-            self._effects[unseen] = np.asarray(means - means[0])
+            effects = np.asarray(means - means[0])
+            if of.could is not None:
+                for place in (np.flatnonzero(~of.could[rows].all(axis=0)) + 1).tolist():
+                    effects[place] = _among_those_who_could(of, rows & of.could[:, place - 1], place)
+            self._effects[unseen] = effects
         return self._effects[unseen]
 
     def _main(self, kind: str, unseen: tuple[int, ...]) -> Main:
@@ -212,6 +230,24 @@ class CrossFit:
         return kind, 0.0 if spread <= 0.0 else 1.0 - errors[kind] / spread
 
 
+def mean_where(values: Floats, could: NDArray[np.bool_] | None) -> Floats:
+    """The mean of each column over the rows that are marked in it; 0 where none is."""
+    if could is None:
+        return np.asarray(values.mean(axis=0))
+    return np.asarray(np.where(could, values, 0.0).sum(axis=0) / np.maximum(could.sum(axis=0), 1))
+
+
+def _among_those_who_could(of: Sample, rows: NDArray[np.bool_], action: int) -> float:
+    """The mean of an action less that of the reference one, over these rows; 0 where either was taken of none."""
+    means = []
+    for place in (action, 0):
+        theirs = rows & (of.action == place)
+        if not theirs.any():
+            return 0.0
+        means.append(float(np.average(of.reward[theirs], weights=1.0 / of.propensity[theirs])))
+    return means[0] - means[1]
+
+
 def taken(sample: Sample, rows: NDArray[np.bool_]) -> Sample:
     """Only those rows."""
     return Sample(
@@ -226,4 +262,5 @@ def taken(sample: Sample, rows: NDArray[np.bool_]) -> Sample:
         sample.categorical,
         sample.action_vectors,
         sample.seed,
+        None if sample.could is None else sample.could[rows],
     )

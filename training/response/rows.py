@@ -36,6 +36,8 @@ class ResponseRows:
         actions: the first is what uplift is counted from: `nothing`, or a campaign's control.
         is_inferred: whether the propensities are not those with which somebody drew.
         available: shape `(n, n_actions)`, what could have been taken; None where that is everything.
+        probabilities: shape `(n, n_actions)`, P(each action | what was known); None where only that of the action that
+            was taken is known.
         left_out: how many decisions are no rows, by the reason in words.
         decision_id: shape `(n,)`, of our own ledger; None for a campaign.
     """
@@ -49,6 +51,7 @@ class ResponseRows:
     actions: tuple[ActionFeatures, ...]
     is_inferred: bool = False
     available: NDArray[np.bool_] | None = None
+    probabilities: Floats | None = None
     left_out: dict[str, int] = field(default_factory=dict)
     decision_id: NDArray[np.str_] | None = None
 
@@ -82,6 +85,7 @@ class ResponseRows:
             cluster=self.cluster[rows],
             at=self.at[rows],
             available=None if self.available is None else self.available[rows],
+            probabilities=None if self.probabilities is None else self.probabilities[rows],
             decision_id=None if self.decision_id is None else self.decision_id[rows],
         )
 
@@ -112,6 +116,7 @@ class ResponseRows:
             propensity=propensity,
             actions=tuple(self.actions[place] for place in wanted),
             available=None if chosen.available is None else chosen.available[:, wanted],
+            probabilities=None,
         )
 
 
