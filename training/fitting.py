@@ -138,6 +138,11 @@ class Lesson:
             self._repeat[kind] = self._fit_repeat_buying(kind)
         return self._repeat[kind]
 
+    @property
+    def scored_keys(self) -> NDArray[np.int64]:
+        """Whose the scores out of fold are, shape `(n,)`."""
+        return self.calibrating.customer_keys[self._judged()]
+
     def _judged(self) -> NDArray[np.bool_]:
         """Which calibrating rows are scored out of fold."""
         return np.asarray(np.isin(self._fold[self._newest], list(self._folds)))

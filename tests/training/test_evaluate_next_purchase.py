@@ -106,6 +106,10 @@ def test_a_program_reads_one_object_a_horizon_from_standard_output(
         assert not any("reason" in model for model in table["models"])
         orders, cutoff = a_shop(n_customers=N_CUSTOMERS), date(2023, 5, 21).toordinal() - EPOCH_ORDINAL
         keys = orders.buyers(cutoff).keys
+        second = table["second_purchase"]
+        assert second["n"] == (orders.buyers(cutoff).n_days == 1).sum()
+        assert [model["name"] for model in second["models"]] == ["ours", *BASELINES]
+        assert "not calibrated on its own" in second["because"]  # so few customers show nothing
         counted, spent = orders.within(keys, day=cutoff, horizon_days=table["horizon_days"])
         assert table["n"] == len(keys)  # brand.yaml says Asia/Kolkata, where the days of the file begin
         assert table["models"][0]["metrics"]["sum_actual"] == counted.sum()

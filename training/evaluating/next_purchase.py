@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from features.faults import CallersMistake
 from training.evaluating.baselines import BASELINES
 from training.evaluating.figures import SPEND, amount_figures, probability_figures
+from training.evaluating.second_purchase import second_purchase
 from training.evaluating.task import Said, Task
 from training.evaluating.waiting import waiting
 from training.order_days import EPOCH_ORDINAL, OrderDays, day_of, read_order_days
@@ -155,10 +156,15 @@ def _evaluate(task: Task, orders: OrderDays, *, cutoff: date, notes: tuple[str, 
     actual, spent = orders.within(task.buyers.keys, day=task.day, horizon_days=task.horizon_days)
     waits = orders.next_day(task.buyers.keys, day=task.day) + 1.0
     with _quietly():
-        said = _ask(ours, task)
-        figured = [_figured("ours", said, actual=actual, spent=spent)]
-        figured += [_figured(name, _ask(model, task), actual=actual, spent=spent) for name, model in BASELINES.items()]
-        more = waiting(task, _told(said.probability) if isinstance(said, Said) else None, waits)
+        told = {"ours": _ask(ours, task)} | {name: _ask(model, task) for name, model in BASELINES.items()}
+        figured = [_figured(name, said, actual=actual, spent=spent) for name, said in told.items()]
+        probabilities = {
+            name: _told(said.probability) if isinstance(said, Said) else None for name, said in told.items()
+        }
+        more = waiting(task, probabilities["ours"], waits)
+        once = told["ours"].once if isinstance(told["ours"], Said) else None
+        ordered = (actual > 0).astype(np.uint8)
+        more["second_purchase"] = second_purchase(task, probabilities=probabilities, once=once, ordered=ordered)
     return Evaluated(cutoff, task.horizon_days, len(actual), figured[0].name, tuple(figured), notes, more)
 
 

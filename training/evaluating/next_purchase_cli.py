@@ -29,6 +29,13 @@ COLUMNS = (
     ("spend corr", "spend_corr", 3),
     ("spend said", "spend_sum_predicted", 0),
 )
+OF_ONE_ORDER = (
+    ("AUC", "auc", 3),
+    ("log-loss", "log_loss", 4),
+    ("Brier", "brier", 4),
+    ("mean said", "mean_probability", 3),
+    ("slope", "calibration_slope", 2),
+)
 
 
 def next_purchase(
@@ -79,12 +86,12 @@ def as_markdown(table: Evaluated) -> str:
     for model in table.models:
         said = [*([f"not fitted: {model.reason}"] if model.reason else []), *model.notes]
         lines += [f"- {model.name}: {text}" for text in said]
-    return "\n".join([*lines, *_waiting(table)])
+    return "\n".join([*lines, *_waiting(table), *_second_purchase(table)])
 
 
 def _waiting(table: Evaluated) -> list[str]:
     """When the next order comes: the curve's log-loss by days, and what the 80% intervals held."""
-    if not table.more:
+    if "curve" not in table.more:
         return []
     curve, intervals = table.more["curve"], table.more["next_order"]["models"]
     days = [str(one["days"]) for one in curve]
@@ -101,6 +108,23 @@ def _waiting(table: Evaluated) -> list[str]:
     alive = table.more["alive"]
     mean, ranking = _cell(alive["mean"], 3), _cell(alive["auc"], 3)
     return [*lines, f"\nP(still buying here): mean {mean}; AUC of it for an order within the horizon {ranking}."]
+
+
+def _second_purchase(table: Evaluated) -> list[str]:
+    """Who comes back a second time: what each model says of customers with one order-day."""
+    found = table.more["second_purchase"]
+    if not found["n"]:
+        return ["\nSecond purchase: nobody had ordered on exactly one day."]
+    lines = [
+        f"\nSecond purchase: {found['n']:,} customers had ordered on exactly one day; {_cell(found['base_rate'], 3)} "
+        f"of them ordered within {table.horizon_days} days.\n",
+        f"| model | {' | '.join(heading for heading, _, _ in OF_ONE_ORDER)} |",
+        "|---|" + "---|" * len(OF_ONE_ORDER),
+    ]
+    for model in found["models"]:
+        cells = (_cell(model["metrics"][name], digits) for _, name, digits in OF_ONE_ORDER)
+        lines.append(f"| {model['name']} | {' | '.join(cells)} |")
+    return [*lines, f"\nOurs: {found['because']}."]
 
 
 def _cell(value: float | None, digits: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.evaluating.task import Floats, Said, Task
+from training.evaluating.task import Floats, Once, Said, Task
 from training.expectations.choosing import expect
 from training.expectations.members import Of
 from training.expectations.shop import aligned
@@ -15,7 +15,7 @@ NOTHING = "nothing"
 
 def ours(task: Task) -> Said:
     """Fitted as it would have been on the day of the cutoff; the name says what the trainer made it of."""
-    probability, made_of, notes = _probability(task)
+    probability, made_of, notes, once = _probability(task)
     amounts: dict[Of, Floats | None] = {}
     for of in Of:
         expected = expect(task.shop, horizon_days=task.horizon_days, of=of, seed=task.seed)
@@ -23,17 +23,19 @@ def ours(task: Task) -> Said:
         chosen = expected and expected.recipe.chosen_on_days
         words = "; chosen on a held-back window of " + f"{chosen} days" if chosen else ""
         notes = (*notes, f"{of.value}: {expected.recipe if expected else 'too little to learn from'}{words}")
-    return Said(probability, amounts[Of.ORDERS], amounts[Of.SPEND], notes, f"ours ({made_of})")
+    return Said(probability, amounts[Of.ORDERS], amounts[Of.SPEND], notes, f"ours ({made_of})", once)
 
 
-def _probability(task: Task) -> tuple[Floats | None, str, tuple[str, ...]]:
-    """P(an order), what the head is made of, and why; None where there is too little data for any head."""
+def _probability(task: Task) -> tuple[Floats | None, str, tuple[str, ...], Once | None]:
+    """P(an order), what the head is made of, why, and of one order-day; None where there is too little for any head."""
+    from training.evaluating.second_purchase import calibrated_on_its_own
     from training.next_purchase import fit_head
 
     try:
         head = fit_head(task.source, horizon_days=task.horizon_days, used_at=task.cutoff, seed=task.seed)
     except TooLittleData as reason:
-        return None, NOTHING, (f"probability: {reason}",)
+        return None, NOTHING, (f"probability: {reason}",), None
     snapshot = task.source.snapshot(task.cutoff)
     said = aligned(task.buyers.keys, snapshot.customer_keys, np.asarray(head.predict(snapshot.X)))
-    return said, head.shipped, ((f"probability: {head.because}",) if head.because else ())
+    notes = (f"probability: {head.because}",) if head.because else ()
+    return said, head.shipped, notes, calibrated_on_its_own(task, head)

@@ -54,6 +54,19 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """What ours says of customers with exactly one order-day, calibrated on such customers alone.
+
+    Attributes:
+        probability: of an order within the horizon, shape `(n,)`, meant for those alone; None where not better.
+        because: why it is so or not, for people.
+    """
+
+    probability: Floats | None
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """What one model says of the task's buyers, each of shape `(n,)`; None where it says nothing of that kind.
 
@@ -63,6 +76,7 @@ class Said:
         spend: expected money within it.
         notes: what a reader should know of how it came about.
         name: of the model that the figures belong to, where that is only known once it is fitted.
+        once: of customers with one order-day, where the model has more to say of them.
     """
 
     probability: Floats | None = None
@@ -70,3 +84,4 @@ class Said:
     spend: Floats | None = None
     notes: tuple[str, ...] = ()
     name: str | None = None
+    once: Once | None = None
