@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.calibration import FloatArray
-from training.segment_space import Space
+from training.segment_space import Categories, Space
 from training.split import TooLittleData
 
 FEWEST, MOST = 2, 10
@@ -61,9 +61,18 @@ class Grouping:
         return np.where(far, len(self.centres), found)
 
     @classmethod
-    def of_description(cls, description: Mapping[str, Any], *, inputs: Sequence[str]) -> tuple[Grouping, list[str]]:
-        """The grouping of a model.json and its segments' ids by label; axes that are no longer fed are left out."""
-        space, kept = Space.from_list(description["space"]).shared_with(inputs)
+    def of_description(
+        cls, description: Mapping[str, Any], *, inputs: Sequence[str], categories: Categories | None = None
+    ) -> tuple[Grouping, list[str]]:
+        """The grouping of a model.json and its segments' ids by label; axes that are no longer fed are left out.
+
+        Args:
+            description: the model.json.
+            inputs: of today.
+            categories: of today, whose order of choices may be another; None for those of the model.
+        """
+        space = Space.from_list(description["space"])
+        space, kept = space.shared_with(inputs, then=description.get("categories"), now=categories)
         segments = [segment for segment in description["segments"] if "centre" in segment]
         centres = np.array([segment["centre"] for segment in segments])[:, kept]
         ids = [segment["id"] for segment in segments]

@@ -77,7 +77,7 @@ def _aligned(
 ) -> tuple[list[str], list[str | None]]:
     if previous is None:
         return align(labels, k=k, previous=None, previous_ids=[])
-    before, old_ids = Grouping.of_description(previous, inputs=source.inputs)
+    before, old_ids = Grouping.of_description(previous, inputs=source.inputs, categories=source.categories)
     theirs = before.labels(snapshot.X, inputs=source.inputs) if before.space.axes else None
     return align(labels, k=k, previous=theirs, previous_ids=old_ids, last_id=last_id([], previous=previous))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ BEHAVIOUR = (
 DECLARED_PREFIX = "trait_"
 NOT_A_VALUE = ("_age_days", "_strength", "_years", "_days_to_anniversary")
 WEIGHT_OF_A_TRAIT = 1.0  # one declared trait, all its choices together, weighs as much as one behaviour
+Categories = Mapping[str, Sequence[str]]
 FURTHEST = 3.0  # standard deviations: one whale must not be a segment
 
 
@@ -71,10 +72,19 @@ class Space:
         """Which axes only tell how long ago something was: to be new, or gone, is not unusual."""
         return np.array([axis.input == "tenure_days" or axis.input.startswith("days_since_") for axis in self.axes])
 
-    def shared_with(self, inputs: Sequence[str]) -> tuple[Space, NDArray[np.intp]]:
-        """The axes whose inputs are among these, and their places."""
-        kept = np.flatnonzero([axis.input in inputs for axis in self.axes])
-        return Space(tuple(self.axes[i] for i in kept)), kept
+    def shared_with(
+        self, inputs: Sequence[str], *, then: Categories | None = None, now: Categories | None = None
+    ) -> tuple[Space, NDArray[np.intp]]:
+        """The axes that can still be fed, and their places.
+
+        Args:
+            inputs: of today.
+            then: the choices by whose order an axis's code was counted.
+            now: the choices of today; an axis keeps its choice under today's code, or goes with it.
+        """
+        axes = [_coded_anew(axis, then or {}, now or {}) for axis in self.axes]
+        kept = [i for i, axis in enumerate(axes) if axis is not None and axis.input in inputs]
+        return Space(tuple(axis for i in kept if (axis := axes[i]) is not None)), np.array(kept, dtype=np.intp)
 
     def levels(self, X: NDArray[np.float32], *, inputs: Sequence[str]) -> FloatArray:
         """Each axis before standardisation, shape `(n, n_axes)`: log1p of a number, 0 or 1 of a choice."""
@@ -105,6 +115,14 @@ def learn_space(X: NDArray[np.float32], *, inputs: Sequence[str], categories: Ma
             siblings = sum(1 for other in inputs if _same_trait(name, other))
             axes += _axis(X[:, column], input_name=name, code=None, weight=WEIGHT_OF_A_TRAIT / np.sqrt(siblings))
     return Space(tuple(axes))
+
+
+def _coded_anew(axis: Axis, then: Categories, now: Categories) -> Axis | None:
+    """The axis of the same choice; None where there is no such choice any more."""
+    if axis.code is None or axis.input not in then or axis.input not in now:
+        return axis
+    choice = then[axis.input][axis.code]
+    return replace(axis, code=list(now[axis.input]).index(choice)) if choice in now[axis.input] else None
 
 
 def is_declared_value(name: str) -> bool:

@@ -196,7 +196,7 @@ def _continuity(
     """How many of today's customers have the segment that the version before would give them."""
     if previous is None:
         return None
-    before, old_ids = Grouping.of_description(previous, inputs=source.inputs)
+    before, old_ids = Grouping.of_description(previous, inputs=source.inputs, categories=source.categories)
     if not before.space.axes:
         return None
     ids = [segment["id"] for segment in segments]
@@ -258,5 +258,5 @@ def _separation_of_previous(
     """How well the previous version's groups separate today's customers, in today's space; None without one."""
     if previous is None or not {axis["input"] for axis in previous["space"]} <= set(source.inputs):
         return None
-    before, _ = Grouping.of_description(previous, inputs=source.inputs)
-    return separation(placed, before.labels(today.X, inputs=source.inputs), seed=seed)
+    before, _ = Grouping.of_description(previous, inputs=source.inputs, categories=source.categories)
+    return separation(placed, before.labels(today.X, inputs=source.inputs), seed=seed) if before.space.axes else None

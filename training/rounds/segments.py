@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.artifact import SEGMENTS, SegmentsModel, read_champions, read_description, verify, write_artifact
+from training.artifact import (
+    SEGMENTS,
+    ArtifactRefused,
+    SegmentsModel,
+    load_champion,
+    read_champions,
+    read_description,
+    verify,
+    write_artifact,
+)
 from training.calibration import SMALLEST_PROBABILITY, FloatArray
 from training.cards.common import card_of
 from training.cards.segments import sections_of
@@ -27,7 +37,7 @@ from training.plots import plots_of_segments
 from training.registry import Registry
 from training.resampling import FEW_DRAWS, paired_difference
 from training.rounds.settling import Round, settle, tags_of
-from training.segment_discovery import STABLE, Grouping
+from training.segment_discovery import STABLE, Grouping, separation
 from training.segment_telling import details, lines, whether_they_matter
 from training.segments import TrainedSegments, train_segments
 
@@ -35,11 +45,10 @@ from training.segments import TrainedSegments, train_segments
 def segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> Round:
     """Discovers, judges and settles the segments."""
     artifacts = source.workspace.artifacts
-    champion = read_champions(artifacts).get(SEGMENTS)
-    previous = read_description(artifacts, SEGMENTS, champion["version"]) if champion else None
+    previous, champion = champion_of(source)
     trained = train_segments(source, brand=source.brand, previous=previous, seed=seed)
     version = write_artifact(artifacts, trained.description, trained.boosters)
-    gate = _gate(trained, source, version, champion["version"] if champion else None)
+    gate = _gate(trained, source, version, champion)
     sections = sections_of(trained.description, trained.judged.as_dict())
     card = card_of(trained.description, version, schema=source.schema, gate=gate, sections=sections)
 
@@ -68,7 +77,27 @@ def segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> Ro
     )
 
 
-def _gate(trained: TrainedSegments, source: WorkspaceSource, version: str, champion: str | None) -> Gate:
+def champion_of(source: WorkspaceSource) -> tuple[dict[str, Any] | None, SegmentsModel | None]:
+    """The champion's model.json and the champion, each None where there is none, or none that can be read or served.
+
+    One that does not fit the features of today still lends its ids and names, and keeps no challenger back.
+    """
+    artifacts = source.workspace.artifacts
+    named = read_champions(artifacts).get(SEGMENTS)
+    if named is None:
+        return None, None
+    try:
+        previous = read_description(artifacts, SEGMENTS, named["version"], sha256=named["sha256"])
+    except ArtifactRefused:
+        return None, None
+    try:
+        champion = load_champion(artifacts, SEGMENTS, source.schema)
+    except ArtifactRefused:
+        return previous, None
+    return previous, champion if isinstance(champion, SegmentsModel) else None
+
+
+def _gate(trained: TrainedSegments, source: WorkspaceSource, version: str, champion: SegmentsModel | None) -> Gate:
     model = SegmentsModel(*verify(source.workspace.artifacts, SEGMENTS, version), schema=source.schema)
     today = source.snapshot(source.known_until)
     grouping, ids = Grouping.of_description(trained.description, inputs=source.inputs)
@@ -94,10 +123,10 @@ def _gate(trained: TrainedSegments, source: WorkspaceSource, version: str, champ
         *_of_old_inputs(source, model, y, known),
         _in_groups(source, known - losses, known),
     ]
-    if judged.separation_of_previous is not None:
-        checks.append(_separates_better(judged.separation, judged.separation_of_previous))
+    if champion is not None:
+        checks.append(separates_as_well(grouping.space.place(today.X, inputs=source.inputs), today.X, model, champion))
     checks.append(fast_enough("fast enough to serve", model.predict, today.X))
-    return Gate(tuple(checks), champion)
+    return Gate(tuple(checks), read_champions(source.workspace.artifacts).get(SEGMENTS, {}).get("version"))
 
 
 def _come_again(trained: TrainedSegments) -> Check:
@@ -147,10 +176,22 @@ def _in_groups(source: WorkspaceSource, gain: FloatArray, known: FloatArray) -> 
     )
 
 
-def _separates_better(separation: float, of_previous: float) -> Check:
-    """By a margin: both silhouettes are of the same sample of thousands, so hardly any noise is left between them."""
+def separates_as_well(
+    placed: FloatArray, X: NDArray[np.float32], model: SegmentsModel, champion: SegmentsModel
+) -> Check:
+    """Within a margin: the same groups found anew are fresher, not better, and shall replace those of long ago.
+
+    Args:
+        placed: today's customers in the challenger's space, shape `(n, n_axes)`.
+        X: what is known of them, shape `(n, n_inputs)`.
+        model: the challenger.
+        champion: assigns them as it does today.
+    """
+    ours, theirs = (
+        separation(placed, np.unique(one.assign(X), return_inverse=True)[1], seed=0) for one in (model, champion)
+    )
     return Check(
-        "separates today's customers better than the champion",
-        separation - of_previous > MARGIN_OF_SEPARATION,
-        f"silhouette {separation:.3f} against {of_previous:.3f}, needed is {MARGIN_OF_SEPARATION} more",
+        "separates today's customers as well as the champion",
+        ours >= theirs - MARGIN_OF_SEPARATION,
+        f"silhouette {ours:.3f} against {theirs:.3f}, at most {MARGIN_OF_SEPARATION} less is allowed",
     )
