@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from training.evaluating.figures import probability_figures
+from training.evaluating.next_purchase import Evaluated, Figured
+from training.evaluating.next_purchase_cli import as_markdown
 from training.evaluating.second_purchase import calibrated_on_its_own, second_purchase
 from training.evaluating.task import Once, Task
 from training.evaluation import log_losses
@@ -137,3 +139,16 @@ def test_where_nobody_ordered_just_once_there_are_no_figures(tiny_world: Callabl
     found = second_purchase(task, probabilities={"ours": np.full(60, 0.5)}, once=None, ordered=ordered)
     assert (found["n"], found["base_rate"]) == (0, None)
     assert set(found["models"][0]["metrics"].values()) == {None}
+
+
+def test_the_text_says_it_too_where_no_curve_could_be_drawn(tiny_world: Callable[..., Any]) -> None:
+    world = a_shop(tiny_world, n_customers=200)
+    task, ordered = a_task(world)
+    probabilities = {"ours": np.linspace(0.1, 0.2, len(ordered))}
+    found = second_purchase(task, probabilities=probabilities, once=Once(None, "why"), ordered=ordered)
+    models = (Figured("ours", {"sum_actual": 3.0, "spend_sum_actual": 30.0}),)
+    table = Evaluated(task.cutoff.date(), HORIZON, len(ordered), "ours", models, more={"second_purchase": found})
+    text = as_markdown(table)
+    assert f"Second purchase: {found['n']:,} customers had ordered on exactly one day; {found['base_rate']:.3f}" in text
+    assert f"| ours | {found['models'][0]['metrics']['auc']:.3f} |" in text
+    assert "Ours: why." in text
