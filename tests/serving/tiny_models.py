@@ -8,12 +8,14 @@ import lightgbm
 import numpy as np
 
 from features.schema import FeatureSchema
+from tests.serving.tiny_world import COUPON, TIP
 from training.artifact import (
     MODEL_FILE,
     NEXT_PURCHASE,
     RESPONSE,
     SEGMENTS,
     ActionFeatures,
+    features_of,
     read_champions,
     sha256_of,
     write_artifact,
@@ -68,6 +70,7 @@ def promote(artifacts: Path, description: dict[str, object], boosters: list[str]
     return version
 
 
+KNOWN = {action.id: features_of(action) for action in (TIP, COUPON)} | {"nothing": features_of(None)}
 CONSTANT = {"kind": "constant", "weight": 1.0}
 
 
@@ -93,7 +96,7 @@ def promote_response(
         as_of: of the version.
     """
     slopes = an_order_adds or {}
-    actions = [ActionFeatures(reference), *(ActionFeatures(name) for name in effects)]
+    actions = [KNOWN.get(name, ActionFeatures(name)) for name in (reference, *effects)]
     added = [
         [
             CONSTANT | {"value": effect},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -98,6 +99,17 @@ def test_a_new_action_is_judged_by_its_features_where_the_learner_reads_them_and
     said = model.rewards(X, (OFFERS[3], like, unlike))
     assert np.corrcoef(said[:, 0], said[:, 1])[0, 1] > 0.9
     assert np.isnan(said[:, 2]).all()
+
+
+@pytest.mark.parametrize("change", [{"incentive_cost": 9.0}, {"value": 1.0}, {"kind": "message"}])
+def test_an_action_that_was_changed_since_is_another_one_of_which_nothing_is_known(change: dict[str, object]) -> None:
+    model, asked = served(fitted("linear_dr")), as_served(some_rows(2).X[:5])
+    same, changed = replace(OFFERS[1], tags=("spring",)), replace(OFFERS[1], **change)  # type: ignore[arg-type]
+    for rows in (asked, asked[:1]):
+        said = model.rewards(rows, (NOTHING, same, changed))
+        assert np.isfinite(said[:, :2]).all()
+        assert np.isnan(said[:, 2]).all()
+    assert not model.speaks_of(changed)
 
 
 def test_a_model_that_was_written_is_loaded_and_says_the_same(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from training.served.model import Matrix, ServedInputs, ServedModel
 from training.served.one_row import Plan, Scores
 
 PLANS_KEPT = 100  # tuples of actions: one a place
+WHAT_AN_ACTION_IS = ("kind", "incentive", "incentive_cost", "value")
 ACTION = "action"  # whatever a booster makes of the action's own features, in contributions
 
 
@@ -154,7 +155,7 @@ class ResponseModel(ServedModel):
 
     def _terms_of(self, action: ActionFeatures) -> tuple[Term, ...] | None:
         place = self._of_id.get(action.action_id)
-        if place is not None:
+        if place is not None and _is_the_same(action, self.actions[place]):
             return self._effects[place]
         return None if self._new is None else self._new.terms_of(action)
 
@@ -222,6 +223,11 @@ class _New:
             if not low <= getattr(action, name) <= high:
                 return None
         return self.terms
+
+
+def _is_the_same(action: ActionFeatures, learned: ActionFeatures) -> bool:
+    """Whether an action is still what was learned from: with another price or incentive it is a new one."""
+    return all(getattr(action, name) == getattr(learned, name) for name in WHAT_AN_ACTION_IS)
 
 
 def _add(parts: dict[str, float], name: str, part: float) -> None:
