@@ -52,7 +52,8 @@ def rename_segment(root: Path, identity: str, name: str, *, locale: str, others:
         identity: the segment's id.
         name: what it is to be called.
         locale: in which.
-        others: what the other segments are called in that locale.
+        others: what the other segments that are served are called in that locale. An id that is not served any more
+            gives up such a name of its own: a file in which two have one name would be refused as a whole.
 
     Raises:
         CallersMistake: the name is empty, too long, or another segment's.
@@ -68,11 +69,14 @@ def rename_segment(root: Path, identity: str, name: str, *, locale: str, others:
             f"Asked to call segment '{identity}' '{name}' in {locale}, but another segment is called that. "
             "Two segments of one name cannot be told apart in a report: choose another."
         )
-    names = read_segment_names(root)
+    names = {
+        other: {where: said for where, said in of.items() if other == identity or (where, said) != (locale, name)}
+        for other, of in read_segment_names(root).items()
+    }
     names.setdefault(identity, {})[locale] = name
     path = root / SEGMENTS_FILE
     draft = path.with_name(f".{SEGMENTS_FILE}.{os.getpid()}")
-    text = yaml.safe_dump(dict(sorted(names.items())), allow_unicode=True, sort_keys=False)
+    text = yaml.safe_dump({other: of for other, of in sorted(names.items()) if of}, allow_unicode=True, sort_keys=False)
     draft.write_text(HEADER + text, encoding="utf-8")
     draft.replace(path)
     return path

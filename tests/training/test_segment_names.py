@@ -36,6 +36,16 @@ def test_two_segments_may_not_have_one_name(tmp_path: Path) -> None:
         read_segment_names(tmp_path)
 
 
+def test_a_segment_that_is_gone_keeps_no_name_from_those_that_are_served(tmp_path: Path) -> None:
+    rename_segment(tmp_path, "s1", "Regulars", locale="en")
+    rename_segment(tmp_path, "s1", "ประจำ", locale="th")
+    rename_segment(tmp_path, "s2", "Lapsed", locale="en")
+    rename_segment(tmp_path, "s4", "Regulars", locale="en", others=["Lapsed", "Quiet"])  # s1 is served no more
+    assert read_segment_names(tmp_path) == {"s1": {"th": "ประจำ"}, "s2": {"en": "Lapsed"}, "s4": {"en": "Regulars"}}
+    rename_segment(tmp_path, "s5", "Lapsed", locale="en", others=["Regulars"])
+    assert set(read_segment_names(tmp_path)) == {"s1", "s4", "s5"}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
