@@ -55,11 +55,21 @@ def begins_of(occasion: Occasion, *, years: Iterable[int]) -> tuple[date, ...]:
     """The first days of an occasion in those years, rising.
 
     Raises:
-        CallersMistake: as for `occasion_days`.
+        CallersMistake: as for `occasion_days`, or a date is none that there is.
     """
-    own = [date.fromisoformat(day) for day in occasion.dates]
+    own = [_date_of(day) for day in occasion.dates]
     days = sorted({*own, *(_holidays(occasion.country, occasion.holiday, tuple(years)) if occasion.country else ())})
     return tuple(day for place, day in enumerate(days) if not place or day - days[place - 1] > SAME_OCCASION)
+
+
+def _date_of(day: str) -> date:
+    try:
+        return date.fromisoformat(day)
+    except ValueError:
+        raise CallersMistake(
+            f"Asked for an occasion on '{day}', which is no day of any year. A date is a day that there is, as "
+            "2026-11-08: correct the occasion's `dates`."
+        ) from None
 
 
 def _holidays(country: str, name: str | None, years: tuple[int, ...]) -> list[date]:

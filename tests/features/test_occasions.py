@@ -66,3 +66,8 @@ def test_a_right_occasion_is_read(tmp_path: Path) -> None:
     assert not faults
     assert brand is not None
     assert brand.occasions["diwali"].days_before == 21
+
+
+def test_a_day_that_no_year_has_is_refused() -> None:
+    with pytest.raises(CallersMistake, match=r"an occasion on '2024-02-30'.*A date is a day that there is"):
+        begins_of(Occasion(dates=("2024-02-30",)), years=YEARS)

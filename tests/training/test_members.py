@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from training.calibration import from_log_odds
 from training.dataset import Snapshot
-from training.fitting import Lesson
+from training.fitting import Fitted, Lesson
 from training.linear import COLUMNS, Linear, columns_for, design_of, fit_linear
 from training.members import LINEAR, REPEAT_BUYING, TREES, Customers, Members, mean_of
 from training.next_purchase import RECIPES, choose_recipe, fit_head
 from training.repeat_buying import BgNbd, history_of
-from training.split import gate_cutoff, split_for
+from training.split import Split, gate_cutoff, split_for
 
 INPUTS = ("n_order_days", "days_since_last_order", "days_since_first_order", "revenue")
 PLACES = {name: place for place, name in enumerate(INPUTS)}
@@ -120,3 +121,15 @@ def test_fewer_members_are_shipped_where_they_do_better(tiny_world: Callable[...
     assert head.booster is None
     assert set(head.members.offsets) == set(chosen.members)
     assert TREES in choose_recipe(world, horizon_days=7, used_at=world.known_until, seed=0).members
+
+
+def test_a_member_that_speaks_of_no_judged_customer_takes_no_part() -> None:
+    y = np.array([0, 1, 1, 0], dtype=np.uint8)
+    silence = np.full(4, np.nan)
+    split = Split(28, (datetime(2024, 1, 1, tzinfo=UTC),), datetime(2024, 1, 29, tzinfo=UTC))
+    said = {TREES: np.array([-1.0, 1.0, 0.5, -0.5])}
+    fitted = Fitted(split, y, said, lightgbm.Booster, None, lambda _: (BgNbd(1.0, 1.0, 1.0, 1.0), silence))
+    members, scores = fitted.members((TREES, REPEAT_BUYING))
+    assert tuple(members.offsets) == (TREES,)
+    assert members.repeat_buying is None
+    assert np.isfinite(scores).all()
