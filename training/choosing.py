@@ -1,8 +1,11 @@
-"""Which recipe: the one that a held-back window finds best, ties in favour of the fullest."""
+"""Which recipe: the one that a held-back window finds best, ties in favour of the fullest.
+
+A season that this window could not try, since no year lies behind it, is shipped only where repeat orders bear it out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,6 +19,7 @@ from training.labels import label_window
 from training.members import Customers
 from training.recipes import EVERY_MEMBER, RECIPES, Recipe
 from training.split import WEEK, TooLittleData, gate_cutoff
+from training.trusted_season import knows_season, untried_season
 
 UNTRIED = "no window is closed that could choose: the default"
 
@@ -50,7 +54,8 @@ def choose(
             )
         except TooLittleData:
             continue
-    return Choice(candidates[0], UNTRIED)
+    season = untried_season(source, horizon_days=horizon_days, used_at=used_at)
+    return Choice(replace(candidates[0], season=season), UNTRIED)
 
 
 def _choose(
@@ -66,12 +71,14 @@ def _choose(
     lesson = lesson_of(source, horizon_days=horizon_days, used_at=judge_at)
     rows = rows_of(source, [judge_at], horizon_days=horizon_days)
     customers = Customers(rows.X.astype(np.float64), source.inputs)
+    is_tried = knows_season(source, lesson.split)
+    season = None if is_tried else untried_season(source, horizon_days=asked_days, used_at=used_at)
     tried: list[tuple[float, float, Recipe]] = []
     for base in candidates:
         finish = finisher(lesson, base, seed=seed)
         trees = raw_scores(finish(base).booster, rows.X)
         calm: dict[tuple[tuple[str, ...], str, str], FloatArray] = {}
-        for recipe in base.variants():
+        for recipe in _of_season(base.variants(), season):
             head, key = finish(recipe), (recipe.members, recipe.repeat_buying, recipe.calibration)
             if key not in calm:
                 calm[key] = replace(head, season=1.0).said_of(customers, trees)
@@ -87,3 +94,8 @@ def _choose(
         f"{best.words()}: log-loss {loss:.4f} on the held-back window "
         f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}{shorter}{left_out}",
     )
+
+
+def _of_season(recipes: Iterable[Recipe], season: str | None) -> Iterator[Recipe]:
+    """Those of a season that was settled without trying; all of them where it is to be tried."""
+    return (recipe for recipe in recipes if season in (None, recipe.season))

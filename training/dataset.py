@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from features.faults import CallersMistake
 from features.occasions import OccasionDays, occasion_days
 from training.labels import Window, label, label_window, read_orders, require_closed
+from training.repeats import Repeats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,6 +154,11 @@ class WorkspaceSource:
         require_closed(window, known_until=self.known_until)
         return self._orders.n_within(window)
 
+    @cached_property
+    def repeats(self) -> Repeats:
+        """Orders after each customer's first, and when each became known."""
+        return Repeats.of(self._orders.customer_keys, self._orders.at_us)
+
     @property
     def occasions(self) -> tuple[OccasionDays, ...]:
         """The brand's occasions that move, from the first year that is known to the next one."""
@@ -181,6 +188,11 @@ def training_threads(X: NDArray[np.float32] | NDArray[np.float64]) -> int:
 def occasions_of(source: Source) -> tuple[OccasionDays, ...]:
     """The occasions that a source knows of; none where it is a world without a brand."""
     return tuple(getattr(source, "occasions", ()))
+
+
+def repeats_of(source: Source) -> Repeats | None:
+    """The repeat orders that a source knows of; None where it is a world that does not tell them apart."""
+    return getattr(source, "repeats", None)
 
 
 def rows_of(source: Source, as_ofs: Sequence[datetime], *, horizon_days: int) -> Rows:

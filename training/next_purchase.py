@@ -27,10 +27,12 @@ from training.heads import Head as Head
 from training.heads import finisher, lesson_of, newest_split, require_both
 from training.labels import label_window
 from training.members import TREES
+from training.recipes import NO_SEASON
 from training.recipes import RECIPES as RECIPES
 from training.recipes import Recipe as Recipe
 from training.short_history import head_without_window
 from training.split import TooLittleData, gate_cutoff
+from training.trusted_season import knows_season
 
 Labels = NDArray[np.uint8]
 
@@ -176,7 +178,9 @@ def _train_horizon(
     require_both(rows, early.split)
     known = rows_of(source, [early.split.calibrate], horizon_days=horizon_days)
     verdict = Judged(horizon_days, judge_at, rows.y, early.predict(rows.X), float(known.y.mean()), early)
-    final = fit_head(source, horizon_days=horizon_days, used_at=source.known_until, recipe=early.recipe, seed=seed)
+    # A season that the judging window did not know has been judged by nobody, and is not served.
+    recipe = early.recipe if knows_season(source, early.split) else replace(early.recipe, season=NO_SEASON)
+    final = fit_head(source, horizon_days=horizon_days, used_at=source.known_until, recipe=recipe, seed=seed)
     return replace(final, because=early.because), verdict
 
 

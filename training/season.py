@@ -15,6 +15,10 @@ calibrating window is only partly known, growth is that of the newest days whose
 An occasion that moves (`brand.yaml`'s `occasions`) moves with its orders: its days are those around its own date a year
 ago, and the days on which it fell then count as the ordinary days of the same weekday beside them. One whose days were
 like those beside them, as far as is known, is none for this shop.
+
+Orders hold each customer's first, so that a year ago a shop that was gaining its customers looks busier or calmer than
+it was. Where no closed window has tried the season, it is believed only where repeat orders per known customer show at
+least half of it as well (`is_borne_out`).
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ import numpy as np
 
 from features.occasions import OccasionDays
 from training.labels import Window
+from training.repeats import Repeats
 
 YEAR = timedelta(days=364)  # 52 whole weeks: weekdays stay where they are
 DAY, WEEK, NOON = timedelta(days=1), timedelta(days=7), timedelta(hours=12)
@@ -36,8 +41,9 @@ LOWEST, HIGHEST = 1 / 4, 4.0
 FURTHEST_MOVE = timedelta(days=45)  # of an occasion between two years; a lunar month is 30
 FELT = 1.25  # how many times the orders of ordinary days, or how many times fewer, show that an occasion is felt at all
 BESIDE = 5  # weeks to either side in which ordinary days are looked for
+BORNE_OUT = 1 / 2  # of the logarithm of a season that nothing tried: what repeat orders per known customer must show
 
-Count = Callable[[Window], int]
+Count = Callable[[Window], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,75 @@ def season_change(
     Returns:
         None where a year ago is not known, or holds too little.
     """
+    found = _counts(n_orders, calibrate, used_at, horizon_days, first, occasions)
+    return None if found is None or found.fewest < FEWEST_ORDERS else found.change()
+
+
+def is_borne_out(
+    n_orders: Count,
+    repeats: Repeats,
+    *,
+    calibrate: datetime,
+    used_at: datetime,
+    horizon_days: int,
+    first: datetime,
+    occasions: Sequence[OccasionDays] = (),
+) -> bool:
+    """Whether repeat orders per known customer show the season too, at least half of it in logarithms.
+
+    Args:
+        n_orders: as for `season_change`, as are the others.
+        repeats: of the same shop.
+        calibrate: where the window that calibrated begins.
+        used_at: where the model stands.
+        horizon_days: of the label.
+        first: the first order that is known.
+        occasions: that move from year to year.
+
+    Returns:
+        False also where a year ago holds too few repeat orders to tell.
+    """
+    of_all, of_repeats, per_customer = (
+        _counts(count, calibrate, used_at, horizon_days, first, occasions)
+        for count in (n_orders, repeats.n, repeats.per_customer)
+    )
+    if of_all is None or of_repeats is None or per_customer is None:
+        return False
+    if min(of_all.fewest, of_repeats.fewest) < FEWEST_ORDERS:
+        return False
+    said, shown = (float(np.log(found.change().busier)) for found in (of_all, per_customer))
+    return said * shown >= BORNE_OUT * said**2
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Orders of the four windows that tell a season, and how many years lie between calibration and now."""
+
+    then: float
+    now: float
+    year_next: float
+    last: float
+    apart: float
+
+    @property
+    def fewest(self) -> float:
+        return min(self.then, self.now, self.year_next, self.last)
+
+    def change(self) -> Change:
+        growth = self.now / self.then
+        busier = growth ** (1.0 - self.apart) * self.year_next / self.last
+        return Change(busier, busier * growth**self.apart)
+
+
+def _counts(
+    n_orders: Count,
+    calibrate: datetime,
+    used_at: datetime,
+    horizon_days: int,
+    first: datetime,
+    occasions: Sequence[OccasionDays],
+) -> _Counts | None:
+    """None where a year ago is not known."""
     reach = timedelta(days=horizon_days)
     if reach > YEAR:
         return None
@@ -118,13 +193,13 @@ def season_change(
             return None
         grown = Window(used_at - overlap, used_at)
     past = _LastYear(n_orders, first, used_at, tuple(occasions)).of_those_felt()
-    then, now = past.of(grown), n_orders(grown)
-    year_next, last = past.of(Window(used_at, used_at + reach)), n_orders(calibrating)
-    if min(then, now, year_next, last) < FEWEST_ORDERS:
-        return None
-    growth, apart = now / then, (used_at - calibrate) / YEAR
-    busier = growth ** (1.0 - apart) * year_next / last
-    return Change(busier, busier * growth**apart)
+    return _Counts(
+        then=past.of(grown),
+        now=n_orders(grown),
+        year_next=past.of(Window(used_at, used_at + reach)),
+        last=n_orders(calibrating),
+        apart=(used_at - calibrate) / YEAR,
+    )
 
 
 def bounded(multiplier: float) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pytest
 
+from features.occasions import OccasionDays
 from training.dataset import Snapshot
-from training.expectations.choosing import BETWEEN, OWN, SEASON, TAUGHT, combined, error, expect
+from training.expectations.choosing import BETWEEN, OWN, SEASON, TAUGHT, _season, combined, error, expect
 from training.expectations.members import Of, Pieces, actual, pieces
 from training.expectations.shop import BG_NBD, EPOCH, PARETO_NBD, REPEAT, Shop, aligned
 from training.order_days import OrderDays
@@ -110,3 +111,13 @@ def test_a_window_is_counted_for_those_who_had_ordered_before_it() -> None:
 def test_customers_without_a_row_are_unknown_rather_than_somebody_elses() -> None:
     rows = aligned(np.array([1, 3, 9]), np.array([1, 2, 3]), np.array([[10.0], [20.0], [30.0]]))
     assert np.array_equal(rows[:, 0], [10.0, 30.0, np.nan], equal_nan=True)
+
+
+def test_an_occasion_that_moved_is_expected_where_it_falls() -> None:
+    day = 364 + 160
+    shop, blind = (a_shop(days=day, busy=(150, 164)) for _ in range(2))  # its second fortnight is nearly over
+    calendar = date(1970, 1, 1) + timedelta(days=FIRST_DAY + 150)
+    moved = (calendar, calendar + timedelta(days=364 + 14))
+    shop.source.occasions = (OccasionDays("sale", moved, days_before=0, days_after=13),)  # type: ignore[attr-defined]
+    knows, does_not = (_season(of, of.day, horizon_days=28, window_days=28) for of in (shop, blind))
+    assert knows > 1.1 * does_not

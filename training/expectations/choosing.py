@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.occasions import OccasionDays
+from training.dataset import occasions_of
 from training.expectations.members import BOOSTING, FEWEST_DAYS, REGRESSION, Of, Pieces, actual, pieces
 from training.expectations.shop import BG_NBD, EPOCH, PARETO_NBD, REPEAT, Shop
-from training.season import season_multiplier
+from training.season import is_borne_out, season_multiplier
 from training.split import whole_weeks
 
 Floats = NDArray[np.float64]
@@ -107,7 +110,7 @@ def _choose(shop: Shop, now: Pieces, *, horizon_days: int, of: Of, seed: int, ha
     full = now.window_days == horizon_days
     window = min(horizon_days, shop.n_days // 3)
     held_back = shop.day - (whole_weeks(window) if 3 * whole_weeks(window) <= shop.n_days else window)
-    default = SEASON if has_season else BETWEEN if full else OWN
+    default = _untried(shop, horizon_days=horizon_days) if has_season else BETWEEN if full else OWN
     available = [names for names in MEMBERS if set(names) <= now.said.keys()]
     if not full:  # what was learned of a shorter window is carried on by the models of repeat buying, or left to them
         available = [names for names in available if set(names) <= set(REPEAT)]
@@ -128,11 +131,11 @@ def _choose(shop: Shop, now: Pieces, *, horizon_days: int, of: Of, seed: int, ha
     level = _level(errors, levels)
     usual = REPEAT if n_orders < ENOUGH_ORDERS and REPEAT in tried else tried[0]
     best = min(tried, key=lambda names: errors[names, level] * (1.0 + HARM * (full and names != usual)))
-    return Recipe(best, SEASON if has_season and SEASON not in levels else level, window)
+    return Recipe(best, default if has_season and SEASON not in levels else level, window)
 
 
 def _levels(full: bool, *, has_season: bool, had_season: bool) -> tuple[str, ...]:
-    """The levels that the held-back window can tell apart; a season that it did not know is taken on trust."""
+    """The levels that the held-back window can tell apart: it cannot try a season that it did not know."""
     if not full:
         return (OWN,)
     if has_season and not had_season:
@@ -150,10 +153,28 @@ def _season(shop: Shop, day: int, *, horizon_days: int, window_days: int | None)
     """How much busier the window as of a day will be than the one that taught; 1 where a year is not known."""
     if window_days != horizon_days:
         return 1.0
-    return season_multiplier(
-        shop.n_orders,
-        calibrate=EPOCH + timedelta(days=day - whole_weeks(horizon_days)),
-        used_at=EPOCH + timedelta(days=day),
-        horizon_days=horizon_days,
-        first=EPOCH + timedelta(days=int(shop.orders.days[0])),
-    )
+    return season_multiplier(shop.n_orders, **_place(shop, day, horizon_days=horizon_days))
+
+
+def _untried(shop: Shop, *, horizon_days: int) -> str:
+    """The level where no window has tried the season: the last window's, unless repeat orders bear the season out."""
+    place = _place(shop, shop.day, horizon_days=horizon_days)
+    return SEASON if is_borne_out(shop.n_orders, shop.repeats, **place) else TAUGHT
+
+
+class _Place(TypedDict):
+    calibrate: datetime
+    used_at: datetime
+    horizon_days: int
+    first: datetime
+    occasions: tuple[OccasionDays, ...]
+
+
+def _place(shop: Shop, day: int, *, horizon_days: int) -> _Place:
+    return {
+        "calibrate": EPOCH + timedelta(days=day - whole_weeks(horizon_days)),
+        "used_at": EPOCH + timedelta(days=day),
+        "horizon_days": horizon_days,
+        "first": EPOCH + timedelta(days=int(shop.orders.days[0])),
+        "occasions": occasions_of(shop.source),
+    }

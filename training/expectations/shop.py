@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from training.labels import Window
 from training.order_days import Buyers, OrderDays
 from training.pareto_nbd import ParetoNbd, fit_pareto_nbd
 from training.repeat_buying import DAYS_A_WEEK, BgNbd, History, fit_bgnbd
+from training.repeats import DAY_US, Repeats
 
 Floats = NDArray[np.float64]
 
@@ -94,6 +96,11 @@ class Shop:
             snapshot = self.source.snapshot(self.cutoff - timedelta(days=self.day - day))
             self._X[day] = aligned(self.buyers(day).keys, snapshot.customer_keys, snapshot.X.astype(np.float64))
         return self._X[day]
+
+    @cached_property
+    def repeats(self) -> Repeats:
+        """Order-days after each customer's first, and when each became known."""
+        return Repeats.of(self.orders.customer_keys, self.orders.days * DAY_US)
 
     def n_orders(self, window: Window) -> int:
         """How many order-days there were in a window, by its days in UTC."""
