@@ -6,6 +6,7 @@ and judged in customer-days. Cutoffs are whole days: what is known as of a day i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -149,6 +150,33 @@ class OrderDays:
         """The most days that ever lay between two days with an order, of whomever; 1 where orders came daily."""
         days = np.unique(self.days)
         return int(np.diff(days).max()) if len(days) > 1 else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What became of customers, for whoever judges: of a person with several keys the same for each, as in labels.
+
+    Attributes:
+        orders: all that is known by now.
+        joined: every key that was joined into another customer by now, and the survivor's.
+    """
+
+    orders: OrderDays
+    joined: Mapping[int, int]
+
+    def persons_of(self, keys: Keys) -> Keys:
+        """The person behind each key, shape `(n,)`."""
+        return np.array([self.joined.get(key, key) for key in keys.tolist()], dtype=np.int64)
+
+    def within(self, keys: Keys, *, day: int, horizon_days: int) -> tuple[Floats, Floats]:
+        """As that of OrderDays; keys in any order."""
+        persons, place = np.unique(self.persons_of(keys), return_inverse=True)
+        n_days, spend = self.orders.within(persons, day=day, horizon_days=horizon_days)
+        return n_days[place], spend[place]
+
+    def next_day(self, keys: Keys, *, day: int) -> Floats:
+        """As that of OrderDays."""
+        return self.orders.next_day(self.persons_of(keys), day=day)
 
 
 def rfm(buyers: Buyers) -> Floats:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 
 from features.command_line import run_verb
+from features.contract import EVENT_SCHEMA
+from features.database import connect
 from features.faults import CallersMistake
+from features.identity import IdentityTable
+from features.lake import Lake, instant_us
 from features.workspace import Workspace
 from training.evaluating.baselines import BASELINES, CannotFitError, base_rate, bg_nbd, lesson_of, logistic_rfm
 from training.evaluating.figures import amount_figures, probability_figures
-from training.evaluating.next_purchase import check_asked, evaluate_next_purchase
+from training.evaluating.next_purchase import check_asked, evaluate_next_purchase, or_why
 from training.evaluating.ours import ours
 from training.evaluating.task import Task
 from training.evaluating.waiting import waiting
@@ -25,6 +30,9 @@ from training.order_days import EPOCH_ORDINAL, OrderDays
 
 FIRST = date(2023, 1, 1)
 N_CUSTOMERS = 150
+CUTOFF = date(2023, 5, 21)
+CUTOFF_DAY = CUTOFF.toordinal() - EPOCH_ORDINAL
+LATE = date(2023, 5, 22)
 METRICS = {"auc", "log_loss", "brier", "mae", "rmse", "corr", "sum_predicted", "sum_actual"}
 
 
@@ -60,18 +68,23 @@ def orders_of(world: Any) -> OrderDays:
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace that knows orders and nothing else: customer, date, quantity, amount; 40 weeks."""
+    """A workspace that knows orders and nothing else: customer, date, quantity, amount; 40 weeks.
+
+    One customer's order before the cutoff was received after it; another turned out after it to be one with a device.
+    """
     folder = tmp_path_factory.mktemp("evaluate")
     orders = a_shop(n_customers=N_CUSTOMERS)
-    lines = ["customer,date,quantity,amount"]
+    lines = ["customer,date,received,quantity,amount", f"09999,2023-05-19,{LATE},1,10.0"]
     for key, day, amount in zip(orders.customer_keys, orders.days, orders.amounts, strict=True):
-        lines.append(f"{key:05d},{date.fromordinal(int(day) + EPOCH_ORDINAL)},1,{amount:.2f}")
+        on = date.fromordinal(int(day) + EPOCH_ORDINAL)
+        lines.append(f"{key:05d},{on},{on},1,{amount:.2f}")
     (folder / "orders.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     mapping = {
         "description": "Orders of a day: customer, date, quantity, amount",
-        "types": {"date": "timestamp", "quantity": "number", "amount": "number"},
+        "types": {"date": "timestamp", "received": "timestamp", "quantity": "number", "amount": "number"},
         "customer": "customer",
         "time": {"column": "date"},
+        "received_at": {"column": "received"},
         "events": [
             {
                 "event": "Order Completed",
@@ -85,7 +98,28 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_verb("init", str(folder / "shop"))
     asked = ("--mapping", str(folder / "mapping.yaml"), "--workspace", str(folder / "shop"))
     run_verb("import", str(folder / "orders.csv"), *asked)
+    _join_a_device(Workspace(folder / "shop"), _who_joins(orders))
     return folder / "shop"
+
+
+def _who_joins(orders: OrderDays) -> int:
+    """The first customer who orders soon after the cutoff."""
+    keys = orders.buyers(CUTOFF_DAY).keys
+    return int(keys[orders.within(keys, day=CUTOFF_DAY, horizon_days=40)[0] > 0][0])
+
+
+def _join_a_device(workspace: Workspace, customer: int) -> None:
+    connection = connect(workspace.database)
+    identity = IdentityTable(connection)
+    device = identity.key_or_new("browser", "anonymous")
+    known = datetime.combine(CUTOFF + timedelta(days=10), time(), tzinfo=UTC)
+    identity.join(user_id=f"{customer:05d}", anonymous_id="browser", at_us=instant_us(known))
+    connection.close()
+    at = datetime.combine(CUTOFF - timedelta(days=20), time(12))
+    row = {"event_id": "of a device", "customer_key": device, "event": "Order Completed", "order_id": "o", "total": 9.0}
+    row |= {"occurred_at": at, "received_at": at, "backfilled": False}
+    with Lake(workspace.lake).writer() as writer:
+        writer.write(pa.Table.from_pylist([{name: row.get(name) for name in EVENT_SCHEMA.names}], schema=EVENT_SCHEMA))
 
 
 def test_a_program_reads_one_object_a_horizon_from_standard_output(
@@ -104,16 +138,20 @@ def test_a_program_reads_one_object_a_horizon_from_standard_output(
         assert all(len({model["metrics"][total] for model in table["models"]}) == 1 for total in ("sum_actual",))
         assert table["models"][0]["metrics"]["auc"] > 0.6
         assert not any("reason" in model for model in table["models"])
-        orders, cutoff = a_shop(n_customers=N_CUSTOMERS), date(2023, 5, 21).toordinal() - EPOCH_ORDINAL
-        keys = orders.buyers(cutoff).keys
+        orders = a_shop(n_customers=N_CUSTOMERS)
+        keys = orders.buyers(CUTOFF_DAY).keys
         second = table["second_purchase"]
-        assert second["n"] == (orders.buyers(cutoff).n_days == 1).sum()
+        assert second["n"] == (orders.buyers(CUTOFF_DAY).n_days == 1).sum() + 1  # the device
         assert [model["name"] for model in second["models"]] == ["ours", *BASELINES]
         assert "not calibrated on its own" in second["because"]  # so few customers show nothing
-        counted, spent = orders.within(keys, day=cutoff, horizon_days=table["horizon_days"])
-        assert table["n"] == len(keys)  # brand.yaml says Asia/Kolkata, where the days of the file begin
-        assert table["models"][0]["metrics"]["sum_actual"] == counted.sum()
-        assert table["models"][0]["metrics"]["spend_sum_actual"] == pytest.approx(spent.sum(), rel=1e-3)
+        counted, spent = orders.within(keys, day=CUTOFF_DAY, horizon_days=table["horizon_days"])
+        device = keys == _who_joins(orders)  # asked beside the customer whose device it is, and does what that one does
+        assert table["n"] == len(keys) + 1  # brand.yaml says Asia/Kolkata, where the days of the file begin
+        assert table["models"][0]["metrics"]["sum_actual"] == counted.sum() + counted[device][0]
+        both = spent.sum() + spent[device][0]
+        assert table["models"][0]["metrics"]["spend_sum_actual"] == pytest.approx(both, rel=1e-3)
+        assert "1 order-days before the cutoff were received after it" in table["notes"][0]
+        assert "1 customers turned out after the cutoff to be one person with another" in table["notes"][1]
 
 
 def test_ours_and_every_alternative_stand_on_what_was_known_before_the_cutoff(tiny_world: Callable[..., Any]) -> None:
@@ -128,6 +166,18 @@ def test_ours_and_every_alternative_stand_on_what_was_known_before_the_cutoff(ti
         assert said.orders is not None
         assert said.orders.shape == (len(task.buyers.keys),)
         assert (said.orders > 0).all()
+
+
+def test_a_customer_whom_the_snapshot_lacks_does_not_cost_the_others_their_figures(
+    tiny_world: Callable[..., Any],
+) -> None:
+    world = tiny_world(n_customers=120, days=200)
+    known, at = orders_of(world), FIRST.toordinal() - EPOCH_ORDINAL + 100
+    more = OrderDays.of(np.append(known.customer_keys, 999), np.append(known.days, at), np.append(known.amounts, 10.0))
+    said = ours(a_task(more, world, day=150, horizon_days=40))
+    assert said.probability is not None
+    assert np.isfinite(said.probability).all()
+    assert "probability: of 1 customers by repeat buying" in said.notes
 
 
 def test_one_customer_gets_no_figures_but_reasons(tiny_world: Callable[..., Any]) -> None:
@@ -167,6 +217,17 @@ def test_the_curve_and_its_intervals_are_judged_beside_those_of_repeat_buying(ti
         assert interval["coverage"] == pytest.approx(interval["said"], abs=0.1)
         assert interval["said"] >= 0.8
     assert 0 < found["alive"]["mean"] < 1
+
+
+def test_what_stops_the_curve_does_not_stop_the_table(tiny_world: Callable[..., Any]) -> None:
+    orders = a_shop()
+    task = a_task(orders, tiny_world(n_customers=2), day=180, horizon_days=80)
+    too_few = np.array([0.5])  # of one customer, where there are hundreds
+    waits = orders.next_day(task.buyers.keys, day=task.day)
+    assert or_why("When", lambda: {"n": 1}) == ({"n": 1}, ())
+    figures, (note,) = or_why("When the next order comes", lambda: waiting(task, too_few, waits[:-1]))
+    assert figures == {}
+    assert note.startswith("When the next order comes is not said: ")
 
 
 def test_too_short_a_history_teaches_on_the_longest_window_and_says_so(tiny_world: Callable[..., Any]) -> None:

@@ -23,7 +23,7 @@ from training.evaluating.figures import SPEND, amount_figures, probability_figur
 from training.evaluating.second_purchase import second_purchase
 from training.evaluating.task import Said, Task
 from training.evaluating.waiting import waiting
-from training.order_days import EPOCH_ORDINAL, OrderDays, day_of, read_order_days
+from training.order_days import EPOCH_ORDINAL, Happened, OrderDays, day_of, read_order_days
 
 if TYPE_CHECKING:
     from features.workspace import Workspace
@@ -95,6 +95,7 @@ def evaluate_next_purchase(
         CallersMistake: there are no orders, none before the cutoff, or a window that has not closed.
     """
     from features.brand import load_brand
+    from features.owners import persons
     from training.dataset import WorkspaceSource
 
     if not horizons_days:
@@ -104,11 +105,13 @@ def evaluate_next_purchase(
     day = cutoff.toordinal() - EPOCH_ORDINAL
     notes = {horizon: check_asked(orders, cutoff=cutoff, horizon_days=horizon) for horizon in horizons_days}
     instant = datetime.combine(cutoff, time(), tzinfo=ZoneInfo(zone))
+    happened = Happened(orders, persons(workspace))
+    known, more = _known(happened, read_order_days(workspace, known_until=instant), cutoff=cutoff, day=day)
     source = WorkspaceSource(workspace, as_of=instant, eligible=has_ordered)
     tables = []
     for horizon in horizons_days:
-        task = Task(instant, day_of(instant, time_zone=zone), horizon, orders.before(day), source, seed)
-        tables.append(_evaluate(task, orders, cutoff=cutoff, notes=notes[horizon]))
+        task = Task(instant, day_of(instant, time_zone=zone), horizon, known, source, seed)
+        tables.append(_evaluate(task, happened, cutoff=cutoff, notes=(*notes[horizon], *more)))
     return tables
 
 
@@ -150,22 +153,45 @@ def check_asked(orders: OrderDays, *, cutoff: date, horizon_days: int) -> tuple[
     return (f"orders end on {last}: the last {unknown} days of the window are taken to have brought none",)
 
 
-def _evaluate(task: Task, orders: OrderDays, *, cutoff: date, notes: tuple[str, ...]) -> Evaluated:
+def _known(happened: Happened, known: OrderDays, *, cutoff: date, day: int) -> tuple[OrderDays, tuple[str, ...]]:
+    """The order days that were known at the cutoff, and what came to be known of them later."""
+    known, notes = known.before(day), []
+    late = len(happened.orders.before(day).days) - len(
+        OrderDays.of(happened.persons_of(known.customer_keys), known.days, known.amounts).days
+    )
+    if not len(known.days):
+        raise CallersMistake(
+            f"Asked to evaluate next purchase from {cutoff}, but all {late} order-days before it were received later: "
+            "nothing was known then. Use a later cutoff, or correct received_at in the mapping."
+        )
+    if late > 0:
+        notes.append(f"{late} order-days before the cutoff were received after it: no model knows of them")
+    buyers = known.buyers(day).keys
+    joined = int((happened.persons_of(buyers) != buyers).sum())
+    if joined:
+        notes.append(
+            f"{joined} customers turned out after the cutoff to be one person with another: each is asked by itself, "
+            "and what the whole person ordered is what happened"
+        )
+    return known, tuple(notes)
+
+
+def _evaluate(task: Task, happened: Happened, *, cutoff: date, notes: tuple[str, ...]) -> Evaluated:
     from training.evaluating.ours import ours
 
-    actual, spent = orders.within(task.buyers.keys, day=task.day, horizon_days=task.horizon_days)
-    waits = orders.next_day(task.buyers.keys, day=task.day) + 1.0
+    actual, spent = happened.within(task.buyers.keys, day=task.day, horizon_days=task.horizon_days)
+    waits = happened.next_day(task.buyers.keys, day=task.day) + 1.0
     with _quietly():
         told = {"ours": _ask(ours, task)} | {name: _ask(model, task) for name, model in BASELINES.items()}
         figured = [_figured(name, said, actual=actual, spent=spent) for name, said in told.items()]
         probabilities = {
             name: _told(said.probability) if isinstance(said, Said) else None for name, said in told.items()
         }
-        more = waiting(task, probabilities["ours"], waits)
+        more, silent = or_why("When the next order comes", lambda: waiting(task, probabilities["ours"], waits))
         once = told["ours"].once if isinstance(told["ours"], Said) else None
         ordered = (actual > 0).astype(np.uint8)
         more["second_purchase"] = second_purchase(task, probabilities=probabilities, once=once, ordered=ordered)
-    return Evaluated(cutoff, task.horizon_days, len(actual), figured[0].name, tuple(figured), notes, more)
+    return Evaluated(cutoff, task.horizon_days, len(actual), figured[0].name, tuple(figured), (*notes, *silent), more)
 
 
 @contextlib.contextmanager
@@ -184,6 +210,14 @@ def _ask(model: Callable[[Task], Said], task: Task) -> Said | str:
         return model(task)
     except Exception as reason:  # what stops one alternative must not stop the table
         return _why(reason)
+
+
+def or_why(of: str, figures: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Figures beside the table's; or none, and a note of why: what stops them must not stop the table."""
+    try:
+        return figures(), ()
+    except Exception as reason:
+        return {}, (f"{of} is not said: {_why(reason)}",)
 
 
 def _figured(name: str, told: Said | str, *, actual: Floats, spent: Floats) -> Figured:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from training.evaluating.task import Floats, Once, Said, Task
 from training.expectations.choosing import expect
 from training.expectations.members import Of
 from training.expectations.shop import aligned
+from training.repeat_buying import DAYS_A_WEEK
 from training.split import TooLittleData
+
+if TYPE_CHECKING:
+    from training.heads import Head
 
 NOTHING = "nothing"
 
@@ -37,5 +44,22 @@ def _probability(task: Task) -> tuple[Floats | None, str, tuple[str, ...], Once 
         return None, NOTHING, (f"probability: {reason}",), None
     snapshot = task.source.snapshot(task.cutoff)
     said = aligned(task.buyers.keys, snapshot.customer_keys, np.asarray(head.predict(snapshot.X)))
-    notes = (f"probability: {head.because}",) if head.because else ()
-    return said, head.shipped, notes, calibrated_on_its_own(task, head)
+    said, unseen = _of_everybody(task, head, said)
+    notes = (*((f"probability: {head.because}",) if head.because else ()), *unseen)
+    once = calibrated_on_its_own(task, head)
+    if once.probability is not None:
+        once = replace(once, probability=np.where(np.isfinite(once.probability), once.probability, said))
+    return said, head.shipped, notes, once
+
+
+def _of_everybody(task: Task, head: Head, said: Floats) -> tuple[Floats, tuple[str, ...]]:
+    """One customer whom the snapshot lacks must not cost the others their figures: repeat buying speaks of that one."""
+    unseen = ~np.isfinite(said)
+    if not unseen.any():
+        return said, ()
+    fits, history, weeks = task.shop.fits(task.day), task.buyers.history(), task.horizon_days / DAYS_A_WEEK
+    if fits:
+        instead, by = np.mean([fit.p_any(history, weeks=weeks) for fit in fits.values()], axis=0), "repeat buying"
+    else:
+        instead, by = head.predict(np.full((1, len(head.inputs)), np.nan, dtype=np.float32)), "the head of nobody known"
+    return np.where(unseen, instead, said), (f"probability: of {int(unseen.sum())} customers by {by}",)
