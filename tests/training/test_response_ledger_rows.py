@@ -24,8 +24,9 @@ from features.faults import CallersMistake
 from features.starting import write_starter
 from features.workspace import Workspace
 from training.dataset import Snapshot, WorkspaceSource
+from training.response.fitting import fit_response
 from training.response.known_before import DAY_US, MOST_SNAPSHOTS, starts_of
-from training.response.ledger_rows import NOT_DRAWN, OPEN, _probabilities, ledger_rows
+from training.response.ledger_rows import HELD_OUT_OF_ALL, NOT_DRAWN, OPEN, _probabilities, ledger_rows
 
 NOON = datetime(2024, 3, 4, 12, tzinfo=UTC)
 DISTRIBUTION = {"first_order_coupon@whatsapp": 0.4, "first_order_coupon@line": 0.2, "bestsellers": 0.3, "nothing": 0.1}
@@ -167,6 +168,58 @@ def test_a_goal_without_a_value_pays_what_the_action_says_once(shop: Shop) -> No
     assert worths.earned(twice, coupon) == coupon.value - COST
     assert worths.earned([Conversion("subscribe", None)], coupon) == 0.0
     assert worths.earned([], coupon) == 0.0
+
+
+class DailyShop(Shop):
+    """Every customer is decided on every day, and one in ten is held out for ever."""
+
+    def snapshot(self, as_of: datetime) -> Snapshot:
+        return Snapshot(as_of, np.arange(N_DAILY, dtype=np.int64), np.ones((N_DAILY, 1), dtype=np.float32))
+
+
+N_DAILY = 400
+
+
+def test_of_daily_decisions_one_message_is_not_credited_with_what_all_of_them_bring(tmp_path: Path) -> None:
+    """Each message brings 1 on its day, whatever was said before; windows of seven days hold seven decisions."""
+    write_starter(tmp_path)
+    shop = DailyShop(Workspace(tmp_path), load_brand(Workspace(tmp_path)))
+    shop.known_until = NOON + timedelta(days=22)
+    rng = np.random.default_rng(0)
+    held_out, said = rng.random(N_DAILY) < 0.1, rng.random((N_DAILY, 21)) < 0.8
+    said &= ~held_out[:, np.newaxis]
+    record = json.dumps({"versions": {}, "policy_parameters": {"epsilon": 0.2}})
+    distribution = json.dumps({"bestsellers": 0.8, "nothing": 0.2})
+    decisions, orders = [], []
+    for day in range(21):
+        at = _us(NOON + timedelta(days=day))
+        for one in range(N_DAILY):
+            arm = (HOLDOUT, 0.1) if held_out[one] else (PERSONALISED, 0.9)
+            action = "bestsellers" if said[one, day] else "nothing"
+            decisions.append((f"d{day}-{one}", one, at, *arm, action, distribution, record))
+            if said[one, day]:
+                orders.append((f"o{day}-{one}", one, at + 60_000_000, at + 60_000_000, 1.0 / MARGIN))
+    shop.workspace.database.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(shop.workspace.database)) as connection:
+        connection.executescript(SCHEMA)
+        connection.executemany(
+            "INSERT INTO decisions (decision_id, customer_key, decided_at, arm, arm_probability, action_id,"
+            " distribution, record, holdout_rate, placement, channel, initiated_by, policy, action_probability)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0.1, 'chat_reply', 'whatsapp', 'brand', 'epsilon_greedy', 0.5)",
+            decisions,
+        )
+        connection.executemany(
+            "INSERT INTO outcomes (outcome_id, customer_key, occurred_at, received_at, value, outcome, goal, joined_by)"
+            " VALUES (?, ?, ?, ?, ?, 'converted', 'order', 'none')",
+            orders,
+        )
+        connection.commit()
+    rows = shop.rows()
+    uplift = fit_response(rows, inputs=("day",), categories={}, candidates=("same_for_all",)).uplifts["bestsellers"]
+    assert uplift.low < 1.0 < uplift.high
+    assert uplift.error < 0.1
+    assert set(rows.propensity.tolist()) == {0.2, 0.8}
+    assert rows.left_out[HELD_OUT_OF_ALL] == int(held_out.sum()) * len(np.unique(rows.at))
 
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=6), st.floats(0.0, 0.9))

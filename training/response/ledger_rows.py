@@ -10,6 +10,10 @@ held-out customers and the policy's own silence teach together. Where nobody dre
 placement's fallback answered) there is nothing to learn: those decisions are left out, like ranked sets, whose later
 places depend on the earlier ones, and windows that are still open.
 
+*Several decisions a window.* A held-out customer's window then lacks every message, while whoever got this one has the
+others too: their difference is what the whole programme brings, not what one action adds to it. So the held out are
+left out there and h is 0: the policy's own silence teaches, among all else that was said.
+
 *Reward.* What the customer did within the attribution window, whether or not it was joined to this decision: joining
 goes by clicks and tokens, which only exist where something was said, and would credit messages with what comes anyway.
 """
@@ -59,6 +63,13 @@ OPEN, NOT_DRAWN, LISTS, NOT_KNOWN, UNKNOWN_CUSTOMER = (
     "the probability of what was done is not known",
     "nothing was known of the customer on that day's start",
 )
+HELD_OUT_OF_ALL = (
+    "of customers held out of everything: decisions lie within each other's windows, so that these show what all "
+    "messages together bring; what one adds is told by the policy's own silence"
+)
+
+SAME_WINDOW = 0.95  # of an attribution window: decisions that are closer share what follows them
+SOME = 0.05  # of the decisions: as many may be followed by another within their window
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,7 @@ def ledger_rows(
     followed = _followed(conversions, joined, cluster, at_us, window_us=window // timedelta(microseconds=1))
     worths = Worths.of(source.brand, in_use)
     actions, place = _actions(decided, catalogues, in_use)
+    probabilities = _probability_of_each(decided, actions)
     return ResponseRows(
         X=X,
         action=place,
@@ -115,7 +127,8 @@ def ledger_rows(
         cluster=cluster,
         at=at_us.astype("datetime64[us]"),
         actions=actions,
-        available=_available(decided, actions),
+        available=probabilities > 0.0,
+        probabilities=probabilities,
         left_out={why: n for why, n in left_out.items() if n},
         decision_id=np.array([one.decision_id for one in decided]),
     ).taken(is_known)
@@ -140,19 +153,33 @@ def _read(
             return [], []
         rows = connection.execute(_decisions_query(connection), (begin, end)).fetchall()
         closed_before = instant_us(source.known_until - window)
-        decided = list(_teaching(rows, closed_before=closed_before, baselines=baselines, left_out=left_out))
+        together = _lie_within_each_other(rows, persons(source.workspace), window=window)
+        decided = list(
+            _teaching(rows, closed_before=closed_before, baselines=baselines, together=together, left_out=left_out)
+        )
         return decided, connection.execute(_CONVERSIONS, (begin, known_until)).fetchall()
 
 
-def _available(decided: Sequence[_Decided], actions: Sequence[ActionFeatures]) -> NDArray[np.bool_]:
-    """What could have been done of anybody there, shape `(n, n_actions)`."""
+def _lie_within_each_other(rows: Sequence[tuple[object, ...]], joined: dict[int, int], *, window: timedelta) -> bool:
+    """Whether more than a few decisions of a person are followed by another of theirs within the window."""
+    keys = [int(row[0]) for row in rows]  # type: ignore[call-overload]
+    person = np.array([joined.get(key, key) for key in keys], dtype=np.int64)
+    at_us = np.array([row[1] for row in rows], dtype=np.int64)
+    order = np.lexsort((at_us, person))
+    soon = np.diff(at_us[order]) < SAME_WINDOW * (window // timedelta(microseconds=1))
+    again = int((soon & (np.diff(person[order]) == 0)).sum())
+    return again > SOME * len(rows)
+
+
+def _probability_of_each(decided: Sequence[_Decided], actions: Sequence[ActionFeatures]) -> NDArray[np.float64]:
+    """P(each action) of anybody there, shape `(n, n_actions)`; 0 of what could not be done."""
     of_id = {action.action_id: place for place, action in enumerate(actions)}
-    available = np.zeros((len(decided), len(actions)), dtype=np.bool_)
+    probabilities = np.zeros((len(decided), len(actions)))
     for row, one in enumerate(decided):
         for action_id, probability in one.probabilities.items():
-            if probability > 0.0 and action_id in of_id:
-                available[row, of_id[action_id]] = True
-    return available
+            if action_id in of_id:
+                probabilities[row, of_id[action_id]] = probability
+    return probabilities
 
 
 def _decisions_query(connection: sqlite3.Connection) -> str:
@@ -162,7 +189,12 @@ def _decisions_query(connection: sqlite3.Connection) -> str:
 
 
 def _teaching(
-    rows: Sequence[tuple[object, ...]], *, closed_before: int, baselines: dict[str, str], left_out: Counter[str]
+    rows: Sequence[tuple[object, ...]],
+    *,
+    closed_before: int,
+    baselines: dict[str, str],
+    together: bool,
+    left_out: Counter[str],
 ) -> Iterator[_Decided]:
     for row in rows:
         key, at_us, placement, by, arm, action_id, rate, arm_probability, distribution, version, drawn, is_list, of = (
@@ -174,9 +206,12 @@ def _teaching(
             left_out[LISTS] += 1
         elif not drawn:
             left_out[NOT_DRAWN] += 1
+        elif together and arm == HOLDOUT:
+            left_out[HELD_OUT_OF_ALL] += 1
         else:
             is_held_out = arm == HOLDOUT
             share = rate if rate is not None else (arm_probability if is_held_out else 0.0)
+            share = 0.0 if together else share
             # Whoever is held out is told nothing where the brand speaks first, whatever the placement's baseline.
             said = str(action_id) if is_held_out else NOTHING if by == "brand" else None
             probabilities = _probabilities(
