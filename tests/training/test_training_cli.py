@@ -106,7 +106,7 @@ def test_a_leak_in_one_model_leaves_the_others_trained_and_reported(
     def knows_the_future(*_: object) -> None:
         raise LeakFound("'trait_spent_next' alone tells them apart", leaks=())
 
-    monkeypatch.setitem(ROUNDS, "next_purchase", knows_the_future)  # type: ignore[arg-type]
+    monkeypatch.setitem(ROUNDS, "next_purchase", knows_the_future)
     one, other, *_ = said(capsys, "train", "all", "--json", "--workspace", str(trained))
     assert (one["model"], one["unchanged"], one["refused"]) == ("segments", True, [])
     assert (other["model"], other["version"]) == ("next_purchase", None)
@@ -152,6 +152,19 @@ def test_a_later_model_of_one_day_is_no_champion_until_a_window_that_neither_kne
 
     run_verb("models", "rollback", "next-purchase", "--workspace", str(trained))
     assert read_champions(trained / "artifacts") == champions
+
+
+def test_segments_of_a_later_day_replace_their_champion(
+    trained: Path, champions: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def of(day: str) -> Any:
+        return said(capsys, "train", "segments", "--as-of", day, "--json", "--workspace", str(trained))[0]
+
+    one = of("2026-09-30")
+    gate = {check["question"]: check for check in one["gate"]["checks"]}
+    assert gate["separates today's customers as well as the champion"]["passed"], gate
+    assert one["promoted"], gate
+    assert read_champions(trained / "artifacts")["segments"]["version"] == one["version"]
 
 
 def a_twin(trained: Path, version: str, *, shifted: float) -> str:
