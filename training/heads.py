@@ -11,7 +11,15 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from training.calibration import SMALLEST_PROBABILITY, Calibration, FloatArray, busier, fit_calibration
+from training.calibration import (
+    SMALLEST_PROBABILITY,
+    Calibration,
+    FloatArray,
+    busier,
+    fit_calibration,
+    from_log_odds,
+    log_odds,
+)
 from training.carrying import Carry
 from training.dataset import Rows, Source, occasions_of
 from training.fitting import Lesson
@@ -36,6 +44,7 @@ class Head:
         season: how much more often they order than in the window that calibrated.
         because: on which window it was chosen, for people; empty where the caller chose.
         carry: to the horizon, where no window of its length is closed; None where one is.
+        beside: a head that it is averaged with, in log-odds; None where it stands alone.
     """
 
     horizon_days: int
@@ -48,6 +57,7 @@ class Head:
     season: float = 1.0
     because: str = ""
     carry: Carry | None = None
+    beside: Head | None = None
 
     def predict(self, X: NDArray[np.float32]) -> FloatArray:
         """Calibrated probabilities, shape `(n,)`, of rows with the inputs it was fitted on."""
@@ -61,7 +71,10 @@ class Head:
         times: float | FloatArray = self.season
         if self.carry is not None:
             times = self.season * self.carry.times(customers)
-        return busier(probability, times)
+        said = busier(probability, times)
+        if self.beside is None:
+            return said
+        return from_log_odds(0.5 * (log_odds(said) + log_odds(self.beside.said_of(customers, trees))))
 
     @property
     def shipped(self) -> str:
@@ -70,7 +83,8 @@ class Head:
         made = " + ".join(names)
         if self.carry is None or self.carry.taught_days == self.carry.horizon_days:
             return made
-        return f"{made}, taught on {self.carry.taught_days} days and carried by {kind_of(self.carry.curve)}"
+        carried = f"{made}, taught on {self.carry.taught_days} days and carried by {kind_of(self.carry.curve)}"
+        return carried if self.beside is None else f"{carried}, in the mean with {self.beside.shipped}"
 
     @property
     def _repeat_model(self) -> str:

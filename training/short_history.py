@@ -67,10 +67,15 @@ class Standing:
         return Head(self.horizon_days, recipe, self.window, inputs, None, members, IDENTITY)
 
     def carried(self, recipe: Recipe) -> Head:
-        """A lesson on the longest horizon that can be taught, carried to the one that is asked for."""
+        """A lesson on the longest horizon that can be taught, carried, in the mean with the curve that carries it.
+
+        A lesson knows the level of an earlier and shorter window, the curve that of the whole history: which of the two
+        is right about the coming one, no closed window can say.
+        """
         head = self._finish(recipe)
         carry = Carry(self.taught_days, self.horizon_days, self.curves[recipe.repeat_buying])
-        return replace(head, horizon_days=self.horizon_days, carry=carry)
+        beside = self.alone(recipe.repeat_buying)
+        return replace(head, horizon_days=self.horizon_days, carry=carry, beside=beside)
 
     def ways(self) -> Iterator[tuple[Recipe | None, str]]:
         """Every recipe that a lesson could be carried with, after each model of repeat buying without a recipe."""
