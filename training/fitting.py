@@ -32,7 +32,7 @@ Labels = NDArray[np.uint8]
 
 N_FOLDS = 3
 ENOUGH_ROWS = 200_000  # beyond it one fold alone calibrates as well, and the others' fits are saved
-FEWEST_BUYERS = 100  # for the four parameters of repeat buying
+FEWEST_BUYERS = 30  # for the four parameters of repeat buying
 FITS: Mapping[str, Callable[[History], Repeat]] = {BG_NBD: fit_bgnbd, PARETO_NBD: fit_pareto_nbd}
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # a multiplier whose high bits deal consecutive keys into folds evenly
 
