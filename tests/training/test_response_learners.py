@@ -106,6 +106,55 @@ def test_tastes_that_no_line_can_say_are_found_by_trees() -> None:
     assert earned > single + 0.8 * (best - single)
 
 
+def of_an_outcome(amount: float, *, n: int, seed: int, suits: bool) -> World:
+    """An outcome that an action makes likelier by as much in log-odds of everybody, or only of whose need it suits."""
+    X = customers(n, seed)
+    odds = -1.9 + 0.8 * X[:, 0] + 0.4 * np.log1p(X[:, 1])
+    raised = odds + (np.where(X[:, 2] == 1, 1.2, 0.05) if suits else 0.7)
+    return World(X, amount / (1.0 + np.exp(-np.column_stack([odds, raised]).astype(np.float64))))
+
+
+def came(world: World, amount: float, *, seed: int) -> ResponseRows:
+    rows, random = world.rows(seed=seed, noise=0.0), np.random.default_rng(seed + 1)
+    return replace(rows, reward=amount * (random.random(len(rows)) < rows.reward / amount))
+
+
+@pytest.mark.parametrize("amount", [1.0, 40.0])
+@pytest.mark.parametrize(("learner", "suits"), [("logistic_s", False), ("logistic_t", False), ("logistic_t", True)])
+def test_an_action_that_adds_to_log_odds_is_found_in_money_by_logistic_regression(
+    learner: str, amount: float, suits: bool
+) -> None:
+    world = of_an_outcome(amount, n=8_000, seed=3, suits=suits)
+    fit = fitted(came(world, amount, seed=4), candidates=(learner,))
+    truth = world.truth[:, 1] - world.truth[:, 0]
+    said = fit.uplift(world.X)[:, 1]
+    assert np.corrcoef(said, truth)[0, 1] > 0.95
+    assert float(said.std()) == pytest.approx(float(truth.std()), rel=0.3)
+    for action in (0, 1):
+        assert np.corrcoef(fit.rewards(world.X)[:, action], world.truth[:, action])[0, 1] > 0.95
+
+
+def test_logistic_learners_are_tried_on_an_outcome_of_one_amount_and_never_on_spend() -> None:
+    world = of_an_outcome(5.0, n=600, seed=3, suits=False)
+    outcome = came(world, 5.0, seed=4)
+    spend = replace(outcome, reward=outcome.reward * np.linspace(0.5, 1.5, len(outcome)))
+    kinds = ("logistic_s", "logistic_t")
+    told = [[one.name for one in fitted(rows).tried] for rows in (outcome, spend)]
+    assert [[name for name in tried if name in kinds] for tried in told] == [list(kinds), []]
+    alone = fitted(spend, candidates=("logistic_t",))  # as a model is taught anew whose older rows chose it
+    assert np.corrcoef(alone.rewards(world.X)[:, 1], world.truth[:, 1])[0, 1] > 0.8
+
+
+def test_an_action_of_which_nothing_came_or_everything_leaves_logistic_learners_finite() -> None:
+    world = of_an_outcome(1.0, n=600, seed=3, suits=True)
+    rows = came(world, 1.0, seed=4)
+    for all_of_it in (0.0, 1.0):
+        sure = replace(rows, reward=np.where(rows.action == 1, all_of_it, rows.reward))
+        said = fitted(sure, candidates=("logistic_s", "logistic_t")).rewards(world.X)
+        assert np.isfinite(said).all()
+        assert float(said[:, 1].mean()) == pytest.approx(all_of_it, abs=0.05)
+
+
 def test_the_expected_reward_without_an_action_is_right_too() -> None:
     world = a_world("linear")
     said = fitted(world.rows(seed=1)).rewards(world.X)

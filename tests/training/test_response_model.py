@@ -44,8 +44,15 @@ def some_rows(n_actions: int, *, n: int = 1_500) -> ResponseRows:
     )
 
 
+def some_outcomes(n_actions: int) -> ResponseRows:
+    """Of the same customers, an outcome that is worth 3.5 to whom it happens."""
+    rows = some_rows(n_actions)
+    return replace(rows, reward=np.where(rows.reward > 0.2, 3.5, 0.0))
+
+
 def fitted(learner: str, *, n_actions: int = 2) -> FittedResponse:
-    return fit_response(some_rows(n_actions), inputs=INPUTS, categories=CATEGORIES, seed=0, candidates=[learner])
+    rows = some_outcomes(n_actions) if learner.startswith("logistic") else some_rows(n_actions)
+    return fit_response(rows, inputs=INPUTS, categories=CATEGORIES, seed=0, candidates=[learner])
 
 
 def served(fit: FittedResponse) -> ResponseModel:
@@ -80,6 +87,28 @@ def test_contributions_sum_to_the_expected_reward(learner: str) -> None:
             told = model.contributions(asked[row : row + 1], action)
             assert told.score == pytest.approx(model.rewards(asked[row : row + 1], OFFERS[:2])[0, place])
             assert set(told.parts) <= {*INPUTS, "action"}
+
+
+def test_the_sigmoid_of_a_line_is_shared_out_in_proportion_to_what_the_inputs_add_to_the_line() -> None:
+    term = {"kind": "logistic", "weight": 20.0, "intercept": -1.0, "coefficients": [2.0, -0.5]}
+    told = {
+        **fitted("same_for_all").describe(),
+        "base": [],
+        "effects": [[], [term]],
+        "design": {"columns": [["value", "age"], ["log", "visits"]], "mean": [1.0, 0.0], "scale": [2.0, 1.0]},
+    }
+    schema = SimpleNamespace(model_inputs=INPUTS, categories=CATEGORIES, version="s")
+    model = ResponseModel(told | {"version": "v", "schema_version": "s"}, [], schema=schema)
+    row = np.array([[3.0, 0.0, np.e - 1.0]], dtype=np.float32)  # z = −1 + 2·1 − 0.5·1
+    at, mean = (1.0 / (1.0 + np.exp(-z)) for z in (0.5, -1.0))
+    parts = model.contributions(row, OFFERS[1])
+    assert parts.base == pytest.approx(20.0 * mean)
+    assert parts.parts["age"] == pytest.approx(20.0 * (at - mean) * 2.0 / 1.5, rel=1e-6)
+    assert parts.parts["visits"] == pytest.approx(20.0 * (at - mean) * -0.5 / 1.5, rel=1e-6)
+    assert parts.score == pytest.approx(float(model.rewards(row, OFFERS[:2])[0, 1]))
+    unknown = np.full((1, 3), np.nan, dtype=np.float32)
+    assert model.contributions(unknown, OFFERS[1]).parts == {}
+    assert model.rewards(unknown, OFFERS[:2])[0, 1] == pytest.approx(20.0 * mean)
 
 
 @pytest.mark.parametrize("learner", ["linear_dr", "trees_t"])

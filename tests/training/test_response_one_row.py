@@ -28,12 +28,13 @@ def a_booster(X: np.ndarray[Any, Any], seed: int) -> str:
 
 
 def a_model() -> ResponseModel:
-    """A base of trees and a constant; a linear effect; an effect of trees that read the action."""
+    """A base of trees and a constant; an effect of lines and sigmoids; one of trees that read the action, too."""
     rng = np.random.default_rng(3)
     X = rows(300)
     beside = np.hstack([X, np.array([action_vector(ACTIONS[n], COLUMNS) for n in rng.integers(0, 3, 300)])])
     constant = {"kind": "constant", "weight": 0.7, "value": 1.1}
     linear = {"kind": "linear", "weight": 0.3, "intercept": 0.2, "coefficients": [0.1, -0.3, 0.7, 0.9]}
+    sigmoid = linear | {"kind": "logistic", "weight": -2.3}
     trees = [
         {"kind": "booster", "weight": weight, "booster": 1, "action": of} for weight, of in ((0.9, "own"), (-0.9, "0"))
     ]
@@ -46,7 +47,7 @@ def a_model() -> ResponseModel:
         "learner": "by hand",
         "actions": [action.as_dict() for action in ACTIONS],
         "base": [{"kind": "booster", "weight": 1.3, "booster": 0, "action": ""}, constant],
-        "effects": [[], [linear, constant], [constant, *trees, linear]],
+        "effects": [[], [linear, constant, sigmoid], [constant, *trees, sigmoid, linear]],
         "new_actions": None,
         "design": {
             "columns": [["value", "recency"], ["log", "orders"], ["missing", "orders"], ["is", "topic", "2"]],

@@ -14,7 +14,7 @@ from training.response.design import design_for
 from training.response.fitted import FittedResponse, Served
 from training.response.groups import gained, groups_of, quadrants_of
 from training.response.learners import Learned, learn, learners_for
-from training.response.nuisances import CrossFit, Lesson, Sample, folds_of
+from training.response.nuisances import CrossFit, Lesson, Sample, amount_of, folds_of
 from training.response.policy_value import Estimate, Judge, customers_of
 from training.response.rows import ActionFeatures, ResponseRows
 from training.response.support import TooFewToLearnFrom, worth_learning
@@ -64,12 +64,13 @@ def fit_response(
         names=tuple(f"x{place}" for place in range(len(inputs))),
         categorical=tuple(place for place, name in enumerate(inputs) if name in categories),
         action_vectors=np.array([action_vector(action, columns) for action in rows.actions]),
+        amount=amount_of(rows.reward),
         seed=seed,
         could=_could(rows),
     )
     crossfit = CrossFit(sample)
     judge = _judge_of(crossfit, rows)
-    learners = learners_for(sample.n_actions, candidates)
+    learners = learners_for(sample.n_actions, candidates, has_one_amount=sample.amount is not None)
     tried = try_learners(crossfit, judge, learners)
     best, why = chosen(tried, judge)
     lesson = crossfit.lesson(None)
@@ -177,10 +178,15 @@ def _served(
 
 
 def gathered(terms: Sequence[Term]) -> tuple[Term, ...]:
-    """The same sum with one constant or linear term, and each booster once."""
+    """The same sum with one constant or linear term, and each sigmoid and each booster once."""
     intercept, coefficients = 0.0, np.zeros(0)
     of_booster: dict[tuple[int, str], float] = {}
+    of_sigmoid: dict[Term, float] = {}
     for term in terms:
+        if term.is_logistic:
+            alone = replace(term, weight=1.0)
+            of_sigmoid[alone] = of_sigmoid.get(alone, 0.0) + term.weight
+            continue
         if term.booster is not None:
             key = (term.booster, term.action)
             of_booster[key] = of_booster.get(key, 0.0) + term.weight
@@ -190,6 +196,7 @@ def gathered(terms: Sequence[Term]) -> tuple[Term, ...]:
             slopes = np.array(term.coefficients)
             coefficients = coefficients + term.weight * slopes if len(coefficients) else term.weight * slopes
     made = [linear(intercept, coefficients.tolist())] if intercept or len(coefficients) else []
+    made += [term.times(weight) for term, weight in of_sigmoid.items()]
     made += [Term(rounded(weight), booster=place, action=action) for (place, action), weight in of_booster.items()]
     return tuple(term for term in made if term.weight != 0.0)
 

@@ -4,6 +4,8 @@ They stand in the order of their freedom, the simplest first: where two are as g
 
 same_for_all      an action brings everybody the same: "no heterogeneity"
 follows_response  the more is expected of a customer anyway, the more (or the less) an action brings: two numbers
+logistic_s        one logistic regression of whether an outcome happens: the same log-odds for everybody
+logistic_t        T-learner: a logistic regression an action, each drawn to that one, subtracted
 linear_dr         DR-learner: ridge regression of the doubly robust targets
 linear_t          T-learner: ridge regressions of each action's rewards, subtracted
 trees_s           S-learner: one LightGBM of rewards on the customer beside the action's features
@@ -26,9 +28,10 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
+from training.response.logistic import effects_of, of_all_actions, of_each_action
 from training.response.nuisances import Lesson, Sample
 from training.response.ridge import fit_ridge
-from training.response.terms import OWN, REFERENCE, Term, constant, linear
+from training.response.terms import OWN, REFERENCE, Term, constant, linear, sigmoid
 from training.response.trees import boosted
 
 Floats = NDArray[np.float64]
@@ -67,8 +70,9 @@ class Learned:
                     action = column + 1 if term.action == OWN else int(term.action or -1)
                     said[:, column] += term.weight * of_booster(term.booster, action)
                 else:
-                    slopes = Z @ np.array(term.coefficients) if term.coefficients else 0.0
-                    said[:, column] += term.weight * (slopes + term.value)
+                    slopes = Z @ np.array(term.coefficients) if term.coefficients else np.zeros(len(Z))
+                    z = slopes + term.value
+                    said[:, column] += term.weight * (sigmoid(z) if term.is_logistic else z)
         return said
 
 
@@ -99,6 +103,18 @@ def follows_response(lesson: Lesson) -> Learned:
         ),
         boosters,
     )
+
+
+def logistic_s(lesson: Lesson) -> Learned:
+    """One logistic regression on the customer and the action: one number an action, in log-odds."""
+    one = of_all_actions(lesson)
+    return same_for_all(lesson) if one is None else Learned(effects_of(one, lesson))
+
+
+def logistic_t(lesson: Lesson) -> Learned:
+    """A logistic regression an action, drawn to `logistic_s`; less the reference action's."""
+    each = of_each_action(lesson)
+    return same_for_all(lesson) if each is None else Learned(effects_of(each, lesson))
 
 
 def linear_dr(lesson: Lesson) -> Learned:
@@ -181,8 +197,8 @@ def trees_dr(lesson: Lesson) -> Learned:
 
 def together(lesson: Lesson) -> Learned:
     """The mean of learners that differ in kind."""
-    n_actions = lesson.sample.n_actions
-    members = [learn(name, lesson) for name in members_for(n_actions)]
+    n_actions, has_one_amount = lesson.sample.n_actions, lesson.sample.amount is not None
+    members = [learn(name, lesson) for name in members_for(n_actions, has_one_amount=has_one_amount)]
     boosters: list[lightgbm.Booster] = []
     effects: list[list[Term]] = [[] for _ in range(n_actions - 1)]
     for member in members:
@@ -197,6 +213,8 @@ def together(lesson: Lesson) -> Learned:
 LEARNERS: dict[str, Learner] = {
     "same_for_all": same_for_all,
     "follows_response": follows_response,
+    "logistic_s": logistic_s,
+    "logistic_t": logistic_t,
     "linear_dr": linear_dr,
     "linear_t": linear_t,
     "trees_s": trees_s,
@@ -215,19 +233,30 @@ def learn(name: str, lesson: Lesson) -> Learned:
     return learned
 
 
-def members_for(n_actions: int) -> tuple[str, ...]:
-    """Whose mean `together` is: of many actions without trees an action, which have few rows each and cost to serve."""
-    simple = ("follows_response", "linear_t", "trees_s")
-    return simple if n_actions > MOST_ACTIONS_OF_TREES_DR else (*simple, "trees_x")
+def members_for(n_actions: int, *, has_one_amount: bool = False) -> tuple[str, ...]:
+    """Whose mean `together` is: of many actions without trees an action, which have few rows each and cost to serve.
+
+    Of outcomes that happen or do not, logistic regressions stand for the lines: they say as much, and bend with them.
+    """
+    lines = ("logistic_s", "logistic_t") if has_one_amount else ("follows_response", "linear_t")
+    return (*lines, "trees_s") if n_actions > MOST_ACTIONS_OF_TREES_DR else (*lines, "trees_s", "trees_x")
 
 
-def learners_for(n_actions: int, names: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Those that can be tried on so many actions, the simplest first; one that alone is asked for always can."""
+def learners_for(n_actions: int, names: Sequence[str] | None = None, *, has_one_amount: bool = True) -> tuple[str, ...]:
+    """Those that can be tried on so many actions, the simplest first; one that alone is asked for always can.
+
+    Args:
+        n_actions: with the reference one.
+        names: among which; None for all.
+        has_one_amount: whether every reward is 0 or one amount, as logistic regressions need it.
+    """
     wanted = tuple(LEARNERS) if names is None else tuple(names)
-    heavy = {"trees_x", "trees_dr"} if n_actions > MOST_ACTIONS_OF_TREES_DR else set()
-    if names is not None and set(wanted) <= heavy:
-        heavy = set()
-    return tuple(name for name in LEARNERS if name in wanted and name not in heavy)
+    unfit = {"trees_x", "trees_dr"} if n_actions > MOST_ACTIONS_OF_TREES_DR else set()
+    if not has_one_amount:
+        unfit |= {"logistic_s", "logistic_t"}
+    if names is not None and set(wanted) <= unfit:
+        unfit = set()
+    return tuple(name for name in LEARNERS if name in wanted and name not in unfit)
 
 
 def _one_an_action(lesson: Lesson) -> tuple[lightgbm.Booster, ...]:

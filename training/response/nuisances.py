@@ -47,6 +47,7 @@ class Sample:
         names: of the inputs.
         categorical: places of the inputs that are codes.
         action_vectors: shape `(n_actions, n_action_columns)`.
+        amount: of every reward that is not 0; None where they differ.
         could: shape `(n, n_actions - 1)`, which of the other actions could be taken where the reference one could be
             too; None where all could.
     """
@@ -61,6 +62,7 @@ class Sample:
     names: tuple[str, ...]
     categorical: tuple[int, ...]
     action_vectors: Floats
+    amount: float | None
     seed: int
     could: NDArray[np.bool_] | None = None
 
@@ -95,6 +97,12 @@ def folds_of(cluster: NDArray[np.int64], *, seed: int) -> NDArray[np.int64]:
     spread ^= spread >> np.uint64(29)
     spread *= _SPREAD
     return ((spread >> np.uint64(40)) % np.uint64(N_FOLDS)).astype(np.int64)
+
+
+def amount_of(reward: Floats) -> float | None:
+    """What every reward is that is not 0, of outcomes that happen or do not; None where rewards differ in amount."""
+    values = np.unique(reward)
+    return float(values[values != 0.0][0]) if len(values) == 2 and 0.0 in values else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +269,7 @@ def taken(sample: Sample, rows: NDArray[np.bool_]) -> Sample:
         sample.names,
         sample.categorical,
         sample.action_vectors,
+        sample.amount,
         sample.seed,
         None if sample.could is None else sample.could[rows],
     )

@@ -1,15 +1,15 @@
 """The one form in which every learner is served: E[reward | x, action] as a weighted sum of terms.
 
-A term is a constant, a linear function of the design of `x`, or a booster that reads `x`, or `x` beside an action's
-features. What a response model says of an action is the terms of its `base` (what is expected of the reference action,
-mostly `nothing`) and those of the action's effect. Whatever learner won, it is these numbers and this text; serving
-knows of no learner. Invariant: a row alone gets bit by bit what it gets among others.
+A term is a constant, a linear function of the design of `x`, the sigmoid of one, or a booster that reads `x`, or `x`
+beside an action's features. What a response model says of an action is the terms of its `base` (what is expected of the
+reference action, mostly `nothing`) and those of the action's effect. Whatever learner won, it is these numbers and this
+text; serving knows of no learner. Invariant: a row alone gets bit by bit what it gets among others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from training.response.actions import ActionFeatures
 Floats = NDArray[np.float64]
 
 OWN, REFERENCE = "own", "0"  # whose features a booster reads beside x: the asked action's, or a learned one's by place
+LARGEST_ODDS = 60.0  # beyond it a probability is 0 or 1 to the last digit, and exp may overflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,12 @@ class Term:
 
     Attributes:
         weight: what it is multiplied by.
-        value: of a constant.
+        value: of a constant; the intercept of a linear term.
         coefficients: of a linear term, one a column of the design; empty otherwise.
         booster: which of the model's boosters; None where it is none.
         action: of a booster that reads an action's features too: `own` for those of the action that is asked for,
             or the place of one that was learned from; empty where it reads `x` alone.
+        is_logistic: whether it is the sigmoid of the linear term: a probability, whose weight is what it is worth.
     """
 
     weight: float = 1.0
@@ -40,6 +42,7 @@ class Term:
     coefficients: tuple[float, ...] = ()
     booster: int | None = None
     action: str = ""
+    is_logistic: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """What model.json keeps."""
@@ -47,7 +50,7 @@ class Term:
             return {"kind": "booster", "weight": self.weight, "booster": self.booster, "action": self.action}
         if self.coefficients:
             return {
-                "kind": "linear",
+                "kind": "logistic" if self.is_logistic else "linear",
                 "weight": self.weight,
                 "intercept": self.value,
                 "coefficients": list(self.coefficients),
@@ -60,13 +63,14 @@ class Term:
         weight = float(told["weight"])
         if told["kind"] == "booster":
             return cls(weight, booster=int(told["booster"]), action=str(told["action"]))
-        if told["kind"] == "linear":
-            return cls(weight, float(told["intercept"]), tuple(map(float, told["coefficients"])))
+        if told["kind"] in ("linear", "logistic"):
+            coefficients = tuple(map(float, told["coefficients"]))
+            return cls(weight, float(told["intercept"]), coefficients, is_logistic=told["kind"] == "logistic")
         return cls(weight, float(told["value"]))
 
     def times(self, factor: float) -> Term:
         """The same, that much as heavy."""
-        return Term(rounded(self.weight * factor), self.value, self.coefficients, self.booster, self.action)
+        return replace(self, weight=rounded(self.weight * factor))
 
 
 def constant(value: float) -> Term:
@@ -77,6 +81,17 @@ def constant(value: float) -> Term:
 def linear(intercept: float, coefficients: Iterable[float]) -> Term:
     """A linear term."""
     return Term(value=rounded(intercept), coefficients=tuple(rounded(one) for one in coefficients))
+
+
+def logistic(amount: float, intercept: float, coefficients: Iterable[float]) -> Term:
+    """An amount, times the probability that it comes."""
+    made = replace(linear(intercept, coefficients), weight=rounded(amount), is_logistic=True)
+    return made if made.coefficients else constant(amount * float(sigmoid(np.array([made.value]))[0]))
+
+
+def sigmoid(odds: Floats) -> Floats:
+    """1 / (1 + exp(−odds)), shape as `odds`."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(odds, -LARGEST_ODDS, LARGEST_ODDS))))
 
 
 def rounded(value: float) -> float:

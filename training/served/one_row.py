@@ -15,7 +15,7 @@ import numpy as np
 
 from training.calibration import FloatArray
 from training.fast_booster import Boosters
-from training.response.terms import Term
+from training.response.terms import Term, sigmoid
 
 Step = tuple[float, int, float]  # weight, which score (-1: none), value of a constant
 
@@ -29,12 +29,14 @@ class Scores:
         n_beside: boosters that also read an action.
         vectors: the actions' features that the latter are asked about.
         coefficients: of linear terms, each an intercept and the coefficients.
+        of_sigmoids: the same of the terms whose sigmoid is taken.
     """
 
     n_alone: int
     n_beside: int
     vectors: dict[bytes, FloatArray] = field(default_factory=dict)
     coefficients: dict[tuple[float, ...], int] = field(default_factory=dict)
+    of_sigmoids: dict[tuple[float, ...], int] = field(default_factory=dict)
 
     def vector(self, vector: FloatArray) -> int:
         """Which of the vectors that is."""
@@ -44,6 +46,10 @@ class Scores:
     def linear(self, term: Term) -> int:
         """Which of the linear terms that is."""
         return self.coefficients.setdefault((term.value, *term.coefficients), len(self.coefficients))
+
+    def logistic(self, term: Term) -> int:
+        """Which of the sigmoids that is."""
+        return self.of_sigmoids.setdefault((term.value, *term.coefficients), len(self.of_sigmoids))
 
 
 class Plan:
@@ -64,7 +70,9 @@ class Plan:
         self._vectors = np.array(list(scores.vectors.values()))
         starts = {"constant": 0, "alone": 0, "beside": scores.n_alone}
         starts["linear"] = scores.n_alone + scores.n_beside * len(scores.vectors)
-        linear = np.array(list(scores.coefficients))
+        starts["logistic"] = starts["linear"] + len(scores.coefficients)
+        self._n_linear = len(scores.coefficients)
+        linear = np.array([*scores.coefficients, *scores.of_sigmoids])
         self._intercepts = linear[:, 0] if len(linear) else np.zeros(0)
         self._coefficients = linear[:, 1:] if len(linear) else np.zeros((0, 0))
         self._base = _placed(base, starts)
@@ -91,7 +99,10 @@ class Plan:
             rows = np.hstack([np.broadcast_to(columns, (len(self._vectors), columns.shape[1])), self._vectors])
             scores += beside.raw_scores(rows).ravel().tolist()
         if design is not None:
-            scores += (np.add.reduce(design * self._coefficients, axis=1) + self._intercepts).tolist()
+            said = np.add.reduce(design * self._coefficients, axis=1) + self._intercepts
+            scores += said[: self._n_linear].tolist()
+            if self._n_linear < len(said):
+                scores += sigmoid(said[self._n_linear :]).tolist()
         return _sum(self._base, scores), [np.nan if of is None else _sum(of, scores) for of in self._effects]
 
 

@@ -11,7 +11,7 @@ from training.calibration import FloatArray
 from training.contributions import Contributions
 from training.fast_booster import Boosters
 from training.response.actions import ActionFeatures
-from training.response.terms import OWN, Design, Term, action_vector
+from training.response.terms import OWN, Design, Term, action_vector, sigmoid
 from training.served.model import Matrix, ServedInputs, ServedModel
 from training.served.one_row import Plan, Scores
 
@@ -88,7 +88,18 @@ class ResponseModel(ServedModel):
     def _taken_apart(
         self, term: Term, columns: FloatArray, design: FloatArray, action: ActionFeatures, parts: dict[str, float]
     ) -> float:
-        """Adds what the inputs add to a term, weighted; gives what none of them adds."""
+        """Adds what the inputs add to a term, weighted; gives what none of them adds.
+
+        Of the sigmoid of a linear term z, what it is beyond the sigmoid of z at the mean is shared out in proportion to
+        the inputs' parts of z: each part times the slope of the straight line between the two, which is the mean of the
+        sigmoid's own slope on the way. So the shares sum exactly, and none has another sign than its part of z.
+        """
+        if term.booster is None and term.is_logistic:
+            parts_of_z = design * np.array(term.coefficients)
+            slope, start = _secant(term.value, term.value + float(np.add.reduce(parts_of_z)))
+            for column, part in zip(self._design.columns, parts_of_z.tolist(), strict=True):
+                _add(parts, column[1], term.weight * slope * part)
+            return start
         if term.booster is None:
             for column, coefficient, value in zip(self._design.columns, term.coefficients, design, strict=False):
                 _add(parts, column[1], term.weight * coefficient * float(value))
@@ -149,7 +160,7 @@ class ResponseModel(ServedModel):
                     at += scores.vector(self._vector(term, action)) * scores.n_beside
                     kind = "beside"
             elif term.coefficients:
-                kind, at = "linear", scores.linear(term)
+                kind, at = ("logistic", scores.logistic(term)) if term.is_logistic else ("linear", scores.linear(term))
             steps.append((kind, term.weight, at, term.value))
         return steps
 
@@ -192,7 +203,8 @@ class _Asked:
         if self._design is None:
             self._design = model._design.of(self._columns, model._places)
         # Not `@`: BLAS adds in another order for one row than for many.
-        return np.asarray(np.add.reduce(self._design * np.array(term.coefficients), axis=1) + term.value)
+        said = np.asarray(np.add.reduce(self._design * np.array(term.coefficients), axis=1) + term.value)
+        return sigmoid(said) if term.is_logistic else said
 
     def _scores(self, vector: FloatArray | None) -> FloatArray:
         model = self._model
@@ -228,6 +240,13 @@ class _New:
 def _is_the_same(action: ActionFeatures, learned: ActionFeatures) -> bool:
     """Whether an action is still what was learned from: with another price or incentive it is a new one."""
     return all(getattr(action, name) == getattr(learned, name) for name in WHAT_AN_ACTION_IS)
+
+
+def _secant(start: float, end: float) -> tuple[float, float]:
+    """The slope of the sigmoid between two points, its own where they are the same, and the sigmoid of the first."""
+    low, high = sigmoid(np.array([start, end])).tolist()
+    slope = low * (1.0 - low) if abs(end - start) < 1e-6 else (high - low) / (end - start)
+    return slope, low
 
 
 def _add(parts: dict[str, float], name: str, part: float) -> None:
