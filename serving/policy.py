@@ -84,16 +84,19 @@ def distribution_over(
     reward_scale: float | None = None,
     new: Collection[str] = frozenset(),
     exploration: Exploration = NO_EXPLORATION,
+    anyway: float = 0.0,
 ) -> Distribution:
     """The policy's distribution over the actions that may be taken.
 
     Args:
         values: the value of each action, in the brand's currency; at least one.
         policy: the policy by name, with its parameters.
-        reward_scale: what `squarecb` divides a gap by; where it is None, the largest of these values without its sign.
+        reward_scale: what `squarecb` divides a gap by; where it is None, the largest of these values without its sign,
+            beyond `anyway`.
         new: actions that have not had their `exploration.exposures` yet; those that are not among `values` are not
             looked at.
         exploration: which share of the probability the new actions have among them, beside what the policy gives them.
+        anyway: what every value contains whatever is done, as what a response model expects does.
 
     Returns:
         The probabilities, ordered by action id.
@@ -104,7 +107,7 @@ def distribution_over(
     if not values:
         raise ValueError("Asked for a distribution over no action at all. A policy needs at least one.")
     action_ids = tuple(sorted(values))
-    probabilities, parameters = _of_policy(action_ids, values, policy, reward_scale)
+    probabilities, parameters = _of_policy(action_ids, values, policy, reward_scale, anyway)
     explored = [action_id for action_id in action_ids if action_id in new] if new else []
     if explored and exploration.share > 0.0:
         apart, rest = exploration.share / len(explored), 1.0 - exploration.share
@@ -117,7 +120,11 @@ def distribution_over(
 
 
 def _of_policy(
-    action_ids: tuple[str, ...], values: Mapping[str, float], policy: Policy, reward_scale: float | None
+    action_ids: tuple[str, ...],
+    values: Mapping[str, float],
+    policy: Policy,
+    reward_scale: float | None,
+    anyway: float,
 ) -> tuple[tuple[float, ...], dict[str, object]]:
     """The probabilities in the order of the ids, and what to log of how they were made."""
     n_actions = len(action_ids)
@@ -126,7 +133,7 @@ def _of_policy(
         return (1.0 / n_actions,) * n_actions, parameters
     best = max(values.values())
     if policy.name == "squarecb":
-        scale = reward_scale or max(abs(value) for value in values.values()) or 1.0
+        scale = reward_scale or max(abs(value - anyway) for value in values.values()) or 1.0
         parameters |= {"gamma": policy.gamma, "reward_scale": scale, "n_actions": n_actions}
         return _inverse_gap_weights(action_ids, values, best=best, gamma=policy.gamma, scale=scale), parameters
     n_best = sum(value == best for value in values.values())

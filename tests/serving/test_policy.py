@@ -121,6 +121,13 @@ def test_squarecb_takes_the_largest_value_for_its_scale_where_the_brand_names_no
     assert distribution_over(values, policy) == named_scale
 
 
+def test_the_scale_of_squarecb_is_not_of_what_every_value_contains_anyway() -> None:
+    policy, gains = Policy(name="squarecb"), {"a": 4.0, "b": 3.0, NOTHING: 0.0}
+    values = {action_id: 200.0 + gain for action_id, gain in gains.items()}
+    assert distribution_over(values, policy, anyway=200.0) == distribution_over(gains, policy)
+    assert distribution_over(values, policy).probability("a") < 0.6 < distribution_over(gains, policy).probability("a")
+
+
 def test_what_squarecb_was_made_with_is_told() -> None:
     distribution = distribution_over({"a": 4.0, "b": 1.0}, Policy(name="squarecb", gamma=9.0), reward_scale=5.0)
     assert distribution.parameters == {"name": "squarecb", "gamma": 9.0, "reward_scale": 5.0, "n_actions": 2}

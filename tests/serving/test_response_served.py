@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from features.brand import Policy
 from features.database import connect
 from features.workspace import Workspace
 from serving.engine import Engine
@@ -28,6 +29,9 @@ from training.artifact import RESPONSE, read_champions, write_champions
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NEW = an_action("brand_new", value=50.0)
 ON_WEB = WEEKLY.model_copy(update={"channels": ("web",)})  # the brand speaks first, and needs no consent
+TRIED = ON_WEB.model_copy(update={"policy": Policy(name="squarecb")})
+PLACEMENTS = {"reply": ON_WEB, "weekly": WEEKLY, "tried": TRIED}
+EVERYWHERE = tuple(one.model_copy(update={"placements": tuple(PLACEMENTS)}) for one in (TIP, COUPON))
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -35,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """By the rates: the coupon 0.2 × 100 − 30 × 0.2 = 14, the tip 10, the new one 5, silence nothing."""
-    workspace = a_shop(tmp_path / "shop", TIP, COUPON, NEW, placements={"reply": ON_WEB, "weekly": WEEKLY})
+    workspace = a_shop(tmp_path / "shop", *EVERYWHERE, NEW, placements=PLACEMENTS)
     with Engine(workspace, clock=lambda: NOON, draw=lambda: 0.5) as engine:
         yield engine
 
@@ -105,6 +109,19 @@ def test_whoever_is_not_known_and_what_is_not_spoken_of_keep_their_rates_whoever
     assert stranger["fallback_reason"] == "unknown_customer"
     assert values(stranger) == pytest.approx(by_rates)
     assert values(asked(engine, ann))["tip"] == pytest.approx(38.0)
+
+
+def test_squarecb_weighs_what_actions_add_not_what_comes_anyway(engine: Engine) -> None:
+    ann = a_customer(engine, "ann", orders=2)
+    gains = {"tip": 4.0, "coupon": 2.0}
+    by_silence = []
+    for day, silence in enumerate((0.0, 200.0), start=1):
+        promote_response(
+            engine.workspace.artifacts, engine.schema, silence=silence, effects=gains, as_of=f"2026-03-0{day}"
+        )
+        told = asked(engine, ann, placement="tried")
+        by_silence.append({one["action_id"]: one["probability"] for one in told["ranking"]})
+    assert by_silence[1] == pytest.approx(by_silence[0])
 
 
 def test_where_the_brand_speaks_first_and_silence_is_not_spoken_of_the_model_is_not_asked(engine: Engine) -> None:
