@@ -31,7 +31,8 @@ LOW, HIGH = 0.05, 0.95
 MOST_OUTSIDE = 0.05  # of customers with a probability outside LOW..HIGH
 MOST_TOLD = 0.005  # nats a row by which what was known may tell arms apart: what a balanced AUC of 0.556 does
 STANDARD_ERRORS = 4.0
-FEWEST_IN_AN_ARM = 100
+FEWEST_IN_AN_ARM = 100  # customers
+FEWEST_TO_TEACH = 50  # customers of an arm
 FEWEST_EFFECTIVE = 100.0
 N_FOLDS = 3
 RELATIVE_CHANGES = (0.05, 0.1, 0.2)  # that the experiment which is proposed would find
@@ -106,6 +107,7 @@ def check_overlap(
     categories: Collection[str] = (),
     names: Sequence[str] | None = None,
     seed: int = 0,
+    fewest: int = FEWEST_IN_AN_ARM,
 ) -> tuple[ResponseRows, Overlap]:
     """The rows with the probabilities to be used, and whether a causal number may be made of them.
 
@@ -115,6 +117,7 @@ def check_overlap(
         categories: those of them whose numbers have no order.
         names: of the arms, in the order of `rows.actions`, for words; None for their action ids.
         seed: of LightGBM.
+        fewest: customers that an arm must have; see `fewest_for`.
 
     Returns:
         The rows, with the arms' shares for probabilities where the declared ones are not what was drawn though the
@@ -122,9 +125,10 @@ def check_overlap(
     """
     names = tuple(names or (action.action_id for action in rows.actions))
     n_by_arm = {name: int((rows.action == place).sum()) for place, name in enumerate(names)}
-    if min(n_by_arm.values()) < FEWEST_IN_AN_ARM:
+    customers = {name: len(np.unique(rows.cluster[rows.action == place])) for place, name in enumerate(names)}
+    if min(customers.values()) < fewest:
         empty = Overlap(n_by_arm, 0.5, 0.0, 0.0, 0.0, dict.fromkeys(names, 0.0), (), rows.is_inferred)
-        return rows, replace(empty, refusal=_too_few(rows, empty))
+        return rows, replace(empty, refusal=_too_few(rows, customers, fewest))
     modelled, telling = _who_got_what(rows, inputs=inputs, categories=categories, seed=seed)
     shares = np.array(list(n_by_arm.values()), dtype=np.float64) / len(rows)
     own = modelled[np.arange(len(rows)), rows.action]
@@ -144,6 +148,20 @@ def check_overlap(
         note=note,
     )
     return rows, replace(overlap, refusal=_refusal(rows, overlap))
+
+
+def fewest_for(test_share: float) -> int:
+    """Customers that an arm must have, so that whichever share judges enough teach and some judge.
+
+    Args:
+        test_share: of customers who judge, above 0 and below 1.
+    """
+    n = FEWEST_IN_AN_ARM
+    while True:
+        spread = STANDARD_ERRORS * math.sqrt(n * test_share * (1.0 - test_share))
+        if n * (1.0 - test_share) - spread >= FEWEST_TO_TEACH and n * test_share - spread >= 1.0:
+            return n
+        n += 10
 
 
 def _refusal(rows: ResponseRows, overlap: Overlap) -> Refusal | None:
@@ -180,13 +198,13 @@ def _targeted(rows: ResponseRows, overlap: Overlap) -> Refusal:
     )
 
 
-def _too_few(rows: ResponseRows, overlap: Overlap) -> Refusal:
-    fewest = min(overlap.arms, key=lambda arm: overlap.arms[arm])
+def _too_few(rows: ResponseRows, customers: Mapping[str, int], fewest: int) -> Refusal:
+    arm = min(customers, key=lambda name: customers[name])
     return Refusal(
         "too_few_customers",
-        f"Arm '{fewest}' has {overlap.arms[fewest]} rows; at least {FEWEST_IN_AN_ARM} in each are needed to learn from "
-        "some and judge on others.",
-        {"n_by_arm": dict(overlap.arms)},
+        f"Arm '{arm}' has {customers[arm]:,} customers; at least {fewest:,} in each are needed to learn from some and "
+        "judge on others.",
+        {"n_by_arm": dict(customers), "fewest": fewest},
         _experiment(rows),
     )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from experiments.sizing import customers_needed
-from training.overlap import Overlap, check_overlap
+from training.overlap import Overlap, check_overlap, fewest_for
 from training.response.rows import NOTHING, ActionFeatures, ResponseRows
 
 INPUTS = ("history", "recency", "noise")
@@ -136,3 +137,22 @@ def test_an_experiment_is_as_large_as_the_textbook_says() -> None:
     )
     with pytest.raises(ValueError, match="difference"):
         customers_needed(sd=0.3, difference=0.0)
+
+
+def test_customers_count_not_their_rows() -> None:
+    rows = a_campaign(0.5, n=2_000)
+    few = replace(rows, cluster=np.arange(2_000) % 60)
+    refusal = checked(few).refusal
+    assert refusal is not None
+    assert refusal.code == "too_few_customers"
+    assert "60 customers" in refusal.why
+
+
+def test_the_larger_a_share_judges_the_more_customers_it_takes() -> None:
+    assert fewest_for(0.3) == 100
+    assert fewest_for(0.95) * 0.05 > 50
+    assert fewest_for(0.05) * 0.05 > 1
+    rows = a_campaign(0.5, n=1_000)
+    refusal = check_overlap(rows, inputs=INPUTS, fewest=fewest_for(0.95))[1].refusal
+    assert refusal is not None
+    assert refusal.code == "too_few_customers"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from features.faults import CallersMistake
+from training.evaluating.response_answer import weighted_mean
 from training.response.rows import NOTHING, ActionFeatures, ResponseRows
 
 OTHERS = (ActionFeatures("mens"), ActionFeatures("womens"))
@@ -40,3 +41,15 @@ def test_of_three_arms_whose_probabilities_differ_by_row_two_are_not_compared() 
     rows = rows_of([0, 1, 2, 0, 1], [0.2, 0.6, 0.2, 0.5, 0.3], n_actions=3)
     with pytest.raises(CallersMistake, match="'nothing' was drawn with probabilities from"):
         rows.between(["nothing", "mens"])
+
+
+def test_an_arms_mean_counts_its_probabilities_and_its_error_counts_customers() -> None:
+    values, probabilities = np.array([0.0, 10.0, 10.0, 0.0]), np.array([0.8, 0.2, 0.2, 0.8])
+    mean, error = weighted_mean(values, 1 / probabilities, np.arange(4))
+    assert mean == pytest.approx(8.0)
+    twice, error_twice = weighted_mean(
+        np.repeat(values, 9), np.repeat(1 / probabilities, 9), np.repeat(np.arange(4), 9)
+    )
+    assert (twice, error_twice) == pytest.approx((mean, error))
+    plain = weighted_mean(values, np.ones(4), np.arange(4))
+    assert plain == pytest.approx((5.0, values.std(ddof=1) / 2))

@@ -16,7 +16,7 @@ from features.faults import CallersMistake
 from training.evaluating.response_answer import Evaluated, Question
 from training.evaluating.response_splits import Judged, Terms, judge_split
 from training.leakage import LeakFound, refuse_leaks
-from training.overlap import Refusal, check_overlap
+from training.overlap import Refusal, check_overlap, fewest_for
 from training.response.actions import NOTHING_ID
 from training.response.campaign_log import CampaignLog
 from training.response.campaign_rows import CampaignRows, campaign_rows
@@ -87,7 +87,14 @@ def evaluate_rows(
         refuse_leaks(rows.X, rows.reward, inputs=names, categories=kinds, what=what, trusted=trusted)
     except LeakFound as leak:
         return replace(base, refusal=_leaking(leak))
-    rows, overlap = check_overlap(rows, inputs=names, categories=kinds, names=(control, treated), seed=question.seed)
+    rows, overlap = check_overlap(
+        rows,
+        inputs=names,
+        categories=kinds,
+        names=(control, treated),
+        seed=question.seed,
+        fewest=fewest_for(question.test_share),
+    )
     if overlap.note:
         notes.append(overlap.note)
     base = replace(base, rows=rows, overlap=overlap, refusal=overlap.refusal, notes=tuple(notes))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.evaluating.response_splits import FIGURES, Judged, Terms
 from training.overlap import Overlap, Refusal
@@ -109,17 +110,28 @@ class Evaluated:
     def _arms(self) -> list[dict[str, Any]]:
         told = []
         for place, name in enumerate((self.control, self.treated)):
-            reward = self.rows.reward[self.rows.action == place]
-            error = float(reward.std(ddof=1)) / math.sqrt(len(reward))
+            of = self.rows.taken(self.rows.action == place)
+            mean, error = weighted_mean(of.reward, 1.0 / of.propensity, of.cluster)
             told.append(
                 {
                     "arm": name,
-                    "n": len(reward),
-                    "mean": _rounded(float(reward.mean())),
+                    "n": len(of),
+                    "mean": _rounded(mean),
                     "standard_error": _rounded(error),
                 }
             )
         return told
+
+
+def weighted_mean(
+    values: NDArray[np.float64], weights: NDArray[np.float64], cluster: NDArray[np.int64]
+) -> tuple[float, float]:
+    """The weighted mean of some rows and its standard error, customers being the units."""
+    mean = float((weights * values).sum() / weights.sum())
+    _, place = np.unique(cluster, return_inverse=True)
+    sums = np.bincount(place, weights=weights * (values - mean))
+    n = len(sums)
+    return mean, math.sqrt(float((sums**2).sum()) * n / max(n - 1, 1)) / float(weights.sum())
 
 
 def nested(figures: Mapping[str, tuple[float, float] | None]) -> dict[str, Any]:
