@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from training.gating import HARM, better_beyond_noise, calibrated, fast_enough, harmless
@@ -84,8 +87,18 @@ def test_a_slow_model_is_not_served_and_a_quick_one_is() -> None:
     X = np.zeros((5, 2), dtype=np.float32)
     slow = fast_enough("?", lambda row: sleep(0.02), X)
     assert not slow.passed
-    assert "at most 5000 are allowed" in slow.answer
+    assert slow.answer == "too slow: at most 5000 µs a row are allowed"
     assert fast_enough("?", lambda row: row, X).passed
+
+
+def test_the_answer_about_speed_is_the_same_however_busy_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    X = np.zeros((3, 2), dtype=np.float32)
+    answers = set()
+    for seconds in (0.0001, 0.004):
+        clock = itertools.count(0.0, seconds)
+        monkeypatch.setattr("training.gating.perf_counter", lambda clock=clock: next(clock))
+        answers.add(fast_enough("?", lambda row: row, X))
+    assert [check.answer for check in answers] == ["fast enough: at most 5000 µs a row are allowed"]
 
 
 def test_one_row_is_asked_at_a_time() -> None:
