@@ -28,7 +28,7 @@ RFM_SEGMENTS = (*dict.fromkeys(name for row in _GRID.values() for name in row), 
 
 
 def learn_rfm(X: NDArray[np.float32], *, inputs: Sequence[str]) -> dict[str, list[float]] | None:
-    """Where the fifths of buyers lie, for model.json; None where nobody ordered, or orders are not known.
+    """Where the fifths of buyers lie, for model.json; None where nobody ordered, or one of the three is unknown.
 
     Args:
         X: a snapshot, shape `(n, n_inputs)`.
@@ -38,7 +38,7 @@ def learn_rfm(X: NDArray[np.float32], *, inputs: Sequence[str]) -> dict[str, lis
         return None
     of = {part: X[:, list(inputs).index(name)].astype(np.float64) for part, name in INPUTS.items()}
     buyers = np.nan_to_num(of["frequency"]) > 0
-    if not buyers.any():
+    if not all(np.isfinite(known[buyers]).any() for known in of.values()):
         return None
     return {part: [round(float(v), 6) for v in np.nanquantile(of[part][buyers], FIFTHS)] for part in INPUTS}
 
