@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from training.artifact import SegmentsModel
 from training.segment_discovery import UNUSUAL
 from training.segment_matter import Difference
-from training.segment_windows import differences_of
+from training.segment_windows import differences_of, midnight_by
 from training.segments import TrainedSegments
 from training.split import whole_weeks
 
@@ -27,7 +27,8 @@ def whether_they_matter(source: WorkspaceSource, model: SegmentsModel) -> tuple[
     """
     horizons = sorted(source.brand.horizons_days)
     days = whole_weeks(horizons[len(horizons) // 2])
-    return differences_of(source, model, at=source.known_until - timedelta(days=days), horizon_days=days)
+    at = midnight_by(source.known_until - timedelta(days=days), time_zone=source.brand.time_zone)
+    return differences_of(source, model, at=at, horizon_days=days)
 
 
 def details(trained: TrainedSegments, differences: Sequence[Difference], why_not: str | None) -> dict[str, Any]:

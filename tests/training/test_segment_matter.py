@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -13,8 +15,12 @@ from training.evaluating.segments_judging import (
     prior,
     shares,
 )
+from training.order_days import OrderDays, day_of
+from training.response.actions import ActionFeatures
+from training.response.rows import ResponseRows
 from training.segment_matter import Window, differences, response_by_segment
 from training.segment_rfm import NEVER, learn_rfm, rfm_of
+from training.segment_windows import followed, midnight_by, rows_since
 
 
 def a_window(*, rates: tuple[float, float], seed: int, n: int = 2000) -> Window:
@@ -91,6 +97,36 @@ def test_a_segment_too_small_to_tell_is_left_out_and_one_alone_says_nothing() ->
     assert "too few" in found.in_words()
 
 
+def test_a_customer_with_two_keys_has_the_whole_persons_orders_under_both() -> None:
+    days = OrderDays.of(np.array([1, 1, 3]), np.array([10, 12, 11]), np.array([5.0, 7.0, 2.0]))
+    n_days, spend = followed(days, {2: 1}, np.array([1, 2, 3, 4]), day=10, horizon_days=7)
+    assert n_days.tolist() == [2, 2, 1, 0]
+    assert spend.tolist() == [12, 12, 2, 0]
+
+
+def test_a_window_begins_at_the_brands_midnight() -> None:
+    at = midnight_by(datetime(2026, 9, 2, tzinfo=UTC), time_zone="Asia/Kolkata")
+    assert at == datetime(2026, 9, 1, 18, 30, tzinfo=UTC)
+    assert midnight_by(at, time_zone="Asia/Kolkata") == at
+    assert day_of(at, time_zone="Asia/Kolkata") == (date(2026, 9, 2) - date(1970, 1, 1)).days
+
+
+def test_what_was_decided_before_the_cutoff_judges_no_segments() -> None:
+    at = np.array(["2026-09-01T18:29", "2026-09-01T18:30", "2026-09-03"], dtype="datetime64[us]")
+    two = tuple(ActionFeatures(name, name, "", "none", 0.0, 0.0, "", ()) for name in ("nothing", "mail"))
+    rows = ResponseRows(
+        np.zeros((3, 1), dtype=np.float32),
+        np.array([0, 1, 0]),
+        np.array([1.0, 2.0, 3.0]),
+        np.full(3, 0.5),
+        np.arange(3),
+        at,
+        two,
+    )
+    since = datetime(2026, 9, 2, tzinfo=ZoneInfo("Asia/Kolkata"))
+    assert rows_since(rows, since).reward.tolist() == [2.0, 3.0]
+
+
 INPUTS = ("n_orders", "revenue", "days_since_last_order", "trait_need", "trait_need_age_days")
 
 
@@ -145,3 +181,8 @@ def test_nobody_who_ordered_gives_no_fifths() -> None:
         learn_rfm(np.zeros((5, 3), dtype=np.float32), inputs=("n_orders", "revenue", "days_since_last_order")) is None
     )
     assert learn_rfm(np.zeros((5, 1), dtype=np.float32), inputs=("n_orders",)) is None
+
+
+def test_buyers_of_whom_no_revenue_is_known_give_no_fifths_and_no_nan() -> None:
+    X = np.array([[2, np.nan, 3.0], [1, np.nan, 30.0]], dtype=np.float32)
+    assert learn_rfm(X, inputs=("n_orders", "revenue", "days_since_last_order")) is None

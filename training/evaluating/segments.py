@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from training.segment_assigner import hide_behaviour
 from training.segment_discovery import UNUSUAL, Grouping, discover
 from training.segment_matter import Difference, Response
 from training.segment_space import learn_space
-from training.segment_windows import differences_of, responses_of
+from training.segment_windows import differences_of, midnight_by, responses_of
 from training.segments import ONWARD_DAYS, TrainedSegments, labels_of_later, train_segments
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def evaluate_segments(
 
     Args:
         workspace: with a lake.
-        cutoff: nothing of it or later is known; None for `onward_days` before the end of what is known.
+        cutoff: nothing of that day, in the brand's time zone, or later is known; None for `onward_days` before the end
+            of what is known.
         onward_days: how much later the segment to be said is looked at, and how long the window of orders is.
         seed: of everything random.
 
@@ -108,7 +110,7 @@ def evaluate_segments(
         for row in table(models, labels_of_later(here, after, labels), who, truth=truth)
     ]
     found, why = differences_of(everything, model, at=at, horizon_days=onward_days)
-    responses, reasons = responses_of(everything, model)
+    responses, reasons = responses_of(everything, model, since=at)
     notes = [*([why] if why else []), *reasons]
     if model.onward_days is None:
         notes.append(
@@ -118,8 +120,9 @@ def evaluate_segments(
 
 
 def _cutoff(source: WorkspaceSource, asked: date | None, *, onward_days: int) -> datetime:
-    latest = source.known_until - timedelta(days=onward_days)
-    at = latest if asked is None else datetime.combine(asked, time(), tzinfo=UTC)
+    zone = source.brand.time_zone
+    latest = midnight_by(source.known_until - timedelta(days=onward_days), time_zone=zone)
+    at = latest if asked is None else datetime.combine(asked, time(), tzinfo=ZoneInfo(zone))
     if at > latest:
         raise CallersMistake(
             f"Asked to judge segments of {at:%Y-%m-%d} on what came {onward_days} days later, but what is known ends "
