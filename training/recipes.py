@@ -19,6 +19,8 @@ SEASONS = (AS_MANY_ORDERS, AS_BUSY, NO_SEASON)
 HARM_OF_SEASON = 0.002  # nats: season is given up only where it did harm, for a calm window shows nothing of it
 HARM_OF_A_MEMBER = 0.002  # nats: so is a member; less than this is noise on windows of some thousand customers
 HARM_OF_BG_NBD = 0.002  # nats: so is BG/NBD for Pareto/NBD, which costs a decision more time
+HARM_OF_TUNING = 0.002  # nats: trees that were tuned on the very window that chooses flatter themselves there
+TUNED = "tuned"
 WORDS = {TREES: "trees", LINEAR: "regression"}
 
 
@@ -66,6 +68,7 @@ class Recipe:
             HARM_OF_SEASON * (self.season != AS_MANY_ORDERS)
             + HARM_OF_A_MEMBER * (self.members != EVERY_MEMBER)
             + HARM_OF_BG_NBD * (self.repeat_buying != BG_NBD)
+            + HARM_OF_TUNING * (self.name == TUNED)
         )
 
     def words(self) -> str:

@@ -5,7 +5,7 @@ taught by what was closed before that window stop early on it, and the trial's f
 level of a window is taken as known: calibration and season set it later, and trees shall not be chosen for guessing it.
 Trials that are behind the median after a window are pruned. The window of the gate is later than all of these, so it
 judges tuned trees as it judges any. What is found is one more recipe to choose from; it wins only where the whole model
-is better for it.
+is better for it by 0.002 nats, since the newest of these windows is also the one that chooses.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from training.calibration import log_odds
 from training.dataset import Rows, Source, rows_of, training_threads
 from training.declared import parameters_of
 from training.heads import FEWEST_POSITIVES, newest_split
-from training.recipes import RECIPES, Recipe
+from training.recipes import RECIPES, TUNED, Recipe
 from training.split import TooLittleData, gate_cutoff
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _mean_loss(trial: optuna.Trial, source: Source, folds: Sequence[_Fold], *, s
     import optuna
 
     recipe = Recipe(
-        "tuned",
+        TUNED,
         num_leaves=trial.suggest_int("num_leaves", 3, 48, log=True),
         rounds=MOST_ROUNDS,
         min_data_in_leaf=trial.suggest_int("min_data_in_leaf", 10, 300, log=True),
@@ -232,7 +232,7 @@ def _found(study: optuna.Study, folds: Sequence[_Fold]) -> Tuned:
     best = min(whole, key=lambda trial: (trial.value or 0.0, trial.number))
     default = [trial.value for trial in whole if trial.params in [_parameters(recipe) for recipe in RECIPES]]
     return Tuned(
-        Recipe("tuned", rounds=int(best.user_attrs["rounds"]), **best.params),
+        Recipe(TUNED, rounds=int(best.user_attrs["rounds"]), **best.params),
         loss=float(best.value or 0.0),
         loss_of_default=min((float(value) for value in default if value is not None), default=float("nan")),
         n_trials=len(finished),

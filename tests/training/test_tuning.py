@@ -86,3 +86,11 @@ def test_a_tuned_recipe_wins_only_where_the_whole_model_is_better_for_it(world: 
     assert chosen(candidates=(idle, good)).recipe.name == good.name
     assert chosen(candidates=(good, idle)).recipe.name == good.name
     assert chosen(candidates=(replace(good, name="tuned"),)).recipe.name == "tuned"
+
+
+def test_tuned_trees_must_be_better_than_what_the_window_they_were_tuned_on_flatters_them(world: Any) -> None:
+    good = RECIPES[0]
+    alike = (replace(good, name="tuned"), good)
+    found = choose(world, horizon_days=HORIZON_DAYS, used_at=used_at(world), seed=0, candidates=alike).recipe
+    assert found.name == good.name
+    assert alike[0].handicap() == pytest.approx(good.handicap() + 0.002)
