@@ -30,16 +30,22 @@ class Worths:
     Attributes:
         brand: whose margin rate and goals.
         usual_value: of a goal where nothing was said: the mean of the catalogue's actions.
+        of_goal: what each goal is worth where no value came with it: the mean of the catalogue's actions for it.
     """
 
     brand: Brand
     usual_value: float
+    of_goal: Mapping[str, float]
 
     @classmethod
     def of(cls, brand: Brand, catalogue: Catalogue) -> Worths:
         """As a brand and its catalogue say."""
         values = [action.value for action in catalogue.actions]
-        return cls(brand, sum(values) / len(values))
+        of_goal: dict[str, list[float]] = {}
+        for action in catalogue.actions:
+            of_goal.setdefault(action.goal, []).append(action.value)
+        means = {goal: sum(those) / len(those) for goal, those in of_goal.items()}
+        return cls(brand, sum(values) / len(values), means)
 
     def earned(self, conversions: Iterable[Conversion], action: Action | None) -> float:
         """What followed a decision, incentives paid, before the price of its channel.
@@ -58,6 +64,26 @@ class Worths:
         has_value = any(one.goal == goal and one.value is not None for one in followed)
         given = action.incentive.cost if action is not None and action.incentive is not None and reached else 0.0
         return paid + (goal_value if reached and not has_value else 0.0) - given
+
+    def reward(self, conversions: Iterable[Conversion], action: Action | None) -> float:
+        """What a decision teaches: what followed it, its incentive paid, before the price of its channel.
+
+        The same outcomes are worth the same whatever was done, or actions could not be compared: a conversion with a
+        value is paid by the margin of that value; a goal that was reached without any is worth once what the
+        catalogue's actions say of it on average, and nothing where none works towards it.
+
+        Args:
+            conversions: within the decision's window.
+            action: as it was then, whose incentive is paid where its goal was reached; None for `nothing`.
+        """
+        followed = list(conversions)
+        paid = sum(self.brand.rewards.margin_rate * one.value for one in followed if one.value is not None)
+        valued = {one.goal for one in followed if one.value is not None}
+        reached = {one.goal for one in followed}
+        paid += sum(self.of_goal.get(goal, 0.0) for goal in sorted(reached - valued))
+        if action is not None and action.incentive is not None and action.goal in reached:
+            paid -= action.incentive.cost
+        return paid
 
 
 class CataloguesThen:

@@ -160,14 +160,18 @@ def test_a_ledger_without_anything_to_learn_from_is_refused_with_why(shop: Shop)
         shop.rows()
 
 
-def test_a_goal_without_a_value_pays_what_the_action_says_once(shop: Shop) -> None:
+def test_a_goal_without_a_value_is_worth_the_same_once_whatever_was_done(shop: Shop) -> None:
     catalogue = load_catalogue(shop.workspace, shop.brand)
     worths = Worths.of(shop.brand, catalogue)
-    coupon = catalogue.action("first_order_coupon")
+    coupon, bestsellers = catalogue.action("first_order_coupon"), catalogue.action("bestsellers")
+    usual = float(np.mean([action.value for action in catalogue.actions if action.goal == "order"]))
     twice = [Conversion("order", None), Conversion("order", None)]
-    assert worths.earned(twice, coupon) == coupon.value - COST
-    assert worths.earned([Conversion("subscribe", None)], coupon) == 0.0
-    assert worths.earned([], coupon) == 0.0
+    assert worths.reward(twice, coupon) == pytest.approx(usual - COST)
+    assert worths.reward(twice, bestsellers) == worths.reward(twice, None) == pytest.approx(usual)
+    other = coupon.model_copy(update={"goal": "subscribe", "incentive": None})
+    assert worths.reward(twice, other) == pytest.approx(usual)
+    assert worths.reward([Conversion("unheard_of", None)], coupon) == 0.0
+    assert worths.reward([], coupon) == 0.0
 
 
 class DailyShop(Shop):

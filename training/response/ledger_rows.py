@@ -119,7 +119,7 @@ def ledger_rows(
         action=place,
         reward=np.array(
             [
-                worths.earned(what, catalogues.action(one.action_id, version=one.version)) if what else 0.0
+                worths.reward(what, catalogues.action(one.action_id, version=one.version)) if what else 0.0
                 for one, what in zip(decided, followed, strict=True)
             ]
         ),
