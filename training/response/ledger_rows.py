@@ -276,5 +276,5 @@ def _nothing_to_learn_from(left_out: Counter[str]) -> CallersMistake:
     told = "; ".join(f"{n:,}: {why}" for why, n in left_out.most_common()) or "there is none yet"
     return CallersMistake(
         f"Asked to learn from the ledger's decisions, but none can teach ({told}). Decisions teach when a policy drew "
-        "them and their attribution window has passed; a past campaign can be imported and learned from today."
+        "them and their attribution window has passed; of a past campaign `rapport evaluate response` tells today."
     )
