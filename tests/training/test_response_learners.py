@@ -116,7 +116,8 @@ def of_an_outcome(amount: float, *, n: int, seed: int, suits: bool) -> World:
 
 def came(world: World, amount: float, *, seed: int) -> ResponseRows:
     rows, random = world.rows(seed=seed, noise=0.0), np.random.default_rng(seed + 1)
-    return replace(rows, reward=amount * (random.random(len(rows)) < rows.reward / amount))
+    happened = random.random(len(rows)) < rows.reward / amount
+    return replace(rows, reward=np.where(happened, amount, 0.0).astype(np.float64))
 
 
 @pytest.mark.parametrize("amount", [1.0, 40.0])
