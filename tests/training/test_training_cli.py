@@ -57,10 +57,18 @@ def trained(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def champions(trained: Path) -> Iterator[dict[str, Any]]:
-    """What is served; whatever a test promotes is put back."""
-    before = (trained / "artifacts" / "champion.json").read_bytes()
-    yield read_champions(trained / "artifacts")
-    (trained / "artifacts" / "champion.json").write_bytes(before)
+    """What is served; whatever a test promotes is put back, in MLflow too."""
+    from training.registry import Registry
+
+    file = trained / "artifacts" / "champion.json"
+    before, champions = file.read_bytes(), read_champions(trained / "artifacts")
+    yield champions
+    if file.read_bytes() == before:
+        return
+    file.write_bytes(before)
+    with Registry(Workspace(trained)) as registry:
+        for name, champion in champions.items():
+            registry.crown(name, champion["version"])
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
