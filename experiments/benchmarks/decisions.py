@@ -155,8 +155,7 @@ def steps(workspace: Workspace, *, n_customers: int, n: int = 400) -> dict[str, 
         (online.OnlineFeatures, "read_current", "their row of features"),
         (deciding, "score_customers", "two models"),
         (compose.Composer, "prepare", "rules of the catalogue, texts, values"),
-        (deciding, "settled", "contact policy, distribution, draw"),
-        (ledger.Ledger, "write", "reserved and written, durable"),
+        (ledger.Ledger, "write", "contact policy, draw, written, durable"),
         (deciding.Settled, "told", "the answer"),
     ]
     with ExitStack() as patched, Engine(workspace) as engine:
