@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.sizing import customers_needed
+from training.boosting import reproducible
 from training.dataset import training_threads
 from training.response.rows import ResponseRows
 
@@ -260,11 +261,7 @@ def _who_got_what(
         "learning_rate": 0.1,
         "min_data_in_leaf": 50,
         "lambda_l2": 10.0,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": training_threads(X),
-        "verbose": -1,
+        **reproducible(seed=seed, threads=training_threads(X)),
     }
     category_places = [i for i, name in enumerate(inputs) if name in categories]
     said = np.empty((len(rows), n_arms))

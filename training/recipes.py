@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+from training.boosting import reproducible
 from training.calibration import KINDS
 from training.members import LINEAR, REPEAT_BUYING, TREES
 from training.repeat_buying import BG_NBD, PARETO_NBD
@@ -49,11 +50,7 @@ class Recipe:
             "bagging_fraction": 0.8,
             "bagging_freq": 1,
             "lambda_l2": 5.0,
-            "seed": seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": threads,
-            "verbose": -1,
+            **reproducible(seed=seed, threads=threads),
         }
 
     def variants(self) -> Iterator[Recipe]:

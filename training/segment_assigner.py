@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.artifact import tempered_softmax
+from training.boosting import reproducible
 from training.calibration import FloatArray
 from training.dataset import Snapshot, Source, training_threads
 from training.segment_space import DECLARED_PREFIX, Space
@@ -116,11 +117,7 @@ def boost(
         "learning_rate": 0.1,
         "min_data_in_leaf": 20,
         "feature_fraction": 0.6,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": training_threads(X),
-        "verbose": -1,
+        **reproducible(seed=seed, threads=training_threads(X)),
     }
     return Assigner(lightgbm.train(parameters, data, num_boost_round=rounds), columns)
 

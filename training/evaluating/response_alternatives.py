@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.boosting import reproducible
+
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 Predict = Callable[[Floats], Floats]
@@ -140,11 +142,7 @@ def _boosted(inputs: Floats, y: Floats, *, binary: bool, categorical: Sequence[i
 
     parameters = {
         "objective": "binary" if binary else "regression",
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": 1,
-        "verbose": -1,
+        **reproducible(seed=seed, threads=1),
     }
     if len(y) == 0 or np.ptp(y) == 0.0:
         level = float(y.mean()) if len(y) else 0.0

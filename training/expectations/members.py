@@ -12,6 +12,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from training.boosting import reproducible
 from training.dataset import training_threads
 from training.expectations.shop import LEAST, REPEAT, Shop
 from training.order_days import rfm
@@ -142,11 +143,7 @@ def _boosting(shop: Shop, before: _Lesson, now: _Lesson, happened: Floats, *, of
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
         "lambda_l2": 5.0,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": training_threads(X),
-        "verbose": -1,
+        **reproducible(seed=seed, threads=training_threads(X)),
     }
     booster = lightgbm.train(parameters, data, num_boost_round=ROUNDS)
     raw = booster.predict(np.column_stack([now.X, now.start]), raw_score=True, num_threads=2)

@@ -9,6 +9,8 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
+from training.boosting import reproducible
+
 Floats = NDArray[np.float64]
 
 
@@ -43,11 +45,7 @@ def boosted(
         "lambda_l2": 1.0,
         "max_bin": 63,
         "min_data_per_group": max(fewest, 50),
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": 1,
-        "verbose": -1,
+        **reproducible(seed=seed, threads=1),
     }
     data = lightgbm.Dataset(
         X, y, feature_name=list(names), categorical_feature=list(categorical), params={"verbose": -1, "max_bin": 63}
