@@ -21,13 +21,13 @@ from training.calibration import (
     log_odds,
 )
 from training.carrying import Carry
-from training.dataset import Rows, Source, occasions_of
+from training.dataset import Rows, Source
 from training.fitting import Lesson
 from training.members import REPEAT_BUYING, TREES, Customers, Members, Repeat
 from training.pareto_nbd import ParetoNbd
 from training.recipes import AS_BUSY, NO_SEASON, WORDS, Recipe
 from training.repeat_buying import BG_NBD, PARETO_NBD
-from training.season import bounded, season_change
+from training.season import Ahead, bounded, season_change
 from training.split import Split, TooLittleData, gate_cutoff, split_for
 
 FEWEST_POSITIVES = 30  # in any window that teaches or judges: below it one customer moves the rate by 3%
@@ -152,14 +152,7 @@ class _Level:
 
     def __init__(self, source: Source, split: Split, booster: lightgbm.Booster, *, n_calibrating: int) -> None:
         self._source, self._split, self._booster, self._n = source, split, booster, n_calibrating
-        self._change = season_change(
-            source.n_orders,
-            calibrate=split.calibrate,
-            used_at=split.used_at,
-            horizon_days=split.horizon_days,
-            first=source.first,
-            occasions=occasions_of(source),
-        )
+        self._change = season_change(source.n_orders, Ahead.of(source, split))
 
     @property
     def busier(self) -> float:

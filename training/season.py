@@ -23,15 +23,17 @@ least half of it as well (`is_borne_out`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
 
 from features.occasions import OccasionDays
+from training.dataset import Source, occasions_of
 from training.labels import Window
 from training.repeats import Repeats
+from training.split import Split
 
 YEAR = timedelta(days=364)  # 52 whole weeks: weekdays stay where they are
 DAY, WEEK, NOON = timedelta(days=1), timedelta(days=7), timedelta(hours=12)
@@ -47,6 +49,30 @@ Count = Callable[[Window], float]
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """Which window a season is asked of, and beside which one.
+
+    Attributes:
+        calibrate: where the window that calibrated begins: whole weeks before, so it may end days before `used_at`.
+        used_at: where the model stands; the coming window begins there.
+        horizon_days: of the label.
+        first: the first order that is known.
+        occasions: that move from year to year.
+    """
+
+    calibrate: datetime
+    used_at: datetime
+    horizon_days: int
+    first: datetime
+    occasions: tuple[OccasionDays, ...] = ()
+
+    @classmethod
+    def of(cls, source: Source, split: Split) -> Ahead:
+        """What lies ahead of a head that these windows teach."""
+        return cls(split.calibrate, split.used_at, split.horizon_days, source.first, occasions_of(source))
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """From the calibrating window to the coming one, as a year ago.
 
@@ -59,93 +85,46 @@ class Change:
     orders: float
 
 
-def season_multiplier(
-    n_orders: Count,
-    *,
-    calibrate: datetime,
-    used_at: datetime,
-    horizon_days: int,
-    first: datetime,
-    occasions: Sequence[OccasionDays] = (),
-) -> float:
-    """How much more often customers will order in the window as of `used_at` than in the one that calibrated.
+def season_multiplier(n_orders: Count, ahead: Ahead) -> float:
+    """How much more often customers will order in the coming window than in the one that calibrated.
 
     Args:
-        n_orders: as for `season_change`, as are the others.
-        calibrate: where the window that calibrated begins.
-        used_at: where the model stands.
-        horizon_days: of the label.
-        first: the first order that is known.
-        occasions: that move from year to year.
+        n_orders: in a window that is closed by `ahead.used_at`.
+        ahead: of what.
 
     Returns:
         A multiplier in [1/4, 4]; 1 where a year ago is not known, or holds too little.
     """
-    change = season_change(
-        n_orders,
-        calibrate=calibrate,
-        used_at=used_at,
-        horizon_days=horizon_days,
-        first=first,
-        occasions=occasions,
-    )
+    change = season_change(n_orders, ahead)
     return 1.0 if change is None else bounded(change.busier)
 
 
-def season_change(
-    n_orders: Count,
-    *,
-    calibrate: datetime,
-    used_at: datetime,
-    horizon_days: int,
-    first: datetime,
-    occasions: Sequence[OccasionDays] = (),
-) -> Change | None:
-    """How the window as of `used_at` will differ from the one that calibrated.
+def season_change(n_orders: Count, ahead: Ahead) -> Change | None:
+    """How the coming window will differ from the one that calibrated.
 
     Args:
-        n_orders: in a window that is closed by `used_at`.
-        calibrate: where the window that calibrated begins: whole weeks before, so it may end days before `used_at`.
-        used_at: where the model stands.
-        horizon_days: of the label.
-        first: the first order that is known.
-        occasions: that move from year to year.
+        n_orders: in a window that is closed by `ahead.used_at`.
+        ahead: of what.
 
     Returns:
         None where a year ago is not known, or holds too little.
     """
-    found = _counts(n_orders, calibrate, used_at, horizon_days, first, occasions)
+    found = _counts(n_orders, ahead)
     return None if found is None or found.fewest < FEWEST_ORDERS else found.change()
 
 
-def is_borne_out(
-    n_orders: Count,
-    repeats: Repeats,
-    *,
-    calibrate: datetime,
-    used_at: datetime,
-    horizon_days: int,
-    first: datetime,
-    occasions: Sequence[OccasionDays] = (),
-) -> bool:
+def is_borne_out(n_orders: Count, repeats: Repeats, ahead: Ahead) -> bool:
     """Whether repeat orders per known customer show the season too, at least half of it in logarithms.
 
     Args:
-        n_orders: as for `season_change`, as are the others.
+        n_orders: in a window that is closed by `ahead.used_at`.
         repeats: of the same shop.
-        calibrate: where the window that calibrated begins.
-        used_at: where the model stands.
-        horizon_days: of the label.
-        first: the first order that is known.
-        occasions: that move from year to year.
+        ahead: of what.
 
     Returns:
         False also where a year ago holds too few repeat orders to tell.
     """
-    of_all, of_repeats, per_customer = (
-        _counts(count, calibrate, used_at, horizon_days, first, occasions)
-        for count in (n_orders, repeats.n, repeats.per_customer)
-    )
+    of_all, of_repeats, per_customer = (_counts(count, ahead) for count in (n_orders, repeats.n, repeats.per_customer))
     if of_all is None or of_repeats is None or per_customer is None:
         return False
     if min(of_all.fewest, of_repeats.fewest) < FEWEST_ORDERS:
@@ -174,25 +153,18 @@ class _Counts:
         return Change(busier, busier * growth**self.apart)
 
 
-def _counts(
-    n_orders: Count,
-    calibrate: datetime,
-    used_at: datetime,
-    horizon_days: int,
-    first: datetime,
-    occasions: Sequence[OccasionDays],
-) -> _Counts | None:
+def _counts(n_orders: Count, ahead: Ahead) -> _Counts | None:
     """None where a year ago is not known."""
-    reach = timedelta(days=horizon_days)
+    reach, calibrate, used_at = timedelta(days=ahead.horizon_days), ahead.calibrate, ahead.used_at
     if reach > YEAR:
         return None
     calibrating = grown = Window(calibrate, calibrate + reach)
-    if calibrate - YEAR < first:
-        overlap = min(reach, used_at - YEAR - first)
+    if calibrate - YEAR < ahead.first:
+        overlap = min(reach, used_at - YEAR - ahead.first)
         if overlap < timedelta(days=FEWEST_DAYS):
             return None
         grown = Window(used_at - overlap, used_at)
-    past = _LastYear(n_orders, first, used_at, tuple(occasions)).of_those_felt()
+    past = _LastYear(n_orders, ahead.first, used_at, ahead.occasions).of_those_felt()
     return _Counts(
         then=past.of(grown),
         now=n_orders(grown),

@@ -8,26 +8,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from training.dataset import Source, occasions_of, repeats_of
+from training.dataset import Source, repeats_of
 from training.heads import newest_split
 from training.recipes import AS_MANY_ORDERS, NO_SEASON
-from training.season import is_borne_out, season_change
+from training.season import Ahead, is_borne_out, season_change
 from training.split import Split, TooLittleData
 
 
 def knows_season(source: Source, split: Split) -> bool:
     """Whether a head of these windows knows how a year ago went on from there."""
-    return (
-        season_change(
-            source.n_orders,
-            calibrate=split.calibrate,
-            used_at=split.used_at,
-            horizon_days=split.horizon_days,
-            first=source.first,
-            occasions=occasions_of(source),
-        )
-        is not None
-    )
+    return season_change(source.n_orders, Ahead.of(source, split)) is not None
 
 
 def untried_season(source: Source, *, horizon_days: int, used_at: datetime) -> str:
@@ -39,13 +29,5 @@ def untried_season(source: Source, *, horizon_days: int, used_at: datetime) -> s
         split = newest_split(source, horizon_days=horizon_days, used_at=used_at)
     except TooLittleData:
         return NO_SEASON
-    found = is_borne_out(
-        source.n_orders,
-        repeats,
-        calibrate=split.calibrate,
-        used_at=split.used_at,
-        horizon_days=horizon_days,
-        first=source.first,
-        occasions=occasions_of(source),
-    )
+    found = is_borne_out(source.n_orders, repeats, Ahead.of(source, split))
     return AS_MANY_ORDERS if found else NO_SEASON

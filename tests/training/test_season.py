@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from features.occasions import OccasionDays
 from training.calibration import busier
 from training.labels import Window
-from training.season import HIGHEST, LOWEST, YEAR, season_multiplier
+from training.season import HIGHEST, LOWEST, YEAR, Ahead, season_multiplier
 
 FIRST = datetime(2022, 1, 3, tzinfo=UTC)
 NOW = FIRST + YEAR + timedelta(days=91)
@@ -29,9 +28,7 @@ def a_shop(per_day: Callable[[float], float]) -> Callable[[Window], int]:
 
 
 def multiplier(per_day: Callable[[float], float], *, first: datetime = FIRST) -> float:
-    return season_multiplier(
-        a_shop(per_day), calibrate=NOW - timedelta(days=91), used_at=NOW, horizon_days=91, first=first
-    )
+    return season_multiplier(a_shop(per_day), Ahead(NOW - timedelta(days=91), NOW, 91, first))
 
 
 def test_a_shop_without_season_is_as_busy_as_it_was() -> None:
@@ -73,9 +70,9 @@ def test_ten_days_of_a_year_ago_are_enough_to_know_how_much_the_shop_grew() -> N
             raise AssertionError("looked ahead")
         return 20 * ((window.end - window.start) // timedelta(days=1)) if window.start < FIRST + YEAR else 600
 
-    busier_by = partial(
-        season_multiplier, n_orders, calibrate=start - timedelta(days=35), used_at=start, horizon_days=30
-    )
+    def busier_by(*, first: datetime) -> float:
+        return season_multiplier(n_orders, Ahead(start - timedelta(days=35), start, 30, first))
+
     growth = 600 / (20 * 10)
     calm = 600 / (20 * 30)  # the coming window, a year ago, was as busy as the one that calibrated
     assert busier_by(first=FIRST) == pytest.approx(growth ** (1 - 35 / 364) * calm, rel=0.01)
@@ -84,9 +81,7 @@ def test_ten_days_of_a_year_ago_are_enough_to_know_how_much_the_shop_grew() -> N
 
 def thirty_days(per_day: Callable[[float], float]) -> float:
     """Thirty days are calibrated five whole weeks back: their window ends five days before now."""
-    return season_multiplier(
-        a_shop(per_day), calibrate=NOW - timedelta(days=35), used_at=NOW, horizon_days=30, first=FIRST
-    )
+    return season_multiplier(a_shop(per_day), Ahead(NOW - timedelta(days=35), NOW, 30, FIRST))
 
 
 def test_without_a_year_behind_it_nothing_is_expected() -> None:
@@ -131,14 +126,7 @@ def of_thirty_days(per_day: Callable[[float], float], *, from_day: int, knowing:
         days = np.arange((window.start - FIRST) / timedelta(days=1), (window.end - FIRST) / timedelta(days=1))
         return round(sum(per_day(day) for day in days))
 
-    return season_multiplier(
-        n_orders,
-        calibrate=start - timedelta(days=35),
-        used_at=start,
-        horizon_days=30,
-        first=FIRST,
-        occasions=knowing,
-    )
+    return season_multiplier(n_orders, Ahead(start - timedelta(days=35), start, 30, FIRST, knowing))
 
 
 @pytest.mark.parametrize("from_day", [440, 456, 462, 470, 478])

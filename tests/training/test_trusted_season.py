@@ -16,7 +16,7 @@ from training.labels import EPOCH, Orders, Window
 from training.next_purchase import RECIPES, fit_head, train_next_purchase
 from training.recipes import AS_MANY_ORDERS, NO_SEASON
 from training.repeats import Repeats
-from training.season import YEAR, is_borne_out, season_multiplier
+from training.season import YEAR, Ahead, is_borne_out, season_multiplier
 
 FIRST = EPOCH + timedelta(days=19_000)
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
@@ -60,14 +60,9 @@ def of_day(orders: Orders, day: int, *, horizon_days: int) -> tuple[float, bool]
     known = int(np.searchsorted(orders.at_us, (FIRST - EPOCH + day * DAY) / timedelta(microseconds=1)))
     past = Orders(orders.customer_keys[:known], orders.at_us[:known])
     used_at = FIRST + day * DAY
-    where: dict[str, Any] = {
-        "calibrate": used_at - timedelta(days=horizon_days),
-        "used_at": used_at,
-        "horizon_days": horizon_days,
-        "first": FIRST,
-    }
+    ahead = Ahead(used_at - timedelta(days=horizon_days), used_at, horizon_days, FIRST)
     repeats = Repeats.of(past.customer_keys, past.at_us)
-    return season_multiplier(past.n_within, **where), is_borne_out(past.n_within, repeats, **where)
+    return season_multiplier(past.n_within, ahead), is_borne_out(past.n_within, repeats, ahead)
 
 
 @pytest.mark.parametrize(("day", "horizon_days"), [(371, 28), (385, 28), (399, 28), (399, 56), (413, 28)])

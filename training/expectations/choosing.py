@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TypedDict
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.occasions import OccasionDays
 from training.dataset import occasions_of
 from training.expectations.members import BOOSTING, FEWEST_DAYS, REGRESSION, Of, Pieces, actual, pieces
 from training.expectations.shop import BG_NBD, EPOCH, PARETO_NBD, REPEAT, Shop
-from training.season import is_borne_out, season_multiplier
+from training.season import Ahead, is_borne_out, season_multiplier
 from training.split import whole_weeks
 
 Floats = NDArray[np.float64]
@@ -153,28 +151,17 @@ def _season(shop: Shop, day: int, *, horizon_days: int, window_days: int | None)
     """How much busier the window as of a day will be than the one that taught; 1 where a year is not known."""
     if window_days != horizon_days:
         return 1.0
-    return season_multiplier(shop.n_orders, **_place(shop, day, horizon_days=horizon_days))
+    return season_multiplier(shop.n_orders, _ahead(shop, day, horizon_days=horizon_days))
 
 
 def _untried(shop: Shop, *, horizon_days: int) -> str:
     """The level where no window has tried the season: the last window's, unless repeat orders bear the season out."""
-    place = _place(shop, shop.day, horizon_days=horizon_days)
-    return SEASON if is_borne_out(shop.n_orders, shop.repeats, **place) else TAUGHT
+    ahead = _ahead(shop, shop.day, horizon_days=horizon_days)
+    return SEASON if is_borne_out(shop.n_orders, shop.repeats, ahead) else TAUGHT
 
 
-class _Place(TypedDict):
-    calibrate: datetime
-    used_at: datetime
-    horizon_days: int
-    first: datetime
-    occasions: tuple[OccasionDays, ...]
-
-
-def _place(shop: Shop, day: int, *, horizon_days: int) -> _Place:
-    return {
-        "calibrate": EPOCH + timedelta(days=day - whole_weeks(horizon_days)),
-        "used_at": EPOCH + timedelta(days=day),
-        "horizon_days": horizon_days,
-        "first": EPOCH + timedelta(days=int(shop.orders.days[0])),
-        "occasions": occasions_of(shop.source),
-    }
+def _ahead(shop: Shop, day: int, *, horizon_days: int) -> Ahead:
+    calibrate, first = (
+        EPOCH + timedelta(days=at) for at in (day - whole_weeks(horizon_days), int(shop.orders.days[0]))
+    )
+    return Ahead(calibrate, EPOCH + timedelta(days=day), horizon_days, first, occasions_of(shop.source))
