@@ -21,25 +21,36 @@ def needed(contacts: Sequence[Contact], caps: Iterable[CompiledCap]) -> tuple[Co
     """The contacts on which the verdict of any of the caps may rest, in the order in which they were given."""
     if len(contacts) <= FEW:
         return tuple(contacts)
-    kept = {number for cap in caps for number in _of_cap(contacts, cap)}
+    alike: dict[tuple[str, str, tuple[str, ...], str], list[int]] = {}
+    for number, contact in enumerate(contacts):
+        alike.setdefault((contact.action_id, contact.channel, contact.tags, contact.initiated_by), []).append(number)
+    kept: set[int] = set()
+    for cap in caps:
+        about = [
+            number
+            for (action_id, channel, tags, initiated_by), numbers in alike.items()
+            if cap.governs(initiated_by) and cap.is_about(action_id, channel, tags)
+            for number in numbers
+        ]
+        kept.update(_of_cap(contacts, sorted(about), cap))
     return tuple(contact for number, contact in enumerate(contacts) if number in kept)
 
 
-def _of_cap(contacts: Sequence[Contact], cap: CompiledCap) -> Iterable[int]:
+def _of_cap(contacts: Sequence[Contact], about: Sequence[int], cap: CompiledCap) -> Iterable[int]:
+    """Those of the contacts that fall under a cap by which it may be judged."""
+    counted = [(number, *_counted_by(contacts[number], cap)) for number in about]
+    counted = [one for one in counted if one[1] is not None]
+    if len(counted) <= cap.cap.at_most:
+        return [number for number, _, _ in counted]
     counts: dict[tuple[str, bool], dict[object, tuple[int, int]]] = {}
-    for number, contact in enumerate(contacts):
-        if not cap.governs(contact.initiated_by):
-            continue
-        instant, is_open = _counted_by(contact, cap)
-        about = contact.action_id, contact.channel, contact.tags
-        if instant is None or not cap.is_about(*about):
-            continue
+    for number, instant, is_open in counted:
+        contact = contacts[number]
         counted_as: object = contact.message if cap.is_of_messages else number
-        for group in cap.groups(*about):
+        for group in cap.groups(contact.action_id, contact.channel, contact.tags):
             latest = counts.setdefault((group, is_open), {})
-            latest[counted_as] = max((instant, number), latest.get(counted_as, (instant, number)))
-    for latest in counts.values():
-        yield from (number for _, number in sorted(latest.values(), reverse=True)[: cap.cap.at_most])
+            latest[counted_as] = max((instant or 0, number), latest.get(counted_as, (instant or 0, number)))
+    latest_of = (sorted(latest.values(), reverse=True)[: cap.cap.at_most] for latest in counts.values())
+    return [number for some in latest_of for _, number in some]
 
 
 def _counted_by(contact: Contact, cap: CompiledCap) -> tuple[int | None, bool]:

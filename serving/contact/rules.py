@@ -7,6 +7,7 @@ asking again at the end of each.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -56,6 +57,9 @@ class ContactRules:
         self.reservation = timedelta(hours=policy.reservation_hours)
         caps = [*self._caps, *(cap for caps in self._caps_of.values() for cap in caps)]
         self._every_cap = tuple(caps)
+        self._fewest = {  # so many contacts reach no cap at all
+            who: min([cap.cap.at_most for cap in caps if cap.governs(who)], default=sys.maxsize) for who in EVERYBODY
+        }
         self._is_for_all = any(cap.cap.governs == "everyone" for cap in caps)
         self._counted_for_all = tuple(
             (who, max(cap.reaches_back for cap in mine) // _MICROSECOND)
@@ -79,8 +83,8 @@ class ContactRules:
 
     def needed(self, contacts: Sequence[Contact], initiated_by: Collection[str]) -> tuple[Contact, ...]:
         """Those of a customer's contacts that may decide anything where these speak first."""
-        caps = self._every_cap if contacts else ()
-        return needed(contacts, [cap for cap in caps if any(cap.governs(who) for who in initiated_by)])
+        whose = (cap for cap in self._every_cap if any(cap.governs(who) for who in initiated_by))
+        return needed(contacts, whose)
 
     def reserved_until(self, at: datetime) -> datetime:
         """Until when something deferred that may be said from an instant on is a reservation."""
@@ -140,21 +144,23 @@ class ContactRules:
         judge = partial(self.judge, facts=facts, initiated_by=initiated_by, at=at, zone=zone, consents=consents)
         if facts.refusals or facts.budgets:
             return [judge(offer) for offer in offers]
-        clock, n_contacts = self._zone if zone is None else zone_of(zone, self._brand.time_zone), len(facts.contacts)
-        open_to: dict[tuple[str, str], bool] = {}
-        verdicts: list[Suppressed | None] = []
-        for offer in offers:
-            action, channel = offer.action, offer.channel
-            about = (channel, action.purpose)
-            if (is_open := open_to.get(about)) is None:
-                block = self._of_channel(channel, action.purpose, facts, initiated_by, to_us(at), clock, consents)
-                is_open = open_to[about] = block is None
-            is_free = is_open and action.asks is None
-            if is_free and (n_contacts == 0 or n_contacts < self._caps_for(action, channel, initiated_by)[0]):
-                verdicts.append(None)
-            else:
-                verdicts.append(judge(offer))
-        return verdicts
+        clock, at_us = self._zone if zone is None else zone_of(zone, self._brand.time_zone), to_us(at)
+        alike = {(offer.channel, offer.action.purpose, offer.action.asks) for offer in offers}
+        shut = {
+            (channel, purpose, asks)
+            for channel, purpose, asks in alike
+            if asks is not None or self._of_channel(channel, purpose, facts, initiated_by, at_us, clock, consents)
+        }
+        n_contacts = len(facts.contacts)
+        if not shut and n_contacts < self._fewest[initiated_by]:
+            return [None] * len(offers)
+        return [
+            None
+            if (offer.channel, offer.action.purpose, offer.action.asks) not in shut
+            and (n_contacts == 0 or n_contacts < self._caps_for(offer.action, offer.channel, initiated_by)[0])
+            else judge(offer)
+            for offer in offers
+        ]
 
     def _of_channel(
         self,
@@ -285,5 +291,5 @@ class ContactRules:
                 for cap in (*self._caps, *self._caps_of.get(action.id, ()))
                 if cap.governs(initiated_by) and cap.is_about(action.id, channel, action.tags)
             )
-            found = self._judged[key] = (min((cap.cap.at_most for cap in caps), default=0), caps)
+            found = self._judged[key] = (min((cap.cap.at_most for cap in caps), default=sys.maxsize), caps)
         return found
