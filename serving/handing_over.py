@@ -1,4 +1,4 @@
-"""Work that waits for the ledger's committer, and how its result comes back to whoever waits for it."""
+"""Work on its way to the ledger's committer, and how its result comes back to whoever waits for it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,44 @@ class Waiting:
     work: Work
     future: Future[Any] | asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop | None
+
+
+GATHERED_AT_MOST = 16  # a larger group saves hardly more a piece, and its first piece has waited for the others
+
+Take = Callable[[list[Waiting]], None]
+
+
+class Turns:
+    """What one turn of an event loop brings, handed to the committer together.
+
+    The clients who were answered together ask again together. Were the first of their decisions committed while the
+    second is made, each would be a transaction of its own, whose cost does not depend on how much is in it.
+
+    Args:
+        take: takes what was gathered.
+    """
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
+        self._gathered: dict[asyncio.AbstractEventLoop, list[Waiting]] = {}  # each touched by its own thread only
+
+    def add(self, waiting: Waiting, loop: asyncio.AbstractEventLoop) -> None:
+        """One more piece of work, in the thread of its loop."""
+        gathered = self._gathered.setdefault(loop, [])
+        gathered.append(waiting)
+        if len(gathered) >= GATHERED_AT_MOST:
+            self._hand_over(loop)
+        elif len(gathered) == 1:
+            loop.call_soon(self._hand_over, loop)
+
+    def hand_over_all(self) -> None:
+        """What was gathered so far, of every loop; nobody may add to it meanwhile."""
+        for loop in list(self._gathered):
+            self._hand_over(loop)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        if gathered := self._gathered.pop(loop, None):
+            self._take(gathered)
 
 
 def tell(group: Sequence[Waiting], results: Sequence[Any]) -> None:

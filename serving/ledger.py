@@ -35,7 +35,7 @@ from features.locks import queued
 from serving.contact.tables import SCHEMA as CONTACT_SCHEMA
 from serving.exploration import SCHEMA as EXPOSURES_SCHEMA
 from serving.exploration import count_earlier_exposures
-from serving.handing_over import Waiting, Work, tell
+from serving.handing_over import Turns, Waiting, Work, tell
 from serving.kept import SCHEMA as KEPT_SCHEMA
 from serving.ledger_rows import STATISTICS_SCHEMA
 from serving.unavailable import Unavailable, unavailability, write_something
@@ -60,7 +60,8 @@ class Ledger:
     def __init__(self, database: Path) -> None:
         database.parent.mkdir(parents=True, exist_ok=True)
         self._database = database
-        self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
+        self._turns = Turns(self._put_or_refuse)
         with queued(lock_of(self._database)):
             connection = connect(database)
             connection.executescript(
@@ -95,34 +96,42 @@ class Ledger:
             Unavailable: it cannot be written just now, or the ledger takes no work any more (LedgerClosedError).
         """
         future: Future[Result] = Future()
-        self._put(Waiting(work, future, None))
+        self._put([Waiting(work, future, None)])
         return future.result()
 
     def write_soon(self, work: Callable[[sqlite3.Connection], Result]) -> asyncio.Future[Result]:
         """As `write`, awaited: for a caller inside an event loop. Cancelled before its turn, it is not written."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        self._put(Waiting(work, future, loop))
+        self._turns.add(Waiting(work, future, loop), loop)
         return future
 
     def write_later(self, work: Work) -> None:
         """As `write`, for work that nobody waits for."""
-        self._put(Waiting(work, Future(), None))
+        self._put([Waiting(work, Future(), None)])
 
     def close(self) -> None:
         """Commits what waits, then ends the committer."""
+        self._turns.hand_over_all()
         with self._entrance:
             self._takes_work = False
             self._waiting.put(None)
         self._committer.join()
 
-    def _put(self, waiting: Waiting) -> None:
+    def _put(self, waiting: list[Waiting]) -> None:
         with self._entrance:
             if not self._takes_work:
                 raise LedgerClosedError(
                     "Asked to write to a ledger that takes no work: it was closed, or writing failed."
                 )
             self._waiting.put(waiting)
+
+    def _put_or_refuse(self, waiting: list[Waiting]) -> None:
+        """As `_put`, for those who wait for a future: it is their answer that nothing is taken any more."""
+        try:
+            self._put(waiting)
+        except LedgerClosedError as closed:
+            tell(waiting, [closed] * len(waiting))
 
     # -- the committer's thread ---------------------------------------------------------------------------------
 
@@ -142,8 +151,7 @@ class Ledger:
         rest = [waiting for waiting in in_hand if not waiting.future.done()]
         with contextlib.suppress(queue.Empty):
             while True:
-                if (waiting := self._waiting.get_nowait()) is not None:
-                    rest.append(waiting)
+                rest += self._waiting.get_nowait() or []
         tell(rest, [LedgerClosedError("The ledger ended before this was written.")] * len(rest))
 
     def _next_group(self) -> list[Waiting] | None:
@@ -154,7 +162,7 @@ class Ledger:
             return []
         if first is None:
             return None
-        group = [first]
+        group = list(first)
         while len(group) < LARGEST_GROUP:
             try:
                 following = self._waiting.get_nowait()
@@ -163,7 +171,7 @@ class Ledger:
             if following is None:
                 self._waiting.put(None)
                 break
-            group.append(following)
+            group += following
         return group
 
     def _commit(self, group: list[Waiting]) -> None:

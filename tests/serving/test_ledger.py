@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 
 from experiments.records import HOLDOUT, PERSONALISED, read_decisions, read_outcomes
 from serving.decide import Decision, Scores, settle
+from serving.handing_over import GATHERED_AT_MOST
 from serving.ledger import Ledger, LedgerClosedError
 from serving.ledger_rows import fold_mature, read_counts, write_decision, write_decisions
 from serving.outcome_rows import OutcomeRow, Recorded, UnknownDecisions, write_outcomes
@@ -111,6 +112,39 @@ def test_a_caller_whose_event_loop_is_gone_does_not_end_the_committer(tmp_path: 
     release.set()
     assert ledger.write(lambda _: "written") == "written"
     ledger.close()
+
+
+class CountsItsGroup:
+    """Says how many pieces of work were done together with it."""
+
+    def __call__(self, connection: sqlite3.Connection) -> int:
+        return 1
+
+    @staticmethod
+    def together(connection: sqlite3.Connection, works: Sequence[CountsItsGroup]) -> list[int]:
+        return [len(works)] * len(works)
+
+
+@pytest.mark.parametrize("n", [2, GATHERED_AT_MOST, GATHERED_AT_MOST + 3])
+def test_what_one_turn_of_an_event_loop_brings_is_one_transaction(ledger: Ledger, n: int) -> None:
+    async def all_at_once() -> list[int]:
+        return await asyncio.gather(*(ledger.write_soon(CountsItsGroup()) for _ in range(n)))
+
+    first = min(n, GATHERED_AT_MOST)
+    assert min(asyncio.run(all_at_once())[:first]) >= first
+
+
+def test_what_a_turn_brought_is_committed_though_the_ledger_is_closed_before_it_ends(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "rapport.db")
+
+    async def closed_in_the_same_turn() -> list[int]:
+        waiting = [ledger.write_soon(CountsItsGroup()) for _ in range(3)]
+        ledger.close()
+        with pytest.raises(LedgerClosedError):
+            await ledger.write_soon(CountsItsGroup())
+        return await asyncio.gather(*waiting)
+
+    assert asyncio.run(closed_in_the_same_turn()) == [3, 3, 3]
 
 
 def test_many_threads_are_all_written_once(ledger: Ledger, tmp_path: Path) -> None:
