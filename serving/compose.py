@@ -17,7 +17,7 @@ from serving.inputs import Inputs
 from serving.knowns import Knowns
 from serving.next_question.asking import NOT_ASKING
 from serving.next_question.weighing import weighed_questions
-from serving.offers import Offer, Prepared, Situation
+from serving.offers import Offer, Prepared, Situation, comparable
 from serving.policy import policy_for
 from serving.remembered import PlaceMemory
 from serving.replaying.inputs import written_inputs
@@ -118,11 +118,12 @@ class Composer:
             for channel in asked.channels
         ]
         is_alone = len(there) == 1
-        offers: list[Offer] = []
+        found: list[Offer] = []
         suppressed: list[Suppressed] = []
         for one in there:
             for judged in chain(one.judged(is_alone=is_alone), self._questions(one, request, is_alone=is_alone)):
-                (offers if isinstance(judged, Offer) else suppressed).append(judged)  # type: ignore[arg-type]
+                (found if isinstance(judged, Offer) else suppressed).append(judged)  # type: ignore[arg-type]
+        offers, nothing = comparable(found, silence_at(there, scored, inputs.rates))
         return Prepared(
             situation=Situation(
                 decision_id=decision_id,
@@ -137,7 +138,7 @@ class Composer:
             assignment=assignment,
             scores=scored.scores,
             offers=tuple(offers),
-            nothing=silence_at(there, scored, inputs.rates),
+            nothing=nothing,
             suppressed=tuple(suppressed),
             answers=tuple(offer for one in there for offer in one.answers(is_alone=is_alone)),
             policy=policy_for(placement, brand=brand, arm=assignment.arm),

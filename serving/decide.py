@@ -22,7 +22,7 @@ from serving.decision import Decision, Slot
 from serving.eligibility import Suppressed
 from serving.offers import Offer, Prepared, Scores, Situation
 from serving.policy import Distribution, distribution_over
-from serving.values import Valuation
+from serving.values import comes_anyway
 
 __all__ = ["Decision", "Scores", "Situation", "Slot", "settle", "settle_all"]
 
@@ -197,7 +197,7 @@ def _taken(
         reward_scale=prepared.reward_scale,
         new=new,
         exploration=prepared.exploration,
-        anyway=_anyway(left, prepared.nothing),
+        anyway=comes_anyway([offer.valuation for offer in left] + ([prepared.nothing] if prepared.nothing else [])),
     )
     key, probability = distribution.taken(draw)
     offer = next((offer for offer in left if offer.key == key), None)
@@ -216,13 +216,6 @@ def _taken(
         send_at=send_at,
         offer=offer,
     )
-
-
-def _anyway(left: Sequence[Offer], nothing: Valuation | None) -> float:
-    """What a response model expects whatever is done: of silence, else of the action that earns least; else 0."""
-    if nothing is not None:
-        return nothing.reward or 0.0
-    return min((offer.valuation.reward for offer in left if offer.valuation.reward is not None), default=0.0)
 
 
 def _judged(

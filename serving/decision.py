@@ -25,6 +25,7 @@ class _Candidate(msgspec.Struct):
     """A candidate of a record, its fields in the order of the alphabet: nothing has to be sorted to write it."""
 
     action_id: str
+    base: float | msgspec.UnsetType
     key: str
     n_converted: int
     n_decided: float
@@ -278,6 +279,7 @@ def _in_order(key: str, valuation: Valuation) -> _Candidate:
     rate, reward = valuation.rate, valuation.reward
     return _Candidate(
         valuation.action_id,
+        msgspec.UNSET if valuation.base is None else valuation.base,
         key,
         rate.n_converted,
         rate.n_decided,
@@ -301,4 +303,6 @@ def _candidate(key: str, valuation: Valuation) -> dict[str, Any]:
     }
     if valuation.reward is not None:
         told["reward"] = valuation.reward
+    if valuation.base is not None:
+        told["base"] = valuation.base
     return told | {"worth": valuation.worth.as_dict()} if valuation.worth else told

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -14,7 +14,7 @@ from features.rendering import RenderedMessage
 from serving.eligibility import Suppressed
 from serving.policy import NO_EXPLORATION
 from serving.shelf import Place
-from serving.values import Valuation
+from serving.values import Valuation, on_one_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,24 @@ class Offer:
     def is_alone(self) -> bool:
         """Whether this is the only channel on which the action was asked for."""
         return self.key == self.action.id
+
+
+def comparable(offers: Sequence[Offer], nothing: Valuation | None) -> tuple[Sequence[Offer], Valuation | None]:
+    """What competes in one decision, all on one scale: see `on_one_scale`.
+
+    Args:
+        offers: of every channel, questions included.
+        nothing: what saying nothing is worth; None where it does not compete.
+    """
+    told = [offer.valuation for offer in offers] + ([] if nothing is None else [nothing])
+    valued = on_one_scale(told)
+    if valued is told:
+        return offers, nothing
+    mended = [
+        offer if one is offer.valuation else replace(offer, valuation=one)
+        for offer, one in zip(offers, valued, strict=False)
+    ]
+    return mended, None if nothing is None else valued[-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,17 @@ The incentive's cost is charged on everyone likely to redeem it: also on custome
 a response model expects a reward of the action, that reward has the incentives that were paid in it already:
 
     value = E[reward | customer, action] - channel price
+
+A reward is everything that follows, whatever brings it; a value by rate is the margin of one goal. Where candidates of
+both kinds meet, those by rate are put on the model's scale: see `on_one_scale`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import fsum
 
 from experiments.by_rate import worth_by_rate
 from features.brand import Brand
@@ -98,13 +102,25 @@ def prior_rates(brand: Brand, catalogue: Catalogue) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Valuation:
-    """What taking one action is worth, in the brand's currency, with how it was reached."""
+    """What taking one action is worth, in the brand's currency, with how it was reached.
+
+    Attributes:
+        action_id: `nothing` included.
+        value: by which it competes.
+        rate: of its goal.
+        worth: of a question, what its value rests on.
+        reward: E[reward | customer, action] of the response model, where that is what the value rests on.
+        beyond_rate: how much more the value is than by the rate; 0 where there is no reward.
+        base: what puts it beside those with a reward, in the value; None where all are on one scale already.
+    """
 
     action_id: str
     value: float
     rate: EstimatedRate
-    worth: Worth | None = None  # of a question: what its value rests on
-    reward: float | None = None  # E[reward | customer, action] of the response model, where that is what it rests on
+    worth: Worth | None = None
+    reward: float | None = None
+    beyond_rate: float = 0.0
+    base: float | None = None
 
 
 def value_action(
@@ -124,10 +140,13 @@ def value_action(
         channel_price: the price of one message.
         reward: what the response model expects, incentives paid; None where it says nothing of the action.
     """
-    if reward is not None:
-        return Valuation(action.id, reward - channel_price, rate, None, reward)
-    value = worth_by_rate(action, rate=rate.rate, purchase_propensity=purchase_propensity, channel_price=channel_price)
-    return Valuation(action.id, value, rate)
+    by_rate = worth_by_rate(
+        action, rate=rate.rate, purchase_propensity=purchase_propensity, channel_price=channel_price
+    )
+    if reward is None:
+        return Valuation(action.id, by_rate, rate)
+    value = reward - channel_price
+    return Valuation(action.id, value, rate, None, reward, value - by_rate)
 
 
 def value_of_nothing(*, rate: EstimatedRate, goal_value: float, reward: float | None = None) -> Valuation:
@@ -138,6 +157,37 @@ def value_of_nothing(*, rate: EstimatedRate, goal_value: float, reward: float | 
         goal_value: the margin of a reached goal, as the placement's actions value it on average.
         reward: what the response model expects of silence; None where it says nothing of it.
     """
-    if reward is not None:
-        return Valuation(NOTHING, reward, rate, None, reward)
-    return Valuation(NOTHING, rate.rate * goal_value, rate)
+    by_rate = rate.rate * goal_value
+    if reward is None:
+        return Valuation(NOTHING, by_rate, rate)
+    return Valuation(NOTHING, reward, rate, None, reward, reward - by_rate)
+
+
+def on_one_scale(valuations: Sequence[Valuation]) -> Sequence[Valuation]:
+    """Everything that competes in one decision, valued so that it can be compared.
+
+    An action that the response model cannot speak of is worth what it is by its rate and, on top, what the model
+    expects of the other actions beyond theirs, on average; a question what its answer adds to what comes anyway.
+
+    Args:
+        valuations: of all candidates of one decision.
+    """
+    told = [one for one in valuations if one.reward is not None]
+    if not told or len(told) == len(valuations):
+        return valuations
+    beyond = [one.beyond_rate for one in told if one.action_id != NOTHING] or [told[0].beyond_rate]
+    base, anyway = fsum(beyond) / len(beyond), comes_anyway(valuations)
+    return [
+        one if one.reward is not None else _beside(one, base=base if one.worth is None else anyway)
+        for one in valuations
+    ]
+
+
+def comes_anyway(valuations: Iterable[Valuation]) -> float:
+    """What a response model expects whatever is done: of silence, else of the action that earns least; else 0."""
+    rewards = {one.action_id: one.reward for one in valuations if one.reward is not None}
+    return rewards.get(NOTHING, min(rewards.values(), default=0.0))
+
+
+def _beside(valuation: Valuation, *, base: float) -> Valuation:
+    return replace(valuation, value=valuation.value + base, base=base)

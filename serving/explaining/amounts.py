@@ -32,7 +32,7 @@ def with_told_amounts(explanation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _candidate(one: Mapping[str, Any]) -> dict[str, Any]:
-    told = _rounded(one, "value", "reward")
+    told = _rounded(one, "value", "reward", "base")
     return told | {"worth": _rounded(told["worth"], *_OF_WORTH)} if "worth" in told else told
 
 

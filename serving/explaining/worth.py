@@ -14,7 +14,7 @@ from features.catalogue import NOTHING, Action
 
 PRIOR, COUNTS, INCENTIVE, PRICE = "prior", "counts", "incentive", "price"
 QUESTION, ASKING = "question", "asking"
-SILENCE, UPLIFT, RESPONSE = "silence", "uplift", "response"
+SILENCE, UPLIFT, RESPONSE, BASE = "silence", "uplift", "response", "base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,14 @@ def worth_of(
     """
     if "reward" in candidate:
         return _of_response(candidate, brand, channel=channel, silence=silence)
-    value, rate, prior = candidate["value"], candidate["rate"], candidate["prior"]
     money = _Money(brand)
+    if (base := candidate.get("base")) is not None:
+        by_rate = {name: amount for name, amount in candidate.items() if name != "base"} | {
+            "value": candidate["value"] - base
+        }
+        told = worth_of(by_rate, action, brand=brand, channel=channel, purchase_propensity=purchase_propensity)
+        return (*told, _base(base, money, days=brand.rewards.attribution_days, is_asking="worth" in candidate))
+    value, rate, prior = candidate["value"], candidate["rate"], candidate["prior"]
     if action is not None and action.kind == "question":
         return _of_question(candidate, money)
     if candidate["action_id"] == NOTHING or action is None:
@@ -100,6 +106,16 @@ def _of_response(
     if price := brand.channels[channel].price:
         parts.append(_price(price, channel, money))
     return tuple(parts)
+
+
+def _base(base: float, money: _Money, *, days: int, is_asking: bool) -> Part:
+    """What puts a value without a reward beside those of the response model."""
+    within = f"within {days} day{'' if days == 1 else 's'}"
+    if is_asking:
+        return Part(BASE, base, f"Whatever is asked, the response model expects {money(base)} {within}.")
+    more, amount = ("more", base) if base >= 0.0 else ("less", -base)
+    words = f"The response model cannot speak of it. Of the others here it expects {money(amount)} {more} {within} "
+    return Part(BASE, base, f"{words}than their rates do, whatever brings it, and so it is counted here.")
 
 
 def _price(price: float, channel: str, money: _Money) -> Part:

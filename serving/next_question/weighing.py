@@ -13,7 +13,7 @@ from serving.next_question.worth import Answered, Worth, worth_of_asking
 from serving.offers import Offer
 from serving.scoring import ScoredCustomer
 from serving.shelf import Place
-from serving.values import EstimatedRate, Valuation
+from serving.values import EstimatedRate, Valuation, on_one_scale
 
 _NO_RATE = EstimatedRate(rate=0.0, n_decided=0.0, n_converted=0, prior=0.0)  # a question is not tried for its goal
 
@@ -94,8 +94,12 @@ def _worth(
 
 def _answered(then: There, probability: float, now: Sequence[Action]) -> Answered:
     silence = then.silence()
-    nothing = {} if silence is None else {NOTHING: silence.value}
+    nothing = {} if silence is None else {NOTHING: silence}
     judged = then.judged(is_alone=True)
-    offered = {offer.action.id: offer.valuation.value for offer in judged if isinstance(offer, Offer)}
-    unasked = {action.id: then.valued(action).value for action in now}
-    return Answered(probability, offered | nothing, unasked | nothing)
+    offered = {offer.action.id: offer.valuation for offer in judged if isinstance(offer, Offer)} | nothing
+    unasked = {action.id: then.valued(action) for action in now} | nothing
+    every = offered | unasked
+    value = {one.action_id: one.value for one in on_one_scale(list(every.values()))}
+    return Answered(
+        probability, {action: value[action] for action in offered}, {action: value[action] for action in unasked}
+    )

@@ -45,6 +45,10 @@ def test_the_parts_of_an_actions_value_sum_to_it(
     valued = value_action(action, rate=rate, purchase_propensity=propensity, channel_price=0.5)
     parts = worth_of(as_recorded(valued), action, brand=a_brand(), channel="mail", purchase_propensity=propensity)
     assert sum(part.amount for part in parts) == pytest.approx(valued.value, abs=1e-9)
+    beside = as_recorded(valued) | {"value": valued.value + 7.25, "base": 7.25}
+    (*same, base) = worth_of(beside, action, brand=a_brand(), channel="mail", purchase_propensity=propensity)
+    assert [part.amount for part in same] == pytest.approx([part.amount for part in parts], abs=1e-9)
+    assert (base.name, base.amount) == ("base", 7.25)
 
 
 @given(reward=st.floats(-50, 500), silence=st.none() | st.floats(-50, 500), propensity=st.none() | shares)

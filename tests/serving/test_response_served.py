@@ -75,7 +75,9 @@ def test_once_promoted_an_action_is_worth_what_is_expected_of_it_and_the_decisio
         engine.workspace.artifacts, engine.schema, silence=8.0, effects={"tip": 3.0, "coupon": -2.0}
     )
     after = asked(engine, ann)
-    assert values(after) == pytest.approx({"tip": 11.0, "nothing": 8.0, "coupon": 6.0, "brand_new": 5.0})
+    assert values(after) == pytest.approx(
+        {"tip": 11.0, "nothing": 8.0, "coupon": 6.0, "brand_new": 5.0 + (1.0 - 8.0) / 2}
+    )
     assert after["action"]["id"] == "tip"
     assert after["versions"][RESPONSE] == version
     assert "The response model expects 11 of this customer with it, incentives paid, and 8 if nothing" in " ".join(
@@ -98,17 +100,38 @@ def test_what_is_expected_is_of_this_customer(engine: Engine) -> None:
     assert values(asked(engine, many))["coupon"] == pytest.approx(8.0 + 5.0 - 10.0)
 
 
-def test_whoever_is_not_known_and_what_is_not_spoken_of_keep_their_rates_whoever_was_asked_before(
+def test_whoever_is_not_known_keeps_the_rates_whoever_was_asked_before(
     engine: Engine,
 ) -> None:
     ann = a_customer(engine, "ann", orders=2)
     by_rates = values(asked(engine, "stranger"))
     promote_response(engine.workspace.artifacts, engine.schema, silence=8.0, effects={"tip": 30.0, "coupon": 1.0})
-    assert values(asked(engine, ann))["brand_new"] == pytest.approx(5.0)
+    assert values(asked(engine, ann))["tip"] == pytest.approx(38.0)
     stranger = asked(engine, "stranger")
     assert stranger["fallback_reason"] == "unknown_customer"
     assert values(stranger) == pytest.approx(by_rates)
     assert values(asked(engine, ann))["tip"] == pytest.approx(38.0)
+
+
+def test_what_the_model_cannot_speak_of_competes_whatever_comes_anyway_and_says_why(engine: Engine) -> None:
+    ann = a_customer(engine, "ann", orders=2)
+    for day, silence in enumerate((0.0, 200.0), start=1):
+        promote_response(
+            engine.workspace.artifacts,
+            engine.schema,
+            silence=silence,
+            effects={"tip": 1.0, "coupon": 2.0},
+            as_of=f"2026-03-0{day}",
+        )
+        told = asked(engine, ann)
+        assert values(told)["brand_new"] == pytest.approx(silence + 5.0 + (1.0 - 10.0 + 2.0 - 14.0) / 2)
+        new = next(one for one in told["explanation"]["values"] if one["action_id"] == "brand_new")
+        assert sum(part["amount"] for part in new["parts"]) == pytest.approx(values(told)["brand_new"])
+        assert new["parts"][-1]["name"] == "base"
+        assert replay_decision(engine.workspace, told["decision_id"]).is_same
+    one_more_known = {"tip": 30.0, "coupon": 2.0}  # the rates of the others were too low here, so is the new one's
+    promote_response(engine.workspace.artifacts, engine.schema, silence=8.0, effects=one_more_known, as_of="2026-03-05")
+    assert values(asked(engine, ann))["brand_new"] == pytest.approx(5.0 + (28.0 - 4.0) / 2)
 
 
 def test_squarecb_weighs_what_actions_add_not_what_comes_anyway(engine: Engine) -> None:
@@ -136,7 +159,11 @@ def test_where_the_brand_speaks_first_and_silence_is_not_spoken_of_the_model_is_
 def test_the_explanation_names_the_uplift_and_what_of_the_customer_it_rests_on(engine: Engine) -> None:
     many = a_customer(engine, "many", orders=3)
     promote_response(
-        engine.workspace.artifacts, engine.schema, silence=8.0, effects={"tip": 1.0}, an_order_adds={"tip": 2.0}
+        engine.workspace.artifacts,
+        engine.schema,
+        silence=8.0,
+        effects={"tip": 1.0, "coupon": 0.0},
+        an_order_adds={"tip": 2.0},
     )
     told = asked(engine, many)
     explanation = told["explanation"]

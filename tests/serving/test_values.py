@@ -1,9 +1,21 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from features.catalogue import Action, Incentive, Rendering
-from serving.values import ActionCount, EstimatedRate, Rates, value_action, value_of_nothing
+from features.catalogue import NOTHING, Action, Incentive, Rendering
+from serving.next_question.worth import Worth
+from serving.values import (
+    ActionCount,
+    EstimatedRate,
+    Rates,
+    Valuation,
+    comes_anyway,
+    on_one_scale,
+    value_action,
+    value_of_nothing,
+)
 
 STRENGTH = 50.0
 
@@ -65,3 +77,60 @@ def test_an_incentive_is_charged_on_who_would_have_bought_anyway() -> None:
 
 def test_nothing_is_worth_what_comes_by_itself() -> None:
     assert value_of_nothing(rate=a_rate(0.02), goal_value=100.0).value == pytest.approx(0.02 * 100)
+
+
+def modelled(rewards: dict[str, float], *, by_rate: dict[str, float]) -> list[Valuation]:
+    return [
+        Valuation(name, by_rate[name], a_rate(0.1))
+        if name not in rewards
+        else Valuation(name, rewards[name], a_rate(0.1), None, rewards[name], rewards[name] - by_rate[name])
+        for name in by_rate
+    ]
+
+
+def test_what_the_model_cannot_speak_of_stands_beside_the_others_as_their_rates_stand_to_what_it_expects() -> None:
+    by_rate = {"tip": 1.0, "coupon": 3.0, "brand_new": 5.0, NOTHING: 0.0}
+    valued = on_one_scale(modelled({"tip": 41.0, "coupon": 42.0, NOTHING: 40.0}, by_rate=by_rate))
+    assert {one.action_id: one.value for one in valued} == pytest.approx(
+        {"tip": 41.0, "coupon": 42.0, "brand_new": 5.0 + (40.0 + 39.0) / 2, NOTHING: 40.0}
+    )
+    assert [one.base for one in valued] == [None, None, pytest.approx(39.5), None]
+
+
+def test_where_the_model_speaks_of_silence_alone_what_it_expects_of_that_counts() -> None:
+    valued = on_one_scale(modelled({NOTHING: 40.0}, by_rate={"brand_new": 5.0, NOTHING: 1.0}))
+    assert [one.value for one in valued] == [44.0, 40.0]
+
+
+def test_a_question_is_worth_what_its_answer_adds_to_what_comes_anyway() -> None:
+    worth = Worth(informed=3.0, uninformed=2.0, decisions=2.0, cost=0.5)
+    question = Valuation("ask", worth.value, a_rate(0.0), worth)
+    others = modelled({"tip": 41.0, NOTHING: 40.0}, by_rate={"tip": 1.0, NOTHING: 0.0})
+    assert on_one_scale([question, *others])[0].value == pytest.approx(41.5)
+    assert on_one_scale([question, *others[:1]])[0].value == pytest.approx(42.5)
+
+
+money = st.floats(-500, 500)
+
+
+@given(
+    by_rate=st.dictionaries(st.sampled_from([NOTHING, *"abcdef"]), money, min_size=1),
+    rewards=st.dictionaries(st.sampled_from([NOTHING, *"abcdef"]), money),
+    more=money,
+)
+def test_what_comes_anyway_changes_no_gap_between_what_competes(
+    by_rate: dict[str, float], rewards: dict[str, float], more: float
+) -> None:
+    rewards = {name: reward for name, reward in rewards.items() if name in by_rate}
+    before = on_one_scale(modelled(rewards, by_rate=by_rate))
+    after = on_one_scale(modelled({name: reward + more for name, reward in rewards.items()}, by_rate=by_rate))
+    moved = more if rewards else 0.0
+    assert [one.value for one in after] == pytest.approx([one.value + moved for one in before], abs=1e-6)
+    assert comes_anyway(after) == pytest.approx(comes_anyway(before) + moved, abs=1e-6)
+
+
+def test_where_the_model_speaks_of_all_or_of_none_nothing_is_moved() -> None:
+    by_rate = {"tip": 1.0, NOTHING: 0.0}
+    for rewards in ({}, {"tip": 41.0, NOTHING: 40.0}):
+        valued = modelled(rewards, by_rate=by_rate)
+        assert on_one_scale(valued) is valued

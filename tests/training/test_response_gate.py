@@ -112,6 +112,21 @@ def test_no_policy_takes_what_was_no_candidate_or_could_not_be_drawn() -> None:
     assert (taken[::2][others] != 2).all()
 
 
+def test_what_is_not_spoken_of_is_judged_on_the_scale_on_which_decisions_value_it() -> None:
+    of = rows(300)
+    in_use = held(of)  # by their rates, prices taken off: silence 0, tip 5, coupon 0
+    for silence in (0.0, 1_000.0):
+
+        def of_silence_and_tip(X: NDArray[np.float32], actions: Sequence[ActionFeatures]) -> NDArray[np.float64]:
+            return np.tile([silence, silence + 3.0 + PRICE, np.nan], (len(X), 1))  # noqa: B023
+
+        policies = Policies.of(of, in_use, of_silence_and_tip)
+        assert (policies.by_model() == 1).all()  # coupon: 0 + (3 - 5) = -2
+        in_use.by_rate[:, 2] = 6.0
+        assert (policies.by_model() == 2).all()  # 6 + (3 - 5) = 4 beside 3
+        in_use.by_rate[:, 2] = 0.0
+
+
 def test_where_silence_competes_and_is_not_spoken_of_the_rates_decide() -> None:
     of = rows(300)
     in_use = held(of)

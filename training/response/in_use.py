@@ -93,7 +93,7 @@ def _by_rate(
     price: float,
 ) -> float:
     if "reward" not in one:
-        return float(one["value"])
+        return float(one["value"]) - float(one.get("base", 0.0))
     if action is None:
         values = [of.value for of in actions.values() if of is not None]
         return float(one["rate"]) * (sum(values) / len(values) if values else 0.0)

@@ -107,8 +107,9 @@ class Policies:
 
     def by_model(self, said: Floats | None = None) -> Ints:
         """The rule by which a response model is served; of another model where its sayings are given."""
-        spoken_of = self.said if said is None else said
-        return self._best(np.where(np.isfinite(spoken_of), spoken_of - self.in_use.price, self.in_use.by_rate))
+        rewards = np.where(np.isfinite(self.in_use.by_rate), self.said if said is None else said, np.nan)
+        worth = self.in_use.by_rate + self._beside(rewards)
+        return self._best(np.where(np.isfinite(rewards), rewards - self.in_use.price, worth))
 
     def by_rates(self) -> Ints:
         """What the rates would have taken."""
@@ -141,6 +142,20 @@ class Policies:
         weights = np.where(self.rows.action == policy, 1.0 / self.rows.propensity, 0.0)
         squared = float((weights**2).sum())
         return float(weights.sum()) ** 2 / squared if squared > 0.0 else 0.0
+
+    def _beside(self, rewards: Floats) -> Floats:
+        """What puts values by rate on the model's scale, `(n, n_actions)`, as decisions do (`serving.values`)."""
+        is_silence = np.array([action.action_id == NOTHING_ID for action in self.rows.actions])
+        is_question = np.array([action.kind == QUESTION for action in self.rows.actions])
+        beyond = rewards - self.in_use.price - self.in_use.by_rate
+        of_actions = np.isfinite(beyond) & ~is_silence
+        counted = np.where(of_actions.any(axis=1, keepdims=True), of_actions, np.isfinite(beyond))
+        n = counted.sum(axis=1, keepdims=True)
+        base = np.where(counted, beyond, 0.0).sum(axis=1, keepdims=True) / np.maximum(n, 1)
+        least = np.where(np.isfinite(rewards), rewards, np.inf).min(axis=1, keepdims=True)
+        silence = np.where(np.isfinite(rewards) & is_silence, rewards, np.inf).min(axis=1, keepdims=True)
+        anyway = np.where(np.isfinite(silence), silence, np.where(np.isfinite(least), least, 0.0))
+        return np.where(is_question, anyway, base)
 
     def _best(self, worth: Floats) -> Ints:
         known = np.where(self.may & np.isfinite(worth), worth, -np.inf)
