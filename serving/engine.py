@@ -14,6 +14,8 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
+from ulid import ULID
+
 from features.brand import Brand
 from features.catalogue import Catalogue
 from features.database import connect
@@ -30,7 +32,6 @@ from serving.committing import Commit, Committed, commit_all
 from serving.current import CurrentRows
 from serving.decide import Decision
 from serving.deciding import Deciding, Inquiry, Settled, nobody
-from serving.ids import new_ulid
 from serving.joining.stamper import Stamper, open_stamper
 from serving.kept import Before, answered_before, is_key_new
 from serving.ledger import Ledger
@@ -48,6 +49,11 @@ from serving.shelf import Shelf
 from serving.stock import Stock, stocked
 
 WRITTEN_TOGETHER = 1_000
+
+
+def new_ulid(at: datetime) -> str:
+    """A new id that sorts by its instant."""
+    return str(ULID.from_datetime(at))
 
 
 class Engine:

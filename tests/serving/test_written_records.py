@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from experiments.records import HOLDOUT, PERSONALISED
 from serving.decide import Decision, settle
-from serving.ids import new_ulid
 from tests.serving.tiny_offers import an_offer, prepared
 from tests.serving.tiny_world import NOON
 
@@ -39,14 +38,3 @@ def test_a_record_has_the_bytes_of_its_dictionary_in_the_order_of_the_alphabet(
     record, distribution = decision.written()
     assert record == decision.record() == CANONICAL.encode(decision.as_dict()).decode()
     assert json.loads(distribution) == decision.distribution.as_dict()
-
-
-def test_ids_sort_by_their_instant_and_are_not_given_twice() -> None:
-    from datetime import timedelta
-
-    from ulid import ULID
-
-    ids = [new_ulid(NOON + timedelta(milliseconds=n)) for n in range(100)]
-    assert ids == sorted(ids)
-    assert len({new_ulid(NOON) for _ in range(1_000)}) == 1_000
-    assert ULID.from_str(ids[0]).datetime == NOON
