@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from experiments.records import HOLDOUT, PERSONALISED
 from serving.decide import Decision, settle
 from tests.serving.tiny_offers import an_offer, prepared
-from tests.serving.tiny_world import NOON
 
 CANONICAL = msgspec.json.Encoder(order="sorted")
 AMOUNTS = st.floats(-1e6, 1e6, allow_nan=False)
