@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
@@ -57,27 +58,48 @@ def _value(text: str) -> object:
 
 
 def print_answer(told: Mapping[str, Any]) -> None:
-    """The answer as a person reads it: the message, why, and what else could have been taken."""
+    """The answer as a person reads it: what is said, why, and what else could have been taken."""
     console = Console()
-    message = told["message"]
-    if message is None:
-        console.print(Panel("Nothing is said.", title=f"{told['action']['id']}"))
-    else:
-        lines = [f"[bold]{message['hook']}[/bold]"] if message["hook"] else []
-        lines += [message["body"], *(f"  › {reply}" for reply in message["suggested_replies"])]
-        if message["link"]:
-            lines.append(f"  {message['link']['label']}: {message['link']['url']}")
-        console.print(Panel("\n".join(lines), title=f"{told['action']['id']} ({message['locale']})"))
+    for said in told.get("slots") or [told]:
+        console.print(_said(said))
     for reason in told["reasons"]:
         console.print(f"• {reason}", highlight=False)
-    table = Table("action", "probability", "value", title=f"decision {told['decision_id']}")
-    for ranked in told["ranking"]:
-        table.add_row(ranked["action_id"], f"{ranked['probability']:.4f}", f"{ranked['value']:.2f}")
-    console.print(table)
+    console.print(_ranking(told))
     if told["suppressed"]:
-        rules = ", ".join(f"{one['action_id']} ({one['rule']})" for one in told["suppressed"])
+        rules = ", ".join(f"{_named(one)} ({one['rule']})" for one in told["suppressed"])
         console.print(f"Suppressed: {rules}", highlight=False)
-    if told.get("formatted"):
-        console.print_json(json.dumps(told["formatted"], ensure_ascii=False))
+    for said in told.get("slots") or [told]:
+        if said.get("formatted"):
+            console.print_json(json.dumps(said["formatted"], ensure_ascii=False))
     if "explanation" in told:
         console.print_json(json.dumps(told["explanation"], ensure_ascii=False))
+
+
+def _said(slot: Mapping[str, Any]) -> Panel:
+    """The message of one action, or that there is none."""
+    action, message = slot["action"]["id"], slot["message"]
+    if message is None:
+        return Panel("Nothing is said.", title=f"{action}")
+    lines = [f"[bold]{escape(message['hook'])}[/bold]"] if message["hook"] else []
+    lines += [escape(message["body"]), *(f"  › {escape(reply)}" for reply in message["suggested_replies"])]
+    if message["link"]:
+        lines.append(escape(f"  {message['link']['label']}: {message['link']['url']}"))
+    return Panel("\n".join(lines), title=escape(f"{action} on {slot['channel']} ({message['locale']})"))
+
+
+def _ranking(told: Mapping[str, Any]) -> Table:
+    is_dry = told.get("dry_run", False)
+    table = Table(
+        "action",
+        "probability",
+        "value",
+        title="dry run: nothing written" if is_dry else f"decision {told['decision_id']}",
+    )
+    for ranked in told["ranking"]:
+        table.add_row(_named(ranked), f"{ranked['probability']:.4f}", f"{ranked['value']:.2f}")
+    return table
+
+
+def _named(one: Mapping[str, Any]) -> str:
+    """An action, with the channel where several were asked for."""
+    return f"{one['action_id']} on {one['channel']}" if one.get("channel") else str(one["action_id"])

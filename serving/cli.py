@@ -49,7 +49,11 @@ def serve(
 def decide(
     customer: Annotated[str, typer.Argument(help="Your own id of the customer; an unknown one is welcome.")],
     placement: Annotated[str, typer.Option(help="A placement of brand.yaml.")],
-    channel: Annotated[str, typer.Option(help="One of the placement's channels.")],
+    channel: Annotated[str | None, typer.Option(help="One of the placement's channels.")] = None,
+    channels: Annotated[
+        str | None, typer.Option(help="Or several, with commas between them: each action competes on each of them.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="So many actions at most, ranked.")] = 1,
     workspace: WorkspaceOption = None,
     locale: Annotated[str | None, typer.Option(help="BCP 47, such as hi-IN.")] = None,
     trait: Annotated[
@@ -64,9 +68,12 @@ def decide(
         str | None, typer.Option(help="Show also the body that this provider takes: whatsapp, line, email or neutral.")
     ] = None,
     explain: Annotated[bool, typer.Option(help="Say also what the values rest on.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be decided: nothing is written, counted or taken.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, as the API answers.")] = False,
 ) -> None:
-    """Decides for one customer without a server, writes it to the ledger, and shows it."""
+    """Decides for one customer without a server, writes it to the ledger (but for a dry run), and shows it."""
     from serving.asking import ask, print_answer
     from serving.settings import read_settings
     from serving.unavailable import Unavailable
@@ -75,6 +82,9 @@ def decide(
         "customer_id": customer,
         "placement": placement,
         "channel": channel,
+        "channels": None if channels is None else [name.strip() for name in channels.split(",")],
+        "limit": limit,
+        "dry_run": dry_run,
         "locale": locale,
         "context": {"intent": intent, "session_open": session_open},
         "explain": explain,

@@ -4,12 +4,14 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from typer.testing import CliRunner
+import typer
+from typer.testing import CliRunner, Result
 
 from experiments.records import read_decisions
 from features.faults import CallersMistake
 from features.workspace import Workspace
 from serving.asking import ask, print_answer
+from serving.cli import decide
 from serving.settings import read_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -18,26 +20,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_command_line_decides_writes_and_answers_as_the_api_does(
     shop: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import typer
-
-    from serving.cli import decide
-
-    app = typer.Typer()
-    app.command()(decide)
-    arguments = [
-        "asha",
-        "--placement",
-        "chat_reply",
-        "--channel",
-        "web",
-        "--locale",
-        "hi-IN",
-        "--trait",
-        "skin_need=acne",
-        "--format",
-        "neutral",
-    ]
-    done = CliRunner().invoke(app, [*arguments, "--explain", "--json", "--workspace", str(shop.root)])
+    arguments = ["--channel", "web", "--locale", "hi-IN", "--trait", "skin_need=acne", "--format", "neutral"]
+    done = decided(shop, *arguments, "--explain", "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert told["message"]["locale"] == "hi"
@@ -47,6 +31,69 @@ def test_the_command_line_decides_writes_and_answers_as_the_api_does(
     assert "Funnel stage: awareness" in shown
     assert "policy_parameters" in shown
     assert '"suggested_replies": [' in shown
+
+
+def decided(shop: Workspace, *arguments: str) -> Result:
+    app = typer.Typer()
+    app.command()(decide)
+    return CliRunner().invoke(app, ["asha", "--placement", "chat_reply", *arguments, "--workspace", str(shop.root)])
+
+
+def test_a_list_over_several_channels_is_asked_for_shown_and_written(shop: Workspace) -> None:
+    arguments = ["--channels", "web, whatsapp", "--limit", "2"]
+    dry = decided(shop, *arguments, "--dry-run", "--json")
+    assert dry.exit_code == 0, dry.output
+    told = json.loads(dry.stdout)
+    assert (told["dry_run"], told["decision_id"], len(told["slots"])) == (True, None, 2)
+    assert {one["channel"] for one in told["ranking"]} >= {"web", "whatsapp"}
+    assert len(read_decisions(shop.database)) == 0
+
+    shown = decided(shop, *arguments)
+    assert shown.exit_code == 0, shown.output
+    written = read_decisions(shop.database, columns=("decision_id", "slots"))
+    (decision_id,), (slots,) = written["decision_id"].tolist(), written["slots"].tolist()
+    said = json.loads(slots)
+    assert len(said) == 2
+    assert all(f"{one['action_id']} on {one['channel']}" in shown.stdout for one in said)
+    assert f"decision {decision_id}" in shown.stdout
+
+
+def test_a_dry_run_says_that_it_wrote_nothing(shop: Workspace) -> None:
+    done = decided(shop, "--channel", "web", "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "dry run: nothing written" in done.stdout
+    assert len(read_decisions(shop.database)) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        (("--channel", "web", "--limit", "0"), "/limit"),
+        (("--channels", "web,post"), "/channels"),
+        (("--channel", "web", "--channels", "whatsapp"), "several `channels`"),
+        ((), "/channel"),
+    ],
+)
+def test_a_question_that_cannot_be_is_told_as_by_the_api_and_writes_nothing(
+    shop: Workspace, arguments: tuple[str, ...], rule: str
+) -> None:
+    done = decided(shop, *arguments)
+    assert isinstance(done.exception, CallersMistake)
+    assert rule in str(done.exception)
+    assert len(read_decisions(shop.database)) == 0
+
+
+def test_what_a_catalogue_says_in_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    message: dict[str, object] = {
+        "hook": "[bold]",
+        "body": "see [link]",
+        "suggested_replies": [],
+        "link": None,
+        "locale": "en",
+    }
+    told = {"action": {"id": "tip"}, "message": message, "channel": "web", "decision_id": "d-1"}
+    print_answer(told | {"reasons": [], "ranking": [], "suppressed": []})
+    assert "see [link]" in capsys.readouterr().out
 
 
 def test_a_trait_without_a_value_is_the_callers_mistake(shop: Workspace) -> None:
