@@ -1,9 +1,10 @@
 """The artefact folder: models as booster text and JSON, loaded only when whole and when they fit the features.
 
 `artifacts/<model>/<version>/` holds `model.json` (inputs in order, calibration knots, windows, fingerprint, the sha256
-of each other file) and `booster*.txt`. `artifacts/champion.json` maps a model's name to the version to serve and the
-sha256 of its model.json: one hash therefore covers everything. Nothing in it can run code. Invariant: a version's
-folder appears whole or not at all; its name is derived from its content, so the same data and seed give the same one.
+of each other file), `booster*.txt`, and beside them what serving has no use of (`reference.json`).
+`artifacts/champion.json` maps a model's name to the version to serve and the sha256 of its model.json: one hash
+therefore covers everything. Nothing in it can run code. Invariant: a version's folder appears whole or not at all; its
+name is derived from its content, so the same data and seed give the same one.
 
 ArtifactRefused (CallersMistake)
 ├── ArtifactDamaged      a file is missing or is not the one whose sha256 was recorded
@@ -69,7 +70,13 @@ def canonical_json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False).encode()
 
 
-def write_artifact(artifacts: Path, description: Mapping[str, Any], boosters: Sequence[str]) -> str:
+def write_artifact(
+    artifacts: Path,
+    description: Mapping[str, Any],
+    boosters: Sequence[str],
+    *,
+    beside: Mapping[str, bytes] | None = None,
+) -> str:
     """Writes a model as a new version and gives that version, `YYYYMMDD-<8 hex digits of its content>`.
 
     Args:
@@ -77,8 +84,9 @@ def write_artifact(artifacts: Path, description: Mapping[str, Any], boosters: Se
         description: of the model: `name`, `as_of` (ISO), `inputs`, `categories`, `schema_version`, and what the model's
             class reads; anything that JSON holds may stand beside them.
         boosters: LightGBM's model text, one each.
+        beside: other files by name, which serving does not need; they are verified with the boosters.
     """
-    texts = {f"booster{i}.txt": text.encode() for i, text in enumerate(boosters)}
+    texts = {f"booster{i}.txt": text.encode() for i, text in enumerate(boosters)} | dict(beside or {})
     body = dict(description) | {"files": {name: sha256_of(content) for name, content in texts.items()}}
     day = str(body["as_of"])[:10].replace("-", "")
     version = f"{day}-{sha256_of(canonical_json(body))[:8]}"
@@ -143,8 +151,23 @@ def verify(artifacts: Path, name: str, version: str, *, sha256: str | None = Non
     """A version's model.json and the text of its boosters, every sha256 checked."""
     description = read_description(artifacts, name, version, sha256=sha256)
     folder, files = artifacts / name / version, description["files"]
-    in_order = sorted(files, key=lambda file: int(file.removeprefix("booster").removesuffix(".txt")))
-    return description, [_verified(folder / file, files[file]).decode() for file in in_order]
+    content = {file: _verified(folder / file, sha256) for file, sha256 in files.items()}
+    n_boosters = sum(file.startswith("booster") for file in files)
+    return description, [content[f"booster{place}.txt"].decode() for place in range(n_boosters)]
+
+
+def read_beside(artifacts: Path, description: Mapping[str, Any], file: str) -> bytes | None:
+    """A verified file beside a version's boosters; None where it was written without one.
+
+    Args:
+        artifacts: the workspace's folder of artefacts.
+        description: the version's model.json.
+        file: its name.
+    """
+    if file not in description["files"]:
+        return None
+    path = artifacts / str(description["name"]) / str(description["version"]) / file
+    return _verified(path, str(description["files"][file]))
 
 
 def read_description(artifacts: Path, name: str, version: str, *, sha256: str | None = None) -> dict[str, Any]:

@@ -23,11 +23,13 @@ from training.artifact import (
 from training.cards.common import card_of
 from training.cards.response import sections_of
 from training.dataset import WorkspaceSource
+from training.drift.keeping import of_decisions
 from training.gating import Check, Gate, fast_enough, not_yet
 from training.labels import EPOCH
 from training.leakage import LeakFound, refuse_leaks
 from training.plots import plots_of_response
 from training.registry import Registry
+from training.response.by_group import GroupGain, decided_groups, gains_by_group, harmless_by_group
 from training.response.fitted import FittedResponse
 from training.response.fitting import fit_response
 from training.response.gate import better, checks_of, figures_of
@@ -50,6 +52,7 @@ class _Lesson:
     windows: Windows
     judged: FittedResponse
     policies: Policies
+    groups: list[GroupGain]
     served: FittedResponse
 
 
@@ -58,8 +61,11 @@ def response_round(source: WorkspaceSource, registry: Registry, seed: int) -> Ro
     artifacts = source.workspace.artifacts
     lesson = _lesson(source, seed)
     figures = figures_of(lesson.policies, best_single=lesson.judged.best_single)
-    description = _description(lesson, source, seed) | {"judged": figures}
-    version = write_artifact(artifacts, description, lesson.served.boosters)
+    by_group = [one.as_dict() for one in lesson.groups]
+    description = _description(lesson, source, seed) | {"judged": figures, "judged_by_group": by_group}
+    boosters = lesson.served.boosters
+    beside = of_decisions(lesson.rows, description, boosters, as_of=source.known_until, schema=source.schema)
+    version = write_artifact(artifacts, description, boosters, beside=beside)
     gate = _gate(lesson, source, version)
     card = card_of(description, version, schema=source.schema, gate=gate, sections=sections_of(description))
 
@@ -96,7 +102,8 @@ def _lesson(source: WorkspaceSource, seed: int) -> _Lesson:
         raise TooLittleData(str(too_few)) from too_few
     judging = rows.taken(np.flatnonzero(windows.judge)[-MOST_JUDGING:])
     policies = Policies.of(judging, in_use(source.workspace, source.brand, judging), judged.model().rewards)
-    return _Lesson(rows, windows, judged, policies, served)
+    groups = gains_by_group(policies, policies.by_model(), policies.by_rates(), decided_groups(source, judging))
+    return _Lesson(rows, windows, judged, policies, groups, served)
 
 
 def taught_twice(
@@ -135,9 +142,15 @@ def _description(lesson: _Lesson, source: WorkspaceSource, seed: int) -> dict[st
 def _gate(lesson: _Lesson, source: WorkspaceSource, version: str) -> Gate:
     policies, judged, currency = lesson.policies, lesson.judged, source.brand.currency
     checks = checks_of(policies, learner=judged.learner, best_single=judged.best_single, currency=currency)
+    usual = policies.value(policies.by_rates()).value
+    checks.append(
+        harmless_by_group(
+            "in no large group worse than the rates' policy", lesson.groups, usual=usual, currency=currency
+        )
+    )
     champion = read_champions(source.workspace.artifacts).get(RESPONSE, {}).get("version")
     if champion is not None and champion != version:
-        checks.append(_against_champion(lesson, source))
+        checks += _against_champion(lesson, source)
     model = ResponseModel(*verify(source.workspace.artifacts, RESPONSE, version), schema=source.schema)
 
     def ask(row: NDArray[np.float32]) -> object:
@@ -148,20 +161,20 @@ def _gate(lesson: _Lesson, source: WorkspaceSource, version: str) -> Gate:
     return Gate(tuple(checks), champion)
 
 
-def _against_champion(lesson: _Lesson, source: WorkspaceSource) -> Check:
-    """On the decisions that the champion did not know either."""
+def _against_champion(lesson: _Lesson, source: WorkspaceSource) -> list[Check]:
+    """On the decisions that the champion did not know either: on all, and in every large group."""
     question = "earns more than the champion"
     try:
         champion = load_champion(source.workspace.artifacts, RESPONSE, source.schema)
     except ArtifactRefused:
-        return Check(question, True, "the champion does not fit the features of today, so it cannot be served")
+        return [Check(question, True, "the champion does not fit the features of today, so it cannot be served")]
     if not isinstance(champion, ResponseModel):
-        return Check(question, True, "there is none")
+        return [Check(question, True, "there is none")]
     taught_until = datetime.fromisoformat(champion.description["windows"]["taught"][1])
     unseen = lesson.policies.rows.at > np.datetime64(taught_until.replace(tzinfo=None), "us")
     if int(unseen.sum()) < FEWEST_BESIDE_CHAMPION:
         days = 2 * source.brand.rewards.attribution_days
-        return not_yet(question, free_on=datetime.fromisoformat(champion.description["as_of"]) + timedelta(days=days))
+        return [not_yet(question, free_on=datetime.fromisoformat(champion.description["as_of"]) + timedelta(days=days))]
     rows = lesson.policies.rows.taken(unseen)
     held = replace(
         lesson.policies.in_use,
@@ -169,8 +182,13 @@ def _against_champion(lesson: _Lesson, source: WorkspaceSource) -> Check:
         price=lesson.policies.in_use.price[unseen],
     )
     policies = Policies.of(rows, held, lesson.judged.model().rewards)
-    theirs = policies.by_model(spoken(champion.rewards, rows, held))
-    return better(question, policies.gain(policies.by_model(), theirs), source.brand.currency)
+    ours, theirs = policies.by_model(), policies.by_model(spoken(champion.rewards, rows, held))
+    currency, usual = source.brand.currency, policies.value(theirs).value
+    groups = gains_by_group(policies, ours, theirs, decided_groups(source, rows))
+    return [
+        better(question, policies.gain(ours, theirs), currency),
+        harmless_by_group("in no large group worse than the champion", groups, usual=usual, currency=currency),
+    ]
 
 
 def _span(rows: ResponseRows) -> list[str]:

@@ -22,6 +22,7 @@ from training.calibration import SMALLEST_PROBABILITY, FloatArray
 from training.cards.common import card_of
 from training.cards.segments import sections_of
 from training.dataset import WorkspaceSource
+from training.drift.keeping import of_everybody
 from training.gating import (
     MARGIN_OF_SEPARATION,
     Check,
@@ -39,7 +40,8 @@ from training.resampling import FEW_DRAWS, paired_difference
 from training.rounds.settling import Round, settle, tags_of
 from training.segment_discovery import STABLE, Grouping, separation
 from training.segment_telling import details, lines, whether_they_matter
-from training.segments import TrainedSegments, train_segments
+from training.segments import ONWARD_DAYS, TrainedSegments, train_segments
+from training.split import WEEK
 
 
 def segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> Round:
@@ -47,7 +49,9 @@ def segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> Ro
     artifacts = source.workspace.artifacts
     previous, champion = champion_of(source)
     trained = train_segments(source, brand=source.brand, previous=previous, seed=seed)
-    version = write_artifact(artifacts, trained.description, trained.boosters)
+    days = [WEEK, 2 * WEEK, *([ONWARD_DAYS] if trained.onward is not None else [])]
+    beside = of_everybody(source, SegmentsModel, trained.description, trained.boosters, days=days)
+    version = write_artifact(artifacts, trained.description, trained.boosters, beside=beside)
     gate = _gate(trained, source, version, champion)
     sections = sections_of(trained.description, trained.judged.as_dict())
     card = card_of(trained.description, version, schema=source.schema, gate=gate, sections=sections)
