@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from serving.campaigns.http import add_campaign_routes
 from serving.catalogue_view import add_catalogue_routes
+from serving.coming import OF_DAYS, WITHIN_DAYS, asked_days
 from serving.contact.http import add_exposure_routes
 from serving.engine import Engine
 from serving.erasing.http import add_erasure_routes
@@ -132,11 +133,13 @@ def _add_knowledge(app: FastAPI) -> None:
     @app.get(
         "/v1/customers/{customer_id:path}",
         summary="What we know of a customer, and how old it is.",
-        responses=_problems(404),
+        openapi_extra={"parameters": [OF_DAYS]},
+        responses=_problems(404, 422),
     )
     async def customer(customer_id: str, request: Request) -> Response:
-        """Declared traits and features with their ages, segment, stage, propensities, consents, last decisions."""
-        view = await customer_view_soon(_engine(request), customer_id)
+        """Traits and features with their ages, segment, stage, propensities, what is coming, consents, decisions."""
+        asked = asked_days(request.query_params.get(WITHIN_DAYS))
+        view = await customer_view_soon(_engine(request), customer_id, within_days=asked)
         if view is None:
             rule = "we have never heard of this customer. Ask for a decision with this id, or import their events."
             raise NotFound([WrongField("/customer_id", rule)])

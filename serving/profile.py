@@ -11,6 +11,7 @@ from typing import Any
 from features.derive import MISSING_INSTANT
 from features.erased_rows import is_erased_decision
 from features.packing import EPOCH, CustomerState, Missing
+from serving.coming import what_is_coming
 from serving.engine import Engine
 from serving.ledger_rows import outcomes_of, recent_decisions, recorded_decision
 from serving.scoring import Customer, score_customers
@@ -18,16 +19,20 @@ from serving.scoring import Customer, score_customers
 SECONDS_A_DAY = 86_400.0
 
 
-async def customer_view_soon(engine: Engine, customer_id: str) -> dict[str, Any] | None:
+async def customer_view_soon(
+    engine: Engine, customer_id: str, *, within_days: int | None = None
+) -> dict[str, Any] | None:
     """Everything held of a customer, as JSON types, for an event loop; None where nobody has heard of them."""
     keys = engine.people.keys(customer_id)
     if keys is None:
         return None
     keys, state = await engine.current.of(keys, ask=partial(engine.people.keys, customer_id))
-    return customer_view(engine, customer_id, key=keys[0], state=state)
+    return customer_view(engine, customer_id, key=keys[0], state=state, within_days=within_days)
 
 
-def customer_view(engine: Engine, customer_id: str, *, key: int, state: CustomerState | Missing) -> dict[str, Any]:
+def customer_view(
+    engine: Engine, customer_id: str, *, key: int, state: CustomerState | Missing, within_days: int | None = None
+) -> dict[str, Any]:
     """Everything held of a customer, as JSON types.
 
     Args:
@@ -35,11 +40,10 @@ def customer_view(engine: Engine, customer_id: str, *, key: int, state: Customer
         customer_id: as they were asked for.
         key: which stands for them.
         state: their row as of now.
+        within_days: a horizon to be told of beside the model's, 1 to 365; None for none.
     """
-    at = engine.now()
-    (scored,) = score_customers(
-        [Customer(key, state)], models=engine.models.served, schema=engine.schema, brand=engine.brand, at=at
-    )
+    at, models = engine.now(), engine.models.served
+    (scored,) = score_customers([Customer(key, state)], models=models, schema=engine.schema, brand=engine.brand, at=at)
     scores = scored.scores
     view: dict[str, Any] = {
         "customer_id": customer_id,
@@ -47,6 +51,9 @@ def customer_view(engine: Engine, customer_id: str, *, key: int, state: Customer
         "segment_probability": scores.segment_probability,
         "stage": scores.stage,
         "purchase_propensity": {f"{days}d": p for days, p in scores.propensities} or None,
+        "coming": what_is_coming(
+            models.next_purchase, scored, at=at, time_zone=engine.brand.time_zone, within_days=within_days
+        ),
         "unscored_because": scores.fallback_reason,
         "declared": {},
         "consents": [],

@@ -205,18 +205,21 @@ def test_the_curve_and_its_intervals_are_judged_beside_those_of_repeat_buying(ti
     orders = a_shop(n_customers=400)
     task = a_task(orders, tiny_world(n_customers=2), day=180, horizon_days=80)
     probability = bg_nbd(task).probability
-    found = waiting(task, probability, orders.next_day(task.buyers.keys, day=task.day) + 1.0)
-    assert [one["days"] for one in found["curve"]] == [20, 40, 60, 80]
+    known_days = int(orders.days[-1]) - task.day + 1
+    found = waiting(task, probability, orders.next_day(task.buyers.keys, day=task.day) + 1.0, known_days=known_days)
+    beyond = [days for days in (160, 240, 320) if days <= known_days]  # what comes after the horizon is judged too
+    assert [one["days"] for one in found["curve"]] == [20, 40, 60, 80, *beyond]
     names = ["ours", "BG/NBD", "Pareto/NBD"]
     assert all([model["name"] for model in one["models"]] == names for one in found["curve"])
-    last = found["curve"][-1]
+    last = found["curve"][3]
     happened = (orders.within(task.buyers.keys, day=task.day, horizon_days=80)[0] > 0).astype(np.uint8)
     assert last["base_rate"] == pytest.approx(happened.mean(), abs=1e-6)
     assert last["models"][0]["log_loss"] == probability_figures(happened, probability)["log_loss"]
     for interval in found["next_order"]["models"]:
         assert interval["coverage"] == pytest.approx(interval["said"], abs=0.1)
         assert interval["said"] >= 0.8
-    assert 0 < found["alive"]["mean"] < 1
+    assert found["alive"]["ordered_again"] < found["alive"]["mean"] < 1  # some who still buy did not come yet
+    assert found["alive"]["auc_again"] > 0.6
 
 
 def test_what_stops_the_curve_does_not_stop_the_table(tiny_world: Callable[..., Any]) -> None:
@@ -225,7 +228,7 @@ def test_what_stops_the_curve_does_not_stop_the_table(tiny_world: Callable[..., 
     too_few = np.array([0.5])  # of one customer, where there are hundreds
     waits = orders.next_day(task.buyers.keys, day=task.day)
     assert or_why("When", lambda: {"n": 1}) == ({"n": 1}, ())
-    figures, (note,) = or_why("When the next order comes", lambda: waiting(task, too_few, waits[:-1]))
+    figures, (note,) = or_why("When the next order comes", lambda: waiting(task, too_few, waits[:-1], known_days=80))
     assert figures == {}
     assert note.startswith("When the next order comes is not said: ")
 

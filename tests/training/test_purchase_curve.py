@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from training.expectations.curve import Curve, coverage, said_coverage
+from training.served.curve import Curve, coverage, said_coverage
 
 PACES = np.array([0.001, 0.01, 0.1])  # orders a day
 
@@ -85,3 +85,12 @@ def test_intervals_of_the_truth_hold_what_they_say() -> None:
     measured = coverage(low, high, waits, horizon_days=90)
     assert measured == pytest.approx(said_coverage(laid_out, low, high, horizon_days=90), abs=0.01)
     assert measured > 0.8
+
+
+def test_whoever_still_buys_is_what_explains_the_calibrated_curve() -> None:
+    if_here = np.array([0.5, 0.9, 0.2, np.nan])  # P(an order within a year), if not gone
+    curve = Curve(lambda days: np.full(4, days / 1_000), {365: np.array([0.25, 0.45, 0.3, 0.1])})
+    said = curve.still_buying(if_here)
+    assert said[:2] == pytest.approx([0.25 / 0.5, 0.45 / 0.9])
+    assert said[2] == 1.0  # orders more surely than anybody who is surely there: is there
+    assert np.isnan(said[3])

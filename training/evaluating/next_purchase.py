@@ -187,7 +187,10 @@ def _evaluate(task: Task, happened: Happened, *, cutoff: date, notes: tuple[str,
         probabilities = {
             name: _told(said.probability) if isinstance(said, Said) else None for name, said in told.items()
         }
-        more, silent = or_why("When the next order comes", lambda: waiting(task, probabilities["ours"], waits))
+        known_days = int(happened.orders.days[-1]) - task.day + 1
+        more, silent = or_why(
+            "When the next order comes", lambda: waiting(task, probabilities["ours"], waits, known_days=known_days)
+        )
         once = told["ours"].once if isinstance(told["ours"], Said) else None
         ordered = (actual > 0).astype(np.uint8)
         more["second_purchase"] = second_purchase(task, probabilities=probabilities, once=once, ordered=ordered)

@@ -105,9 +105,16 @@ def _waiting(table: Evaluated) -> list[str]:
         losses = " | ".join(_cell(one["models"][place]["log_loss"], 4) for one in curve)
         held, said = _cell(interval["coverage"], 3), _cell(interval["said"], 3)
         lines.append(f"| {interval['name']} | {losses} | {held} | {said} |")
-    alive = table.more["alive"]
-    mean, ranking = _cell(alive["mean"], 3), _cell(alive["auc"], 3)
-    return [*lines, f"\nP(still buying here): mean {mean}; AUC of it for an order within the horizon {ranking}."]
+    alive = {name: _cell(value, 3) for name, value in table.more["alive"].items()}
+    days = table.more["alive"]["known_days"]
+    again = f"{alive['ordered_again']} ordered again within the {days} days that are known"
+    if not alive["mean"]:
+        return [*lines, f"\n{again}."]
+    return [
+        *lines,
+        f"\nP(still buying here): mean {alive['mean']}; {again} ({alive['said_again']} said); AUC of it for that "
+        f"{alive['auc_again']}, for an order within the horizon {alive['auc']}.",
+    ]
 
 
 def _second_purchase(table: Evaluated) -> list[str]:

@@ -22,8 +22,10 @@ from training.backtesting import as_dicts, backtest, lines, metrics
 from training.calibration import FloatArray
 from training.cards.common import card_of
 from training.cards.next_purchase import sections_of
+from training.coming import WITHOUT, cutoffs_of_curve, line_of, with_coming
 from training.dataset import WorkspaceSource
 from training.declared import asked_for
+from training.drift.keeping import of_everybody
 from training.evaluation import log_losses
 from training.gating import (
     Check,
@@ -68,8 +70,10 @@ def next_purchase_round(
     learned = train_next_purchase(source, horizons_days=source.brand.horizons_days, seed=seed, tuned=recipes)
     served = champion.horizons_days if isinstance(champion, NextPurchaseModel) else ()
     own = {one.horizon_days: own_checks(one, source) for one in learned.judged}
-    trained = without_hopeless(learned, own, served=served)
-    version = write_artifact(artifacts, trained.description, trained.boosters)
+    trained = with_coming(without_hopeless(learned, own, served=served), source, seed=seed)
+    days = [(source.known_until - one.as_of).days for one in trained.judged]
+    beside = of_everybody(source, NextPurchaseModel, trained.description, trained.boosters, days=days)
+    version = write_artifact(artifacts, trained.description, trained.boosters, beside=beside)
     gate = _gate(trained, own, source, champion, version)
     leanings = _leanings(trained, source)
     sections = sections_of(trained, source, leanings, schema=source.schema)
@@ -100,9 +104,20 @@ def next_purchase_round(
         None if unchanged else gate,
         judged,
         tuple(trained.refused.values()),
-        notes=tuple(lines(folds)),
-        details={"folds": as_dicts(folds)} if folds else {},
+        notes=(*_lines(trained), *lines(folds)),
+        details=({"folds": as_dicts(folds)} if folds else {}) | _details(trained),
     )
+
+
+def _lines(trained: Trained) -> list[str]:
+    """What the judging window says of what is served beyond the horizons."""
+    coming = trained.description.get("coming")
+    return [WITHOUT if coming is None else line_of(coming["judged"])]
+
+
+def _details(trained: Trained) -> dict[str, Any]:
+    coming = trained.description.get("coming")
+    return {} if coming is None else {"coming": coming["judged"]}
 
 
 def _tuned(source: WorkspaceSource, budget: Budget | None, *, seed: int) -> dict[int, Tuned]:
@@ -118,6 +133,7 @@ def _make_snapshots(source: WorkspaceSource) -> None:
     judged_at = {gate_cutoff(source.known_until, horizon_days=horizon) for horizon in horizons}
     wanted = {*cutoffs_of(source, horizons_days=horizons)}
     wanted |= {as_of - old for as_of in judged_at & wanted if as_of - old > source.first}
+    wanted |= cutoffs_of_curve(source, horizons_days=horizons)
     build_snapshots(source.workspace, sorted(wanted), brand=source.brand)
 
 

@@ -10,8 +10,10 @@ import numpy as np
 from training.calibration import Calibration, FloatArray, busier, from_log_odds
 from training.contributions import Contributions, contributions_of
 from training.fast_booster import Boosters
-from training.members import TREES_ALONE, Customers, Members
+from training.members import TREES_ALONE, Customers, Members, repeat_model_of
+from training.served.coming import Coming
 from training.served.model import Matrix, ServedInputs, ServedModel
+from training.served.repeat_buying import Rhythm
 
 
 class NextPurchaseModel(ServedModel):
@@ -35,6 +37,8 @@ class NextPurchaseModel(ServedModel):
         # Which booster is a head's; None where it has none.
         self._trees = [head.get("booster", place) for place, head in enumerate(description["heads"])]
         self._boosters = Boosters(boosters) if boosters else None
+        repeat = description.get("coming", {}).get("repeat_buying", [])
+        self._repeat_buying = tuple(repeat_model_of(parameters) for parameters in repeat)
 
     def predict(self, X: Matrix) -> FloatArray:
         """Calibrated probabilities, shape `(n, n_horizons)`, never falling along a row.
@@ -51,6 +55,20 @@ class NextPurchaseModel(ServedModel):
             scores[:, place] = self._calibrations[place].calibrated(members.scores(customers, of_trees))
         heads: FloatArray = np.maximum.accumulate(busier(from_log_odds(scores), self._seasons), axis=1)
         return heads
+
+    def coming(self, X: Matrix, *, said: FloatArray | None = None) -> Coming | None:
+        """What is to come of customers beyond the horizons; None where the version was trained without it.
+
+        Args:
+            X: as `predict` takes it.
+            said: what `predict` gave for it, where it is known already.
+        """
+        if not self._repeat_buying:
+            return None
+        said = self.predict(X) if said is None else said
+        history = Customers(self._columns(X), self.inputs).history()
+        anchors = {horizon: said[:, place] for place, horizon in enumerate(self.horizons_days)}
+        return Coming(Rhythm(self._repeat_buying, history), anchors)
 
     def contributions(self, row: Matrix, *, horizon_days: int) -> Contributions:
         """What each input adds to one customer's score over one of the horizons, exactly.

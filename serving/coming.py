@@ -1,0 +1,78 @@
+"""What is to come of one customer beyond the horizons, as JSON types: the next order's day, whether they still buy."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from serving.refusals import SHOWN, RequestRefused, WrongField
+from serving.scoring import ScoredCustomer
+from training.artifact import NextPurchaseModel
+
+INTERVAL = 0.8
+WITHIN_DAYS, LONGEST_DAYS = "within_days", 365
+OF_DAYS = {
+    "name": WITHIN_DAYS,
+    "in": "query",
+    "required": False,
+    "description": "One more horizon in days to be told the probability of an order within.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": LONGEST_DAYS},
+}
+MOMENT = timedelta(microseconds=1)
+
+
+def asked_days(text: str | None) -> int | None:
+    """The horizon that a query asks for; None where it asks for none.
+
+    Raises:
+        RequestRefused: it is no whole number from 1 to 365.
+    """
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and 1 <= int(text[:SHOWN]) <= LONGEST_DAYS:
+        return int(text)
+    rule = f"is '{text[:SHOWN]}'; it is a whole number of days from 1 to {LONGEST_DAYS}."
+    raise RequestRefused([WrongField(f"/{WITHIN_DAYS}", rule)])
+
+
+def what_is_coming(
+    model: NextPurchaseModel | None, scored: ScoredCustomer, *, at: datetime, time_zone: str, within_days: int | None
+) -> dict[str, Any] | None:
+    """The answers that the curve of next purchase gives; None where nobody can say.
+
+    Args:
+        model: that scored the customer.
+        scored: the customer.
+        at: when they were.
+        time_zone: whose dates are told.
+        within_days: one more horizon to be told of, 1 to 365; None for none.
+    """
+    if model is None or not scored.scores.propensities:
+        return None
+    said = np.array([[probability for _, probability in scored.scores.propensities]])
+    coming = model.coming(scored.inputs[None, :], said=said)
+    if coming is None:
+        return None
+    order, still = coming.next_order(), float(coming.still_buying()[0])
+
+    def date_of(days: float, less: timedelta) -> str | None:
+        if math.isinf(days):
+            return None  # not within a year
+        return (at + timedelta(days=days) - less).astimezone(ZoneInfo(time_zone)).date().isoformat()
+
+    told: dict[str, Any] = {
+        "next_order": {
+            "expected_on": date_of(float(order.middle[0]), timedelta(hours=12)),
+            "from": date_of(float(order.low[0]), timedelta(days=1)),
+            "until": date_of(float(order.high[0]), MOMENT),
+            "interval": INTERVAL,
+        },
+        "still_buying": None if math.isnan(still) else still,
+    }
+    if within_days is not None:
+        told["purchase_propensity"] = {f"{within_days}d": float(coming.p_any(within_days)[0])}
+    return told

@@ -1,0 +1,162 @@
+"""What a next-purchase version says beyond its horizons: any horizon, the next order's day, who still buys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.artifact import NEXT_PURCHASE, NextPurchaseModel, load_model, write_artifact
+from training.coming import cutoffs_of_curve, line_of, waits_of, with_coming
+from training.next_purchase import Trained, train_next_purchase
+from training.score_columns import columns_of_coming
+
+
+@pytest.fixture(scope="module")
+def world(tiny_world: Callable[..., Any]) -> Any:
+    return tiny_world()
+
+
+@pytest.fixture(scope="module")
+def trained(world: Any) -> Trained:
+    return with_coming(train_next_purchase(world, horizons_days=(7, 30)), world)
+
+
+@pytest.fixture(scope="module")
+def model(trained: Trained, world: Any, tmp_path_factory: pytest.TempPathFactory) -> NextPurchaseModel:
+    return written(trained, world, tmp_path_factory.mktemp("artifacts"))
+
+
+def written(trained: Trained, world: Any, folder: Path) -> NextPurchaseModel:
+    version = write_artifact(folder, trained.description, trained.boosters)
+    schema = SimpleNamespace(model_inputs=world.inputs, categories=world.categories, version="tiny")
+    model = load_model(folder, NEXT_PURCHASE, version, schema=schema)
+    assert isinstance(model, NextPurchaseModel)
+    return model
+
+
+def never_ordered(world: Any) -> np.ndarray:
+    X = world.snapshot(world.known_until).X[:1].copy()
+    X[:, [world.inputs.index(name) for name in ("days_since_last_order", "days_since_first_order")]] = np.nan
+    X[:, [world.inputs.index(name) for name in ("n_orders", "n_orders_90d", "n_order_days", "revenue")]] = 0.0
+    return np.asarray(X)
+
+
+@settings(max_examples=15, deadline=None)
+@given(days=st.lists(st.integers(1, 365), min_size=2, max_size=5))
+def test_one_version_answers_any_horizon_and_a_longer_one_is_never_less_probable(
+    model: NextPurchaseModel, world: Any, days: list[int]
+) -> None:
+    X = world.snapshot(world.known_until).X
+    coming = model.coming(X)
+    assert coming is not None
+    said = np.stack([coming.p_any(day) for day in sorted(days)])
+    assert ((said >= 0) & (said <= 1)).all()
+    assert (np.diff(said, axis=0) >= -1e-12).all()
+
+
+def test_at_a_served_horizon_the_curve_says_what_the_model_says(model: NextPurchaseModel, world: Any) -> None:
+    X = world.snapshot(world.known_until).X
+    coming = model.coming(X)
+    assert coming is not None
+    for place, horizon in enumerate(model.horizons_days):
+        assert coming.p_any(horizon) == pytest.approx(model.predict(X)[:, place], abs=1e-5)
+
+
+def test_the_curve_holds_between_and_beyond_the_horizons(model: NextPurchaseModel, world: Any) -> None:
+    coming = model.coming(world.snapshot(world.known_until).X)
+    assert coming is not None
+    assert coming.p_any(15)[world.keen].mean() == pytest.approx(1 - np.exp(-15 / 8), abs=0.1)
+    assert coming.p_any(15)[~world.keen].mean() == pytest.approx(1 - np.exp(-15 / 90), abs=0.06)
+    assert coming.p_any(90)[~world.keen].mean() == pytest.approx(1 - np.exp(-90 / 90), abs=0.1)
+    with pytest.raises(ValueError, match="from 1 to 365"):
+        coming.p_any(366)
+
+
+def test_the_next_order_of_the_keen_comes_within_days_and_nobody_has_left(model: NextPurchaseModel, world: Any) -> None:
+    coming = model.coming(world.snapshot(world.known_until).X)
+    assert coming is not None
+    order = coming.next_order()
+    assert ((order.low <= order.middle) & (order.middle <= order.high)).all()
+    assert np.median(order.middle[world.keen]) == pytest.approx(8 * np.log(2), abs=2)
+    assert np.median(order.high[world.keen]) == pytest.approx(8 * np.log(10), abs=6)
+    still = coming.still_buying()
+    bought = coming.rhythm.bought
+    assert (still[bought] >= coming.p_any(365)[bought] - 1e-12).all()
+    assert still[world.keen].mean() > 0.95
+
+
+def test_of_whoever_never_ordered_the_curve_is_steady_and_nobody_says_that_they_left(
+    model: NextPurchaseModel, world: Any
+) -> None:
+    coming = model.coming(never_ordered(world))
+    assert coming is not None
+    said = [float(coming.p_any(day)[0]) for day in (30, 60)]
+    assert said[1] == pytest.approx(1 - (1 - said[0]) ** 2, rel=1e-3)
+    assert np.isnan(coming.still_buying()[0])
+
+
+def test_a_row_alone_gets_what_it_gets_among_others(model: NextPurchaseModel, world: Any) -> None:
+    X = world.snapshot(world.known_until).X
+    together, alone = model.coming(X), model.coming(X[3:4])
+    assert together is not None
+    assert alone is not None
+    assert alone.p_any(45)[0] == together.p_any(45)[3]
+    assert alone.next_order().middle[0] == together.next_order().middle[3]
+
+
+def test_the_judging_window_shows_what_the_intervals_hold(trained: Trained) -> None:
+    judged = trained.description["coming"]["judged"]
+    assert judged["as_of"] == trained.judged[-1].as_of.isoformat()
+    assert judged["through_days"] == [7, 30]
+    assert judged["next_order"]["coverage"] == pytest.approx(judged["next_order"]["said"], abs=0.07)
+    assert judged["next_order"]["coverage"] > 0.75
+    for one in judged["curve"]:
+        assert one["mean_probability"] == pytest.approx(one["base_rate"], abs=0.06)
+        assert one["log_loss"] < 0.55
+    assert "80% interval held" in line_of(judged)
+
+
+def test_waits_are_those_of_the_orders(world: Any) -> None:
+    as_of = world.first + timedelta(days=100)
+    keys = np.arange(1, len(world.orders) + 1)
+    waits = waits_of(world, keys, as_of, days=20)
+    after = [orders[orders >= 100] for orders in world.orders]
+    expected = [np.floor(of[0] - 100) + 1 if len(of) and of[0] < 120 else np.inf for of in after]
+    assert waits.tolist() == expected
+
+
+def test_the_same_seed_and_data_give_the_same_curve(trained: Trained, world: Any) -> None:
+    assert with_coming(trained, world).description == trained.description
+
+
+def test_a_version_without_a_curve_still_serves_and_says_nothing_more(
+    trained: Trained, world: Any, tmp_path: Path
+) -> None:
+    bare = {name: value for name, value in trained.description.items() if name != "coming"}
+    model = written(replace(trained, description=bare), world, tmp_path)
+    X = world.snapshot(world.known_until).X
+    assert model.predict(X).shape == (len(X), 2)
+    assert model.coming(X) is None
+    assert columns_of_coming(None, world)["still_buying"].null_count == len(X)
+
+
+def test_dates_of_scores_are_counted_from_where_they_stand(model: NextPurchaseModel, world: Any) -> None:
+    coming = model.coming(world.snapshot(world.known_until).X)
+    assert coming is not None
+    told = columns_of_coming(coming, world)["next_order_from"][0].as_py()
+    first = coming.next_order().low[0]
+    assert told == date.fromordinal(world.known_until.date().toordinal() + int(first) - 1)
+
+
+def test_what_judging_looks_at_is_made_beforehand(world: Any) -> None:
+    judged_at = world.known_until - timedelta(days=35)
+    assert max(cutoffs_of_curve(world, horizons_days=(7, 30))) == judged_at - timedelta(days=7)

@@ -1,0 +1,41 @@
+"""What is to come of everybody, as columns of the scores."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from training.dataset import WorkspaceSource
+from training.served.coming import Coming
+
+Floats = NDArray[np.float64]
+
+DATES = ("next_order_on", "next_order_from", "next_order_until")
+
+
+def columns_of_coming(coming: Coming | None, source: WorkspaceSource) -> dict[str, pa.Array]:
+    """The columns of the next order's day and of P(still buying); missing where nobody can say.
+
+    Args:
+        coming: of the customers of the snapshot, in its order; None where there is no such model.
+        source: as of whose `known_until` it is.
+    """
+    n = len(source.snapshot(source.known_until).X)
+    if coming is None:
+        dates = {name: pa.nulls(n, pa.date32()) for name in DATES}
+        return dates | {"still_buying": pa.nulls(n, pa.float64())}
+    order = coming.next_order()
+    told = zip(DATES, (order.middle, order.low, order.high), strict=True)
+    columns: dict[str, pa.Array] = {name: _dates(days, source.known_until) for name, days in told}
+    return columns | {"still_buying": pa.array(coming.still_buying(), pa.float64(), from_pandas=True)}
+
+
+def _dates(days: Floats, as_of: datetime) -> pa.Array:
+    """The UTC dates of whole days of asking, 1 for the 24 hours from `as_of`; missing where infinite."""
+    first = np.datetime64((as_of - timedelta(days=1)).replace(tzinfo=None), "D")
+    known = np.isfinite(days)
+    dates = first + np.where(known, days, 0.0).astype("timedelta64[D]")
+    return pa.array(dates, pa.date32(), mask=~known)
