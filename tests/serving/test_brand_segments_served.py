@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import lightgbm
@@ -16,7 +16,7 @@ from serving.engine import Engine
 from serving.replaying.replay import replay_decision
 from serving.schemas import DecisionRequest
 from tests.serving.tiny_models import promote
-from tests.serving.tiny_shop import a_shop
+from tests.serving.tiny_shop import a_customer, a_shop
 from tests.serving.tiny_world import TIP, an_action
 from training.scoring import score_everybody
 
@@ -50,18 +50,6 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     with Engine(workspace, clock=lambda: NOON, draw=lambda: 0.5) as engine:
         promote_by_orders(engine)
         yield engine
-
-
-def a_customer(engine: Engine, name: str, *, orders: int) -> int:
-    engine.decide(DecisionRequest(customer_id=name, placement="reply", channel="web"))  # makes their key
-    key = engine.key_of(name)
-    assert key is not None
-    for n in range(orders):
-        at = NOON - timedelta(days=10 * n + 5)
-        row = {"event_id": f"{name}-{n}", "customer_key": key, "event": "Order Completed", "order_id": f"{name}-{n}"}
-        engine.online.log.append([row | {"occurred_at": at, "received_at": at, "total": 50.0, "currency": "EUR"}])
-    engine.online.refresh([key], now=NOON)
-    return key
 
 
 def test_a_rule_that_asks_for_the_brands_segment_speaks_to_its_customers_alone_and_is_replayed(engine: Engine) -> None:

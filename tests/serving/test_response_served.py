@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from serving.replaying.replay import replay_decision
 from serving.replaying.verdicts import as_text
 from serving.schemas import DecisionRequest
 from tests.serving.tiny_models import promote_response
-from tests.serving.tiny_shop import WEEKLY, a_shop
+from tests.serving.tiny_shop import WEEKLY, a_customer, a_shop
 from tests.serving.tiny_world import COUPON, TIP, an_action
 from training.artifact import RESPONSE, read_champions, write_champions
 
@@ -44,19 +44,6 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         yield engine
 
 
-def a_customer(engine: Engine, name: str, *, orders: int) -> str:
-    """Somebody who ordered so often, and of whom that is known."""
-    engine.decide(DecisionRequest(customer_id=name, placement="weekly", channel="mail"))  # makes their key
-    key = engine.key_of(name)
-    assert key is not None
-    for n in range(orders):
-        at = NOON - timedelta(days=10 * n + 5)
-        row = {"event_id": f"{name}-{n}", "customer_key": key, "event": "Order Completed", "order_id": f"{name}-{n}"}
-        engine.online.log.append([row | {"occurred_at": at, "received_at": at, "total": 50.0, "currency": "EUR"}])
-    engine.online.refresh([key], now=NOON)
-    return name
-
-
 def asked(engine: Engine, name: str, **changes: object) -> dict[str, Any]:
     request = {"customer_id": name, "placement": "reply", "channel": "web", "explain": True} | changes
     return engine.decide(DecisionRequest.model_validate(request))
@@ -67,14 +54,14 @@ def values(told: dict[str, Any]) -> dict[str, float]:
 
 
 def test_once_promoted_an_action_is_worth_what_is_expected_of_it_and_the_decision_changes(engine: Engine) -> None:
-    ann = a_customer(engine, "ann", orders=2)
-    before = asked(engine, ann)
+    a_customer(engine, "ann", orders=2)
+    before = asked(engine, "ann")
     assert before["action"]["id"] == "coupon"
     assert RESPONSE not in before["versions"]
     version = promote_response(
         engine.workspace.artifacts, engine.schema, silence=8.0, effects={"tip": 3.0, "coupon": -2.0}
     )
-    after = asked(engine, ann)
+    after = asked(engine, "ann")
     assert values(after) == pytest.approx(
         {"tip": 11.0, "nothing": 8.0, "coupon": 6.0, "brand_new": 5.0 + (1.0 - 8.0) / 2}
     )
@@ -86,7 +73,8 @@ def test_once_promoted_an_action_is_worth_what_is_expected_of_it_and_the_decisio
 
 
 def test_what_is_expected_is_of_this_customer(engine: Engine) -> None:
-    few, many = a_customer(engine, "few", orders=1), a_customer(engine, "many", orders=5)
+    a_customer(engine, "few", orders=1)
+    a_customer(engine, "many", orders=5)
     promote_response(
         engine.workspace.artifacts,
         engine.schema,
@@ -94,27 +82,27 @@ def test_what_is_expected_is_of_this_customer(engine: Engine) -> None:
         effects={"tip": 2.0, "coupon": 5.0},
         an_order_adds={"coupon": -2.0},
     )
-    assert asked(engine, few)["action"]["id"] == "coupon"
-    assert asked(engine, many)["action"]["id"] == "tip"
-    assert values(asked(engine, few))["coupon"] == pytest.approx(8.0 + 5.0 - 2.0)
-    assert values(asked(engine, many))["coupon"] == pytest.approx(8.0 + 5.0 - 10.0)
+    assert asked(engine, "few")["action"]["id"] == "coupon"
+    assert asked(engine, "many")["action"]["id"] == "tip"
+    assert values(asked(engine, "few"))["coupon"] == pytest.approx(8.0 + 5.0 - 2.0)
+    assert values(asked(engine, "many"))["coupon"] == pytest.approx(8.0 + 5.0 - 10.0)
 
 
 def test_whoever_is_not_known_keeps_the_rates_whoever_was_asked_before(
     engine: Engine,
 ) -> None:
-    ann = a_customer(engine, "ann", orders=2)
+    a_customer(engine, "ann", orders=2)
     by_rates = values(asked(engine, "stranger"))
     promote_response(engine.workspace.artifacts, engine.schema, silence=8.0, effects={"tip": 30.0, "coupon": 1.0})
-    assert values(asked(engine, ann))["tip"] == pytest.approx(38.0)
+    assert values(asked(engine, "ann"))["tip"] == pytest.approx(38.0)
     stranger = asked(engine, "stranger")
     assert stranger["fallback_reason"] == "unknown_customer"
     assert values(stranger) == pytest.approx(by_rates)
-    assert values(asked(engine, ann))["tip"] == pytest.approx(38.0)
+    assert values(asked(engine, "ann"))["tip"] == pytest.approx(38.0)
 
 
 def test_what_the_model_cannot_speak_of_competes_whatever_comes_anyway_and_says_why(engine: Engine) -> None:
-    ann = a_customer(engine, "ann", orders=2)
+    a_customer(engine, "ann", orders=2)
     for day, silence in enumerate((0.0, 200.0), start=1):
         promote_response(
             engine.workspace.artifacts,
@@ -123,7 +111,7 @@ def test_what_the_model_cannot_speak_of_competes_whatever_comes_anyway_and_says_
             effects={"tip": 1.0, "coupon": 2.0},
             as_of=f"2026-03-0{day}",
         )
-        told = asked(engine, ann)
+        told = asked(engine, "ann")
         assert values(told)["brand_new"] == pytest.approx(silence + 5.0 + (1.0 - 10.0 + 2.0 - 14.0) / 2)
         new = next(one for one in told["explanation"]["values"] if one["action_id"] == "brand_new")
         assert sum(part["amount"] for part in new["parts"]) == pytest.approx(values(told)["brand_new"])
@@ -131,33 +119,33 @@ def test_what_the_model_cannot_speak_of_competes_whatever_comes_anyway_and_says_
         assert replay_decision(engine.workspace, told["decision_id"]).is_same
     one_more_known = {"tip": 30.0, "coupon": 2.0}  # the rates of the others were too low here, so is the new one's
     promote_response(engine.workspace.artifacts, engine.schema, silence=8.0, effects=one_more_known, as_of="2026-03-05")
-    assert values(asked(engine, ann))["brand_new"] == pytest.approx(5.0 + (28.0 - 4.0) / 2)
+    assert values(asked(engine, "ann"))["brand_new"] == pytest.approx(5.0 + (28.0 - 4.0) / 2)
 
 
 def test_squarecb_weighs_what_actions_add_not_what_comes_anyway(engine: Engine) -> None:
-    ann = a_customer(engine, "ann", orders=2)
+    a_customer(engine, "ann", orders=2)
     gains = {"tip": 4.0, "coupon": 2.0}
     by_silence = []
     for day, silence in enumerate((0.0, 200.0), start=1):
         promote_response(
             engine.workspace.artifacts, engine.schema, silence=silence, effects=gains, as_of=f"2026-03-0{day}"
         )
-        told = asked(engine, ann, placement="tried")
+        told = asked(engine, "ann", placement="tried")
         by_silence.append({one["action_id"]: one["probability"] for one in told["ranking"]})
     assert by_silence[1] == pytest.approx(by_silence[0])
 
 
 def test_where_the_brand_speaks_first_and_silence_is_not_spoken_of_the_model_is_not_asked(engine: Engine) -> None:
-    ann = a_customer(engine, "ann", orders=2)
-    by_rates = values(asked(engine, ann))
+    a_customer(engine, "ann", orders=2)
+    by_rates = values(asked(engine, "ann"))
     promote_response(engine.workspace.artifacts, engine.schema, silence=8.0, effects={"tip": 30.0}, reference="coupon")
-    told = asked(engine, ann)
+    told = asked(engine, "ann")
     assert RESPONSE in told["versions"]
     assert values(told) == pytest.approx(by_rates)
 
 
 def test_the_explanation_names_the_uplift_and_what_of_the_customer_it_rests_on(engine: Engine) -> None:
-    many = a_customer(engine, "many", orders=3)
+    a_customer(engine, "many", orders=3)
     promote_response(
         engine.workspace.artifacts,
         engine.schema,
@@ -165,7 +153,7 @@ def test_the_explanation_names_the_uplift_and_what_of_the_customer_it_rests_on(e
         effects={"tip": 1.0, "coupon": 0.0},
         an_order_adds={"tip": 2.0},
     )
-    told = asked(engine, many)
+    told = asked(engine, "many")
     explanation = told["explanation"]
     tip = next(one for one in explanation["values"] if one["action_id"] == "tip")
     assert [(part["name"], part["amount"]) for part in tip["parts"]] == [("silence", 8.0), ("uplift", 7.0)]
@@ -182,10 +170,10 @@ def test_the_explanation_names_the_uplift_and_what_of_the_customer_it_rests_on(e
 
 
 def test_a_price_is_taken_off_and_an_incentive_is_in_the_reward(engine: Engine) -> None:
-    ann = a_customer(engine, "ann", orders=1)
+    a_customer(engine, "ann", orders=1)
     promote_response(engine.workspace.artifacts, engine.schema, silence=8.0, effects={"coupon": 4.0})
-    request = DecisionRequest(customer_id=ann, placement="weekly", channel="mail", explain=True)
-    engine.online.refresh([engine.key_of(ann) or 0], now=NOON)
+    request = DecisionRequest(customer_id="ann", placement="weekly", channel="mail", explain=True)
+    engine.online.refresh([engine.key_of("ann") or 0], now=NOON)
     told = engine.decide(request)
     kept_away = {one["action_id"] for one in told["suppressed"]}
     assert kept_away == {"tip", "coupon", "brand_new"}  # no consent to mail
@@ -193,14 +181,15 @@ def test_a_price_is_taken_off_and_an_incentive_is_in_the_reward(engine: Engine) 
 
 
 def test_what_was_decided_by_it_is_decided_once_more_byte_for_byte_after_a_rollback_too(engine: Engine) -> None:
-    artifacts, ann = engine.workspace.artifacts, a_customer(engine, "ann", orders=2)
-    by_rates = asked(engine, ann)
+    artifacts = engine.workspace.artifacts
+    a_customer(engine, "ann", orders=2)
+    by_rates = asked(engine, "ann")
     promote_response(artifacts, engine.schema, silence=8.0, effects={"tip": 3.0, "coupon": 1.0})
-    by_model, told = asked(engine, ann), asked(engine, ann, context={"traits": {"income": 30_000}})
+    by_model, told = asked(engine, "ann"), asked(engine, "ann", context={"traits": {"income": 30_000}})
     champions = read_champions(artifacts)
     champions.pop(RESPONSE)
     write_champions(artifacts, champions)
-    again = asked(engine, ann)
+    again = asked(engine, "ann")
     assert values(again) == values(by_rates)
     assert RESPONSE not in again["versions"]
     for one in (by_rates, by_model, told, again):
@@ -220,11 +209,12 @@ def record_of(workspace: Workspace, decision_id: str) -> str:
 
 
 def test_a_model_that_cannot_be_loaded_leaves_the_one_before_it_and_says_so(engine: Engine) -> None:
-    artifacts, ann = engine.workspace.artifacts, a_customer(engine, "ann", orders=2)
+    artifacts = engine.workspace.artifacts
+    a_customer(engine, "ann", orders=2)
     promote_response(artifacts, engine.schema, silence=8.0, effects={"tip": 3.0})
     engine.models.refresh()
     good = engine.models.served.versions[RESPONSE]
     bad = promote_response(artifacts, engine.schema, silence=9.0, effects={"tip": 3.0}, as_of="2026-03-02")
     (artifacts / RESPONSE / bad / "model.json").write_text("{}", encoding="utf-8")
-    assert asked(engine, ann)["versions"][RESPONSE] == good
+    assert asked(engine, "ann")["versions"][RESPONSE] == good
     assert any(RESPONSE in refusal for refusal in engine.models.served.refusals)
