@@ -14,7 +14,14 @@ def sections_of(description: Mapping[str, Any]) -> list[Section]:
     Args:
         description: of the version, as in its model.json.
     """
-    return [_says(description), _windows(description), _earned(description), _tried(description), _moves(description)]
+    return [
+        _says(description),
+        _windows(description),
+        _earned(description),
+        _by_group(description),
+        _tried(description),
+        _moves(description),
+    ]
 
 
 def _says(description: Mapping[str, Any]) -> Section:
@@ -65,6 +72,21 @@ def _earned(description: Mapping[str, Any]) -> Section:
             f"{judged['effective_n']:,.0f} of its own.",
         ),
         (Table(("policy", "value", "95% interval"), tuple(_row(names[one], judged[one]) for one in names)),),
+    )
+
+
+def _by_group(description: Mapping[str, Any]) -> Section:
+    rows = tuple(
+        (one["group"], f"{one['n']:,}", *_row("", one["rates"])[1:], *_row("", one["gain"])[1:])
+        for one in description["judged_by_group"]
+    )
+    return Section(
+        "What it earned in each group",
+        (
+            "A decision on those later decisions, by what was known when it was decided; groups of at least 5% of the "
+            "decisions and 200 of them.",
+        ),
+        (Table(("group", "decisions", "the rates' policy", "95% interval", "its gain", "95% interval"), rows),),
     )
 
 
