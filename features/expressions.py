@@ -15,11 +15,16 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import cel
-
+from features.cel_loading import load_cel
 from features.faults import CallersMistake, closest_name
 from features.variable_names import VariableType
+
+if TYPE_CHECKING:
+    import cel
+else:
+    cel = load_cel()
 
 _HAS = "has_"
 _BOUND = re.compile(r"\.(?:all|exists|exists_one|existsOne|map|filter)\s*\(\s*([A-Za-z_]\w*)\s*,")

@@ -71,6 +71,25 @@ def test_help_imports_nothing_heavy() -> None:
     assert "simulate" in run.stdout
 
 
+def test_the_process_above_the_workers_imports_nothing_that_only_they_need() -> None:
+    loaded = _modules_after("import serving.service")
+    assert loaded & {"pandas", "numpy", "feast", "lightgbm", "sklearn", "duckdb", "pyarrow", "cel", "fastapi"} == set()
+    assert "bentoml" in loaded
+
+
+def test_cel_comes_without_its_interactive_shell() -> None:
+    loaded = _modules_after("from features.expressions import cel; assert cel.compile('1 + 1').execute() == 2")
+    assert loaded & {"prompt_toolkit", "pygments", "rich"} == set()
+    assert "cel" in loaded
+
+
+def _modules_after(code: str) -> set[str]:
+    """The top-level packages that a process of its own has loaded."""
+    told = "; import json, sys; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code + told], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in json.loads(run.stdout.splitlines()[-1])}
+
+
 def test_no_registry_host_is_committed() -> None:
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True
