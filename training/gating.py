@@ -109,7 +109,7 @@ def calibrated(question: str, y: NDArray[np.uint8], probability: FloatArray) -> 
     if not n_positive:
         return Check(question, False, f"none of {len(y)} happened: nothing can be said of it")
     slope, slack = (
-        _slope(y, probability) if n_positive < len(y) else (1.0, 0.0)
+        slope_of(y, probability) if n_positive < len(y) else (1.0, 0.0)
     )  # where all did, only the level can err
     said, rate = float(probability.mean()), float(y.mean())
     level, slack_of_level = said / rate, said / rate * float(np.sqrt((1.0 - rate) / n_positive))
@@ -125,7 +125,7 @@ def calibrated(question: str, y: NDArray[np.uint8], probability: FloatArray) -> 
     )
 
 
-def _slope(y: NDArray[np.uint8], probability: FloatArray) -> tuple[float, float]:
+def slope_of(y: NDArray[np.uint8], probability: FloatArray) -> tuple[float, float]:
     """The calibration slope and its standard error, from the curvature of the likelihood."""
     score = log_odds(probability)
     if float(np.ptp(score)) == 0.0:

@@ -1,0 +1,216 @@
+"""What was said of customers beside what came, as windows close: calibration since the training.
+
+Only windows that are closed count, and only what was said before they began: scores of a day before the version's own
+training day (`rapport score --as-of` can make them) say what the version had seen. One day a month stands for it, so
+that a customer is in a row once; a champion is judged on the newest closed day that it scored itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.metrics import wilson_interval
+from training.calibration import FloatArray
+from training.dataset import Source
+from training.gating import BAND, slope_of
+from training.labels import label_window
+
+CALIBRATED, OFF, TOO_FEW = "calibrated", "off", "too_few"
+
+LEVEL = (0.8, 1.25)  # said ÷ came: a quarter more or less
+SURE = 3.29  # standard errors: beyond them lies one in a thousand, and some six figures are looked at
+FEWEST = 20  # who did, and who did not, as was expected: of fewer the normal law says nothing
+RATE, MONEY = "rate", "money"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was said of some customers, and what came.
+
+    Attributes:
+        what: such as `within 30 days`.
+        unit: rate or money, of `said`, `came` and its 95% interval from `low` to `high`.
+        said_at: when; `until`: when all of it had come.
+        version: that said it; `is_champions`: whether that is the one in use.
+        slope: of what came on what was said, in log-odds: 1 is honest; None where it is not known.
+        verdict: calibrated, off or too_few.
+    """
+
+    what: str
+    unit: str
+    said_at: datetime
+    until: datetime
+    version: str
+    is_champions: bool
+    n: int
+    said: float
+    came: float
+    low: float
+    high: float
+    slope: float | None
+    verdict: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a program, rounded."""
+        told = {name: round(of, 4) if isinstance(of, float) else of for name, of in asdict(self).items()}
+        return told | {"said_at": self.said_at.isoformat(), "until": self.until.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a version said of customers on one day, by horizon.
+
+    Attributes:
+        trained_at: the version's own training day.
+        probability: `{horizon_days: (n,)}`, NaN where it said nothing.
+    """
+
+    as_of: datetime
+    version: str
+    trained_at: datetime
+    customer_keys: NDArray[np.int64]
+    probability: dict[int, FloatArray]
+
+
+def is_closed(said_at: datetime, horizon_days: int, *, known_until: datetime) -> bool:
+    """Whether all that could come of it is known."""
+    return label_window(said_at, horizon_days).is_closed_by(known_until)
+
+
+def outcomes_of_scores(source: Source, days: Iterable[Scores], *, champion: str) -> list[Outcome]:
+    """Each day's horizons whose windows are closed, in the order of the days.
+
+    Args:
+        source: of what happened.
+        days: of scores.
+        champion: the version in use.
+    """
+    found = []
+    for day in days:
+        if day.as_of < day.trained_at:
+            continue
+        for horizon, probability in sorted(day.probability.items()):
+            if not is_closed(day.as_of, horizon, known_until=source.known_until):
+                continue
+            known = np.isfinite(probability)
+            if known.any():
+                ordered = source.happened(day.as_of, horizon)
+                y = np.isin(day.customer_keys[known], ordered).astype(np.uint8)
+                found.append(_of_a_day(day, horizon, y, probability[known], champion=champion))
+    return found
+
+
+def _of_a_day(day: Scores, horizon: int, y: NDArray[np.uint8], said: FloatArray, *, champion: str) -> Outcome:
+    slope, verdict = verdict_of_rates(y, said)
+    low, high = wilson_interval(int(y.sum()), len(y))
+    return Outcome(
+        what=f"within {horizon} days",
+        unit=RATE,
+        said_at=day.as_of,
+        until=day.as_of + timedelta(days=horizon),
+        version=day.version,
+        is_champions=day.version == champion,
+        n=len(y),
+        said=float(said.mean()),
+        came=float(y.mean()),
+        low=low,
+        high=high,
+        slope=slope,
+        verdict=verdict,
+    )
+
+
+def verdict_of_rates(y: NDArray[np.uint8], said: FloatArray) -> tuple[float | None, str]:
+    """The calibration's slope, and whether level and slope are what they should be, or off beyond chance.
+
+    Args:
+        y: 0 or 1, shape `(n,)`.
+        said: probabilities, shape `(n,)`.
+    """
+    verdict = verdict_of_level(y, said)
+    if verdict == TOO_FEW or not 0 < int(y.sum()) < len(y):
+        return None, verdict
+    slope, error = slope_of(y, said)
+    is_off = slope + SURE * error < BAND[0] or slope - SURE * error > BAND[1]
+    return slope, OFF if is_off else verdict
+
+
+def verdict_of_level(y: NDArray[np.uint8], said: FloatArray) -> str:
+    """Whether as many came as was said; arguments as of `verdict_of_rates`."""
+    expected, spread = float(said.sum()), float(np.sqrt((said * (1.0 - said)).sum()))
+    if min(expected, len(y) - expected) < FEWEST:
+        return TOO_FEW
+    n_came = int(y.sum())
+    is_off = abs(n_came - expected) > SURE * spread and not _is_within(LEVEL, expected, n_came)
+    return OFF if is_off else CALIBRATED
+
+
+def outcome_of_rewards(
+    said: FloatArray,
+    came: FloatArray,
+    customers: NDArray[np.int64],
+    *,
+    said_at: datetime,
+    until: datetime,
+    version: str,
+) -> Outcome:
+    """What decisions were expected to earn beside what they earned; one customer's decisions hang together.
+
+    Args:
+        said: shape `(n,)`, in money.
+        came: shape `(n,)`.
+        customers: shape `(n,)`, whose decisions.
+        said_at: the first decision.
+        until: when the last one's window was closed.
+        version: that said it, the champion.
+    """
+    _, whose = np.unique(customers, return_inverse=True)
+    n, n_customers = len(said), int(whose.max()) + 1
+    error = _clustered_error(came - said, whose)
+    error_of_came = _clustered_error(came - came.mean(), whose)
+    mean_said, mean_came = float(said.mean()), float(came.mean())
+    verdict = CALIBRATED
+    if n_customers < 5 * FEWEST or int((came != 0.0).sum()) < FEWEST:
+        verdict = TOO_FEW
+    elif abs(mean_said - mean_came) > SURE * error and not _is_within(LEVEL, mean_said, mean_came):
+        verdict = OFF
+    return Outcome(
+        what="earned a decision",
+        unit=MONEY,
+        said_at=said_at,
+        until=until,
+        version=version,
+        is_champions=True,
+        n=n,
+        said=mean_said,
+        came=mean_came,
+        low=mean_came - 1.96 * error_of_came,
+        high=mean_came + 1.96 * error_of_came,
+        slope=None,
+        verdict=verdict,
+    )
+
+
+def newest_of_champion(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The champion's newest of each kind: what a suggestion to train anew may rest on."""
+    newest: dict[str, Outcome] = {}
+    for one in sorted(outcomes, key=lambda one: one.said_at):
+        if one.is_champions:
+            newest[one.what] = one
+    return list(newest.values())
+
+
+def _clustered_error(residual: FloatArray, whose: NDArray[np.intp]) -> float:
+    """The standard error of a mean whose rows hang together by customer."""
+    sums = np.bincount(whose, weights=residual)
+    return float(np.sqrt((sums**2).sum())) / len(residual)
+
+
+def _is_within(band: tuple[float, float], said: float, came: float) -> bool:
+    return came > 0.0 and band[0] <= said / came <= band[1]

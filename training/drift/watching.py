@@ -1,0 +1,152 @@
+"""A look at every champion: have its inputs and scores moved since its training, and did what it said come?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.metrics import wilson_interval
+from features.workspace import Workspace
+from training.artifact import (
+    MODELS,
+    AnyModel,
+    ArtifactRefused,
+    NextPurchaseModel,
+    ResponseModel,
+    SegmentsModel,
+    load_model,
+    read_beside,
+    read_champions,
+    read_description,
+)
+from training.calibration import FloatArray
+from training.dataset import Source, WorkspaceSource
+from training.drift.decided import decided_since, outcomes_of_decisions
+from training.drift.moves import FEWEST, moves_of
+from training.drift.outcomes import (
+    RATE,
+    Outcome,
+    newest_of_champion,
+    outcomes_of_scores,
+    verdict_of_level,
+)
+from training.drift.reference import FILE, Reference
+from training.drift.report import RETRAIN, Drift, Looked, Reason, reasons_of, status_of
+from training.drift.said import saying_of
+from training.drift.scored_days import scores_to_judge
+from training.segment_discovery import Grouping
+
+MOST_ROWS = 100_000
+ARE_FEW = f"Fewer than {FEWEST} customers can be compared: nothing can be told from noise yet."
+NO_REFERENCE = "This version was trained before its inputs' spread was kept: train once more to watch them."
+NO_OUTCOMES = "No window of what it said has closed yet."
+
+
+def watch(workspace: Workspace, *, as_of: datetime | None = None) -> Drift:
+    """Looks at every champion.
+
+    Args:
+        workspace: with a lake; where nothing is served, nothing is looked at.
+        as_of: nothing later is known; None for the midnight after the last event, at latest today's start.
+    """
+    source = WorkspaceSource(workspace, as_of=as_of)
+    champions = read_champions(workspace.artifacts)
+    looked = [look(source, name, champions[name]) for name in MODELS if name in champions]
+    return Drift(source.known_until, tuple(looked))
+
+
+def look(source: WorkspaceSource, name: str, champion: Mapping[str, str]) -> Looked:
+    """Looks at one champion; `champion` is its entry of champion.json."""
+    artifacts, version = source.workspace.artifacts, champion["version"]
+    description = read_description(artifacts, name, version, sha256=champion["sha256"])
+    trained_at = datetime.fromisoformat(description["as_of"])
+    days = (source.known_until - trained_at).total_seconds() / 86_400
+    found = Looked(name, version, trained_at, days)
+    if days < 0:
+        return replace(found, notes=(f"It was trained after {source.known_until:%Y-%m-%d}, so nothing is said of it.",))
+    try:
+        model = load_model(artifacts, name, version, schema=source.schema, sha256=champion["sha256"])
+    except ArtifactRefused as refused:
+        return replace(found, status=RETRAIN, reasons=(Reason("does_not_fit", "", None, None, str(refused)),))
+    content = read_beside(artifacts, description, FILE)
+    return _examined(source, model, found, None if content is None else Reference.from_bytes(content))
+
+
+def _examined(source: WorkspaceSource, model: AnyModel, found: Looked, reference: Reference | None) -> Looked:
+    X = _customers(source, model, found.trained_at)
+    moves = (
+        []
+        if reference is None
+        else moves_of(reference, X, inputs=source.inputs, saying=saying_of(model), days=found.days)
+    )
+    outcomes, newest = outcomes_of(source, model)
+    reasons = reasons_of(moves, newest)
+    notes = [] if reference is not None else [NO_REFERENCE]
+    notes += [ARE_FEW] if reference is not None and min(reference.n, len(X)) < FEWEST else []
+    notes += [] if newest else [NO_OUTCOMES]
+    return replace(
+        found,
+        n_then=reference.n if reference else 0,
+        n_now=len(X),
+        status=status_of(moves, newest, reasons),
+        reasons=reasons,
+        moves=tuple(moves),
+        outcomes=tuple(outcomes),
+        notes=tuple(notes),
+    )
+
+
+def outcomes_of(source: WorkspaceSource, model: AnyModel) -> tuple[list[Outcome], list[Outcome]]:
+    """All that was said and has come, oldest first; and of that the champion's newest."""
+    if isinstance(model, NextPurchaseModel):
+        outcomes = outcomes_of_scores(source, scores_to_judge(source, source.workspace, model), champion=model.version)
+        return outcomes, newest_of_champion(outcomes)
+    if isinstance(model, ResponseModel):
+        months, whole = outcomes_of_decisions(source, model)
+        return months, [] if whole is None else [whole]
+    assigned = outcome_of_assigning(source, model)
+    return [assigned], [assigned]
+
+
+def outcome_of_assigning(source: Source, model: SegmentsModel) -> Outcome:
+    """How sure the assigner is of today's customers beside how often it is right: that is known at once.
+
+    Right is the group whose centre is nearest, as when the segments were found.
+    """
+    X = _some(source.snapshot(source.known_until).X)
+    grouping, ids = Grouping.of_description(model.description, inputs=source.inputs, categories=source.categories)
+    probability = model.predict(X)
+    columns = np.array([model.segment_ids.index(one) for one in ids])
+    right = (probability.argmax(axis=1) == columns[grouping.labels(X, inputs=source.inputs)]).astype(np.uint8)
+    said: FloatArray = probability.max(axis=1)
+    low, high = wilson_interval(int(right.sum()), len(right))
+    return Outcome(
+        what="the right segment",
+        unit=RATE,
+        said_at=source.known_until,
+        until=source.known_until,
+        version=model.version,
+        is_champions=True,
+        n=len(right),
+        said=float(said.mean()),
+        came=float(right.mean()),
+        low=low,
+        high=high,
+        slope=None,
+        verdict=verdict_of_level(right, said),
+    )
+
+
+def _customers(source: WorkspaceSource, model: AnyModel, trained_at: datetime) -> NDArray[np.float32]:
+    """Whom the model is asked about: everybody, or who was decided about."""
+    if isinstance(model, ResponseModel):
+        return decided_since(source, trained_at)
+    return _some(source.snapshot(source.known_until).X)
+
+
+def _some(X: NDArray[np.float32]) -> NDArray[np.float32]:
+    return X[:: -(-len(X) // MOST_ROWS)] if len(X) > MOST_ROWS else X
