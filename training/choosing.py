@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import numpy as np
-
 from training.calibration import FloatArray, busier
 from training.dataset import Source, rows_of
 from training.evaluation import log_losses
@@ -18,6 +16,7 @@ from training.heads import finisher, lesson_of, raw_scores
 from training.labels import label_window
 from training.members import Customers
 from training.recipes import EVERY_MEMBER, RECIPES, Recipe
+from training.some_customers import some_customers
 from training.split import WEEK, TooLittleData, gate_cutoff
 from training.trusted_season import knows_season, untried_season
 
@@ -38,7 +37,9 @@ def choose(
     """The recipe of these with the smallest log-loss on the newest window closed by `used_at`.
 
     Where too little lies behind that window, one of a shorter horizon chooses; where none can, the first recipe is it.
+    Of very many customers, some choose.
     """
+    source = some_customers(source)
     longest = int((used_at - source.first).days / 3 / WEEK) * WEEK  # behind the cutoff, to learn from, to choose on
     for horizon in dict.fromkeys((horizon_days, min(horizon_days, longest))):
         if horizon < 1:
@@ -70,7 +71,7 @@ def _choose(
     judge_at = gate_cutoff(used_at, horizon_days=horizon_days)
     lesson = lesson_of(source, horizon_days=horizon_days, used_at=judge_at)
     rows = rows_of(source, [judge_at], horizon_days=horizon_days)
-    customers = Customers(rows.X.astype(np.float64), source.inputs)
+    customers = Customers(rows.X, source.inputs)
     is_tried = knows_season(source, lesson.split)
     season = None if is_tried else untried_season(source, horizon_days=asked_days, used_at=used_at)
     tried: list[tuple[float, float, Recipe]] = []

@@ -86,7 +86,7 @@ def waits_of(source: Source, customer_keys: NDArray[np.int64], as_of: datetime, 
 
 def _judged(trained: Trained, longest: Judged, source: Source, fits: tuple[Repeat, ...], seed: int) -> dict[str, Any]:
     snapshot, horizon = source.snapshot(longest.as_of), longest.horizon_days
-    customers = Customers(snapshot.X.astype(np.float64), source.inputs)
+    customers = Customers(snapshot.X, source.inputs)
     rhythm = Rhythm(fits, customers.history())
     asked = rhythm.bought
     anchors = {horizon: longest.probability} | _shorter(trained, longest, source, seed=seed)

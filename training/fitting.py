@@ -2,7 +2,8 @@
 
 The newest closed window knows most of the season, so it teaches; it is also the one that must calibrate. Cross-fitting
 lets it do both: customers are dealt into folds, and a fold is scored by what was learned from the others, in every
-cutoff. Repeat buying learns from no label: as of the window's start it is fitted to what was known then.
+cutoff. Of many rows one fold is enough to calibrate, and the one fit that did not see it is served. Repeat buying
+learns from no label: as of the window's start it is fitted to what was known then.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import lightgbm
 import numpy as np
@@ -30,8 +31,13 @@ from training.split import Split
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
 
+Rowwise = NDArray[np.bool_]
+_Fit = TypeVar("_Fit")
+
 N_FOLDS = 3
-ENOUGH_ROWS = 200_000  # beyond it one fold alone calibrates as well, and the others' fits are saved
+ENOUGH_ROWS = 200_000  # beyond it one fit does, which leaves out whoever calibrates it
+ENOUGH_CALIBRATING = 20_000  # customers: a line through so many scores is off by 2 / (2 n) = 0.00005 nats
+ENOUGH_BUYERS = 100_000  # for the four parameters of repeat buying: each is then known within 1%
 FEWEST_BUYERS = 30  # for the four parameters of repeat buying
 FITS: Mapping[str, Callable[[History], Repeat]] = {BG_NBD: fit_bgnbd, PARETO_NBD: fit_pareto_nbd}
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # a multiplier whose high bits deal consecutive keys into folds evenly
@@ -95,40 +101,41 @@ class Lesson:
         self.source, self.split = source, split
         self.rows = rows_of(source, split.train, horizon_days=split.horizon_days)
         newest = self.rows.cutoff == 0
+        n = int(newest.sum())  # the newest cutoff stands first
         self.calibrating = Rows(
             (split.calibrate,),
-            self.rows.customer_keys[newest],
-            self.rows.X[newest],
-            self.rows.y[newest],
-            self.rows.cutoff[newest],
+            self.rows.customer_keys[:n],
+            self.rows.X[:n],
+            self.rows.y[:n],
+            self.rows.cutoff[:n],
         )
         check(self.calibrating)
         X, y = self.calibrating.X, self.calibrating.y
         what = f"an order within {split.horizon_days} days of {split.calibrate:%Y-%m-%d}"
         trusted = declared_by(source).trusted
         refuse_leaks(X, y, inputs=source.inputs, categories=source.categories, what=what, trusted=trusted)
-        self._X = self.rows.X.astype(np.float64)
         self._newest = newest
-        self._fold = _fold_of(self.rows.customer_keys)
-        self._folds = range(1) if len(self.rows.y) > ENOUGH_ROWS else range(N_FOLDS)
+        is_enough = len(self.rows.y) > ENOUGH_ROWS
+        n_folds = max(N_FOLDS, n // ENOUGH_CALIBRATING) if is_enough else N_FOLDS
+        self._fold = _fold_of(self.rows.customer_keys, n_folds=n_folds)
+        self._folds = range(1 if is_enough else n_folds)
         self._linear, self._linear_scores = self._fit_linear()
         self._repeat: dict[str, tuple[Repeat | None, Floats | None]] = {}
 
     def fit(self, recipe: TreeRecipe, *, seed: int) -> Fitted:
         """Every member, the trees by this recipe."""
-        scores = self._across_folds(
-            lambda taught, asked: self._boosted(recipe, taught, seed=seed).predict(
-                self._X[asked], raw_score=True, num_threads=2
-            )
-        )
-        everyone = np.ones(len(self.rows.y), dtype=bool)
+
+        def score(booster: lightgbm.Booster, asked: Rowwise) -> Floats:
+            return np.asarray(booster.predict(self.rows.X[asked], raw_score=True, num_threads=2), dtype=np.float64)
+
+        booster, scores = self._across_folds(lambda taught: self._boosted(recipe, taught, seed=seed), score)
         said = {TREES: scores, LINEAR: self._linear_scores}
         judged = self._judged()
         return Fitted(
             self.split,
             self.calibrating.y[judged],
             {name: of[judged] for name, of in said.items() if of is not None},
-            self._boosted(recipe, everyone, seed=seed),
+            booster,
             self._linear,
             self.repeat_buying,
         )
@@ -148,16 +155,24 @@ class Lesson:
         """Which calibrating rows are scored out of fold."""
         return np.asarray(np.isin(self._fold[self._newest], list(self._folds)))
 
-    def _across_folds(self, fit_and_score: Any) -> Floats:
-        """Scores of the calibrating rows, each by a fit to the other folds; NaN for folds that nobody scores."""
+    def _across_folds(
+        self, fit: Callable[[Rowwise], _Fit], score: Callable[[_Fit, Rowwise], Floats]
+    ) -> tuple[_Fit, Floats]:
+        """A fit to everybody, and scores of the calibrating rows, each by a fit to the other folds.
+
+        Where one fold alone is scored, the others being NaN, the fit is the one that left it out.
+        """
         scores = np.full(len(self.rows.y), np.nan)
         for fold in self._folds:
             asked = self._newest & (self._fold == fold)
-            scores[asked] = fit_and_score(self._fold != fold, asked)
-        return np.asarray(scores[self._newest])
+            fitted = fit(self._fold != fold)
+            scores[asked] = score(fitted, asked)
+        if len(self._folds) > 1:
+            fitted = fit(np.ones(len(self.rows.y), dtype=bool))
+        return fitted, np.asarray(scores[self._newest])
 
-    def _boosted(self, recipe: TreeRecipe, taught: NDArray[np.bool_], *, seed: int) -> lightgbm.Booster:
-        source, X = self.source, self._X[taught]
+    def _boosted(self, recipe: TreeRecipe, taught: Rowwise, *, seed: int) -> lightgbm.Booster:
+        source, X = self.source, self.rows.X if taught.all() else self.rows.X[taught]
         data = lightgbm.Dataset(
             X,
             self.rows.y[taught],
@@ -170,16 +185,17 @@ class Lesson:
         return lightgbm.train(parameters, data, num_boost_round=recipe.rounds)
 
     def _fit_linear(self) -> tuple[Linear | None, Floats | None]:
-        inputs = self.source.inputs
+        inputs, y = self.source.inputs, self.rows.y
         columns = columns_for(inputs)
         if not columns or binds(self.source, itertools.chain.from_iterable(columns)):
             return None, None
-        design = design_of(self._X, columns, places={name: i for i, name in enumerate(inputs)})
+        design = design_of(self.rows.X, columns, places={name: i for i, name in enumerate(inputs)})
 
-        def fit_and_score(taught: NDArray[np.bool_], asked: NDArray[np.bool_]) -> Floats:
-            return fit_linear(design[taught], self.rows.y[taught], columns=columns).scores(design[asked])
+        def fit(taught: Rowwise) -> Linear:
+            some = _spread_out(np.flatnonzero(taught), most=ENOUGH_ROWS)
+            return fit_linear(design[some], y[some], columns=columns)
 
-        return fit_linear(design, self.rows.y, columns=columns), self._across_folds(fit_and_score)
+        return self._across_folds(fit, lambda fitted, asked: fitted.scores(design[asked]))
 
     def _fit_repeat_buying(self, kind: str) -> tuple[Repeat | None, Floats | None]:
         if binds(self.source, REPEAT_BUYING_INPUTS):
@@ -187,7 +203,7 @@ class Lesson:
         then, now = (fit_repeat_buying(self.source, at, kind=kind) for at in (self.split.calibrate, self.split.used_at))
         if then is None or now is None:
             return None, None
-        customers = Customers(self.calibrating.X.astype(np.float64), self.source.inputs)
+        customers = Customers(self.calibrating.X, self.source.inputs)
         return now, customers.repeat_buying(then, horizon_days=self.split.horizon_days)[self._judged()]
 
 
@@ -195,11 +211,12 @@ def fit_repeat_buying(source: Source, as_of: datetime, *, kind: str) -> Repeat |
     """A model of repeat buying, fitted to everything that was known then; None with too few buyers, or no history."""
     if not set(REPEAT_BUYING_INPUTS) <= set(source.inputs):
         return None
-    customers = Customers(source.snapshot(as_of).X.astype(np.float64), source.inputs)
-    history, bought = customers.history(), customers.bought()
-    if int(bought.sum()) < FEWEST_BUYERS:
+    customers = Customers(source.snapshot(as_of).X, source.inputs)
+    history, bought = customers.history(), np.flatnonzero(customers.bought())
+    if len(bought) < FEWEST_BUYERS:
         return None
-    return FITS[kind](History(history.x[bought], history.t_x[bought], history.T[bought]))
+    some = _spread_out(bought, most=ENOUGH_BUYERS)
+    return FITS[kind](History(history.x[some], history.t_x[some], history.T[some]))
 
 
 def _offset(scores: Floats, y: Labels) -> float:
@@ -208,7 +225,14 @@ def _offset(scores: Floats, y: Labels) -> float:
     return level_shift(scores[known], float(y[known].mean()))
 
 
-def _fold_of(customer_keys: NDArray[np.int64]) -> NDArray[np.int64]:
+def _spread_out(places: NDArray[np.intp], *, most: int) -> NDArray[np.intp]:
+    """At most so many of the places, evenly over all of them."""
+    if len(places) <= most:
+        return places
+    return np.asarray(places[np.linspace(0, len(places) - 1, most).round().astype(np.intp)])
+
+
+def _fold_of(customer_keys: NDArray[np.int64], *, n_folds: int) -> NDArray[np.int64]:
     """Each customer's fold: the same in every cutoff and every run."""
     spread = customer_keys.astype(np.uint64) * _SPREAD
-    return ((spread >> np.uint64(40)) % np.uint64(N_FOLDS)).astype(np.int64)
+    return ((spread >> np.uint64(40)) % np.uint64(n_folds)).astype(np.int64)

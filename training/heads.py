@@ -17,10 +17,7 @@ from training.calibration import (
     FloatArray,
     busier,
     fit_calibration,
-    from_log_odds,
-    log_odds,
 )
-from training.carrying import Carry
 from training.dataset import Rows, Source
 from training.fitting import Lesson
 from training.members import REPEAT_BUYING, TREES, Customers, Members, Repeat
@@ -39,12 +36,10 @@ class Head:
     """One fitted horizon.
 
     Attributes:
-        split: the windows that taught it; where it is carried, of the shorter horizon that they had.
+        split: the windows that taught it.
         booster: None where the trees are no member.
         season: how much more often they order than in the window that calibrated.
         because: on which window it was chosen, for people; empty where the caller chose.
-        carry: to the horizon, where no window of its length is closed; None where one is.
-        beside: a head that it is averaged with, in log-odds; None where it stands alone.
     """
 
     horizon_days: int
@@ -56,35 +51,23 @@ class Head:
     calibration: Calibration
     season: float = 1.0
     because: str = ""
-    carry: Carry | None = None
-    beside: Head | None = None
 
     def predict(self, X: NDArray[np.float32]) -> FloatArray:
         """Calibrated probabilities, shape `(n,)`, of rows with the inputs it was fitted on."""
-        customers = Customers(X.astype(np.float64), self.inputs)
+        customers = Customers(X, self.inputs)
         return self.said_of(customers, raw_scores(self.booster, X))
 
     def said_of(self, customers: Customers, trees: FloatArray | None) -> FloatArray:
         """The same of customers whose raw scores by the trees are known already."""
         of_trees = trees if self.booster is not None else None
         probability = self.calibration.apply(self.members.scores(customers, of_trees))
-        times: float | FloatArray = self.season
-        if self.carry is not None:
-            times = self.season * self.carry.times(customers)
-        said = busier(probability, times)
-        if self.beside is None:
-            return said
-        return from_log_odds(0.5 * (log_odds(said) + log_odds(self.beside.said_of(customers, trees))))
+        return busier(probability, self.season)
 
     @property
     def shipped(self) -> str:
         """What it is made of, for people: `trees + regression + BG/NBD`."""
         names = [self._repeat_model if name == REPEAT_BUYING else WORDS[name] for name in self.members.offsets]
-        made = " + ".join(names)
-        if self.carry is None or self.carry.taught_days == self.carry.horizon_days:
-            return made
-        carried = f"{made}, taught on {self.carry.taught_days} days and carried by {kind_of(self.carry.curve)}"
-        return carried if self.beside is None else f"{carried}, in the mean with {self.beside.shipped}"
+        return " + ".join(names)
 
     @property
     def _repeat_model(self) -> str:
@@ -100,7 +83,7 @@ def raw_scores(booster: lightgbm.Booster | None, X: NDArray[np.float32]) -> Floa
     """The trees' log-odds, shape `(n,)`; None without trees."""
     if booster is None:
         return None
-    return np.asarray(booster.predict(X.astype(np.float64), raw_score=True, num_threads=2), dtype=np.float64)
+    return np.asarray(booster.predict(X, raw_score=True, num_threads=2), dtype=np.float64)
 
 
 def lesson_of(source: Source, *, horizon_days: int, used_at: datetime) -> Lesson:
@@ -174,7 +157,7 @@ class _Level:
     @cached_property
     def _today(self) -> tuple[Customers, FloatArray | None]:
         X = self._source.snapshot(self._split.used_at).X
-        return Customers(X.astype(np.float64), self._source.inputs), raw_scores(self._booster, X)
+        return Customers(X, self._source.inputs), raw_scores(self._booster, X)
 
 
 def _orders_of(probability: FloatArray) -> float:

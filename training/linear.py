@@ -96,14 +96,16 @@ class Linear:
         )
 
 
-def design_of(X: Floats, columns: Sequence[Sequence[str]], *, places: Mapping[str, int]) -> Floats:
+def design_of(
+    X: Floats | NDArray[np.float32], columns: Sequence[Sequence[str]], *, places: Mapping[str, int]
+) -> Floats:
     """The columns' values, shape `(n, len(columns))`, NaN where an input is unknown."""
     made = np.empty((len(X), len(columns)))
     logs = [(at, places[names[0]]) for at, (kind, *names) in enumerate(columns) if kind == "log"]
-    made[:, [at for at, _ in logs]] = np.log1p(np.maximum(X[:, [place for _, place in logs]], 0.0))
+    made[:, [at for at, _ in logs]] = np.log1p(np.maximum(X[:, [place for _, place in logs]].astype(np.float64), 0.0))
     for at, (kind, *names) in enumerate(columns):
         if kind != "log":
-            made[:, at] = _KINDS[kind](*(X[:, places[name]] for name in names))
+            made[:, at] = _KINDS[kind](*(X[:, places[name]].astype(np.float64) for name in names))
     return made
 
 
@@ -111,20 +113,26 @@ def fit_linear(design: Floats, y: NDArray[np.uint8], *, columns: Sequence[tuple[
     """The regression of `y` (0 or 1, both occur) on a design's rows, shape `(n, len(columns))`."""
     from sklearn.linear_model import LogisticRegression
 
+    mean, scale, unit = standardised(design)
+    fitted = LogisticRegression(C=1.0 / RIDGE, max_iter=1_000).fit(unit, y)
+    return Linear(
+        tuple(columns),
+        rounded(mean),
+        rounded(scale),
+        rounded(fitted.coef_[0]),
+        rounded(fitted.intercept_)[0],
+    )
+
+
+def standardised(design: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean and scale of each column, and the columns by them; what is unknown is average, so 0."""
     known = np.isfinite(design)
     # A column that nobody has a value for has mean 0, and says nothing.
     mean = np.where(known, design, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     centred = np.where(known, design - mean, 0.0)
     scale = centred.std(axis=0)
     scale[scale < 1e-9] = 1.0
-    fitted = LogisticRegression(C=1.0 / RIDGE, max_iter=1_000).fit(centred / scale, y)
-    return Linear(
-        tuple(columns),
-        _rounded(mean),
-        _rounded(scale),
-        _rounded(fitted.coef_[0]),
-        _rounded(fitted.intercept_)[0],
-    )
+    return mean, scale, centred / scale
 
 
 def _gaps(recency: Floats, age: Floats, n: Floats) -> tuple[Floats, Floats, Floats]:
@@ -148,6 +156,6 @@ def _missing(x: Floats) -> Floats:
 _KINDS: dict[str, Callable[..., Floats]] = {"pace": _pace, "gap": _gap, "missing": _missing}
 
 
-def _rounded(values: Floats) -> tuple[float, ...]:
+def rounded(values: Floats) -> tuple[float, ...]:
     """To nine digits: the last bits of a sum depend on how many threads made it."""
     return tuple(float(f"{value:.9g}") for value in np.atleast_1d(values))

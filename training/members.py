@@ -36,7 +36,7 @@ class Customers:
         inputs: their names.
     """
 
-    def __init__(self, X: Floats, inputs: Sequence[str]) -> None:
+    def __init__(self, X: Floats | NDArray[np.float32], inputs: Sequence[str]) -> None:
         self._X = X
         self.inputs = tuple(inputs)
         self._places = {name: place for place, name in enumerate(inputs)}
@@ -53,7 +53,9 @@ class Customers:
     def history(self) -> History:
         """Of repeat buying; NaN for customers who never bought."""
         if self._history is None:
-            self._history = history_of(*(self._X[:, self._places[name]] for name in REPEAT_BUYING_INPUTS))
+            self._history = history_of(
+                *(self._X[:, self._places[name]].astype(np.float64) for name in REPEAT_BUYING_INPUTS)
+            )
         return self._history
 
     def bought(self) -> NDArray[np.bool_]:

@@ -30,7 +30,7 @@ from training.members import TREES
 from training.recipes import NO_SEASON
 from training.recipes import RECIPES as RECIPES
 from training.recipes import Recipe as Recipe
-from training.short_history import head_without_window
+from training.some_customers import SomeCustomers, some_customers
 from training.split import TooLittleData, gate_cutoff
 from training.trusted_season import knows_season
 
@@ -113,7 +113,6 @@ def fit_head(
     used_at: datetime,
     recipe: Recipe | None = None,
     seed: int = 0,
-    needs_window: bool = False,
     candidates: Sequence[Recipe] = RECIPES,
 ) -> Head:
     """One horizon, fitted with nothing known at or after `used_at`.
@@ -124,19 +123,12 @@ def fit_head(
         used_at: where the head will stand when it is judged or used.
         recipe: what it is made of; None to choose it on an earlier window.
         seed: of LightGBM.
-        needs_window: refuse where no closed window of the horizon's length can teach; else such a head is made of
-            models that need no labels, or carried from a shorter horizon, and says so.
         candidates: what is chosen from.
 
     Raises:
         TooLittleData: with what is needed and when that will be there.
     """
-    try:
-        lesson = lesson_of(source, horizon_days=horizon_days, used_at=used_at)
-    except TooLittleData:
-        if needs_window or recipe is not None:
-            raise
-        return head_without_window(source, horizon_days=horizon_days, used_at=used_at, seed=seed)
+    lesson = lesson_of(source, horizon_days=horizon_days, used_at=used_at)
     because = ""
     if recipe is None:
         choice = choose(source, horizon_days=horizon_days, used_at=used_at, seed=seed, candidates=candidates)
@@ -165,23 +157,29 @@ def cutoffs_of(source: Source, *, horizons_days: Sequence[int]) -> list[datetime
 def _train_horizon(
     source: Source, horizon_days: int, *, seed: int, candidates: Sequence[Recipe]
 ) -> tuple[Head, Judged]:
-    judge_at = gate_cutoff(source.known_until, horizon_days=horizon_days)
+    judge_at, some = gate_cutoff(source.known_until, horizon_days=horizon_days), some_customers(source)
     try:
-        early = fit_head(
-            source, horizon_days=horizon_days, used_at=judge_at, seed=seed, needs_window=True, candidates=candidates
-        )
+        early = fit_head(some, horizon_days=horizon_days, used_at=judge_at, seed=seed, candidates=candidates)
     except TooLittleData as reason:
         judged_on = f": train on {reason.ready + (source.known_until - judge_at):%Y-%m-%d}" if reason.ready else ""
         message = f"{reason} Another {horizon_days} days then show whether it is any good{judged_on}."
         raise TooLittleData(message) from reason
     rows = rows_of(source, [judge_at], horizon_days=horizon_days)
     require_both(rows, early.split)
-    known = rows_of(source, [early.split.calibrate], horizon_days=horizon_days)
+    known = rows_of(some, [early.split.calibrate], horizon_days=horizon_days)
     verdict = Judged(horizon_days, judge_at, rows.y, early.predict(rows.X), float(known.y.mean()), early)
     # A season that the judging window did not know has been judged by nobody, and is not served.
     recipe = early.recipe if knows_season(source, early.split) else replace(early.recipe, season=NO_SEASON)
     final = fit_head(source, horizon_days=horizon_days, used_at=source.known_until, recipe=recipe, seed=seed)
-    return replace(final, because=early.because), verdict
+    return replace(final, because=early.because + _tried_by(some)), verdict
+
+
+def _tried_by(source: Source) -> str:
+    """For people: that what chose, and what was judged, learned from some of the customers only."""
+    if not isinstance(source, SomeCustomers):
+        return ""
+    n_customers = len(source.snapshot(source.known_until).customer_keys)
+    return f"; tried with what {n_customers:,} of the customers teach, served with what all do"
 
 
 def _describe(

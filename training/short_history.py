@@ -1,34 +1,100 @@
-"""A horizon of which no window is closed: models that need no labels, beside a shorter lesson carried to the horizon.
+"""A horizon of which no window is closed: models that need no labels, beside what a shorter window teaches of it.
 
-They are tried on the newer half of what is known, standing where it begins with what was known then, by the same steps
-as where the head is used: so what is shipped was judged, if on a shorter horizon. A model of repeat buying alone is
-left only for a lesson that is better there beyond noise.
+The mean of the models of repeat buying, half corrected by what they missed in the newest closed window, is what is
+used unless something else is better beyond noise: one of them alone, the whole correction, or a lesson carried to the
+horizon. All are tried on the newer half of what is known, standing where it begins with what was known then, by the
+same steps as where they are used: so what is shipped was judged, if on a shorter horizon.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
-from training.calibration import IDENTITY, FloatArray, log_odds
+from training.calibration import FloatArray, from_log_odds, log_odds
 from training.carrying import Carry
+from training.correcting import fit_correction
 from training.dataset import Rows, Source, rows_of
+from training.declared import binds
 from training.evaluation import log_losses
 from training.fitting import FEWEST_BUYERS, fit_repeat_buying
-from training.heads import Head, finisher, lesson_of, raw_scores
+from training.heads import Head, finisher, lesson_of
 from training.labels import label_window
-from training.members import REPEAT_BUYING, Customers, Members, Repeat
-from training.recipes import MEMBERS, NO_SEASON, RECIPES, REPEAT_MODELS, Recipe
+from training.linear import Linear, columns_for
+from training.members import LINEAR, TREES, Customers, Repeat
+from training.next_purchase import fit_head
+from training.recipes import NO_SEASON, RECIPES, REPEAT_MODELS
+from training.repeat_buying import PARETO_NBD, loses_nobody
 from training.split import WEEK, Split, TooLittleData
+from training.voices import Asked, Carried, Mean, Rhythm, Voice, probability_of
 
-LEAST_GAIN = 0.002  # nats that a carried lesson must win by, beside one standard error of the difference
-CARRIED_CALIBRATIONS = ("shift", "platt")  # the steps of an isotonic fit have no place between two horizons
+LEAST_GAIN = 0.002  # nats that anything must win by to replace what is used else
+ERRORS_BEYOND = 2.0  # standard errors of the paired difference: four alternatives are looked at
+HALF = 0.5  # of the correction: whose level is right about the coming time, no closed window says
 UNTRIED = "nothing that is closed could choose: the default"
+MEAN, CORRECTED, LESSON_TOO, TREES_CARRIED = "mean", "corrected", "lesson too", "trees"
+
+
+@dataclass(frozen=True, slots=True)
+class ShortHead:
+    """A horizon that nothing of its length has taught.
+
+    Attributes:
+        split: the newer half of what is known, on which it was tried.
+        voice: what speaks.
+        because: how it was found, for people.
+    """
+
+    horizon_days: int
+    split: Split
+    inputs: tuple[str, ...]
+    voice: Voice
+    because: str
+
+    def predict(self, X: NDArray[np.float32]) -> FloatArray:
+        """Probabilities, shape `(n,)`, of rows with the inputs it was fitted on."""
+        return probability_of(self.voice, Asked(X, self.inputs))
+
+    @property
+    def shipped(self) -> str:
+        """What it is made of, for people."""
+        return self.voice.name
+
+
+def best_head(source: Source, *, horizon_days: int, used_at: datetime, seed: int = 0) -> Head | ShortHead:
+    """One horizon by labels where a window of its length is closed, and without them where none is.
+
+    Args:
+        source: of snapshots and labels.
+        horizon_days: of what is asked.
+        used_at: nothing known later is used.
+        seed: of LightGBM.
+
+    Raises:
+        TooLittleData: there is not even a fortnight of orders, or there are too few buyers.
+    """
+    try:
+        return fit_head(source, horizon_days=horizon_days, used_at=used_at, seed=seed)
+    except TooLittleData:
+        return head_without_window(source, horizon_days=horizon_days, used_at=used_at, seed=seed)
+
+
+def head_without_window(source: Source, *, horizon_days: int, used_at: datetime, seed: int) -> ShortHead:
+    """One horizon that no window is long enough, or has enough in it, to teach; see `best_head`."""
+    here = Standing(source, horizon_days, used_at, seed)
+    _require_enough(here)
+    there = Standing(source, here.taught_days, here.window.calibrate, seed)
+    losses = _tried(there) if there.taught_days >= WEEK and there.curves else {}
+    voices = here.voices
+    for name in _ranked(losses):
+        if name in voices:
+            return here.head(voices[name], _because(here, losses, name))
+    return here.head(voices[MEAN], UNTRIED)
 
 
 @dataclass(frozen=True)
@@ -54,78 +120,75 @@ class Standing:
     @cached_property
     def curves(self) -> dict[str, Repeat]:
         """Models of repeat buying fitted to everything that is known."""
-        fitted = {kind: fit_repeat_buying(self.source, self.used_at, kind=kind) for kind in REPEAT_MODELS}
-        return {kind: model for kind, model in fitted.items() if model is not None}
+        return self._curves(self.used_at)
 
-    def alone(self, kind: str) -> Head:
-        """A model of repeat buying as it is."""
-        recipe = replace(
-            RECIPES[0], members=(REPEAT_BUYING,), repeat_buying=kind, season=NO_SEASON, calibration="identity"
-        )
-        members = Members(self.horizon_days, {REPEAT_BUYING: 0.0}, self._silent, None, self.curves[kind])
-        inputs = tuple(self.source.inputs)
-        return Head(self.horizon_days, recipe, self.window, inputs, None, members, IDENTITY)
+    @property
+    def voices(self) -> dict[str, Voice]:
+        """Everything that can speak here, by what it is called in a choice; the first is used if nothing is better."""
+        every = Rhythm(tuple(self.curves.values()), self.horizon_days, self._silent, self._missed, HALF)
+        whole = replace(every, believed=1.0)
+        found: dict[str, Voice] = {MEAN: every}
+        history = Customers(self.source.snapshot(self.used_at).X, self.source.inputs).history()
+        for kind, model in self.curves.items():
+            if not loses_nobody(model, history):
+                found[kind] = Rhythm((model,), self.horizon_days, self._silent)
+        if every.missed is not None:
+            found[CORRECTED] = whole
+        if self._finish is not None:
+            found[LESSON_TOO] = Mean((self._carried(LINEAR), whole))
+            found[TREES_CARRIED] = self._carried(TREES)
+        return found
 
-    def carried(self, recipe: Recipe) -> Head:
-        """A lesson on the longest horizon that can be taught, carried, in the mean with the curve that carries it.
+    def head(self, voice: Voice, because: str) -> ShortHead:
+        """The head that this voice makes."""
+        return ShortHead(self.horizon_days, self.window, tuple(self.source.inputs), voice, because)
 
-        A lesson knows the level of an earlier and shorter window, the curve that of the whole history: which of the two
-        is right about the coming one, no closed window can say.
-        """
-        head = self._finish(recipe)
-        carry = Carry(self.taught_days, self.horizon_days, self.curves[recipe.repeat_buying])
-        beside = self.alone(recipe.repeat_buying)
-        return replace(head, horizon_days=self.horizon_days, carry=carry, beside=beside)
-
-    def ways(self) -> Iterator[tuple[Recipe | None, str]]:
-        """Every recipe that a lesson could be carried with, after each model of repeat buying without a recipe."""
-        yield from ((None, kind) for kind in self.curves)
-        for members, kind, repeat in product(MEMBERS, CARRIED_CALIBRATIONS, self.curves):
-            made = replace(RECIPES[0], members=members, calibration=kind, season=NO_SEASON, repeat_buying=repeat)
-            yield made, repeat
-
-    def head(self, recipe: Recipe | None, kind: str) -> Head:
-        """The head of one of the ways."""
-        return self.alone(kind) if recipe is None else self.carried(recipe)
+    def _carried(self, member: str) -> Carried:
+        recipe = replace(RECIPES[0], members=(member,), calibration="shift", season=NO_SEASON)
+        if self._finish is None:
+            raise TooLittleData("Nothing can be taught here.")
+        curve = self.curves.get(PARETO_NBD) or next(iter(self.curves.values()))
+        return Carried(self._finish(recipe), Carry(self.taught_days, self.horizon_days, curve))
 
     @cached_property
-    def _finish(self) -> Callable[[Recipe], Head]:
-        lesson = lesson_of(self.source, horizon_days=self.taught_days, used_at=self.used_at)
+    def _finish(self) -> Callable[..., Head] | None:
+        try:
+            lesson = lesson_of(self.source, horizon_days=self.taught_days, used_at=self.used_at)
+        except TooLittleData:
+            return None
         return finisher(lesson, RECIPES[0], seed=self.seed)
+
+    @cached_property
+    def _rows(self) -> Rows:
+        return rows_of(self.source, [self.window.calibrate], horizon_days=self.taught_days)
+
+    @cached_property
+    def _missed(self) -> Linear | None:
+        """What the models, fitted where the newer half begins, missed of it; None where they cannot be."""
+        columns, curves = columns_for(self.source.inputs), self._curves(self.window.calibrate)
+        if not curves or not columns or binds(self.source, (name for column in columns for name in column[1:])):
+            return None
+        customers, y = Customers(self._rows.X, self.source.inputs), self._rows.y
+        bought = customers.bought()
+        said = Rhythm(tuple(curves.values()), self.taught_days, 0.0).log_odds_of(Asked(self._rows.X, self._inputs))
+        return fit_correction(customers.design(columns)[bought], y[bought], said=said[bought], columns=columns)
 
     @cached_property
     def _silent(self) -> float:
         """Log-odds of those who never bought: their rate in the newer half, as long as the horizon."""
-        rows = rows_of(self.source, [self.window.calibrate], horizon_days=self.taught_days)
-        never = ~Customers(rows.X.astype(np.float64), self.source.inputs).bought()
-        rate = (float(rows.y[never].sum()) + 0.5) / (int(never.sum()) + 1.0)
+        never = ~Customers(self._rows.X, self.source.inputs).bought()
+        rate = (float(self._rows.y[never].sum()) + 0.5) / (int(never.sum()) + 1.0)
         longer = 1.0 - (1.0 - rate) ** (self.horizon_days / self.taught_days)
         return round(float(log_odds(np.array([longer]))[0]), 9)
 
+    @property
+    def _inputs(self) -> tuple[str, ...]:
+        return tuple(self.source.inputs)
 
-def head_without_window(source: Source, *, horizon_days: int, used_at: datetime, seed: int) -> Head:
-    """One horizon that no window is long enough, or has enough in it, to teach.
-
-    Args:
-        source: of snapshots and labels.
-        horizon_days: of what is asked.
-        used_at: nothing known later is used.
-        seed: of LightGBM.
-
-    Raises:
-        TooLittleData: there is not even a fortnight of orders, or there are too few buyers.
-    """
-    here = Standing(source, horizon_days, used_at, seed)
-    _require_enough(here)
-    there = Standing(source, here.taught_days, here.window.calibrate, seed)
-    rows = rows_of(source, [there.used_at], horizon_days=there.horizon_days)
-    tried = _tried(there, rows) if there.taught_days >= WEEK else {}
-    for recipe, kind in _ranked(tried):
-        try:
-            return replace(here.head(recipe, kind), because=_because(here, tried, (recipe, kind)))
-        except TooLittleData:
-            continue  # the newer half is thinner than the older one
-    return replace(here.alone(next(iter(here.curves))), because=UNTRIED)
+    def _curves(self, as_of: datetime) -> dict[str, Repeat]:
+        with np.errstate(all="ignore"):
+            fitted = {kind: fit_repeat_buying(self.source, as_of, kind=kind) for kind in REPEAT_MODELS}
+        return {kind: model for kind, model in fitted.items() if model is not None}
 
 
 def _require_enough(here: Standing) -> None:
@@ -143,50 +206,30 @@ def _require_enough(here: Standing) -> None:
         )
 
 
-Way = tuple[Recipe | None, str]
+def _tried(there: Standing) -> dict[str, FloatArray]:
+    """Each voice's log-losses on the window that follows where it stands."""
+    rows = rows_of(there.source, [there.used_at], horizon_days=there.horizon_days)
+    asked = Asked(rows.X, tuple(there.source.inputs))
+    return {name: log_losses(rows.y, from_log_odds(voice.log_odds_of(asked))) for name, voice in there.voices.items()}
 
 
-def _tried(there: Standing, rows: Rows) -> dict[Way, FloatArray]:
-    """Each way's log-losses on the held-back rows; those that too little is known for are left out."""
-    customers = Customers(rows.X.astype(np.float64), there.source.inputs)
-    losses: dict[Way, FloatArray] = {}
-    trees: FloatArray | None = None
-    for way in there.ways():
-        try:
-            head = there.head(*way)
-        except TooLittleData:
-            continue
-        if trees is None:
-            trees = raw_scores(head.booster, rows.X)
-        losses[way] = log_losses(rows.y, head.said_of(customers, trees))
-    return losses
+def _ranked(losses: Mapping[str, FloatArray]) -> list[str]:
+    """The voices, best first: what is used else goes before all that are not better beyond noise."""
+
+    def at_best(name: str) -> float:
+        if name == MEAN:
+            return float(losses[MEAN].mean())
+        gain = losses[MEAN] - losses[name]
+        return float(losses[name].mean()) + LEAST_GAIN + ERRORS_BEYOND * float(gain.std()) / float(np.sqrt(len(gain)))
+
+    return sorted(losses, key=at_best)
 
 
-def _ranked(tried: dict[Way, FloatArray]) -> list[Way]:
-    """The ways, best first: repeat buying alone goes before every lesson that is not better beyond noise."""
-    by_loss = sorted(tried, key=lambda way: float(tried[way].mean()))
-    alone = [way for way in by_loss if way[0] is None]
-    if not alone:
-        return by_loss
-    plain = tried[alone[0]]
-
-    def is_better(way: Way) -> bool:
-        gain = plain - tried[way]
-        return bool(gain.mean() > max(LEAST_GAIN, float(gain.std()) / np.sqrt(len(gain))))
-
-    better = [way for way in by_loss if way[0] is not None and is_better(way)]
-    return better + alone
-
-
-def _because(here: Standing, tried: dict[Way, FloatArray], way: Way) -> str:
+def _because(here: Standing, losses: Mapping[str, FloatArray], name: str) -> str:
     window = label_window(here.window.calibrate, here.taught_days)
-    said = {True: "alone", False: "taught on a shorter window and carried"}
-    best = {
-        is_alone: min((float(loss.mean()) for (recipe, _), loss in tried.items() if (recipe is None) == is_alone))
-        for is_alone in {recipe is None for recipe, _ in tried}
-    }
-    beside = "".join(f"; best {said[is_alone]} {loss:.4f}" for is_alone, loss in sorted(best.items(), reverse=True))
+    others = ", ".join(f"{other} {float(loss.mean()):.4f}" for other, loss in losses.items() if other != name)
     return (
         f"no window of {here.horizon_days} days is closed that could teach; chosen on the held-back {here.taught_days} "
-        f"days {window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}: log-loss {float(tried[way].mean()):.4f}{beside}"
+        f"days {window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}: log-loss {float(losses[name].mean()):.4f}"
+        + (f" ({others})" if others else "")
     )

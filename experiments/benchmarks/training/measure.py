@@ -1,0 +1,58 @@
+"""What a command costs: a process of its own, its wall-clock and CPU seconds, and its peak resident memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one process took, the processes that it started and waited for included.
+
+    Attributes:
+        seconds: by the clock on the wall.
+        cpu_seconds: of all its threads.
+        peak_bytes: of resident memory, of the largest process.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+    def line(self, name: str) -> str:
+        """A row of a table, in the columns of HEADING."""
+        return f"{name:44} {self.seconds:9.1f} {self.cpu_seconds:9.1f} {self.peak_bytes / MIB:10,.0f}"
+
+
+HEADING = f"{'':44} {'wall s':>9} {'CPU s':>9} {'peak MiB':>10}"
+
+
+def run(command: Sequence[str], *, environment: dict[str, str] | None = None) -> Cost:
+    """Runs a command to its end.
+
+    Raises:
+        RuntimeError: it failed; with the end of what it printed.
+    """
+    started = time.perf_counter()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | (environment or {})
+    ) as process:
+        said = process.stdout.read() if process.stdout is not None else ""
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    took = time.perf_counter() - started
+    if process.returncode:
+        raise RuntimeError(f"'{' '.join(command)}' ended with {process.returncode}:\n{said[-3000:]}")
+    return Cost(took, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)  # Linux counts KiB
+
+
+def disk_bytes(folder: Path) -> int:
+    """What the files of a folder take."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
