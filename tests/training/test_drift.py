@@ -74,10 +74,19 @@ def test_an_input_that_shifted_is_named_and_is_a_reason_where_the_model_leans_on
     assert status_of(list(found.values()), [], reasons) == "retrain"
 
 
-def test_an_input_that_nothing_leans_on_is_watched_and_asks_for_no_training() -> None:
+def test_an_input_that_nothing_leans_on_is_named_and_asks_for_no_training() -> None:
     X = customers(2_000, seed=1)
     X[:, 1] += 2.0
-    moves = list(looked_at(reference(), X).values())
+    found = looked_at(reference(), X)
+    assert found["orders"].verdict == "moved"
+    assert reasons_of(list(found.values()), []) == ()
+    assert status_of(list(found.values()), [], ()) == "steady"
+
+
+def test_scores_that_begin_to_move_are_watched() -> None:
+    X = customers(4_000, seed=1)
+    X[:, 0] *= 1.5
+    moves = list(looked_at(reference(4_000), X).values())
     assert reasons_of(moves, []) == ()
     assert status_of(moves, [], ()) == "watch"
 

@@ -68,53 +68,32 @@ def _show(one: Looked) -> None:
         console.print(f"  train anew: {reason.told}", highlight=False, markup=False)
     for note in one.notes:
         console.print(f"  {note}", highlight=False, markup=False)
-    if told := [move for move in one.moves if move.kind == "score" or move.verdict not in ("steady", "too_few")]:
-        _show_moves(told)
-    if told_outcomes := one.outcomes[-MOST_SHOWN:]:
-        _show_outcomes(told_outcomes)
+    told = [move for move in one.moves if move.kind == "score" or move.verdict not in ("steady", "too_few")]
+    for move in sorted(told, key=lambda move: (move.kind == "feature", -move.psi))[:MOST_SHOWN]:
+        typer.echo(_line_of_move(move))
+    if len(told) > MOST_SHOWN:
+        typer.echo(f"  … and {len(told) - MOST_SHOWN} more: --json lists all.")
+    for outcome in one.outcomes[-MOST_SHOWN:]:
+        typer.echo(_line_of_outcome(outcome))
 
 
-def _show_moves(moves: list[Move]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for heading in ("what", "verdict", "PSI", "by chance", "as usual", "KS", "unknown", "leans"):
-        table.add_column(heading, justify="left" if heading in ("what", "verdict") else "right")
-    for one in sorted(moves, key=lambda one: (one.kind == "feature", -one.psi))[:MOST_SHOWN]:
-        table.add_row(
-            one.name,
-            one.verdict,
-            f"{one.psi:.3f}",
-            f"{one.by_chance:.3f}",
-            f"{one.as_usual:.3f}",
-            "" if one.ks is None else f"{one.ks:.2f}",
-            f"{one.unknown_then:.0%} → {one.unknown_now:.0%}",
-            "" if one.effect is None else f"{one.effect:.2f}",
-        )
-    Console().print(table)
-    if len(moves) > MOST_SHOWN:
-        Console().print(f"  … and {len(moves) - MOST_SHOWN} more: --json lists all.", highlight=False)
+def _line_of_move(one: Move) -> str:
+    gap = "" if one.ks is None else f", KS {one.ks:.2f}"
+    unknown = (
+        "" if not one.unknown_then + one.unknown_now else f", unknown {one.unknown_then:.0%} → {one.unknown_now:.0%}"
+    )
+    leans = "" if one.effect is None else f", scores lean on it by {one.effect:.2f}"
+    return (
+        f"  {one.name:<28} {one.verdict:<7} PSI {one.psi:.2f} (chance {one.by_chance:.2f}, usual {one.as_usual:.2f})"
+        f"{gap}{unknown}{leans}"
+    )
 
 
-def _show_outcomes(outcomes: tuple[Outcome, ...]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for heading in ("said", "on", "by", "rows", "said", "came", "95%", "slope", "verdict"):
-        table.add_column(heading)
-    for one in outcomes:
-        number = "{:.1%}".format if one.unit == "rate" else "{:.4g}".format
-        table.add_row(
-            one.what,
-            f"{one.said_at:%Y-%m-%d}",
-            "champion" if one.is_champions else one.version,
-            f"{one.n:,}",
-            number(one.said),
-            number(one.came),
-            f"{number(one.low)} … {number(one.high)}",
-            "" if one.slope is None else f"{one.slope:.2f}",
-            one.verdict,
-        )
-    Console().print(table)
+def _line_of_outcome(one: Outcome) -> str:
+    number = "{:.1%}".format if one.unit == "rate" else "{:.4g}".format
+    by = "" if one.is_champions else f" by {one.version}, since replaced"
+    slope = "" if one.slope is None else f", slope {one.slope:.2f}"
+    return (
+        f"  {one.what}, {one.said_at:%Y-%m-%d}: said {number(one.said)}{by}, came {number(one.came)} "
+        f"({number(one.low)} … {number(one.high)}) of {one.n:,}{slope}: {one.verdict}"
+    )

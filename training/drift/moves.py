@@ -27,7 +27,7 @@ BEYOND_USUAL = 2.0
 FEWEST = 100  # customers of whom it is known, then and now
 
 ASKED_AGAIN = 2_000  # customers whose scores are asked for with an input as it was
-LEANS = 0.1  # of a score's standard deviation, or of the customers: a model leans on an input that changes so much
+LEANS = 0.2  # of a score's standard deviation, or of the customers: a model leans on an input that changes so much
 
 
 @dataclass(frozen=True, slots=True)

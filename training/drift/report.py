@@ -103,13 +103,16 @@ def reasons_of(moves: Sequence[Move], outcomes: Sequence[Outcome]) -> tuple[Reas
 
 
 def status_of(moves: Sequence[Move], outcomes: Sequence[Outcome], reasons: Sequence[Reason]) -> str:
-    """One word on a version; too_little also where nothing at all could be compared."""
+    """One word on a version; too_little also where nothing at all could be compared.
+
+    Inputs that moved without moving what is said change nothing: watch is when scores begin to move.
+    """
     if reasons:
         return RETRAIN
     verdicts = [*(one.verdict for one in moves), *(one.verdict for one in outcomes)]
     if all(verdict == TOO_FEW for verdict in verdicts):
         return TOO_LITTLE
-    return WATCHED if any(one.verdict == WATCH or one.has_moved for one in moves) else STEADY
+    return WATCHED if any(one.kind == "score" and one.verdict == WATCH for one in moves) else STEADY
 
 
 def write_drift(workspace: Workspace, drift: Drift) -> Path:
@@ -144,6 +147,6 @@ def _of_move(one: Move) -> Reason:
     fewer = "fewer" if one.verdict == GONE else "more"
     told = (
         f"{one.name} is known of {fewer} customers: unknown of {one.unknown_then:.0%} on the training day, "
-        f"{one.unknown_now:.0%} now{leans}"
+        f"{one.unknown_now:.0%} now{leans}. Look first whether what it is made from still comes"
     )
     return Reason(f"{one.kind}_{one.verdict}", one.name, one.unknown_then, one.unknown_now, told)
