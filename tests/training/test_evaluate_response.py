@@ -146,7 +146,7 @@ def test_the_arms_and_their_means_are_those_of_the_file(answer: dict[str, Any]) 
         of_it = frame[frame["arm"] == arm]["visit"]
         assert told["n"] == len(of_it)
         assert told["mean"] == pytest.approx(of_it.mean(), abs=1e-6)
-    assert (answer["treated"], answer["control"], answer["window_days"]) == ("mail", "nothing", 14.0)
+    assert (answer["treated"], answer["control"], answer["window_days"]) == ("Mail", "No Mail", 14.0)  # as they were asked for
 
 
 def test_only_what_was_known_before_the_message_is_learned_from(answer: dict[str, Any]) -> None:
@@ -239,7 +239,7 @@ def test_wrong_names_are_answered_with_those_that_there_are(shop: Path, words: t
 def test_the_same_seed_gives_the_same_figures_in_however_many_processes(shop: Path, answer: dict[str, Any]) -> None:
     terms = Terms(value=2.0, cost=0.05)
     together = evaluate_response(
-        Workspace(shop), Question("spring", "visit", ("mail", "nothing"), splits=2, terms=terms, workers=2)
+        Workspace(shop), Question("spring", "visit", ("Mail", "No Mail"), splits=2, terms=terms, workers=2)
     )
     assert together.as_dict() == answer
     assert set(together.judged[0].figures[OURS]) == set(FIGURES)

@@ -47,8 +47,8 @@ def evaluate_response(workspace: Workspace, question: Question) -> Evaluated:
         rows,
         question,
         found=found,
-        treated=treated,
-        control=control,
+        treated=_as_asked(campaign, question.arms, treated),
+        control=_as_asked(campaign, question.arms, control),
         inputs=source.inputs,
         categories=source.categories,
         trusted=source.brand.training.trusted,
@@ -123,6 +123,11 @@ def arms_of(campaign: Campaign, arms: Sequence[str]) -> tuple[str, str]:
             f"same action, '{first}'. Name two of {listed}."
         )
     return (second, first) if first == NOTHING_ID else (first, second)
+
+
+def _as_asked(campaign: Campaign, arms: Sequence[str], action: str) -> str:
+    """What an arm is called in the answer: as it was asked for, so that who asked knows it again."""
+    return next((name for name in arms if campaign.action_of(name) == action), action)
 
 
 def that_differ(rows: ResponseRows, inputs: Sequence[str]) -> tuple[ResponseRows, tuple[str, ...]]:

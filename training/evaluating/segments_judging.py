@@ -47,7 +47,10 @@ class Model:
         return cls(name, probabilities.argmax(axis=1), probabilities)
 
     def judged(self, y: Labels, rows: NDArray[np.bool_]) -> dict[str, float | None]:
-        """Accuracy, log-loss, Brier score and calibration error on those rows; a label of -1 is nobody's to name."""
+        """Accuracy, log-loss, Brier score and calibration error on those rows.
+
+        A label of -1 is nobody's to name: it counts against the accuracy, and the others leave it out.
+        """
         accuracy = float((self.named[rows] == y[rows]).mean())
         known = rows & (y >= 0)
         if self.probabilities is None or not known.any():
@@ -132,6 +135,7 @@ def table(
     rows: list[dict[str, Any]] = []
     for name, inside in who.items():
         row: dict[str, Any] = {"truth": truth, "audience": name, "n": int(inside.sum())}
+        row["n_in_known_segments"] = int((inside & (y >= 0)).sum())
         if inside.sum() < FEWEST:
             rows.append(row | {"models": [], "reason": f"{inside.sum()} customers; {FEWEST} are needed"})
             continue
