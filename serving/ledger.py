@@ -36,6 +36,7 @@ from serving.contact.tables import SCHEMA as CONTACT_SCHEMA
 from serving.exploration import SCHEMA as EXPOSURES_SCHEMA
 from serving.exploration import count_earlier_exposures
 from serving.handing_over import Turns, Waiting, Work, tell
+from serving.journal import JournalKeeper
 from serving.kept import SCHEMA as KEPT_SCHEMA
 from serving.ledger_rows import STATISTICS_SCHEMA
 from serving.unavailable import Unavailable, unavailability, write_something
@@ -59,10 +60,11 @@ class Ledger:
 
     def __init__(self, database: Path) -> None:
         database.parent.mkdir(parents=True, exist_ok=True)
-        self._database = database
+        self._database, self._lock = database, lock_of(database)
         self._waiting: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
         self._turns = Turns(self._put_or_refuse)
-        with queued(lock_of(self._database)):
+        self._journal = JournalKeeper(database)
+        with queued(self._lock):
             connection = connect(database)
             connection.executescript(
                 SCHEMA + STATISTICS_SCHEMA + INTENTS_SCHEMA + CONTACT_SCHEMA + EXPOSURES_SCHEMA + KEPT_SCHEMA
@@ -117,6 +119,7 @@ class Ledger:
             self._takes_work = False
             self._waiting.put(None)
         self._committer.join()
+        self._journal.close()
 
     def _put(self, waiting: list[Waiting]) -> None:
         with self._entrance:
@@ -188,6 +191,7 @@ class Ledger:
         else:
             self._leave_trouble()
             tell(group, results)
+            self._journal.note(len(group))
 
     def _written(self, group: list[Waiting]) -> list[Any]:
         """All results of one transaction; where a piece of work fails, its fault is its result."""
@@ -207,7 +211,7 @@ class Ledger:
         """One write transaction behind the flock; what is committed when it ends is on disk."""
         until = time.monotonic() + (0.0 if self._trouble else PATIENCE_SECONDS)
         while True:
-            with queued(lock_of(self._database)):
+            with queued(self._lock):
                 try:
                     connection = self._opened()
                     connection.execute("BEGIN IMMEDIATE")

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import sqlite3
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from features.database import connect, lock_of
+from features.locks import queued
+from serving.journal import JournalKeeper
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(connect(tmp_path / "rapport.db")) as connection:
+        connection.isolation_level = None
+        connection.execute("CREATE TABLE notes (n INTEGER PRIMARY KEY, text TEXT)")
+        yield connection
+
+
+def write(connection: sqlite3.Connection, folder: Path) -> None:
+    with queued(lock_of(folder / "rapport.db")):
+        connection.execute("INSERT INTO notes (text) VALUES (?)", ("x" * 20_000,))
+
+
+def begun_anew(folder: Path) -> int:
+    """How often the log has begun anew, by its header (https://www.sqlite.org/walformat.html, bytes 12 to 15)."""
+    with (folder / "rapport.db-wal").open("rb") as log:
+        return int(struct.unpack(">I", log.read(32)[12:16])[0])
+
+
+def test_the_log_begins_anew_beside_somebody_who_never_stops_writing(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    keeper = JournalKeeper(tmp_path / "rapport.db", pages=500)
+    write(connection, tmp_path)
+    before, n, until = begun_anew(tmp_path), 1, time.monotonic() + 30
+    while begun_anew(tmp_path) < before + 2 and time.monotonic() < until:
+        write(connection, tmp_path)
+        keeper.note(1)
+        n += 1
+    keeper.close()
+    assert begun_anew(tmp_path) >= before + 2
+    assert connection.execute("SELECT count(*), sum(length(text)) FROM notes").fetchone() == (n, n * 20_000)
+
+
+def test_little_that_was_written_is_left_where_it_is(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    keeper = JournalKeeper(tmp_path / "rapport.db")
+    write(connection, tmp_path)
+    before = begun_anew(tmp_path)
+    keeper.note(1)
+    keeper.close()
+    write(connection, tmp_path)
+    assert begun_anew(tmp_path) == before
+
+
+def test_a_database_that_cannot_be_opened_does_not_end_the_keeper(tmp_path: Path) -> None:
+    broken = tmp_path / "rapport.db"
+    broken.write_bytes(b"no database" * 1_000)
+    keeper = JournalKeeper(broken, pages=1)
+    keeper.note(1)
+    time.sleep(0.05)
+    with closing(connect(tmp_path / "other" / "rapport.db")) as sound:
+        sound.execute("VACUUM INTO ?", (str(tmp_path / "whole.db"),))
+    (tmp_path / "whole.db").rename(broken)
+    with closing(connect(broken)) as connection:
+        connection.isolation_level = None
+        connection.execute("CREATE TABLE notes (n INTEGER PRIMARY KEY, text TEXT)")
+        before, until = begun_anew(tmp_path), time.monotonic() + 30
+        while begun_anew(tmp_path) == before and time.monotonic() < until:
+            write(connection, tmp_path)
+            keeper.note(1)
+        assert begun_anew(tmp_path) > before
+    keeper.close()
