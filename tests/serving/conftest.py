@@ -98,7 +98,10 @@ def _wait_until_ready(address: str, process: subprocess.Popen[bytes], log: Path)
 
 @pytest.fixture(scope="session")
 def served_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Workspace]]:
-    """The shipped brand with no data and no model, served by two workers."""
+    """The shipped brand with no data and no model, served by two workers; a cart is abandoned within a second."""
     workspace = starter(tmp_path_factory.mktemp("served") / "shop")
+    text = workspace.brand_file.read_text("utf-8")
+    assert text.count("wait_hours: 3\n") == 1
+    workspace.brand_file.write_text(text.replace("wait_hours: 3\n", "wait_minutes: 0.01\n"), "utf-8")
     with served(workspace) as address:
         yield address, workspace
