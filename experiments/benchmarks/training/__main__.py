@@ -15,8 +15,7 @@ from pathlib import Path
 
 from experiments.benchmarks.training import job, retailer
 
-TASKS = {"job": (job.main, 500_000), "retailer": (retailer.main, 2_000_000)}  # and how many customers, of two rows each
-EVENTS_EACH = 20
+TASKS = {"job": (job.main, 500_000, 8), "retailer": (retailer.main, 2_000_000, 20)}  # customers, and events of each
 
 
 def main() -> None:
@@ -32,10 +31,10 @@ def main() -> None:
     folder = asked.keep or Path(tempfile.mkdtemp(prefix="rapport-training-"))
     try:
         for name in asked.task or TASKS:
-            task, usual = TASKS[name]
+            task, usual, events_each = TASKS[name]
             n_customers = asked.customers or usual
             print(f"\n## {name}\n", flush=True)
-            task(folder / name, n_customers=n_customers, n_events=EVENTS_EACH * n_customers)
+            task(folder / name, n_customers=n_customers, n_events=events_each * n_customers)
     finally:
         if asked.keep is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -23,6 +23,7 @@ from experiments.benchmarks.training.steps import Steps
 from experiments.benchmarks.training.world import new_workspace, write_export
 
 RAPPORT = str(Path(sys.executable).with_name("rapport"))
+HORIZON_DAYS = 30  # one: a matrix, and a fit of it
 HERE = [sys.executable, "-m", "experiments.benchmarks.training.job"]
 STEPS = {
     "read snapshots, make inputs": [
@@ -60,7 +61,7 @@ def main(folder: Path, *, n_customers: int, n_events: int) -> None:
     if not (shop / "brand.yaml").is_file():
         export = folder / "export"
         write_export(export, n_events=n_events, n_customers=n_customers)
-        new_workspace(shop)
+        new_workspace(shop, horizons_days=(HORIZON_DAYS,))
         run(
             [
                 RAPPORT,

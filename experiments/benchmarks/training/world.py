@@ -58,12 +58,16 @@ def write_export(folder: Path, *, n_events: int, n_customers: int) -> None:
     (folder / "mapping.yaml").write_text(MAPPING, encoding="utf-8")  # the last file: the export is whole
 
 
-def new_workspace(root: Path) -> Workspace:
+def new_workspace(root: Path, *, horizons_days: tuple[int, ...] = (7, 30, 90)) -> Workspace:
     """The starter brand without features of its own."""
     workspace = Workspace(root)
     write_starter(workspace.root)
     for own in workspace.sql_folder.glob("*.sql"):
         own.unlink()
+    text, usual = workspace.brand_file.read_text(encoding="utf-8"), "horizons_days: [7, 30, 90]"
+    if usual not in text:
+        raise RuntimeError(f"The starter's brand.yaml has no line '{usual}' any more: name its horizons here.")
+    workspace.brand_file.write_text(text.replace(usual, f"horizons_days: {list(horizons_days)}"), encoding="utf-8")
     return workspace
 
 

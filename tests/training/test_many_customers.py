@@ -1,0 +1,144 @@
+"""A shop of very many customers: whoever calibrates a fit taught it nothing, and some of them choose for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.dataset import Snapshot, Source
+from training.fitting import ENOUGH_CALIBRATING, ENOUGH_ROWS, Lesson
+from training.labels import Window
+from training.some_customers import SomeCustomers, some_customers
+from training.split import Split
+
+NOW = datetime(2024, 6, 3, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Three small trees: what is asked here does not depend on how good they are."""
+
+    rounds: int = 3
+
+    def parameters(self, *, seed: int, threads: int) -> dict[str, Any]:
+        return {"objective": "binary", "num_leaves": 4, "verbose": -1, "seed": seed, "num_threads": threads}
+
+
+@dataclass
+class ManyCustomers:
+    """Whoever's number is large orders more often; everybody was known for a year."""
+
+    n: int
+    turned: frozenset[int] = frozenset()  # customers of whom the opposite happened
+    inputs: tuple[str, ...] = ("number", "n_clicks")
+    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    schema_version: str = "many"
+    first: datetime = NOW - timedelta(days=365)
+    known_until: datetime = NOW
+
+    def prepare(self, as_ofs: Sequence[datetime]) -> None:
+        pass
+
+    def snapshot(self, as_of: datetime) -> Snapshot:
+        keys = np.arange(1, self.n + 1, dtype=np.int64)
+        return Snapshot(as_of, keys, np.column_stack([keys % 97, keys % 7]).astype(np.float32))
+
+    def happened(self, as_of: datetime, horizon_days: int) -> NDArray[np.int64]:
+        keys = np.arange(1, self.n + 1, dtype=np.int64)
+        ordered = (keys % 97 + (keys * 7919 + as_of.day) % 89) > 110
+        ordered[np.array(sorted(self.turned), dtype=np.int64) - 1] ^= True
+        return keys[ordered]
+
+    def n_orders(self, window: Window) -> int:
+        return 12_345
+
+    def fingerprint(self) -> str:
+        return f"{self.n} customers"
+
+
+SPLIT = Split(7, (NOW - timedelta(days=7), NOW - timedelta(days=35)), NOW)
+
+
+@pytest.fixture(scope="module")
+def many() -> ManyCustomers:
+    return ManyCustomers(ENOUGH_ROWS // 2 + 20_000)
+
+
+def test_of_many_rows_whoever_calibrates_the_served_trees_taught_them_nothing(many: ManyCustomers) -> None:
+    lesson = Lesson(many, SPLIT)
+    calibrating = lesson.scored_keys
+    turned = ManyCustomers(many.n, turned=frozenset(calibrating.tolist()))
+
+    served, otherwise = (Lesson(one, SPLIT).fit(Trees(), seed=0).booster for one in (many, turned))
+
+    assert served.model_to_string() == otherwise.model_to_string()
+    assert 0.9 * ENOUGH_CALIBRATING < len(calibrating) < 1.4 * ENOUGH_CALIBRATING
+
+
+def test_those_who_teach_do_change_the_served_trees(many: ManyCustomers) -> None:
+    lesson = Lesson(many, SPLIT)
+    teaching = np.setdiff1d(lesson.calibrating.customer_keys, lesson.scored_keys)[:20_000]
+    turned = ManyCustomers(many.n, turned=frozenset(teaching.tolist()))
+
+    served, otherwise = (Lesson(one, SPLIT).fit(Trees(), seed=0).booster for one in (many, turned))
+
+    assert served.model_to_string() != otherwise.model_to_string()
+
+
+def test_of_few_rows_everybody_teaches_the_served_trees_and_everybody_calibrates() -> None:
+    few = ManyCustomers(3_000)
+    lesson = Lesson(few, SPLIT)
+    assert len(lesson.scored_keys) == 3_000
+    turned = ManyCustomers(3_000, turned=frozenset(range(1, 1_001)))
+
+    served, otherwise = (Lesson(one, SPLIT).fit(Trees(), seed=0).booster for one in (few, turned))
+
+    assert served.model_to_string() != otherwise.model_to_string()
+
+
+def test_a_shop_of_no_more_customers_than_asked_for_is_left_as_it_is() -> None:
+    few = ManyCustomers(1_000)
+    assert some_customers(few, most=1_000) is few
+
+
+def test_the_same_customers_are_drawn_at_every_instant_with_the_rows_that_they_have_there() -> None:
+    whole = ManyCustomers(10_000)
+    some = some_customers(whole, most=2_500)
+
+    then, now = some.snapshot(NOW - timedelta(days=70)), some.snapshot(NOW)
+
+    np.testing.assert_array_equal(then.customer_keys, now.customer_keys)
+    np.testing.assert_array_equal(now.X[:, 0], now.customer_keys % 97)
+    assert 2_300 < len(now.customer_keys) < 2_700
+
+
+def test_who_is_drawn_says_nothing_of_who_calibrates() -> None:
+    whole = ManyCustomers(ENOUGH_ROWS)
+    calibrating = Lesson(whole, SPLIT).scored_keys
+    share = len(calibrating) / whole.n
+
+    drawn = some_customers(whole, most=whole.n // 2).snapshot(NOW).customer_keys
+
+    assert np.isin(drawn, calibrating).mean() == pytest.approx(share, rel=0.05)
+
+
+def test_some_customers_know_of_the_whole_shop_what_is_no_customers_own() -> None:
+    whole = ManyCustomers(10_000)
+    some = some_customers(whole, most=2_500)
+
+    assert isinstance(some, SomeCustomers)
+    assert some.n_orders(Window(NOW - timedelta(days=7), NOW)) == 12_345
+    assert some.fingerprint() == whole.fingerprint()
+    assert some.known_until == NOW
+    np.testing.assert_array_equal(some.happened(NOW, 7), whole.happened(NOW, 7))
+
+
+def test_a_tiny_world_is_some_customers_of_itself(tiny_world: Callable[..., Source]) -> None:
+    world = tiny_world(n_customers=50, days=60)
+    assert some_customers(world) is world
