@@ -112,12 +112,13 @@ def write_report(
 def report_fingerprint(workspace: Workspace) -> str:
     """Changes when a page made now would say something else than one made before: the key of a cache of pages.
 
-    It covers the brand's files, the lake, the scores, the ledger and the hour, since windows close by themselves; what
-    came into the log within the hour does not make a page anew.
+    It covers the brand's files, the lake, the scores, what was found of the models, the ledger and the hour, since
+    windows close by themselves; what came into the log within the hour does not make a page anew.
     """
     parts = [f"{datetime.now(UTC):%Y-%m-%dT%H}"]
     manifest = Lake(workspace.lake).manifest_path
-    watched = [workspace.brand_file, workspace.catalogue_file, manifest, *(workspace.lake / "scores").glob("day=*/*")]
+    watched = [workspace.brand_file, workspace.catalogue_file, manifest, *workspace.lake.glob("scores/day=*/*")]
+    watched += workspace.lake.glob("drift/day=*/*")
     for path in sorted(watched):
         if path.is_file():
             stat = path.stat()

@@ -13,6 +13,7 @@ from experiments.exploration import NewAction, read_new_actions
 from experiments.intents import UnknownIntent, read_unknown_intents
 from experiments.records import HOLDOUT, read_action_results, read_decision_totals
 from experiments.report.conversations import Conversations, read_conversations
+from experiments.report.models import Watched, read_watched
 from experiments.report.scores import (
     TREND_DAYS,
     GroupNumbers,
@@ -94,6 +95,7 @@ class ReportData:
         refused: what is wrong with the files on disk, where the page goes by those last in use; else None.
         arms: of the brand's experiment; None where it has none.
         new_actions: how far each action is that is still explored; empty where nothing is.
+        watched: whether the models still hold; None before anybody looked.
     """
 
     brand: Brand
@@ -107,6 +109,7 @@ class ReportData:
     holdout: HoldoutAnalysis
     arms: ArmsAnalysis | None
     new_actions: tuple[NewAction, ...]
+    watched: Watched | None
 
 
 def collect(
@@ -142,6 +145,7 @@ def collect(
         holdout=analyse_workspace(workspace, brand=brand, goal=_goal(brand), as_of=as_of),
         arms=analyse_arms_of(workspace, brand=brand, goal=_goal(brand), as_of=as_of) if brand.experiment else None,
         new_actions=read_new_actions(workspace.database, catalogue=files.catalogue, exploration=brand.exploration),
+        watched=read_watched(workspace),
     )
 
 

@@ -19,6 +19,7 @@ from experiments.records import HOLDOUT, PERSONALISED
 from experiments.report.charts import MUTED, Bar, bar_chart, colour_of, shade, sparkline, trend_chart
 from experiments.report.collect import ReportData, Scored, Segment
 from experiments.report.conversations import LOOKED_BACK
+from experiments.report.models import Promise, WatchedModel, WatchedReason
 from experiments.report.scores import Movement
 from experiments.report.words import Words
 from features.catalogue import NOTHING
@@ -52,6 +53,7 @@ def render_page(data: ReportData, *, language: str, audience_link: str, made_at:
             result=data.holdout,
             arms=data.arms,
             new_actions=data.new_actions,
+            watched=data.watched,
             style=Markup(style()),
             policy=content_security_policy(),
             made_at=made_at or datetime.now(UTC),
@@ -125,7 +127,36 @@ class Page:
     def sections(self) -> tuple[str, ...]:
         """What the page has, in its order."""
         arms = ("arms",) if self.data.arms else ()
-        return ("result", *arms, "segments", "funnel", "movement", "decided", "conversations", "words")
+        models = ("models",) if self.data.watched else ()
+        return ("result", *arms, "segments", "funnel", "movement", "decided", "conversations", *models, "words")
+
+    def model_names(self, models: Sequence[WatchedModel]) -> str:
+        """What they are called in the page's language."""
+        return ", ".join(self.words(f"model_{one.model}") for one in models)
+
+    def why_train(self, model: WatchedModel, reason: WatchedReason) -> str:
+        """Why a training is suggested, as a sentence."""
+        key = f"train_{reason.code}" if self.words.has(f"train_{reason.code}") else "train_score_moved"
+        promise = next((one for one in model.promises if one.what == reason.name), None)
+        then, now = (
+            self.words.percent(of) if promise is None else self.amount(promise, of) for of in (reason.then, reason.now)
+        )
+        return self.words(
+            key,
+            model=self.words(f"model_{model.model}"),
+            name=reason.name.replace("_", " "),
+            then=then,
+            now=now,
+            promise="" if promise is None else self.promise(model, promise),
+        )
+
+    def promise(self, model: WatchedModel, promise: Promise) -> str:
+        """What was said something of."""
+        return self.words(f"promise_{model.model}", days=self.words.number(promise.horizon_days))
+
+    def amount(self, promise: Promise, value: float | None) -> str:
+        """A share of customers, or money."""
+        return self.words.money(value) if promise.unit == "money" else self.words.percent(value, digits=1)
 
     def arm_name(self, arm: str) -> str:
         """Personalised, held out, or an arm of the experiment by the name that the brand gave it."""

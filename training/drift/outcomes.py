@@ -35,6 +35,7 @@ class Outcome:
 
     Attributes:
         what: such as `within 30 days`.
+        horizon_days: of next purchase; None of what is no such thing.
         unit: rate or money, of `said`, `came` and its 95% interval from `low` to `high`.
         said_at: when; `until`: when all of it had come.
         version: that said it; `is_champions`: whether that is the one in use.
@@ -43,6 +44,7 @@ class Outcome:
     """
 
     what: str
+    horizon_days: int | None
     unit: str
     said_at: datetime
     until: datetime
@@ -111,6 +113,7 @@ def _of_a_day(day: Scores, horizon: int, y: NDArray[np.uint8], said: FloatArray,
     low, high = wilson_interval(int(y.sum()), len(y))
     return Outcome(
         what=f"within {horizon} days",
+        horizon_days=horizon,
         unit=RATE,
         said_at=day.as_of,
         until=day.as_of + timedelta(days=horizon),
@@ -182,6 +185,7 @@ def outcome_of_rewards(
         verdict = OFF
     return Outcome(
         what="earned a decision",
+        horizon_days=None,
         unit=MONEY,
         said_at=said_at,
         until=until,

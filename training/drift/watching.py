@@ -126,6 +126,7 @@ def outcome_of_assigning(source: Source, model: SegmentsModel) -> Outcome:
     low, high = wilson_interval(int(right.sum()), len(right))
     return Outcome(
         what="the right segment",
+        horizon_days=None,
         unit=RATE,
         said_at=source.known_until,
         until=source.known_until,

@@ -21,7 +21,7 @@ from training.routine.steps import STEPS, Asked, Came, Step
 OnStep = Callable[[str, str, str], None]  # name; done | skipped | failed | before; one line
 
 AGAIN = ("sync", "scrub")  # cheap where nothing is new
-NOTHING_STANDS_ON = ("train", "score", "moments", "report")
+NOTHING_STANDS_ON = ("train", "score", "drift", "moments", "report")
 WAITED_FOR_THE_LAKE = timedelta(minutes=10)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

@@ -1,0 +1,106 @@
+"""Reads `lake/drift/`: whether the models in use still hold, as `rapport drift` or `rapport run` last found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from features.workspace import Workspace
+
+RETRAIN = "retrain"
+MOST_REASONS = 5  # of one model: the first ones are the gravest
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedReason:
+    """Why a model should be trained anew; docs/drift.md has the codes.
+
+    Attributes:
+        name: of the input, score or promise that it is about.
+        then: what was, or was said; now: what is, or came; None where there is no such number.
+    """
+
+    code: str
+    name: str
+    then: float | None
+    now: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What the model in use said, and what came.
+
+    Attributes:
+        what: by which a reason names it.
+        unit: rate or money.
+        horizon_days: of an order; None of anything else.
+    """
+
+    what: str
+    unit: str
+    horizon_days: int | None
+    said: float
+    came: float
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedModel:
+    """One model in use."""
+
+    model: str
+    trained_at: datetime
+    status: str
+    reasons: tuple[WatchedReason, ...]
+    promises: tuple[Promise, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """All of them, as of one instant."""
+
+    as_of: datetime
+    models: tuple[WatchedModel, ...]
+
+    @property
+    def to_retrain(self) -> tuple[WatchedModel, ...]:
+        """Those for which a training is suggested."""
+        return tuple(one for one in self.models if one.status == RETRAIN)
+
+
+def drift_file(workspace: Workspace) -> Path | None:
+    """The newest look at the models; None before the first."""
+    return max((workspace.lake / "drift").glob("day=*/drift.json"), default=None)
+
+
+def read_watched(workspace: Workspace) -> Watched | None:
+    """What the newest look found; None before the first, and where nothing is in use."""
+    path = drift_file(workspace)
+    if path is None:
+        return None
+    told: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    models = tuple(_model(one) for one in told["models"])
+    return Watched(datetime.fromisoformat(told["as_of"]), models) if models else None
+
+
+def _model(told: Mapping[str, Any]) -> WatchedModel:
+    return WatchedModel(
+        model=told["model"],
+        trained_at=datetime.fromisoformat(told["trained_at"]),
+        status=told["status"],
+        reasons=tuple(
+            WatchedReason(one["code"], one["name"], one["then"], one["now"]) for one in told["reasons"][:MOST_REASONS]
+        ),
+        promises=_promises(told["outcomes"]),
+    )
+
+
+def _promises(outcomes: Sequence[Mapping[str, Any]]) -> tuple[Promise, ...]:
+    """The newest of each kind that the model in use made itself."""
+    newest = {one["what"]: one for one in sorted(outcomes, key=lambda one: one["said_at"]) if one["is_champions"]}
+    return tuple(
+        Promise(one["what"], one["unit"], one["horizon_days"], one["said"], one["came"]) for one in newest.values()
+    )
