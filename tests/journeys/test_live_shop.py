@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +24,7 @@ PLACE = {"placement": "chat_reply", "channel": "web"}
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A shop with a history: a few hundred customers, imported."""
+    """A shop with a history: a few hundred customers, imported; no night has run yet."""
     folder = tmp_path_factory.mktemp("live")
     shop = Shop.opened(folder / "shop", currency="INR", time_zone="Asia/Kolkata")
     export = folder / "export"
@@ -29,8 +33,38 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return shop
 
 
-def test_a_conversation_counts_at_once_survives_the_night_and_can_be_forgotten(shop: Shop) -> None:
-    assert shop.json("run")["is_whole"]
+@dataclass
+class Again:
+    """The shop as it is served a second time."""
+
+    client: httpx.Client
+    port: int
+    command: list[str]
+    server: subprocess.Popen[bytes]
+
+
+@pytest.fixture(scope="module")
+def again(shop: Shop) -> Iterator[Again]:
+    """By two workers, which take no event that is older than a month; started when it is first asked for."""
+    port = free_port()
+    command = [str(RAPPORT), "serve", "--workspace", str(shop.workspace), "--port", str(port)]
+    log = shop.workspace / "server.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | {"RAPPORT_INGEST_PAST_DAYS": "30"}
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0) as client:
+            wait_until_ready(client, server=server, log=log)
+            yield Again(client, port, command, server)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=30)
+
+
+def test_a_conversation_counts_at_once_survives_the_night_and_can_be_forgotten(
+    shop: Shop, request: pytest.FixtureRequest
+) -> None:
     with shop.served() as client:
         asked = ask(client, None, anonymous_id="device-7", locale="hi-IN")
         assert asked["stage"] == "awareness"
@@ -47,7 +81,7 @@ def test_a_conversation_counts_at_once_survives_the_night_and_can_be_forgotten(s
 
         night = shop.json("run")  # while the server goes on
         assert night["is_whole"], night
-        assert {"sync", "scrub", "build", "materialize", "report"} <= {step["name"] for step in night["steps"]}
+        assert {"sync", "scrub", "build", "train", "materialize", "report"} <= {step["name"] for step in night["steps"]}
         assert ask(client, "meera")["stage"] == "conversion"
         sent(client, [order("meera", "o-2")])
         assert ask(client, "meera")["stage"] == "loyalty"
@@ -63,32 +97,25 @@ def test_a_conversation_counts_at_once_survives_the_night_and_can_be_forgotten(s
     receipt = shop.json("customer", "erase", "meera")
     assert receipt["finished_at"]
     assert nowhere(shop.workspace, b"device-7", b"meera")
-    with shop.served() as client:
-        assert client.get("/v1/customers/meera").status_code == 404
-        assert ask(client, "meera")["stage"] == "awareness"
+    served: Again = request.getfixturevalue("again")
+    assert served.client.get("/v1/customers/meera").status_code == 404
+    assert ask(served.client, "meera")["stage"] == "awareness"
 
 
-def test_how_old_an_event_may_be_is_the_shops_to_say(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAPPORT_INGEST_PAST_DAYS", "30")
+def test_how_old_an_event_may_be_is_the_shops_to_say(again: Again) -> None:
     event = {"type": "track", "userId": "old", "event": "Page Viewed", "messageId": "m-old"}
-    with shop.served("--workers", "1") as client:
-        long_ago = (datetime.now(UTC) - timedelta(days=60)).isoformat()
-        answer = client.post("/v1/batch", json={"batch": [event | {"timestamp": long_ago}]})
+    long_ago = (datetime.now(UTC) - timedelta(days=60)).isoformat()
+    answer = again.client.post("/v1/batch", json={"batch": [event | {"timestamp": long_ago}]})
     assert [one["status"] for one in answer.json()["events"]] == ["dead_lettered"]
     assert "time_too_long_ago" in answer.text
 
 
-def test_workers_do_not_outlive_their_server(shop: Shop) -> None:
-    port = free_port()
-    command = [str(RAPPORT), "serve", "--workspace", str(shop.workspace), "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0) as client:
-        wait_until_ready(client, server=server, log=shop.workspace / "server.log")
-    assert "cannot be listened on" in subprocess.run(command, capture_output=True, text=True).stderr
-    server.kill()
-    server.wait(timeout=30)
+def test_workers_do_not_outlive_their_server(again: Again) -> None:
+    assert "cannot be listened on" in subprocess.run(again.command, capture_output=True, text=True).stderr
+    again.server.kill()
+    again.server.wait(timeout=30)
     until = time.monotonic() + 60
-    while (busy := is_taken(port)) and time.monotonic() < until:
+    while (busy := is_taken(again.port)) and time.monotonic() < until:
         time.sleep(0.2)
     assert not busy
 
