@@ -42,17 +42,19 @@ class Style:
             instant: a date, a datetime, an ISO 8601 text or microseconds since 1970.
             width: short, medium, long or full.
         """
-        return _date(self._day(instant), width, self.calendar, self.locale)
+        return _date(day_of(instant, self.time_zone), width, self.calendar, self.locale)
 
-    def _day(self, instant: dt.date | dt.datetime | str | int) -> dt.date:
-        if isinstance(instant, str):
-            instant = dt.datetime.fromisoformat(instant) if len(instant) > 10 else dt.date.fromisoformat(instant)
-        elif isinstance(instant, int):
-            instant = dt.datetime.fromtimestamp(instant / 1e6, tz=dt.UTC)
-        if not isinstance(instant, dt.datetime):
-            return instant
-        aware = instant if instant.tzinfo is not None else instant.replace(tzinfo=dt.UTC)
-        return aware.astimezone(ZoneInfo(self.time_zone)).date()
+
+def day_of(instant: dt.date | dt.datetime | str | int, time_zone: str) -> dt.date:
+    """The day of an instant in a time zone, as `Style.date` tells it."""
+    if isinstance(instant, str):
+        instant = dt.datetime.fromisoformat(instant) if len(instant) > 10 else dt.date.fromisoformat(instant)
+    elif isinstance(instant, int):
+        instant = dt.datetime.fromtimestamp(instant / 1e6, tz=dt.UTC)
+    if not isinstance(instant, dt.datetime):
+        return instant
+    aware = instant if instant.tzinfo is not None else instant.replace(tzinfo=dt.UTC)
+    return aware.astimezone(ZoneInfo(time_zone)).date()
 
 
 def is_formattable(locale: str) -> bool:

@@ -20,7 +20,7 @@ from features.formatting import Style
 from features.locales import formatting_locale, locale_chain
 from features.message_limits import over_limits
 from features.messages import COUPON_CODE, COUPON_STAND_IN, RenderedMessage, with_coupon
-from features.templating import LabelMissingError, filled
+from features.templating import LabelMissingError, filled, tells_only_the_day
 from features.web_addresses import web_address
 
 __all__ = [
@@ -182,6 +182,14 @@ def texts_of(rendering: Rendering) -> Iterator[str]:
     yield from (reply if isinstance(reply, str) else reply.text for reply in rendering.suggested_replies)
     for item in rendering.items:
         yield from (item.title, item.url, item.image or "", item.price)
+
+
+def day_slots(action: Action) -> frozenset[str]:
+    """The slots of which every text of the action tells the day only: two instants of one day read the same."""
+    texts = [text for rendering in action.renderings.values() for text in texts_of(rendering)]
+    texts += [text for template in action.templates.values() for text in template.parameters]
+    filled_in = [text for text in texts if "{" in text]
+    return frozenset(name for name in action.slots if all(tells_only_the_day(text, name) for text in filled_in))
 
 
 def gives_out_codes(action: Action) -> bool:

@@ -72,6 +72,13 @@ def takes_as_it_is(text: str, name: str) -> bool:
     return _n_named(tree.find_all(nodes.Name), name) == _n_named(bare, name)
 
 
+def tells_only_the_day(text: str, name: str) -> bool:
+    """Whether all that the text makes of what is called that is the day of an instant, as `| date` does."""
+    tree = environment().parse(text)
+    days = [part.node for part in tree.find_all(nodes.Filter) if part.name == "date"]
+    return _n_named(tree.find_all(nodes.Name), name) == _n_named(days, name)
+
+
 def _n_named(parts: Iterable[nodes.Node | None], name: str) -> int:
     return sum(isinstance(part, nodes.Name) and part.name == name for part in parts)
 

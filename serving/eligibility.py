@@ -49,13 +49,18 @@ class Suppressed:
 
 @dataclass(frozen=True, slots=True)
 class Offerable:
-    """An action of the catalogue with its expressions compiled and its validity in UTC."""
+    """An action of the catalogue with its expressions compiled and its validity in UTC.
+
+    Attributes:
+        days: the slots of which its texts tell the day only.
+    """
 
     action: Action
     when: Expression | None
     slots: Mapping[str, Expression]
     valid_from: datetime | None
     valid_until: datetime | None
+    days: frozenset[str] = frozenset()
 
     @property
     def names(self) -> frozenset[str]:

@@ -51,7 +51,8 @@ class Knowns:
         values: dict[str, object] = {}
         for name in names:
             if (index := self._inputs.get(name)) is not None:
-                values[name] = float(scored.inputs[index])
+                value = float(scored.inputs[index])
+                values[name] = value if value == value else None
             elif name in self._traits:
                 values[name] = declared.get(name)
             elif name in self._instants:

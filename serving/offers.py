@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from experiments.assignment import Assignment
 from features.brand import Exploration, Placement, Policy
@@ -17,9 +20,10 @@ from serving.shelf import Place
 from serving.values import Valuation, on_one_scale
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True):
     """An action on a channel, ready to be said.
+
+    A struct, since each decision makes some dozens: a frozen dataclass takes five times as long to make.
 
     Attributes:
         key: what distributions call it: the action's id; `action@channel` where several channels were asked.

@@ -2,9 +2,9 @@
 
 A catalogue's rules are asked of each customer, each distinct expression once. What follows from their answers is the
 same for all of whom these, the season, the locale, the segment and the stage are the same. Only three things are a
-customer's own: a text with slots, an incentive's cost by their own likelihood to buy, and what a response model expects
-of them. Everything that an answer depends on is in the key under which it is remembered, so remembering changes nothing
-but the time that it takes.
+customer's own: a text with slots, which is the same for all whose slots say the same, an incentive's cost by their own
+likelihood to buy, and what a response model expects of them. Everything that an answer depends on is in the key under
+which it is remembered, so remembering changes nothing but the time that it takes.
 
 A memory belongs to one composer, and goes with it and its catalogue; values go with the reading of the rates. Of each
 kind no more than `REMEMBERED` are kept.
@@ -13,13 +13,15 @@ kind no more than `REMEMBERED` are kept.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from features.expressions import Expression, UnknownName
 from features.rendering import NotRenderable, RenderedMessage
 from serving.eligibility import Offerable, Suppressed, out_of_season, ruled_out
 from serving.offers import Offer
+from serving.shelf import evaluated
 from serving.values import Rates
 
 if TYPE_CHECKING:
@@ -28,8 +30,35 @@ if TYPE_CHECKING:
 
 REMEMBERED = 1_000
 
-Said = tuple[RenderedMessage | NotRenderable | Suppressed | None, ...]  # None: the text has slots
+Said = RenderedMessage | NotRenderable | Suppressed | None  # None: the text has slots
 Valued = tuple[Offer | Suppressed | None, ...]  # None: the text has slots, or it cannot be said
+
+
+@dataclass(frozen=True, slots=True)
+class _Outline:
+    """What of a place is not the same for everyone.
+
+    Attributes:
+        whens: its distinct rules: what is compiled from one text is one expression.
+        slotted: the actions whose texts have slots, by the expressions of those: each with its place among all.
+        priced: where the actions stand whose incentive costs by the customer.
+    """
+
+    whens: tuple[Expression, ...]
+    slotted: Mapping[tuple[Expression, ...], tuple[tuple[int, Offerable], ...]]
+    priced: tuple[int, ...]
+
+    @classmethod
+    def of(cls, place: Place) -> _Outline:
+        slotted: dict[tuple[Expression, ...], list[tuple[int, Offerable]]] = {}
+        for number, one in enumerate(place.offerables):
+            if one.slots:
+                slotted.setdefault(tuple(one.slots.values()), []).append((number, one))
+        return cls(
+            tuple(dict.fromkeys(one.when for one in place.offerables if one.when is not None)),
+            {expressions: tuple(actions) for expressions, actions in slotted.items()},
+            tuple(number for number, one in enumerate(place.offerables) if one.action.incentive is not None),
+        )
 
 
 class PlaceMemory:
@@ -44,46 +73,77 @@ class PlaceMemory:
             instant for one in offerables for instant in (one.valid_from, one.valid_until) if instant is not None
         }
         self._boundaries = sorted(seasons)
-        self._whens: dict[tuple[str, str], tuple[Expression, ...]] = {}
-        self._judged: dict[object, Said] = {}
-        self._verdicts: dict[Expression, dict[object, bool | str]] = {}
+        self._outlines: dict[tuple[str, str], _Outline] = {}
+        self._judged: dict[object, tuple[Said, ...]] = {}
+        self._texts: dict[object, tuple[RenderedMessage | NotRenderable, ...]] = {}
+        self._known: dict[tuple[Expression, Any], dict[object, object]] = {}
         # Swapped whole: threads may share them. What is offered by its judgements, and each offer by itself.
         self._valued: tuple[Rates | None, dict[object, Valued], dict[object, dict[str, Offer]]] = (None, {}, {})
 
-    def judged(self, there: There, *, is_alone: bool) -> Valued:
-        """Each of the place's actions in turn: offered, kept away, or None where its text is the customer's own."""
-        place = there.place
-        key = (
-            self._where(there),
-            bisect_right(self._boundaries, there.inputs.at),
-            tuple([self._verdict(when, there) for when in self._whens_of(place)]),
-        )
-        return self._with_values(there, key, place.offerables, is_alone=is_alone)
+    def priced(self, place: Place) -> tuple[int, ...]:
+        """Where the place's actions stand whose incentive costs by the customer."""
+        return self._outline(place).priced
+
+    def judged(self, there: There, *, is_alone: bool) -> list[Offer | Suppressed]:
+        """Each of the place's actions in turn: offered as to anybody, or kept away."""
+        place, where = there.place, self._where(there)
+        outline = self._outline(place)
+        verdicts = tuple([self.known(_verdict, when, there.values) for when in outline.whens])
+        key = (where, bisect_right(self._boundaries, there.inputs.at), verdicts)
+        found, offers = self._with_values(there, key, place.offerables, is_alone=is_alone)
+        told = list(found)
+        for expressions, slotted in outline.slotted.items():
+            texts = self._written(there, where, expressions, slotted)
+            for (number, offerable), text in zip(slotted, texts, strict=True):
+                if told[number] is None:
+                    told[number] = there.offered(offerable, text, offers=offers, is_alone=is_alone)
+        return told  # type: ignore[return-value]  # what was None has slots, and is said or not by now
 
     def answers(self, there: There, *, is_alone: bool) -> Valued:
-        """As `judged`, of the placement's fallback and baseline, which no rule keeps away."""
-        return self._with_values(there, (self._where(there),), there.place.answers, is_alone=is_alone)
+        """As `judged`, of the placement's fallback and baseline, which no rule keeps away; None: the text has slots."""
+        return self._with_values(there, (self._where(there),), there.place.answers, is_alone=is_alone)[0]
+
+    def known(
+        self,
+        of: Callable[[Expression, Mapping[str, object]], object],
+        expression: Expression,
+        values: Mapping[str, object],
+    ) -> object:
+        """What is made of an expression, by the values that it looks at."""
+        known = self._known.setdefault((expression, of), {})
+        seen = [values.get(name) for name in expression.names]
+        key = (*seen, *map(type, seen))
+        try:
+            if (found := known.get(key, known)) is not known:
+                return found
+        except TypeError:  # a list: what comes of it is not remembered
+            return of(expression, values)
+        if len(known) >= REMEMBERED:
+            known.clear()
+        found = known[key] = of(expression, values)
+        return found
 
     def _with_values(
         self, there: There, key: tuple[object, ...], offerables: tuple[Offerable, ...], *, is_alone: bool
-    ) -> Valued:
+    ) -> tuple[Valued, dict[str, Offer]]:
+        """What was judged as it is offered or kept away, and the offers of this place, segment and stage by action."""
         rates, scores = there.inputs.rates, there.scored.scores
         of_rates, valued, offers = self._valued
         if of_rates is not rates or len(valued) >= REMEMBERED:
             valued, offers = {}, {}
             self._valued = (rates, valued, offers)
+        known = offers.setdefault((key[0], scores.segment, scores.stage, is_alone), {})
         whole = (key, scores.segment, scores.stage, is_alone)
         if (found := valued.get(whole)) is None:
-            known = offers.setdefault((key[0], scores.segment, scores.stage, is_alone), {})
             found = valued[whole] = tuple(
                 [
-                    _offered(there, offerable, one, known, is_alone=is_alone)
+                    there.offered(offerable, one, offers=known, is_alone=is_alone)
                     for offerable, one in zip(offerables, self._said(there, key, offerables), strict=True)
                 ]
             )
-        return found
+        return found, known
 
-    def _said(self, there: There, key: tuple[object, ...], offerables: tuple[Offerable, ...]) -> Said:
+    def _said(self, there: There, key: tuple[object, ...], offerables: tuple[Offerable, ...]) -> tuple[Said, ...]:
         if (found := self._judged.get(key)) is None:
             if len(self._judged) >= REMEMBERED:
                 self._judged.clear()
@@ -91,27 +151,30 @@ class PlaceMemory:
             found = self._judged[key] = tuple(judge(there, offerable) for offerable in offerables)
         return found
 
-    def _whens_of(self, place: Place) -> tuple[Expression, ...]:
-        """The distinct rules of a place: what is compiled from one text is one expression."""
-        name = (place.name, place.channel_name)
-        if (found := self._whens.get(name)) is None:
-            whens = dict.fromkeys(one.when for one in place.offerables if one.when is not None)
-            found = self._whens[name] = tuple(whens)
+    def _written(
+        self,
+        there: There,
+        where: tuple[object, ...],
+        expressions: tuple[Expression, ...],
+        slotted: tuple[tuple[int, Offerable], ...],
+    ) -> tuple[RenderedMessage | NotRenderable, ...]:
+        """The texts of actions with the same slots, by what those say."""
+        said = [self.known(evaluated, expression, there.values) for expression in expressions]
+        key = (where, expressions, *said, *map(type, said))
+        try:
+            if (found := self._texts.get(key)) is not None:
+                return found
+        except TypeError:  # a list: its text is not remembered here
+            return tuple([there.rendered(offerable) for _, offerable in slotted])
+        if len(self._texts) >= REMEMBERED:
+            self._texts.clear()
+        found = self._texts[key] = tuple([there.rendered(offerable) for _, offerable in slotted])
         return found
 
-    def _verdict(self, when: Expression, there: There) -> bool | str:
-        """Whether a rule holds, or what it needs that nobody knows: by the values that it looks at."""
-        known = self._verdicts.setdefault(when, {})
-        values = [there.values.get(name) for name in when.names]
-        key = (*values, *map(type, values))
-        try:
-            if (found := known.get(key)) is not None:
-                return found
-        except TypeError:  # a list: its verdict is not remembered
-            return _verdict(when, there)
-        if len(known) >= REMEMBERED:
-            known.clear()
-        found = known[key] = _verdict(when, there)
+    def _outline(self, place: Place) -> _Outline:
+        name = (place.name, place.channel_name)
+        if (found := self._outlines.get(name)) is None:
+            found = self._outlines[name] = _Outline.of(place)
         return found
 
     @staticmethod
@@ -119,36 +182,19 @@ class PlaceMemory:
         return there.place.name, there.place.channel_name, there.locale, there.session_open
 
 
-def _verdict(when: Expression, there: There) -> bool | str:
+def _verdict(when: Expression, values: Mapping[str, object]) -> bool | str:
     """Whether a rule holds, or what it needs that nobody knows."""
     try:
-        return when.evaluate(there.values) is True
+        return when.evaluate(values) is True
     except UnknownName as unknown:
         return str(unknown)
 
 
-def _offered(
-    there: There,
-    offerable: Offerable,
-    said: RenderedMessage | NotRenderable | Suppressed | None,
-    known: dict[str, Offer],
-    *,
-    is_alone: bool,
-) -> Offer | Suppressed | None:
-    """What was judged as it is offered or kept away; `known` are the offers of this place, segment and stage."""
-    if isinstance(said, RenderedMessage):
-        offer = known.get(offerable.action.id)
-        if offer is None or offer.message is not said:
-            offer = known[offerable.action.id] = there.offer(offerable, said, is_alone=is_alone, is_anybodys=True)
-        return offer
-    return there.on_channel(said, is_alone=is_alone) if isinstance(said, Suppressed) else None
-
-
-def _judged(there: There, offerable: Offerable) -> RenderedMessage | Suppressed | None:
+def _judged(there: There, offerable: Offerable) -> Said:
     if not offerable.slots:
         return there.judged_one(offerable)
     return out_of_season(offerable, at=there.inputs.at) or ruled_out(offerable, there.values)
 
 
-def _rendered(there: There, offerable: Offerable) -> RenderedMessage | NotRenderable | None:
+def _rendered(there: There, offerable: Offerable) -> Said:
     return None if offerable.slots else there.rendered(offerable)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from features.brand import Brand, Channel, Placement
 from features.catalogue import Action, Catalogue
 from features.expressions import Expression, UnknownName, compile_expression
+from features.formatting import day_of
 from features.question_actions import QUESTION, with_questions
-from features.rendering import NotRenderable, RenderedMessage, render
+from features.rendering import NotRenderable, RenderedMessage, day_slots, render
 from features.variable_names import VariableType
 from serving.eligibility import NOT_RENDERABLE, Offerable, Suppressed, as_utc, out_of_season, ruled_out
 from training.artifact import ActionFeatures, features_of
@@ -99,13 +101,19 @@ class Shelf:
             values: the variables that are known.
             session_open: whether the caller says that a chat session is open.
         """
-        slots = slot_values(offerable, values, known={})
+        slots = slot_values(offerable, partial(evaluated, values=values))
         return self.written(offerable, place, locale=locale, slots=slots, session_open=session_open)
 
     def written(
         self, offerable: Offerable, place: Place, *, locale: str, slots: Mapping[str, object], session_open: bool
     ) -> RenderedMessage | NotRenderable:
-        """As `rendered`, with the slots whose values are known."""
+        """As `rendered`, with the slots whose values are known; what tells the day only reads the same all day."""
+        if offerable.days:
+            zone = self._brand.time_zone
+            slots = {
+                name: day_of(value, zone) if name in offerable.days and isinstance(value, datetime) else value
+                for name, value in slots.items()
+            }
         templated = needs_template(place, session_open=session_open)
         key = (offerable.action.id, locale, place.channel_name, templated, repr(slots))
         if (message := self._rendered.get(key)) is None:
@@ -159,6 +167,7 @@ def _compiled(action: Action, variables: Mapping[str, VariableType]) -> Offerabl
         slots={name: compile_expression(slot.expression, variables) for name, slot in action.slots.items()},
         valid_from=as_utc(action.valid_from),
         valid_until=as_utc(action.valid_until),
+        days=day_slots(action),
     )
 
 
@@ -167,23 +176,20 @@ def not_renderable(offerable: Offerable, why: NotRenderable) -> Suppressed:
     return Suppressed(offerable.action.id, NOT_RENDERABLE, detail=why.reason)
 
 
-def slot_values(
-    offerable: Offerable, values: Mapping[str, object], *, known: dict[Expression, object]
-) -> dict[str, object]:
+def slot_values(offerable: Offerable, evaluate: Callable[[Expression], object]) -> dict[str, object]:
     """The slots whose value is known; the renderer puts a default in the place of the others, or refuses.
 
     Args:
         offerable: the action.
-        values: the variables that are known.
-        known: what expressions gave for these values already; the new ones are added.
+        evaluate: what an expression gives for the customer; None where it needs what nobody knows.
     """
-    slots: dict[str, object] = {}
-    for name, expression in offerable.slots.items():
-        if expression not in known:
-            try:
-                known[expression] = expression.evaluate(values)
-            except UnknownName:
-                known[expression] = None
-        if (value := known[expression]) is not None:
-            slots[name] = value
-    return slots
+    found = {name: evaluate(expression) for name, expression in offerable.slots.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def evaluated(expression: Expression, values: Mapping[str, object]) -> object:
+    """What an expression gives for these variables; None where it needs what nobody knows."""
+    try:
+        return expression.evaluate(values)
+    except UnknownName:
+        return None

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from features.catalogue import NOTHING, Action
-from features.expressions import Expression
 from features.rendering import NotRenderable, RenderedMessage
 from serving.eligibility import Offerable, Suppressed
 from serving.inputs import Inputs
 from serving.offers import Offer
 from serving.remembered import PlaceMemory
 from serving.scoring import ScoredCustomer
-from serving.shelf import Place, Shelf, not_renderable, slot_values
+from serving.shelf import Place, Shelf, evaluated, not_renderable, slot_values
 from serving.values import Rates, Valuation, value_action, value_of_nothing
 
 EXCLUDED = "excluded"
@@ -34,39 +33,28 @@ class There:
     session_open: bool
     only: frozenset[str] | None  # the actions that the caller would have offered; None for all
     never: frozenset[str]  # the actions that the caller would not have said
-    known: dict[Expression, object] = field(default_factory=dict)  # of slots: several actions say the same
     rewards: Mapping[str, float] = field(default_factory=dict)  # by action, where the response model says so
 
-    def judged(self, *, is_alone: bool, of: Sequence[Offerable] | None = None) -> Iterator[Offer | Suppressed]:
+    def judged(self, *, is_alone: bool, of: Sequence[Offerable] | None = None) -> Sequence[Offer | Suppressed]:
         """Every action of the place: offered, or kept away by the first of the catalogue's rules that does."""
-        offerables = self.place.offerables if of is None else of
-        found: Sequence[Offer | Suppressed | None] = (
-            self.memory.judged(self, is_alone=is_alone) if of is None else (None,) * len(of)
-        )
-        is_free = self.only is None and not self.never
-        are_anybodys = not self.rewards
-        for offerable, one in zip(offerables, found, strict=True):
-            if is_free and are_anybodys and one is not None and offerable.action.incentive is None:
-                yield one  # nearly always: as it is said to everybody
-                continue
-            if not is_free and (rule := self._not_wanted(offerable.action.id)) is not None:
-                yield self.on_channel(Suppressed(offerable.action.id, rule), is_alone=is_alone)
-                continue
-            if one is not None:
-                yield self._own(one)
-                continue
-            message = self.judged_one(offerable) if of is not None else self._said_now(offerable)
-            if isinstance(message, Suppressed):
-                yield self.on_channel(message, is_alone=is_alone)
-            else:
-                yield self.offer(offerable, message, is_alone=is_alone)
+        if of is not None:
+            return [self._judged_now(offerable, is_alone=is_alone) for offerable in of]
+        told = self.memory.judged(self, is_alone=is_alone)
+        for number in range(len(told)) if self.rewards else self.memory.priced(self.place):
+            if isinstance(one := told[number], Offer):
+                told[number] = self._own(one)
+        if self.only is not None or self.never:
+            for number, offerable in enumerate(self.place.offerables):
+                if (rule := self._not_wanted(offerable.action.id)) is not None:
+                    told[number] = self.on_channel(Suppressed(offerable.action.id, rule), is_alone=is_alone)
+        return told
 
     def answers(self, *, is_alone: bool) -> Iterator[Offer]:
         """The placement's fallback and baseline where they can be said, whatever keeps an offer away."""
         found = self.memory.answers(self, is_alone=is_alone)
         for offerable, one in zip(self.place.answers, found, strict=True):
             if isinstance(one, Offer) and one.action.id not in self.never:
-                yield self._own(one)  # type: ignore[misc]
+                yield self._own(one)
             else:
                 yield from self._said((offerable,), is_alone=is_alone)
 
@@ -106,10 +94,8 @@ class There:
             return EXCLUDED
         return NOT_A_CANDIDATE if self.only is not None and action_id not in self.only else None
 
-    def _own(self, found: Offer | Suppressed) -> Offer | Suppressed:
+    def _own(self, found: Offer) -> Offer:
         """What is said to many as it is to this customer: by what is expected of them, or their likelihood to buy."""
-        if isinstance(found, Suppressed):
-            return found
         reward = self.rewards.get(found.action.id)
         if reward is None and found.action.incentive is None:
             return found
@@ -121,6 +107,14 @@ class There:
             reward=reward,
         )
         return Offer(found.key, found.action, found.channel, found.place, valuation, found.message, found.cost)
+
+    def _judged_now(self, offerable: Offerable, *, is_alone: bool) -> Offer | Suppressed:
+        """As `judged`, of one action, by nothing that is remembered."""
+        rule = self._not_wanted(offerable.action.id)
+        found = self.judged_one(offerable) if rule is None else Suppressed(offerable.action.id, rule)
+        if isinstance(found, Suppressed):
+            return self.on_channel(found, is_alone=is_alone)
+        return self.offer(offerable, found, is_alone=is_alone)
 
     def on_channel(self, found: Suppressed, *, is_alone: bool) -> Suppressed:
         """With the channel, where several were asked for."""
@@ -137,20 +131,42 @@ class There:
             session_open=self.session_open,
         )
 
-    def _said_now(self, offerable: Offerable) -> RenderedMessage | Suppressed:
-        """As `judged_one`, of an action that no rule of its own keeps away."""
-        message = self.rendered(offerable)
-        return message if isinstance(message, RenderedMessage) else not_renderable(offerable, message)
-
     def rendered(self, offerable: Offerable) -> RenderedMessage | NotRenderable:
         """The message, or why it cannot be said; whatever the catalogue's rules say."""
-        slots = slot_values(offerable, self.values, known=self.known)
+        slots = slot_values(offerable, lambda expression: self.memory.known(evaluated, expression, self.values))
         return self.shelf.written(
             offerable, self.place, locale=self.locale, slots=slots, session_open=self.session_open
         )
 
+    def offered(
+        self,
+        offerable: Offerable,
+        said: RenderedMessage | NotRenderable | Suppressed | None,
+        *,
+        offers: dict[str, Offer],
+        is_alone: bool,
+    ) -> Offer | Suppressed | None:
+        """What was judged, as it is offered to anybody here or kept away; None where its text is not known yet.
+
+        Args:
+            offerable: the action.
+            said: its text, or why there is none.
+            offers: of this place, by action, for customers of this segment and stage; a new one is added.
+            is_alone: whether this is the only channel that was asked for.
+        """
+        if isinstance(said, RenderedMessage):
+            action = offerable.action
+            offer = offers.get(action.id)
+            if offer is None or offer.message is not said:
+                valuation = self._valued(action, reward=None) if offer is None else offer.valuation
+                offer = offers[action.id] = self.offer(offerable, said, valuation=valuation, is_alone=is_alone)
+            return offer
+        if isinstance(said, NotRenderable):
+            said = not_renderable(offerable, said)
+        return None if said is None else self.on_channel(said, is_alone=is_alone)
+
     def offer(
-        self, offerable: Offerable, message: RenderedMessage, *, is_alone: bool, is_anybodys: bool = False
+        self, offerable: Offerable, message: RenderedMessage, *, is_alone: bool, valuation: Valuation | None = None
     ) -> Offer:
         """The action with its message and its worth, ready to be said.
 
@@ -158,7 +174,7 @@ class There:
             offerable: the action.
             message: as the customer would read it.
             is_alone: whether this is the only channel that was asked for.
-            is_anybodys: leave out what is expected of this customer: the offer is remembered for others.
+            valuation: its worth, where that is not to be this customer's own.
         """
         action, price = offerable.action, self.place.channel.price
         return Offer(
@@ -166,7 +182,7 @@ class There:
             action=action,
             channel=self.place.channel_name,
             place=self.place,
-            valuation=self._valued(action, reward=None if is_anybodys else self.rewards.get(action.id)),
+            valuation=self.valued(action) if valuation is None else valuation,
             message=message,
             cost=(action.incentive.cost if action.incentive else 0.0) + price,
         )

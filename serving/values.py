@@ -21,8 +21,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import fsum
+
+import msgspec
+from msgspec.structs import replace
 
 from experiments.by_rate import worth_by_rate
 from features.brand import Brand
@@ -100,9 +103,10 @@ def prior_rates(brand: Brand, catalogue: Catalogue) -> dict[str, float]:
     return {NOTHING: brand.rewards.organic_rate} | {action.id: action.expected_rate for action in actions}
 
 
-@dataclass(frozen=True, slots=True)
-class Valuation:
+class Valuation(msgspec.Struct, frozen=True):
     """What taking one action is worth, in the brand's currency, with how it was reached.
+
+    A struct, as `Offer` is: each decision makes some dozens.
 
     Attributes:
         action_id: `nothing` included.

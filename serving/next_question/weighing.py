@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace as with_fields
 
 from features.catalogue import NOTHING, Action
 from serving.eligibility import Offerable, Suppressed
@@ -25,7 +27,7 @@ class There(Protocol):
     def place(self) -> Place:
         """Where."""
 
-    def judged(self, *, is_alone: bool, of: Sequence[Offerable] | None = None) -> Iterator[Offer | Suppressed]:
+    def judged(self, *, is_alone: bool, of: Sequence[Offerable] | None = None) -> Iterable[Offer | Suppressed]:
         """Those actions, the place's own where none are named: offered, or kept away."""
 
     def valued(self, action: Action) -> Valuation:
@@ -77,7 +79,7 @@ def _offered(offer: Offer, worth: Worth, *, channel: str) -> Offer | Suppressed:
         detail = f"an answer would add {worth.gain:.6g} to each of {worth.decisions:.6g} decisions; "
         detail += f"asking costs {worth.cost:.6g}"
         return Suppressed(offer.action.id, WORTH_NOTHING, detail, channel=channel, counter=worth.as_dict())
-    return replace(offer, valuation=Valuation(offer.action.id, worth.value, _NO_RATE, worth))
+    return with_fields(offer, valuation=Valuation(offer.action.id, worth.value, _NO_RATE, worth))
 
 
 def _worth(
