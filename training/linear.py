@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.repeat_buying import started_days
+
 Floats = NDArray[np.float64]
 
 RIDGE = 50.0  # in rows: a coefficient's prior is N(0, 1/50), of a standardised column; no search was worth it
@@ -136,7 +138,7 @@ def standardised(design: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def _gaps(recency: Floats, age: Floats, n: Floats) -> tuple[Floats, Floats, Floats]:
-    return np.floor(recency) + 1.0, np.floor(age) + 1.0, np.maximum(n, 1.0)
+    return started_days(recency), started_days(age), np.maximum(n, 1.0)
 
 
 def _pace(recency: Floats, age: Floats, n: Floats) -> Floats:

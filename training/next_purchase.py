@@ -65,11 +65,13 @@ class Trained:
     heads: list[Head]
     judged: list[Judged]
     refused: dict[int, str] = field(default_factory=dict)
+    other_boosters: tuple[str, ...] = ()
 
     @property
     def boosters(self) -> list[str]:
-        """LightGBM's text of each head that has trees."""
-        return [head.booster.model_to_string() for head in self.heads if head.booster is not None]
+        """LightGBM's text of each head that has trees, then of what stands beside the heads."""
+        of_heads = (head.booster.model_to_string() for head in self.heads if head.booster is not None)
+        return [*of_heads, *self.other_boosters]
 
 
 def train_next_purchase(

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 
 DAYS_A_WEEK = 7.0
 BG_NBD, PARETO_NBD = "BG/NBD", "Pareto/NBD"
+CERTAINLY_THERE = 0.995  # P(alive) of the most silent customer, above which a fit knows of no leaving at all
 ENOUGH_CUSTOMERS = 20_000  # four parameters: more customers move the third digit and cost seconds
 
 
@@ -52,9 +53,21 @@ class RepeatModel(Protocol):
 
 
 def history_of(n_order_days: Floats, days_since_last_order: Floats, days_since_first_order: Floats) -> History:
-    """The histories behind these features; NaN for customers who never bought."""
-    recency, age = np.floor(days_since_last_order) + 1.0, np.floor(days_since_first_order) + 1.0
+    """The histories behind these features, in days that have begun; NaN for customers who never bought."""
+    recency, age = (started_days(days) for days in (days_since_last_order, days_since_first_order))
     return History(x=n_order_days - 1.0, t_x=(age - recency) / DAYS_A_WEEK, T=age / DAYS_A_WEEK)
+
+
+def loses_nobody(model: RepeatModel, history: History) -> bool:
+    """Whether a fit lies where nobody ever leaves: its P(alive) is 1, however long the silence, and says nothing."""
+    with np.errstate(invalid="ignore"):
+        alive = model.p_alive(history)
+    return not bool((alive[np.isfinite(alive)] < CERTAINLY_THERE).any())
+
+
+def started_days(days: Floats) -> Floats:
+    """How many days have begun since, at least 1: in a log of one row a day, yesterday's order is 1.0 days old."""
+    return np.maximum(np.ceil(days), 1.0)
 
 
 @dataclass(frozen=True, slots=True)

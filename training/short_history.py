@@ -37,7 +37,7 @@ LEAST_GAIN = 0.002  # nats that anything must win by to replace what is used els
 ERRORS_BEYOND = 2.0  # standard errors of the paired difference: four alternatives are looked at
 HALF = 0.5  # of the correction: whose level is right about the coming time, no closed window says
 UNTRIED = "nothing that is closed could choose: the default"
-MEAN, CORRECTED, LESSON_TOO, TREES_CARRIED = "mean", "corrected", "lesson too", "trees"
+MEAN, CORRECTED, REGRESSION_CARRIED, TREES_CARRIED = "half corrected", "corrected", "with a regression", "trees"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Standing:
         if every.missed is not None:
             found[CORRECTED] = whole
         if self._finish is not None:
-            found[LESSON_TOO] = Mean((self._carried(LINEAR), whole))
+            found[REGRESSION_CARRIED] = Mean((self._carried(LINEAR), whole))
             found[TREES_CARRIED] = self._carried(TREES)
         return found
 

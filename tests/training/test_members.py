@@ -29,7 +29,7 @@ def test_the_columns_are_what_they_say() -> None:
     X = np.array([BUYER, NEVER])
     columns = (("log", "revenue"), ("missing", "days_since_last_order"), ("pace", *INPUTS[1:3], INPUTS[0]))
     made = design_of(X, columns, places=PLACES)
-    assert made[0] == pytest.approx([np.log(51.0), 0.0, 11.0 / (101.0 / 5 + 1)])
+    assert made[0] == pytest.approx([np.log(51.0), 0.0, 10.0 / (100.0 / 5 + 1)])
     assert made[1, 1] == 1.0
     assert np.isnan(made[1, 2])
 

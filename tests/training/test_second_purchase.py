@@ -21,6 +21,7 @@ from training.members import REPEAT_BUYING, TREES
 from training.next_purchase import fit_head
 from training.order_days import EPOCH_ORDINAL, OrderDays
 from training.recipes import NO_SEASON, RECIPES
+from training.short_history import best_head
 
 CUT, HORIZON, DAYS = 200, 40, 240
 ONCE_AND_GONE = 0.5
@@ -105,7 +106,7 @@ def test_where_too_little_is_known_it_is_reported_and_not_calibrated(
     tiny_world: Callable[..., Any], n_customers: int, horizon_days: int, says: str
 ) -> None:
     task, _ = a_task(a_shop(tiny_world, n_customers=n_customers), horizon_days=horizon_days)
-    head = fit_head(task.source, horizon_days=horizon_days, used_at=task.cutoff, recipe=None)
+    head = best_head(task.source, horizon_days=horizon_days, used_at=task.cutoff)
     once = calibrated_on_its_own(task, head)
     assert once.probability is None
     assert once.because.startswith("reported, not calibrated on its own: ")

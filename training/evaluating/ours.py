@@ -16,6 +16,7 @@ from training.split import TooLittleData
 
 if TYPE_CHECKING:
     from training.heads import Head
+    from training.short_history import ShortHead
 
 NOTHING = "nothing"
 
@@ -36,10 +37,10 @@ def ours(task: Task) -> Said:
 def _probability(task: Task) -> tuple[Floats | None, str, tuple[str, ...], Once | None]:
     """P(an order), what the head is made of, why, and of one order-day; None where there is too little for any head."""
     from training.evaluating.second_purchase import calibrated_on_its_own
-    from training.next_purchase import fit_head
+    from training.short_history import best_head
 
     try:
-        head = fit_head(task.source, horizon_days=task.horizon_days, used_at=task.cutoff, seed=task.seed)
+        head = best_head(task.source, horizon_days=task.horizon_days, used_at=task.cutoff, seed=task.seed)
     except TooLittleData as reason:
         return None, NOTHING, (f"probability: {reason}",), None
     snapshot = task.source.snapshot(task.cutoff)
@@ -52,7 +53,7 @@ def _probability(task: Task) -> tuple[Floats | None, str, tuple[str, ...], Once 
     return said, head.shipped, notes, once
 
 
-def _of_everybody(task: Task, head: Head, said: Floats) -> tuple[Floats, tuple[str, ...]]:
+def _of_everybody(task: Task, head: Head | ShortHead, said: Floats) -> tuple[Floats, tuple[str, ...]]:
     """One customer whom the snapshot lacks must not cost the others their figures: repeat buying speaks of that one."""
     unseen = ~np.isfinite(said)
     if not unseen.any():

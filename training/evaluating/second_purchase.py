@@ -23,7 +23,7 @@ from training.evaluation import log_losses, quality
 from training.expectations.shop import aligned
 from training.heads import FEWEST_POSITIVES, Head, finisher, lesson_of
 from training.recipes import Recipe
-from training.short_history import LEAST_GAIN
+from training.short_history import LEAST_GAIN, ShortHead
 from training.split import TooLittleData, gate_cutoff
 
 Floats = NDArray[np.float64]
@@ -84,14 +84,14 @@ def second_purchase(
     }
 
 
-def calibrated_on_its_own(task: Task, head: Head) -> Once:
+def calibrated_on_its_own(task: Task, head: Head | ShortHead) -> Once:
     """What ours says of customers with one order-day, calibrated on such customers where that was better.
 
     Args:
         task: what was known before the cutoff.
         head: of everybody, fitted to it.
     """
-    if head.carry is not None or head.split.horizon_days != task.horizon_days:
+    if isinstance(head, ShortHead):
         return Once(None, f"{NOT_OWN}: no window of {task.horizon_days} days is closed that could teach it")
     try:
         tried = _tried(task, head.recipe)
