@@ -28,6 +28,7 @@ from serving.fault_answers import add_fault_handlers
 from serving.ingest.http import add_ingest_routes
 from serving.joining.http import add_joining_routes
 from serving.json_bytes import answer_bytes
+from serving.metrics import add_metric_routes
 from serving.moments import add_moment_routes
 from serving.problems import wrong_fields
 from serving.profile import customer_view_soon, decision_view
@@ -82,6 +83,7 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     add_moment_routes(app)
     add_reach_routes(app)
     add_report_routes(app)
+    add_metric_routes(app)
     add_catalogue_routes(app)
     add_explanation_routes(app)
     add_joining_routes(app)

@@ -19,6 +19,7 @@ _OPEN_FOLDER = "/docs/assets/"
 _OF_MESSAGES = ("/r/", "/o/", "/u/")  # what customers press, who have no key: its token says what was sent
 _LEAVES = "/u/"
 _READ_FOLDERS = ("/v1/",)
+_METRICS = "/metrics"
 
 
 def needed_scope(method: str, path: str) -> Scope | None:
@@ -26,7 +27,7 @@ def needed_scope(method: str, path: str) -> Scope | None:
     if method in ("GET", "HEAD"):
         if path in _OPEN or path.startswith((_OPEN_FOLDER, *_OF_MESSAGES)):
             return None
-        return "read" if path.startswith(_READ_FOLDERS) or is_page(path) else "admin"
+        return "read" if path.startswith(_READ_FOLDERS) or path == _METRICS or is_page(path) else "admin"
     if method == "POST":
         if path in _DECIDE or (path.startswith(_OF_A_DECISION) and path.endswith("/exposure")):
             return "decide"

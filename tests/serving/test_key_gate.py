@@ -166,6 +166,7 @@ def test_the_use_of_a_key_is_noted_once_a_minute(database: Path) -> None:
         ("GET", "/report", "read"),
         ("GET", "/report/audience/s1.csv", "read"),
         ("DELETE", "/v1/customers/c-1", "admin"),
+        ("GET", "/metrics", "read"),
         ("GET", "/reports", "admin"),
         ("POST", "/v1/whatever/comes", "admin"),
         ("PUT", "/v1/track", "admin"),

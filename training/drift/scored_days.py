@@ -52,7 +52,9 @@ def scores_to_judge(source: Source, workspace: Workspace, champion: NextPurchase
         chosen |= {day.as_of: day for day in closed[-1:]}
         is_missed |= not closed and is_closed(trained_at, horizon, known_until=source.known_until)
     found = [_read(day, trained_at=_trained_at(workspace, day.version)) for _, day in sorted(chosen.items())]
-    return [*found, *([_asked_of(champion, source, trained_at)] if is_missed else [])]
+    if is_missed:
+        found.append(_asked_of(champion, source, trained_at))
+    return sorted(found, key=lambda day: day.as_of)
 
 
 def _days(workspace: Workspace) -> list[Day]:

@@ -1,0 +1,92 @@
+"""Gauges of how the models in use hold, for Prometheus: what the newest look at them found.
+
+`rapport drift` and `rapport run` write what they find to the lake; here it is only told on, so that asking costs
+nothing of a decision's time and every worker answers the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from features.workspace import Workspace
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+NOBODY_LOOKED = "# Nobody has looked at the models yet: 'rapport drift' does, and so does 'rapport run'.\n"
+
+_LOOKED_AT = "rapport_drift_looked_at_timestamp_seconds"
+_HELP = {
+    _LOOKED_AT: "What was known by then was compared.",
+    "rapport_retrain_suggested": "1 where a training is suggested.",
+    "rapport_model_age_days": "Days from the training day to what was compared.",
+    "rapport_drift_psi": "Population stability index of an input or score since the training day.",
+    "rapport_drift_ks": "Widest gap of the cumulative shares of an input or score since the training day.",
+    "rapport_drift_unknown_ratio": "Share of customers of whom an input is not known.",
+    "rapport_drift_moved": "1 where it moved by enough, beyond chance and more than usual.",
+    "rapport_calibration_said": "What the model in use said, at its newest day that can be judged.",
+    "rapport_calibration_came": "What then came.",
+}
+Sample = tuple[str, dict[str, str], float]
+
+
+def add_metric_routes(app: FastAPI) -> None:
+    """Adds /metrics."""
+
+    @app.get("/metrics", summary="How the models in use hold, as Prometheus reads it.")
+    async def metrics(request: Request) -> Response:
+        """Gauges of the newest look at the models; a comment before the first."""
+        text = await asyncio.to_thread(metrics_text, request.app.state.engine.workspace)
+        return Response(text, media_type=CONTENT_TYPE)
+
+
+def metrics_text(workspace: Workspace) -> str:
+    """What Prometheus reads."""
+    from experiments.report.models import drift_file
+
+    path = drift_file(workspace)
+    return NOBODY_LOOKED if path is None else _text(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _text(path: Path, written_ns: int) -> str:
+    """Of one file, as long as it stays as it was written."""
+    by_name: dict[str, list[str]] = {name: [] for name in _HELP}
+    for name, labels, value in _samples(json.loads(path.read_text("utf-8"))):
+        told = ",".join(f'{label}="{_escaped(of)}"' for label, of in labels.items())
+        by_name[name].append(f"{name}{{{told}}} {value:.10g}" if told else f"{name} {value:.10g}")
+    return "".join(
+        f"# HELP {name} {_HELP[name]}\n# TYPE {name} gauge\n" + "".join(f"{line}\n" for line in lines)
+        for name, lines in by_name.items()
+        if lines
+    )
+
+
+def _samples(told: Mapping[str, Any]) -> Iterator[Sample]:
+    yield _LOOKED_AT, {}, datetime.fromisoformat(told["as_of"]).timestamp()
+    for model in told["models"]:
+        whose = {"model": model["model"]}
+        yield "rapport_retrain_suggested", whose | {"version": model["version"]}, float(model["status"] == "retrain")
+        yield "rapport_model_age_days", whose, model["days"]
+        for move in model["moves"]:
+            labels = whose | {"kind": move["kind"], "name": move["name"]}
+            yield "rapport_drift_psi", labels, move["psi"]
+            if move["ks"] is not None:
+                yield "rapport_drift_ks", labels, move["ks"]
+            yield "rapport_drift_unknown_ratio", labels, move["unknown_now"]
+            yield "rapport_drift_moved", labels, float(move["verdict"] in ("moved", "gone", "came"))
+        newest = {one["what"]: one for one in model["outcomes"] if one["is_champions"]}  # by rising day
+        for what, one in newest.items():
+            yield "rapport_calibration_said", whose | {"what": what}, one["said"]
+            yield "rapport_calibration_came", whose | {"what": what}, one["came"]
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,80 @@
+"""/metrics tells on what the newest look at the models found, in Prometheus' own text."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from features.workspace import Workspace
+from serving.http import build_app
+from serving.metrics import CONTENT_TYPE, NOBODY_LOOKED, metrics_text
+
+LINE = re.compile(r'^[a-z_]+(\{[a-z]+="(?:[^"\\]|\\.)*"(,[a-z]+="(?:[^"\\]|\\.)*")*\})? -?[0-9.e+-]+$')
+
+
+def outcome(said_at: str, *, said: float, is_champions: bool = True) -> dict[str, Any]:
+    return {"what": "within 30 days", "said_at": said_at, "is_champions": is_champions, "said": said, "came": 0.2}
+
+
+def look(workspace: Workspace, day: str, *, status: str, name: str = "n_orders") -> None:
+    move = {"kind": "feature", "name": name, "verdict": "moved", "psi": 0.31, "ks": None, "unknown_now": 0.5}
+    outcomes = [
+        outcome("2026-03-01", said=0.25),
+        outcome("2026-03-08", said=0.3),
+        outcome("2026-03-09", said=0.9, is_champions=False),
+    ]
+    model = {"model": "next_purchase", "version": "v1", "days": 7.5, "status": status, "moves": [move]}
+    told = {"as_of": "2026-04-12T00:00:00+00:00", "models": [model | {"outcomes": outcomes}]}
+    path = workspace.lake / "drift" / f"day={day}" / "drift.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(told))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def test_before_anybody_looked_there_is_a_comment(workspace: Workspace) -> None:
+    assert metrics_text(workspace) == NOBODY_LOOKED
+
+
+def test_the_newest_look_is_told_with_the_champions_newest_promise(workspace: Workspace) -> None:
+    look(workspace, "2026-04-11", status="steady")
+    look(workspace, "2026-04-12", status="retrain")
+    lines = metrics_text(workspace).splitlines()
+    assert 'rapport_retrain_suggested{model="next_purchase",version="v1"} 1' in lines
+    assert 'rapport_drift_psi{model="next_purchase",kind="feature",name="n_orders"} 0.31' in lines
+    assert 'rapport_drift_moved{model="next_purchase",kind="feature",name="n_orders"} 1' in lines
+    assert 'rapport_calibration_said{model="next_purchase",what="within 30 days"} 0.3' in lines
+    assert "rapport_drift_looked_at_timestamp_seconds 1775952000" in lines
+    assert not any(line.startswith("rapport_drift_ks") for line in lines)  # a category has none
+
+
+def test_every_line_is_one_that_prometheus_reads_whatever_a_brand_calls_its_features(workspace: Workspace) -> None:
+    look(workspace, "2026-04-12", status="steady", name='odd "name"\\with\nall')
+    named = [line for line in metrics_text(workspace).splitlines() if not line.startswith("#")]
+    assert all(LINE.match(line) for line in named)
+    assert len(named) == len(set(named))
+
+
+def test_a_service_answers_it(workspace: Workspace) -> None:
+    look(workspace, "2026-04-12", status="retrain")
+    app = build_app()
+    app.state.engine = SimpleNamespace(workspace=workspace)
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as client:
+            return await client.get("/metrics")
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == CONTENT_TYPE
+    assert answer.text == metrics_text(workspace)
