@@ -51,7 +51,10 @@ def scores_to_judge(source: Source, workspace: Workspace, champion: NextPurchase
         closed = [day for day in own if is_closed(day.as_of, horizon, known_until=source.known_until)]
         chosen |= {day.as_of: day for day in closed[-1:]}
         is_missed |= not closed and is_closed(trained_at, horizon, known_until=source.known_until)
-    found = [_read(day, trained_at=_trained_at(workspace, day.version)) for _, day in sorted(chosen.items())]
+    found = [
+        _read(day, trained_at=trained_at if day.version == champion.version else _trained_at(workspace, day.version))
+        for day in chosen.values()
+    ]
     if is_missed:
         found.append(_asked_of(champion, source, trained_at))
     return sorted(found, key=lambda day: day.as_of)
