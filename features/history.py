@@ -15,10 +15,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from features.brand import Brand, load_brand
 from features.definitions import open_store, quiet
-from features.derive import derive, stage_of
+from features.derive import Floats, derive, stage_of
 from features.faults import CallersMistake
 from features.lake import Lake, instant_us, quoted
 from features.owners import persons, persons_table
@@ -56,6 +57,19 @@ class OpenWorkspace:
         instants = [check_as_of(as_of) for as_of in as_ofs]
         paths = build_snapshots(self.workspace, instants, brand=self.brand)
         return [self._frame(pq.read_table(path), as_of) for path, as_of in zip(paths, instants, strict=True)]
+
+    def snapshot_inputs(self, as_of: datetime) -> tuple[NDArray[np.int64], Floats]:
+        """What models are given of everyone as of an instant, without the rest of `snapshot_frame`.
+
+        Returns:
+            Customer keys, rising, shape `(n,)`, and every model input, shape `(n, n_inputs)`, NaN where unknown.
+        """
+        (path,) = build_snapshots(self.workspace, [check_as_of(as_of)], brand=self.brand)
+        table = pq.read_table(path, columns=["customer_key", *self.schema.numeric, *self.schema.instants])
+        keys = table["customer_key"].to_numpy().astype(np.int64)
+        inputs = derive(*matrices(table, self.schema), instant_us(as_of), self.schema)
+        order = np.argsort(keys, kind="stable") if (np.diff(keys) < 0).any() else slice(None)
+        return keys[order], inputs[order]
 
     def training_frame(self, *, as_of: datetime | Sequence[datetime], horizon_days: int) -> pd.DataFrame:
         """What was known of everyone at one or more instants, with what they ordered in [as_of, as_of + horizon).

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FloatMatrix = NDArray[np.float32]
 
 CELLS_WORTH_A_SECOND_THREAD = 10_000_000
+MOST_BYTES = 3 * 2**30  # of snapshots in memory: twenty of a million customers would be more than a machine has
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Source(Protocol):
 
 
 class WorkspaceSource:
-    """Snapshots by `features.history`, orders from the lake; each is read once and kept.
+    """Snapshots by `features.history`, orders from the lake; what is read is kept, as far as memory goes.
 
     Args:
         workspace: of the brand.
@@ -125,10 +126,10 @@ class WorkspaceSource:
         self.first = self._orders.first_at or first  # what was told before any order shows nothing of buying
 
     def prepare(self, as_ofs: Sequence[datetime]) -> None:
-        """Reads the snapshots that will be asked for; missing ones are made in one pass over the lake."""
-        missing = [as_of for as_of in as_ofs if as_of not in self._snapshots]
-        for as_of, frame in zip(missing, self._history.snapshot_frames(missing) if missing else (), strict=True):
-            self._keep(frame, as_of)
+        """Makes the snapshots that will be asked for, in one pass over the lake; each is read when it is."""
+        from features.snapshots import build_snapshots
+
+        build_snapshots(self.workspace, [as_of for as_of in as_ofs if as_of not in self._snapshots], brand=self.brand)
 
     def frame(self, as_of: datetime) -> pd.DataFrame:
         """The whole snapshot, one row a customer, by customer_key: inputs, stage, what was declared."""
@@ -138,10 +139,12 @@ class WorkspaceSource:
         return frame.sort_values("customer_key", ignore_index=True)
 
     def snapshot(self, as_of: datetime) -> Snapshot:
-        """What was known as of that instant."""
-        if as_of not in self._snapshots:
-            self._keep(self._history.snapshot_frame(as_of), as_of)
-        return self._snapshots[as_of]
+        """What was known as of that instant; of those asked for last, as many are kept as fit `MOST_BYTES`."""
+        kept = self._snapshots.pop(as_of, None) or self._read(as_of)
+        self._snapshots[as_of] = kept  # now the newest
+        while len(self._snapshots) > 1 and sum(one.X.nbytes for one in self._snapshots.values()) > MOST_BYTES:
+            del self._snapshots[next(iter(self._snapshots))]
+        return kept
 
     def happened(self, as_of: datetime, horizon_days: int) -> NDArray[np.int64]:
         """Keys of customers who ordered inside `[as_of, as_of + horizon)`; the window must be closed."""
@@ -169,12 +172,12 @@ class WorkspaceSource:
         """The lake's manifest, and how much of it is known."""
         return f"{self._lake.fingerprint()}@{self.known_until:%Y-%m-%dT%H:%M:%SZ}"
 
-    def _keep(self, frame: pd.DataFrame, as_of: datetime) -> None:
-        if self._eligible is not None:
-            frame = frame[self._eligible(frame)]
-        frame = frame.sort_values("customer_key")
+    def _read(self, as_of: datetime) -> Snapshot:
+        if self._eligible is None:
+            return Snapshot(as_of, *self._history.snapshot_inputs(as_of))
+        frame = self.frame(as_of)
         X = np.ascontiguousarray(frame[list(self.inputs)].to_numpy(dtype=np.float32, na_value=np.nan))
-        self._snapshots[as_of] = Snapshot(as_of, frame["customer_key"].to_numpy(dtype=np.int64), X)
+        return Snapshot(as_of, frame["customer_key"].to_numpy(dtype=np.int64), X)
 
 
 def training_threads(X: NDArray[np.float32] | NDArray[np.float64]) -> int:
