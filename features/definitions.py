@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,23 +91,22 @@ def open_store(workspace: Workspace, brand: Brand, *, schema: FeatureSchema | No
     load_feast()
     from feast import FeatureStore, RepoConfig
 
-    config = RepoConfig(
-        project=PROJECT,
-        provider="local",
-        registry={
-            "registry_type": "sql",
-            "path": f"sqlite:///{workspace.state / 'feast_registry.db'}",
-            "cache_ttl_seconds": 0,
-            "cache_mode": "sync",  # "thread" without a ttl fails at exit (feast 0.67)
-        },
-        online_store={"type": "sqlite", "path": str(online_path(workspace))},
-        offline_store={"type": "duckdb"},
-        entity_key_serialization_version=3,
-    )
-    store = FeatureStore(config=config)
+    def store_of(registry: Path) -> FeatureStore:
+        return FeatureStore(
+            config=RepoConfig(
+                project=PROJECT,
+                provider="local",
+                registry={"registry_type": "file", "path": str(registry), "cache_ttl_seconds": 0},
+                online_store={"type": "sqlite", "path": str(online_path(workspace))},
+                offline_store={"type": "duckdb"},
+                entity_key_serialization_version=3,
+            )
+        )
+
     with queued(workspace.state / "feast.lock"):  # several workers start at once
-        _apply(store, workspace=workspace, brand=brand, schema=schema)
-    store.refresh_registry()
+        _apply(store_of, workspace=workspace, brand=brand, schema=schema)
+        store = store_of(_registry(workspace))
+        store.refresh_registry()
     return store
 
 
@@ -127,21 +126,25 @@ def _prepare(workspace: Workspace) -> None:
     connection.close()
 
 
-def _apply(store: FeatureStore, *, workspace: Workspace, brand: Brand, schema: FeatureSchema) -> None:
-    """Applies the brand's objects where the registry was made for another schema, and removes what is no more."""
+def _registry(workspace: Workspace) -> Path:
+    return workspace.state / "feast_registry.pb"
+
+
+def _apply(
+    store_of: Callable[[Path], FeatureStore], *, workspace: Workspace, brand: Brand, schema: FeatureSchema
+) -> None:
+    """Writes the registry anew where it was made for another schema: whoever reads it finds the one or the other."""
     marker = workspace.state / "feast_applied"
     wanted = f"{schema.version} {CELL} {workspace.root}"
-    if marker.is_file() and marker.read_text("utf-8") == wanted:
+    registry = _registry(workspace)
+    if registry.is_file() and marker.is_file() and marker.read_text("utf-8") == wanted:
         return
-    objects = feast_objects(brand, workspace=workspace, schema=schema)
-    names = {one.name for one in objects}
-    gone = [
-        one
-        for one in (*store.list_feature_services(), *store.list_feature_views(), *store.list_data_sources())
-        if one.name not in names and one.name.removesuffix("_source") not in names
-    ]
+    made = registry.with_suffix(".new")
+    made.unlink(missing_ok=True)  # of a process that was killed here
     with quiet():
-        store.apply(objects, objects_to_delete=gone, partial=not gone)
+        store_of(made).apply(feast_objects(brand, workspace=workspace, schema=schema))
+    marker.unlink(missing_ok=True)
+    made.replace(registry)
     marker.write_text(wanted, "utf-8")
 
 

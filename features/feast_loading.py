@@ -16,7 +16,6 @@ _USED = (
     "feast.infra.offline_stores.duckdb",
     "feast.infra.online_stores.sqlite",
     "feast.infra.passthrough_provider",
-    "feast.infra.registry.sql",
 )
 
 
