@@ -30,7 +30,7 @@ from training.members import TREES
 from training.recipes import NO_SEASON
 from training.recipes import RECIPES as RECIPES
 from training.recipes import Recipe as Recipe
-from training.some_customers import SomeCustomers, some_customers
+from training.some_customers import MOST_CUSTOMERS, some_customers
 from training.split import TooLittleData, gate_cutoff
 from training.trusted_season import knows_season
 
@@ -172,16 +172,15 @@ def _train_horizon(
     verdict = Judged(horizon_days, judge_at, rows.y, early.predict(rows.X), float(known.y.mean()), early)
     # A season that the judging window did not know has been judged by nobody, and is not served.
     recipe = early.recipe if knows_season(source, early.split) else replace(early.recipe, season=NO_SEASON)
-    final = fit_head(source, horizon_days=horizon_days, used_at=source.known_until, recipe=recipe, seed=seed)
-    return replace(final, because=early.because + _tried_by(some)), verdict
+    many = some_customers(source, most=MOST_CUSTOMERS)
+    final = fit_head(many, horizon_days=horizon_days, used_at=source.known_until, recipe=recipe, seed=seed)
+    return replace(final, because=early.because + ("" if some is source else _taught_by(some, many, source))), verdict
 
 
-def _tried_by(source: Source) -> str:
-    """For people: that what chose, and what was judged, learned from some of the customers only."""
-    if not isinstance(source, SomeCustomers):
-        return ""
-    n_customers = len(source.snapshot(source.known_until).customer_keys)
-    return f"; tried with what {n_customers:,} of the customers teach, served with what all do"
+def _taught_by(tried: Source, served: Source, everybody: Source) -> str:
+    """For people: of how many customers what chose and was judged learned, and what is served."""
+    of_tried, of_served, n = (len(one.snapshot(one.known_until).customer_keys) for one in (tried, served, everybody))
+    return f"; tried with what {of_tried:,} of {n:,} customers teach, served with what {of_served:,} do"
 
 
 def _describe(
