@@ -28,6 +28,7 @@ WITH RECURSIVE up (key, depth) AS (
 )
 SELECT key FROM up ORDER BY depth DESC LIMIT 1
 """
+_IS_MERGED = "SELECT 1 FROM customer_merges WHERE from_key = ?1 OR into_key = ?1 LIMIT 1"
 _GROUP = """
 WITH RECURSIVE down (key) AS (
     SELECT ? UNION ALL SELECT from_key FROM customer_merges JOIN down ON into_key = key
@@ -58,6 +59,8 @@ def survivor_of(connection: sqlite3.Connection, key: int) -> int:
 
 def keys_of(connection: sqlite3.Connection, key: int) -> tuple[int, ...]:
     """Every key of that person: the survivor first, then all that were merged into it, rising."""
+    if connection.execute(_IS_MERGED, (int(key),)).fetchone() is None:
+        return (int(key),)  # nearly everybody
     survivor = survivor_of(connection, key)
     others = {int(row[0]) for row in connection.execute(_GROUP, (survivor,))} - {survivor}
     return (survivor, *sorted(others))

@@ -75,6 +75,7 @@ class ModelDoor:
 
     def __init__(self, artifacts: Path, schema: FeatureSchema) -> None:
         self._artifacts = artifacts
+        self._champions, self._names = artifacts / CHAMPION_FILE, artifacts.parent / SEGMENTS_FILE
         self._schema = schema
         self._seen: Fingerprint = ()
         self._served = ServedModels()
@@ -124,7 +125,7 @@ class ModelDoor:
 
     def _fingerprint(self) -> Fingerprint:
         """Which files there are: of the champions, and of what the brand calls its segments."""
-        return _looked_at(self._artifacts / CHAMPION_FILE), _looked_at(self._artifacts.parent / SEGMENTS_FILE)
+        return _looked_at(self._champions), _looked_at(self._names)
 
     def _load(self, before: ServedModels) -> ServedModels:
         refusals: list[str] = []

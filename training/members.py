@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class Customers:
     def __init__(self, X: Floats | NDArray[np.float32], inputs: Sequence[str]) -> None:
         self._X = X
         self.inputs = tuple(inputs)
-        self._places = {name: place for place, name in enumerate(inputs)}
+        self._places = _places_of(self.inputs)
         self._designs: dict[tuple[tuple[str, ...], ...], Floats] = {}
         self._alive: dict[Repeat, Floats] = {}
         self._history: History | None = None
@@ -76,6 +77,11 @@ class Customers:
         with np.errstate(invalid="ignore"):
             said = fitted.p_any(self.history(), weeks=horizon_days / DAYS_A_WEEK, alive=alive)
         return np.where(bought, log_odds(np.where(bought, said, 0.5)), np.nan)
+
+
+@lru_cache(maxsize=16)
+def _places_of(inputs: tuple[str, ...]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(inputs)}
 
 
 @dataclass(frozen=True, slots=True)
