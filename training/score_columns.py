@@ -1,4 +1,4 @@
-"""What is to come of everybody, as columns of the scores."""
+"""What is to come of everybody, and what of, as columns of the scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from training.dataset import WorkspaceSource
+from training.products.telling import next_products
 from training.served.coming import Coming
+from training.served.next_purchase import NextPurchaseModel
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +33,26 @@ def columns_of_coming(coming: Coming | None, source: WorkspaceSource) -> dict[st
     told = zip(DATES, (order.middle, order.low, order.high), strict=True)
     columns: dict[str, pa.Array] = {name: _dates(days, source.known_until) for name, days in told}
     return columns | {"still_buying": pa.array(coming.still_buying(), pa.float64(), from_pandas=True)}
+
+
+def column_of_products(purchase: NextPurchaseModel | None, source: WorkspaceSource) -> pa.Array:
+    """The column of what the next order is of, the most probable first; missing where nobody can say.
+
+    Args:
+        purchase: the champion of next purchase.
+        source: as of whose `known_until` it is.
+    """
+    snapshot, kind = source.snapshot(source.known_until), pa.list_(pa.string())
+    if purchase is None or purchase.products is None:
+        return pa.nulls(len(snapshot.X), kind)
+    told = next_products(
+        source.workspace,
+        snapshot.customer_keys,
+        as_of=source.known_until,
+        kind=purchase.products["kind"],
+        booster=purchase.products_booster,
+    )
+    return pa.array(told, kind)
 
 
 def _dates(days: Floats, as_of: datetime) -> pa.Array:

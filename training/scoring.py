@@ -22,7 +22,7 @@ from features.faults import CallersMistake
 from training.artifact import NEXT_PURCHASE, SEGMENTS, NextPurchaseModel, SegmentsModel, load_champion
 from training.calibration import FloatArray
 from training.dataset import WorkspaceSource
-from training.score_columns import columns_of_coming
+from training.score_columns import column_of_products, columns_of_coming
 from training.segment_membership import columns_beside, texts_of_lists
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def _table(
         values = said[:, trained.index(horizon)] if horizon in trained else [None] * n
         columns[f"purchase_propensity_{horizon}d"] = pa.array(values, pa.float64())
     columns |= columns_of_coming(purchase.coming(snapshot.X, said=said) if purchase is not None else None, source)
+    columns["next_products"] = column_of_products(purchase, source)
     columns["revenue_365d"] = pa.array(_known(frame["revenue_365d"]), pa.float64(), from_pandas=True)
     columns["n_orders"] = pa.array(np.nan_to_num(_known(frame["n_orders"])).astype(np.int64), pa.int64())
     columns |= columns_beside(source, frame, snapshot, segments=segments, assigned=assigned, purchase=purchase)

@@ -160,3 +160,15 @@ def test_dates_of_scores_are_counted_from_where_they_stand(model: NextPurchaseMo
 def test_what_judging_looks_at_is_made_beforehand(world: Any) -> None:
     judged_at = world.known_until - timedelta(days=35)
     assert max(cutoffs_of_curve(world, horizons_days=(7, 30))) == judged_at - timedelta(days=7)
+
+
+def test_what_ranks_items_stands_beside_the_heads_and_changes_nothing_that_they_say(
+    trained: Trained, model: NextPurchaseModel, world: Any, tmp_path: Path
+) -> None:
+    ranker = trained.boosters[0]
+    described = {"kind": "product", "booster": len(trained.boosters)}
+    more = replace(trained, description=trained.description | {"products": described}, other_boosters=(ranker,))
+    told, X = written(more, world, tmp_path), world.snapshot(world.known_until).X
+    assert np.array_equal(told.predict(X), model.predict(X))
+    assert told.products_booster == ranker
+    assert (model.products, model.products_booster) == (None, None)

@@ -111,7 +111,7 @@ def evaluate_next_purchase(
     tables = []
     for horizon in horizons_days:
         task = Task(instant, day_of(instant, time_zone=zone), horizon, known, source, seed)
-        tables.append(_evaluate(task, happened, cutoff=cutoff, notes=(*notes[horizon], *more)))
+        tables.append(_evaluate(task, happened, workspace, cutoff=cutoff, notes=(*notes[horizon], *more)))
     return tables
 
 
@@ -176,8 +176,11 @@ def _known(happened: Happened, known: OrderDays, *, cutoff: date, day: int) -> t
     return known, tuple(notes)
 
 
-def _evaluate(task: Task, happened: Happened, *, cutoff: date, notes: tuple[str, ...]) -> Evaluated:
+def _evaluate(
+    task: Task, happened: Happened, workspace: Workspace, *, cutoff: date, notes: tuple[str, ...]
+) -> Evaluated:
     from training.evaluating.ours import ours
+    from training.evaluating.products import next_products_judged
 
     actual, spent = happened.within(task.buyers.keys, day=task.day, horizon_days=task.horizon_days)
     waits = happened.next_day(task.buyers.keys, day=task.day) + 1.0
@@ -194,7 +197,14 @@ def _evaluate(task: Task, happened: Happened, *, cutoff: date, notes: tuple[str,
         once = told["ours"].once if isinstance(told["ours"], Said) else None
         ordered = (actual > 0).astype(np.uint8)
         more["second_purchase"] = second_purchase(task, probabilities=probabilities, once=once, ordered=ordered)
-    return Evaluated(cutoff, task.horizon_days, len(actual), figured[0].name, tuple(figured), (*notes, *silent), more)
+        of, unsaid = or_why(
+            "What the next purchase is of",
+            lambda: next_products_judged(
+                workspace, cutoff=task.cutoff, day=task.day, horizon_days=task.horizon_days, seed=task.seed
+            ),
+        )
+    notes, more = (*notes, *silent, *unsaid), more | of
+    return Evaluated(cutoff, task.horizon_days, len(actual), figured[0].name, tuple(figured), notes, more)
 
 
 @contextlib.contextmanager

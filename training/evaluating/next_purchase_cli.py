@@ -86,7 +86,7 @@ def as_markdown(table: Evaluated) -> str:
     for model in table.models:
         said = [*([f"not fitted: {model.reason}"] if model.reason else []), *model.notes]
         lines += [f"- {model.name}: {text}" for text in said]
-    return "\n".join([*lines, *_waiting(table), *_second_purchase(table)])
+    return "\n".join([*lines, *_waiting(table), *_second_purchase(table), *_next_products(table)])
 
 
 def _waiting(table: Evaluated) -> list[str]:
@@ -131,6 +131,21 @@ def _second_purchase(table: Evaluated) -> list[str]:
     for model in found["models"]:
         cells = (_cell(model["metrics"][name], digits) for _, name, digits in OF_ONE_ORDER)
         lines.append(f"| {model['name']} | {' | '.join(cells)} |")
+    return [*lines, f"\nOurs: {found['because']}."]
+
+
+def _next_products(table: Evaluated) -> list[str]:
+    """What the next purchase will be of: what ten items told beforehand held of it."""
+    found = table.more.get("next_products")
+    if found is None:
+        return []
+    lines = [
+        f"\nWhat the next purchase is of: {found['n']:,} customers ordered again within {table.horizon_days} days; of "
+        f"{found['n_kinds']:,} ({found['kind']}), {found['told']} are told of each.\n",
+        f"| model | recall@{found['told']} | any of them right |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {one['name']} | {_cell(one['recall'], 4)} | {_cell(one['hit_rate'], 3)} |" for one in found["models"]]
     return [*lines, f"\nOurs: {found['because']}."]
 
 

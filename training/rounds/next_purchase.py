@@ -22,7 +22,7 @@ from training.backtesting import as_dicts, backtest, lines, metrics
 from training.calibration import FloatArray
 from training.cards.common import card_of
 from training.cards.next_purchase import sections_of
-from training.coming import WITHOUT, cutoffs_of_curve, line_of, with_coming
+from training.coming import cutoffs_of_curve
 from training.dataset import WorkspaceSource
 from training.declared import asked_for
 from training.drift.keeping import of_everybody
@@ -42,6 +42,7 @@ from training.next_purchase import Judged, Trained, cutoffs_of, number_boosters,
 from training.plots import plots_of_leanings, plots_of_next_purchase
 from training.registry import Registry
 from training.resampling import FEW_DRAWS, Difference, mean_over_windows, paired_difference
+from training.rounds.beyond import details_of_beyond, lines_of_beyond, with_beyond
 from training.rounds.settling import Round, settle, tags_of
 from training.shapley import Leaning, leanings_of
 from training.split import gate_cutoff, whole_weeks
@@ -70,7 +71,7 @@ def next_purchase_round(
     learned = train_next_purchase(source, horizons_days=source.brand.horizons_days, seed=seed, tuned=recipes)
     served = champion.horizons_days if isinstance(champion, NextPurchaseModel) else ()
     own = {one.horizon_days: own_checks(one, source) for one in learned.judged}
-    trained = with_coming(without_hopeless(learned, own, served=served), source, seed=seed)
+    trained = with_beyond(without_hopeless(learned, own, served=served), source, seed=seed)
     days = [(source.known_until - one.as_of).days for one in trained.judged]
     beside = of_everybody(source, NextPurchaseModel, trained.description, trained.boosters, days=days)
     version = write_artifact(artifacts, trained.description, trained.boosters, beside=beside)
@@ -104,20 +105,9 @@ def next_purchase_round(
         None if unchanged else gate,
         judged,
         tuple(trained.refused.values()),
-        notes=(*_lines(trained), *lines(folds)),
-        details=({"folds": as_dicts(folds)} if folds else {}) | _details(trained),
+        notes=(*lines_of_beyond(trained), *lines(folds)),
+        details=({"folds": as_dicts(folds)} if folds else {}) | details_of_beyond(trained),
     )
-
-
-def _lines(trained: Trained) -> list[str]:
-    """What the judging window says of what is served beyond the horizons."""
-    coming = trained.description.get("coming")
-    return [WITHOUT if coming is None else line_of(coming["judged"])]
-
-
-def _details(trained: Trained) -> dict[str, Any]:
-    coming = trained.description.get("coming")
-    return {} if coming is None else {"coming": coming["judged"]}
 
 
 def _tuned(source: WorkspaceSource, budget: Budget | None, *, seed: int) -> dict[int, Tuned]:

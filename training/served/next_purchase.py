@@ -21,6 +21,8 @@ class NextPurchaseModel(ServedModel):
 
     Attributes:
         horizons_days: rising, in the order of the probabilities' columns.
+        products: what ranks the items of the next order, as model.json describes it; None without items.
+        products_booster: its text; None where the most frequent are told.
     """
 
     name = "next_purchase"
@@ -36,7 +38,11 @@ class NextPurchaseModel(ServedModel):
         ]
         # Which booster is a head's; None where it has none.
         self._trees = [head.get("booster", place) for place, head in enumerate(description["heads"])]
-        self._boosters = Boosters(boosters) if boosters else None
+        of_heads = boosters[: sum(tree is not None for tree in self._trees)]
+        self._boosters = Boosters(of_heads) if of_heads else None
+        self.products = description.get("products")
+        ranker = None if self.products is None else self.products["booster"]
+        self.products_booster = None if ranker is None else boosters[ranker]
         repeat = description.get("coming", {}).get("repeat_buying", [])
         self._repeat_buying = tuple(repeat_model_of(parameters) for parameters in repeat)
 
