@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice, product
 
 from jinja2 import TemplateSyntaxError, meta
@@ -97,17 +98,24 @@ def _template_faults(file: YamlFile, at: Location, action: Action) -> Iterator[F
         if "{" not in text:
             continue
         try:
-            tree = environment().parse(text)
-            environment().compile(tree)
+            taken = _taken_by(text)
         except TemplateSyntaxError as error:
             named = re.findall(r"No filter named '([^']*)'", str(error.message))
             closest = closest_name(named[0], environment().filters) if named else None
             yield file.fault(location, f"is not a template: {str(error.message).rstrip('.')}.", "", closest)
             continue
-        for name in sorted(meta.find_undeclared_variables(tree) - {*slots, *always}):
+        for name in sorted(taken - {*slots, *always}):
             rule = f"The action's slots are: {', '.join(slots) or 'none'}; 'voice' is there always, and 'coupon_code' "
             rule += "where its incentive names a pool of coupons."
             yield file.fault(location, f"takes '{name}', which is not a slot.", rule, closest_name(name, slots))
+
+
+@lru_cache(maxsize=8192)
+def _taken_by(text: str) -> frozenset[str]:
+    """The names that a template takes; a catalogue is checked anew whenever one of its many texts has changed."""
+    tree = environment().parse(text)
+    environment().compile(tree)
+    return frozenset(meta.find_undeclared_variables(tree))
 
 
 def _emoji_faults(file: YamlFile, at: Location, brand: Brand) -> Iterator[Fault]:
