@@ -40,7 +40,8 @@ STEPS = {
     "compare recipes on a held-back window": ["training.next_purchase:choose"],
     "gate": ["training.rounds.next_purchase:_gate", "training.rounds.next_purchase:own_checks"],
     "card": ["training.rounds.next_purchase:sections_of", "training.rounds.next_purchase:card_of"],
-    "the curve, judged": ["training.rounds.next_purchase:with_coming"],
+    "the curve, judged": ["training.rounds.beyond:with_coming"],
+    "what the next order is of": ["training.rounds.beyond:with_products"],
     "drift: what the training day looked like": ["training.rounds.next_purchase:of_everybody"],
     "SHAP": ["training.rounds.next_purchase:_leanings"],
     "plots": [
