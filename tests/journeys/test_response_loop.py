@@ -179,3 +179,6 @@ def test_what_was_decided_teaches_and_the_same_customer_is_decided_on_anew_until
     shop.rapport("models", "promote", "response", version)
     assert best(decided(engine, small)) == "coupon"
     assert version in shop.rapport("models", "list")
+    (looked,) = json.loads(shop.rapport("drift", "--json"))["models"]
+    assert (looked["model"], looked["version"], looked["n_then"]) == ("response", version, N)
+    assert (looked["n_now"], looked["status"]) == (0, "too_little")  # nobody was decided about since it was taught

@@ -300,6 +300,54 @@ def test_scores_hold_everybody_once_with_the_documented_columns(
     assert "customer_key" not in exported.column_names
 
 
+def test_a_look_at_fresh_models_finds_them_steady_and_is_kept_for_reports(
+    trained: Path, champions: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    looked = said(capsys, "drift", "--json", "--workspace", str(trained))
+    assert {one["model"]: one["version"] for one in looked["models"]} == {
+        name: champion["version"] for name, champion in champions.items()
+    }
+    for one in looked["models"]:
+        assert (one["status"], one["reasons"], one["days"]) == ("steady", [], 0.0)
+        assert (one["n_then"], one["n_now"]) == (400, 400)
+        assert max(abs(move["psi"]) for move in one["moves"]) == 0.0
+        assert {move["kind"] for move in one["moves"]} == {"feature", "score"}
+    segments, next_purchase = looked["models"]
+    assert [one["what"] for one in segments["outcomes"]] == ["the right segment"]
+    assert next_purchase["outcomes"] == []  # nothing that it said can have come yet
+    written = trained / "lake" / "drift" / "day=2026-10-01" / "drift.json"
+    assert json.loads(written.read_text(encoding="utf-8")) == looked
+    run_verb("drift", "--workspace", str(trained))
+    assert "No window of what it said has closed yet." in capsys.readouterr().out
+
+
+def test_a_broken_feed_is_named_and_what_the_model_leans_on_is_a_reason(trained: Path) -> None:
+    """The customers of today as if no orders had come in for a year: recency, counts and money are gone."""
+    from training.artifact import load_champion, read_beside
+    from training.drift.moves import moves_of
+    from training.drift.reference import FILE, Reference
+    from training.drift.report import reasons_of
+    from training.drift.said import saying_of
+
+    source = WorkspaceSource(Workspace(trained))
+    model = load_champion(trained / "artifacts", "next_purchase", source.schema)
+    assert isinstance(model, NextPurchaseModel)
+    content = read_beside(trained / "artifacts", model.description, FILE)
+    assert content is not None
+    X = source.snapshot(source.known_until).X.copy()
+    place = source.inputs.index("days_since_last_order")
+    assert not np.isnan(X[:, place]).all()
+    X[:, place] = np.nan
+    moves = moves_of(Reference.from_bytes(content), X, inputs=source.inputs, saying=saying_of(model), days=1.0)
+    assert [one.name for one in moves if one.kind == "feature" and one.has_moved] == ["days_since_last_order"]
+    assert "feature_gone" in {reason.code for reason in reasons_of(moves, [])}
+
+
+def test_a_look_where_nothing_is_served_says_so(simulated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_verb("drift", "--workspace", str(simulated))
+    assert "No model is served yet" in capsys.readouterr().out
+
+
 def test_an_export_of_another_kind_is_refused_before_anything_is_scored(trained: Path) -> None:
     with pytest.raises(CallersMistake, match=r"Name it \.csv or \.parquet"):
         run_verb("score", "--export", "scores.xlsx", "--workspace", str(trained))

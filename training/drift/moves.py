@@ -163,18 +163,26 @@ def effect_of(
     """
     as_it_was = X.copy()
     as_it_was[:, place] = reference.features[name].spread.drawn(len(X), rng=rng)
-    return _difference(saying(X), saying(as_it_was), scale={key: of.scale for key, of in reference.scores.items()})
+    scale = {key: of.scale for key, of in reference.scores.items()}
+    with np.errstate(
+        invalid="ignore"
+    ):  # dealt to others, a value may contradict the rest, as a last order before the first
+        return _difference(saying(X), saying(as_it_was), scale=scale)
 
 
 def _difference(now: Mapping[str, Said], then: Mapping[str, Said], *, scale: Mapping[str, float]) -> float:
-    """The largest over the scores."""
+    """The largest over the scores; customers of whom nothing can be said are left out."""
     found = [0.0]
     for name, one in now.items():
         other = then[name].values
+        is_said = np.isfinite(one.values) & np.isfinite(other)
+        if not is_said.any():
+            continue
+        changed = one.values[is_said] - other[is_said]
         if one.names:
-            found.append(float((one.values != other).mean()))
+            found.append(float((changed != 0.0).mean()))
         elif scale.get(name, 0.0) > 0.0:
-            found.append(float(np.abs(one.values - other).mean()) / scale[name])
+            found.append(float(np.abs(changed).mean()) / scale[name])
     return max(found)
 
 
