@@ -15,7 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.dataset import occasions_of
-from training.expectations.members import BOOSTING, FEWEST_DAYS, REGRESSION, Of, Pieces, actual, pieces
+from training.expectations.members import (
+    BOOSTING,
+    CORRECTED,
+    FEWEST_DAYS,
+    REGRESSION,
+    Of,
+    Pieces,
+    actual,
+    pieces,
+    with_correction,
+)
 from training.expectations.shop import BG_NBD, EPOCH, PARETO_NBD, REPEAT, Shop
 from training.season import Ahead, is_borne_out, season_multiplier
 from training.split import whole_weeks
@@ -33,6 +43,7 @@ MEMBERS: tuple[tuple[str, ...], ...] = (
     (BG_NBD,),
     (PARETO_NBD,),
 )
+CARRIED = {*REPEAT, CORRECTED}  # what can say more of a horizon than of the window that taught
 HARM = 0.02  # of the error: members and season are given up only where they did more harm than this
 FEWEST_ORDERS = 50  # in a held-back window that chooses anything
 ENOUGH_ORDERS = 1_000  # in it, for a regression and trees to be trusted before they have shown that they help
@@ -77,6 +88,8 @@ def expect(shop: Shop, *, horizon_days: int, of: Of, seed: int = 0) -> Expected 
     now = pieces(shop, shop.day, horizon_days=horizon_days, of=of, seed=seed)
     if not now.said:
         return None
+    if now.window_days != horizon_days:
+        now = with_correction(now, shop, shop.day, horizon_days=horizon_days, of=of)
     season = _season(shop, shop.day, horizon_days=horizon_days, window_days=now.window_days)
     recipe = _choose(shop, now, horizon_days=horizon_days, of=of, seed=seed, has_season=season != 1.0)
     return Expected(combined(now, recipe.members, level=recipe.level, season=season), recipe)
@@ -106,17 +119,20 @@ def error(values: Floats, happened: Floats) -> float:
 
 def _choose(shop: Shop, now: Pieces, *, horizon_days: int, of: Of, seed: int, has_season: bool) -> Recipe:
     full = now.window_days == horizon_days
-    window = min(horizon_days, shop.n_days // 3)
-    held_back = shop.day - (whole_weeks(window) if 3 * whole_weeks(window) <= shop.n_days else window)
+    parts = 3 if full else 2  # behind the window, to learn from and to choose on; what is only carried needs no labels
+    window = min(horizon_days, shop.n_days // parts)
+    held_back = shop.day - (whole_weeks(window) if parts * whole_weeks(window) <= shop.n_days else window)
     default = _untried(shop, horizon_days=horizon_days) if has_season else BETWEEN if full else OWN
     available = [names for names in MEMBERS if set(names) <= now.said.keys()]
     if not full:  # what was learned of a shorter window is carried on by the models of repeat buying, or left to them
-        available = [names for names in available if set(names) <= set(REPEAT)]
+        available = [names for names in (*available, (CORRECTED,)) if set(names) <= now.said.keys() & CARRIED]
     if window < FEWEST_DAYS:
         return Recipe(available[0], default, None)
     happened = actual(shop, held_back, horizon_days=window, of=of)
     n_orders = int(shop.orders.within(shop.buyers(held_back).keys, day=held_back, horizon_days=window)[0].sum())
     then = pieces(shop, held_back, horizon_days=window, of=of, seed=seed)
+    if not full:
+        then = with_correction(then, shop, held_back, horizon_days=window, of=of)
     tried = [names for names in available if set(names) <= then.said.keys()]
     if n_orders < FEWEST_ORDERS or not tried:
         return Recipe(available[0], default, None)

@@ -6,7 +6,7 @@ columns, the latter correct them (their logarithm is where boosting begins), so 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from training.boosting import reproducible
 from training.dataset import training_threads
+from training.expectations.corrected import corrected_orders
 from training.expectations.shop import LEAST, REPEAT, Shop
 from training.order_days import rfm
 from training.split import whole_weeks
 
 Floats = NDArray[np.float64]
 
-REGRESSION, BOOSTING = "regression", "boosting"
+REGRESSION, BOOSTING, CORRECTED = "regression", "boosting", "repeat buying corrected"
 RIDGE = 0.01  # of a standardised column, a row; 0.001 and 0.1 were a little worse
 ROUNDS, LEAVES, FEWEST_IN_LEAF = 75, 4, 40
 HIGHEST = 50.0  # times the most that anybody did in the window that taught: what a regression may not go beyond
@@ -66,6 +67,26 @@ def repeat_expectations(shop: Shop, day: int, *, horizon_days: int, of: Of) -> d
     return {} if value is None else {name: said * value for name, said in expected.items()}
 
 
+def with_correction(found: Pieces, shop: Shop, day: int, *, horizon_days: int, of: Of) -> Pieces:
+    """The same with repeat buying corrected by what it missed in the newest closed window, at its own level."""
+    start, window = _newest_window(shop, day, horizon_days=horizon_days)
+    value = shop.value(day) if of is Of.SPEND else 1.0
+    if window < FEWEST_DAYS or value is None:
+        return found
+    orders = corrected_orders(shop, day, start=start, window_days=window, horizon_days=horizon_days)
+    if orders is None or not np.isfinite(orders).all():
+        return found
+    said = np.maximum(orders * value, LEAST)
+    return replace(found, said=found.said | {CORRECTED: said}, own=found.own | {CORRECTED: float(said.sum())})
+
+
+def _newest_window(shop: Shop, day: int, *, horizon_days: int) -> tuple[int, int]:
+    """Where the newest window begins that has as much history behind it, and its length: at most the horizon."""
+    n_days = day - int(shop.orders.days[0])
+    window = min(horizon_days, n_days // 2)
+    return day - (whole_weeks(window) if 2 * whole_weeks(window) <= n_days else window), window
+
+
 def pieces(shop: Shop, day: int, *, horizon_days: int, of: Of, seed: int) -> Pieces:
     """Every member, fitted with what was known as of `day`.
 
@@ -74,9 +95,7 @@ def pieces(shop: Shop, day: int, *, horizon_days: int, of: Of, seed: int) -> Pie
     """
     repeat = repeat_expectations(shop, day, horizon_days=horizon_days, of=of)
     own = {name: float(said.sum()) for name, said in repeat.items()}
-    n_days = day - int(shop.orders.days[0])
-    window = min(horizon_days, n_days // 2)
-    start = day - (whole_weeks(window) if 2 * whole_weeks(window) <= n_days else window)
+    start, window = _newest_window(shop, day, horizon_days=horizon_days)
     said_then = repeat_expectations(shop, start, horizon_days=window, of=of) if window >= FEWEST_DAYS else {}
     if not repeat or said_then.keys() != repeat.keys():
         return Pieces(repeat, own, None)
