@@ -104,15 +104,14 @@ def test_without_a_ledger_nobody_was_decided_about(shop: Shop) -> None:
     assert outcomes_of_decisions(cast(WorkspaceSource, shop), Model(1.0)) == ([], None)
 
 
-def test_each_customer_is_one_row_as_known_at_most_a_week_before_and_never_after(shop: Shop) -> None:
+def test_each_customer_is_one_row_as_known_on_the_newest_decisions_day_before_it(shop: Shop) -> None:
     end = shop.known_until  # 3 April, the 94th day
-    shop.decide([1, 2], at=end - timedelta(days=20))
-    shop.decide([2, 3], at=end - timedelta(days=3))
-    shop.decide([4], at=end - timedelta(days=7))
-    shop.decide([5], at=end - timedelta(days=29))  # longer ago than is looked back
-    assert shop.since(TRAINED) == [94 - 21, 94 - 7, 94 - 7, 94 - 7]
-    assert all((end - at).days % 7 == 0 for at in shop.asked)
-    assert shop.since(end - timedelta(days=5)) == [94 - 7, 94 - 7]  # those before the training are the reference's
+    noon = timedelta(hours=12)
+    shop.decide([1, 2], at=end - timedelta(days=12) + noon)
+    shop.decide([2, 3], at=end - timedelta(days=3) + noon)
+    shop.decide([4], at=end - timedelta(days=15) + noon)  # longer ago than is looked back
+    assert shop.since(TRAINED) == [94 - 12, 94 - 3, 94 - 3]
+    assert shop.since(end - timedelta(days=5)) == [94 - 3, 94 - 3]  # those before the training are the reference's
 
 
 def test_what_decisions_earned_is_held_against_what_was_expected_by_month(shop: Shop) -> None:

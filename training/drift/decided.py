@@ -16,14 +16,13 @@ from training.artifact import ResponseModel
 from training.dataset import WorkspaceSource
 from training.drift.outcomes import Outcome, outcome_of_rewards
 from training.labels import EPOCH
-from training.response.known_before import DAY_US, known_before
+from training.response.known_before import known_before, starts_of
 from training.response.ledger_rows import ledger_rows
 from training.response.rows import ResponseRows
 
-LOOKED_BACK = timedelta(days=28)
+LOOKED_BACK = timedelta(days=14)
 MOST_DECIDED = 20_000  # customers, the newest
 MOST_MONTHS = 12
-_WEEK_US = 7 * DAY_US
 _DECIDED = """
 SELECT customer_key, max(decided_at) FROM decisions WHERE decided_at >= ? AND decided_at < ?
 GROUP BY customer_key ORDER BY 2 DESC LIMIT ?
@@ -31,10 +30,10 @@ GROUP BY customer_key ORDER BY 2 DESC LIMIT ?
 
 
 def decided_since(source: WorkspaceSource, since: datetime) -> NDArray[np.float32]:
-    """What was known of the customers decided about since then, in the last four weeks; one row each.
+    """What was known of the customers decided about since then, in the last two weeks; one row each, the newest.
 
-    As of the beginning of a whole week before the decision, counted back from where the source stands: four snapshots
-    at most.
+    As of the start of the decision's day, as in the rows that teach: customers a week before they were decided about
+    are others than on the day itself.
 
     Args:
         source: of features; nothing later than it knows is read.
@@ -49,8 +48,7 @@ def decided_since(source: WorkspaceSource, since: datetime) -> NDArray[np.float3
             return np.empty((0, len(source.inputs)), dtype=np.float32)
         found = np.array(connection.execute(_DECIDED, (begin, until, MOST_DECIDED)).fetchall(), dtype=np.int64)
     keys, at_us = found.reshape(-1, 2).T
-    weeks_back = -(-(until - at_us) // _WEEK_US)
-    X, is_known = known_before(source, keys, until - weeks_back * _WEEK_US)
+    X, is_known = known_before(source, keys, starts_of(at_us))
     joined = persons(source.workspace)
     _, first = np.unique([joined.get(int(key), int(key)) for key in keys[is_known]], return_index=True)
     return np.asarray(X[is_known][first])
