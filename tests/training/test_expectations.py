@@ -11,7 +11,8 @@ import pytest
 from features.occasions import OccasionDays
 from training.dataset import Snapshot
 from training.expectations.choosing import BETWEEN, OWN, SEASON, TAUGHT, _season, combined, error, expect
-from training.expectations.members import Of, Pieces, actual, pieces
+from training.expectations.corrected import corrected_orders
+from training.expectations.members import CORRECTED, Of, Pieces, actual, pieces
 from training.expectations.shop import BG_NBD, EPOCH, PARETO_NBD, REPEAT, Shop, aligned
 from training.order_days import OrderDays
 
@@ -121,3 +122,43 @@ def test_an_occasion_that_moved_is_expected_where_it_falls() -> None:
     shop.source.occasions = (OccasionDays("sale", moved, days_before=0, days_after=13),)  # type: ignore[attr-defined]
     knows, does_not = (_season(of, of.day, horizon_days=28, window_days=28) for of in (shop, blind))
     assert knows > 1.1 * does_not
+
+
+class Telling(OneColumn):
+    """Its one number says who stays."""
+
+    inputs = ("revenue",)
+
+    def snapshot(self, as_of: datetime) -> Snapshot:
+        said = np.where(self.keys % 2 == 0, 500.0, 20.0).reshape(-1, 1)
+        return Snapshot(as_of, self.keys, said.astype(np.float32))
+
+
+def a_shop_that_half_its_customers_leave(*, n: int = 300, days: int = 160) -> tuple[Shop, np.ndarray]:
+    """Everybody begins on the first day; the even ones stay, the odd ones leave one after another; and what comes."""
+    rng = np.random.default_rng(6)
+    keys, at = [np.arange(1, n + 1)], [np.full(n, FIRST_DAY)]
+    gone = np.where(np.arange(1, n + 1) % 2 == 0, np.inf, rng.uniform(10, 120, n))
+    for day in range(1, 2 * days):
+        whose = np.flatnonzero((rng.random(n) < 0.03) & (day < gone)) + 1
+        keys.append(whose)
+        at.append(np.full(len(whose), day + FIRST_DAY))
+    every = OrderDays.of(np.concatenate(keys), np.concatenate(at), np.full(sum(map(len, keys)), 20.0))
+    day = FIRST_DAY + days
+    source = Telling(np.arange(1, n + 1))
+    shop = Shop(every.before(day), EPOCH + timedelta(days=day), day, source)  # type: ignore[arg-type]
+    return shop, every.within(shop.buyers(day).keys, day=day, horizon_days=days)[0]
+
+
+def test_what_repeat_buying_missed_corrects_its_expectation_of_a_horizon_that_nothing_has_taught() -> None:
+    shop, came = a_shop_that_half_its_customers_leave()
+    expected = expect(shop, horizon_days=160, of=Of.ORDERS)
+    assert expected is not None
+    assert expected.recipe.members == (CORRECTED,)
+    alone = shop.expected(shop.day, horizon_days=160).values()
+    assert error(expected.values, came) < 0.9 * min(error(said, came) for said in alone)
+
+
+def test_a_correction_has_nothing_to_say_without_columns_to_learn_from() -> None:
+    shop = a_shop(days=100)
+    assert corrected_orders(shop, shop.day, start=shop.day - 49, window_days=49, horizon_days=100) is None
