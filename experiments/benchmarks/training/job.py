@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +77,7 @@ def main(folder: Path, *, n_customers: int, n_events: int) -> None:
                 str(shop),
             ]
         )
+    shutil.rmtree(shop / "artifacts", ignore_errors=True)  # of a run before: the job is a first one, without a champion
     run([*HERE, "snapshots", str(folder)])
     ours = run([*HERE, "ours", str(folder)])
     run([*HERE, "matrices", str(folder)])
