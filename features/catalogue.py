@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AwareDatetime, Field
@@ -130,13 +129,8 @@ class Catalogue(Part):
         raise KeyError(action_id)
 
 
-def load_catalogue(workspace: Workspace, brand: Brand, *, sound: Mapping[str, Action] | None = None) -> Catalogue:
+def load_catalogue(workspace: Workspace, brand: Brand) -> Catalogue:
     """The catalogue of a workspace, checked against its brand.
-
-    Args:
-        workspace: whose.
-        brand: its brand.
-        sound: actions that were without fault beside this very brand, by id: their texts are not tried again.
 
     Raises:
         InvalidFile: `catalogue.yaml` is wrong, alone or beside the brand; with every fault, its line, value, rule and
@@ -145,7 +139,7 @@ def load_catalogue(workspace: Workspace, brand: Brand, *, sound: Mapping[str, Ac
     from features.catalogue_checks import read_catalogue
     from features.faults import InvalidFile
 
-    catalogue, faults = read_catalogue(workspace, brand, sound=sound or {})
+    catalogue, faults = read_catalogue(workspace, brand)
     if catalogue is None or faults:
         raise InvalidFile(workspace.catalogue_file, faults)
     return catalogue

@@ -5,8 +5,8 @@ Rules on names read the plain data, so that one misshapen action does not hide t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator
+from itertools import chain
 
 from features.action_checks import expression_faults, text_faults
 from features.brand import Brand, Placement
@@ -17,42 +17,32 @@ from features.faults import Fault, closest_name
 from features.message_checks import message_faults
 from features.question_actions import with_questions
 from features.question_checks import question_action_faults
+from features.tried import Trials
 from features.validation import validate
 from features.variables import feature_variables, variables_of
 from features.workspace import Workspace
 from features.yaml_file import Location, YamlFile, read_yaml
 
-NOT_CHECKED_YET: Mapping[str, Action] = MappingProxyType({})
+
+def read_catalogue(workspace: Workspace, brand: Brand) -> tuple[Catalogue | None, list[Fault]]:
+    """The catalogue of a workspace, or None, and every fault, in the order of the file's lines."""
+    return check_catalogue(read_yaml(workspace.catalogue_file), workspace, brand)
 
 
-def read_catalogue(
-    workspace: Workspace, brand: Brand, *, sound: Mapping[str, Action] = NOT_CHECKED_YET
-) -> tuple[Catalogue | None, list[Fault]]:
-    """The catalogue of a workspace, or None, and every fault, in the order of the file's lines.
-
-    Args:
-        workspace: whose.
-        brand: beside which it must hold.
-        sound: actions that were without fault beside this very brand, by id: their texts are not tried again.
-    """
-    return check_catalogue(read_yaml(workspace.catalogue_file), workspace, brand, sound=sound)
-
-
-def check_catalogue(
-    file: YamlFile, workspace: Workspace, brand: Brand, *, sound: Mapping[str, Action] = NOT_CHECKED_YET
-) -> tuple[Catalogue | None, list[Fault]]:
+def check_catalogue(file: YamlFile, workspace: Workspace, brand: Brand) -> tuple[Catalogue | None, list[Fault]]:
     """As `read_catalogue`, of what was read already: from catalogue.yaml, or from a workbook."""
     catalogue, faults = validate(file, Catalogue)
     whole = dict(_sound_actions(file))
     faults += _name_faults(file, brand)
     variables = variables_of(brand, feature_variables(brand, workspace))
+    trials = Trials(brand, variables)
     for at, action in whole.items():
         faults += _action_faults(file, at, action)
         faults += question_action_faults(file, at, action, brand=brand)
         faults += message_faults(file, at, action, brand=brand)
-        if sound.get(action.id) != action:
-            faults += expression_faults(file, at, action, brand=brand, variables=variables)
-            faults += text_faults(file, at, action, brand=brand, variables=variables)
+        expressions = expression_faults(file, at, action, brand=brand, variables=variables)
+        texts = text_faults(file, at, action, brand=brand, variables=variables)
+        faults += trials.faults(action, chain(expressions, texts))
     brand_file = read_yaml(workspace.brand_file)
     faults += _placement_faults(file, brand_file, brand, actions={action.id: action for action in whole.values()})
     if catalogue is not None:

@@ -149,15 +149,12 @@ def checked_brand(workspace: Workspace) -> BrandFile:
         return load_brand(still), content
 
 
-def read_checked(
-    workspace: Workspace, *, brand: BrandFile | None = None, before: CheckedFiles | None = None
-) -> CheckedFiles:
+def read_checked(workspace: Workspace, *, brand: BrandFile | None = None) -> CheckedFiles:
     """Both files of a workspace, each read once, checked as `rapport check` checks them.
 
     Args:
         workspace: whose files.
         brand: what to check the catalogue against; else what is in brand.yaml.
-        before: sound files with the same features: beside the same brand, actions that have not changed are still so.
 
     Raises:
         InvalidFile: one of them is wrong; with every fault.
@@ -166,8 +163,7 @@ def read_checked(
     known, brand_bytes = brand or checked_brand(workspace)
     catalogue_bytes = _read(workspace.catalogue_file)
     with _standing_still(workspace, brand_bytes, catalogue_bytes) as still:
-        sound = before.catalogue.actions if before is not None and before.brand == known else ()
-        catalogue = load_catalogue(still, known, sound={action.id: action for action in sound})
+        catalogue = load_catalogue(still, known)
         return CheckedFiles(known, catalogue, brand_bytes, catalogue_bytes)
 
 

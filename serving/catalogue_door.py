@@ -195,7 +195,7 @@ class CatalogueDoor(Generic[Stock]):
         before = self._held[0]
         brand = self._brand_to_use(before, refusals)
         try:
-            files = read_checked(self._workspace, brand=brand, before=before)
+            files = read_checked(self._workspace, brand=brand)
             if files == before:
                 return False
             self._held = self._taken(files)
