@@ -71,14 +71,19 @@ class Fitted:
     linear: Linear | None
     repeat_of_kind: Callable[[str], tuple[Repeat | None, Floats | None]]
 
-    def members(self, names: tuple[str, ...], *, repeat_buying: str = BG_NBD) -> tuple[Members, Floats]:
-        """Those of these members that say anything (trees where none does) together, and their mean out of fold."""
+    def members(
+        self, names: tuple[str, ...], *, repeat_buying: str = BG_NBD, levels: bool = True
+    ) -> tuple[Members, Floats]:
+        """Those of these members that say anything (trees where none does) together, and their mean out of fold.
+
+        Each is moved to the level of the judged rows; as it is, with `levels` false.
+        """
         said, repeat = dict(self.out_of_fold), None
         if REPEAT_BUYING in names:
             repeat, scores = self.repeat_of_kind(repeat_buying)
             said |= {} if scores is None else {REPEAT_BUYING: scores}
         present = tuple(name for name in names if name in said and np.isfinite(said[name]).any()) or (TREES,)
-        offsets = {name: round(_offset(said[name], self.y), 9) for name in present}
+        offsets = {name: round(_offset(said[name], self.y), 9) if levels else 0.0 for name in present}
         unspoken = np.all([np.isnan(said[name]) for name in present], axis=0)
         of_silent = self.y[unspoken] if unspoken.any() else self.y
         silent = round(float(log_odds(np.array([of_silent.mean()]))[0]), 9)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.calibration import (
+    IDENTITY,
     SMALLEST_PROBABILITY,
     Calibration,
     FloatArray,
@@ -22,7 +23,7 @@ from training.dataset import Rows, Source
 from training.fitting import Lesson
 from training.members import REPEAT_BUYING, TREES, Customers, Members, Repeat
 from training.pareto_nbd import ParetoNbd
-from training.recipes import AS_BUSY, NO_SEASON, WORDS, Recipe
+from training.recipes import AS_BUSY, AS_IT_IS, NO_SEASON, WORDS, Recipe
 from training.repeat_buying import BG_NBD, PARETO_NBD
 from training.season import Ahead, bounded, season_change
 from training.split import Split, TooLittleData, gate_cutoff, split_for
@@ -101,13 +102,14 @@ def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], 
     source, split = lesson.source, lesson.split
     fitted = lesson.fit(trees, seed=seed)
     level = _Level(source, split, fitted.booster, n_calibrating=len(lesson.calibrating.y))
-    mixed: dict[tuple[tuple[str, ...], str], tuple[Members, FloatArray]] = {}
+    mixed: dict[tuple[tuple[str, ...], str, bool], tuple[Members, FloatArray]] = {}
     levelled: dict[tuple[tuple[str, ...], str, str], tuple[Head, float]] = {}
 
     def mix(recipe: Recipe) -> tuple[Members, FloatArray]:
-        key = (recipe.members, recipe.repeat_buying)
+        levels = recipe.calibration != AS_IT_IS
+        key = (recipe.members, recipe.repeat_buying, levels)
         if key not in mixed:
-            mixed[key] = fitted.members(recipe.members, repeat_buying=recipe.repeat_buying)
+            mixed[key] = fitted.members(recipe.members, repeat_buying=recipe.repeat_buying, levels=levels)
         return mixed[key]
 
     def calm(recipe: Recipe) -> tuple[Head, float]:
@@ -115,7 +117,8 @@ def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], 
         key = (recipe.members, recipe.repeat_buying, recipe.calibration)
         if key not in levelled:
             members, scores = mix(recipe)
-            calibration = fit_calibration(scores, fitted.y, kind=recipe.calibration)
+            as_it_is = recipe.calibration == AS_IT_IS
+            calibration = IDENTITY if as_it_is else fit_calibration(scores, fitted.y, kind=recipe.calibration)
             booster = fitted.booster if TREES in members.offsets else None
             made = replace(recipe, members=tuple(members.offsets))
             head = Head(split.horizon_days, made, split, tuple(source.inputs), booster, members, calibration)

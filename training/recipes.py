@@ -16,6 +16,7 @@ EVERY_MEMBER = (TREES, LINEAR, REPEAT_BUYING)
 MEMBERS = (EVERY_MEMBER, (TREES, LINEAR), (LINEAR, REPEAT_BUYING), (TREES,), (LINEAR,), (REPEAT_BUYING,))
 REPEAT_MODELS = (BG_NBD, PARETO_NBD)
 AS_MANY_ORDERS, AS_BUSY, NO_SEASON = "as_many_orders", "as_busy", "none"
+AS_IT_IS = "as it is"  # no calibration: repeat buying alone knows its level from the whole history, not one window
 SEASONS = (AS_MANY_ORDERS, AS_BUSY, NO_SEASON)
 HARM_OF_SEASON = 0.002  # nats: season is given up only where it did harm, for a calm window shows nothing of it
 HARM_OF_A_MEMBER = 0.002  # nats: so is a member; less than this is noise on windows of some thousand customers
@@ -55,7 +56,9 @@ class Recipe:
 
     def variants(self) -> Iterator[Recipe]:
         """The same trees with every choice of members, repeat buying, season and calibration; the fullest first."""
-        for members, season, kind in product(MEMBERS, SEASONS, KINDS):
+        for members, season, kind in product(MEMBERS, SEASONS, (*KINDS, AS_IT_IS)):
+            if kind == AS_IT_IS and members != (REPEAT_BUYING,):
+                continue  # the others have no level of their own that could hold of another window
             for repeat in REPEAT_MODELS if REPEAT_BUYING in members else (self.repeat_buying,):
                 yield replace(self, members=members, calibration=kind, season=season, repeat_buying=repeat)
 

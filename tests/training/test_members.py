@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from training.fitting import Fitted, Lesson
 from training.linear import COLUMNS, Linear, columns_for, design_of, fit_linear
 from training.members import LINEAR, REPEAT_BUYING, TREES, Customers, Members, mean_of
 from training.next_purchase import RECIPES, choose_recipe, fit_head
+from training.recipes import AS_IT_IS, NO_SEASON
 from training.repeat_buying import BgNbd, history_of
 from training.split import Split, gate_cutoff, split_for
 
@@ -133,3 +135,23 @@ def test_a_member_that_speaks_of_no_judged_customer_takes_no_part() -> None:
     assert tuple(members.offsets) == (TREES,)
     assert members.repeat_buying is None
     assert np.isfinite(scores).all()
+
+
+def test_repeat_buying_alone_may_be_shipped_as_it_is(tiny_world: Callable[..., Any]) -> None:
+    """Its level is that of the whole history; calibrated, it is that of the newest closed window."""
+    world = tiny_world()
+    kinds = {(recipe.members, recipe.calibration) for recipe in RECIPES[0].variants()}
+    assert {members for members, kind in kinds if kind == AS_IT_IS} == {(REPEAT_BUYING,)}
+
+    alone = replace(RECIPES[0], members=(REPEAT_BUYING,), calibration=AS_IT_IS, season=NO_SEASON)
+    head = fit_head(world, horizon_days=7, used_at=world.known_until, recipe=alone)
+    X = world.snapshot(world.known_until).X
+    customers = Customers(X, world.inputs)
+    assert head.members.repeat_buying is not None
+    said = head.members.repeat_buying.p_any(customers.history(), weeks=1.0)
+    bought = customers.bought()
+    assert bought.any()
+    assert head.predict(X)[bought] == pytest.approx(said[bought], abs=1e-6)
+
+    levelled = fit_head(world, horizon_days=7, used_at=world.known_until, recipe=replace(alone, calibration="shift"))
+    assert levelled.members.offsets[REPEAT_BUYING] != head.members.offsets[REPEAT_BUYING] == 0.0
