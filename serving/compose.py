@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 from experiments.assignment import assign
 from features.brand import Brand
@@ -118,11 +117,12 @@ class Composer:
             for channel in asked.channels
         ]
         is_alone = len(there) == 1
-        found: list[Offer] = []
-        suppressed: list[Suppressed] = []
-        for one in there:
-            for judged in chain(one.judged(is_alone=is_alone), self._questions(one, request, is_alone=is_alone)):
-                (found if isinstance(judged, Offer) else suppressed).append(judged)  # type: ignore[arg-type]
+        judged = [
+            judgement
+            for one in there
+            for judgement in (*one.judged(is_alone=is_alone), *self._questions(one, request, is_alone=is_alone))
+        ]
+        found = [one for one in judged if isinstance(one, Offer)]
         offers, nothing = comparable(found, silence_at(there, scored, inputs.rates))
         return Prepared(
             situation=Situation(
@@ -139,7 +139,7 @@ class Composer:
             scores=scored.scores,
             offers=tuple(offers),
             nothing=nothing,
-            suppressed=tuple(suppressed),
+            suppressed=tuple([one for one in judged if isinstance(one, Suppressed)]),
             answers=tuple(offer for one in there for offer in one.answers(is_alone=is_alone)),
             policy=policy_for(placement, brand=brand, arm=assignment.arm),
             draws=draws,
