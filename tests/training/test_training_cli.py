@@ -321,6 +321,17 @@ def test_a_look_at_fresh_models_finds_them_steady_and_is_kept_for_reports(
     assert "No window of what it said has closed yet." in capsys.readouterr().out
 
 
+def test_a_run_looks_at_the_models_too(trained: Path, tmp_path: Path) -> None:
+    from training.routine.state import Outcome, Run
+    from training.routine.steps import STEPS, Asked
+
+    run = Run("r", datetime(2026, 10, 1, tzinfo=UTC))
+    run.keep(Outcome("build", "done", "", 0.0, {"known_until": "2026-10-01T00:00:00+00:00"}))
+    came = STEPS["drift"](Asked(Workspace(trained), report=tmp_path), run)
+    assert (came.told, came.is_skipped) == ("segments: steady; next_purchase: steady", False)
+    assert came.result["models"] == {"segments": "steady", "next_purchase": "steady"}
+
+
 def test_a_broken_feed_is_named_and_what_the_model_leans_on_is_a_reason(trained: Path) -> None:
     """The customers of today as if no orders had come in for a year: recency, counts and money are gone."""
     from training.artifact import load_champion, read_beside

@@ -34,13 +34,12 @@ from training.drift.outcomes import (
     outcomes_of_scores,
     verdict_of_level,
 )
-from training.drift.reference import FILE, Reference
+from training.drift.reference import FILE, Reference, some
 from training.drift.report import RETRAIN, Drift, Looked, Reason, reasons_of, status_of
 from training.drift.said import saying_of
 from training.drift.scored_days import scores_to_judge
 from training.segment_discovery import Grouping
 
-MOST_ROWS = 100_000
 ARE_FEW = f"Fewer than {FEWEST} customers can be compared: nothing can be told from noise yet."
 NO_REFERENCE = "This version was trained before its inputs' spread was kept: train once more to watch them."
 NO_OUTCOMES = "No window of what it said has closed yet."
@@ -117,7 +116,7 @@ def outcome_of_assigning(source: Source, model: SegmentsModel) -> Outcome:
 
     Right is the group whose centre is nearest, as when the segments were found.
     """
-    X = _some(source.snapshot(source.known_until).X)
+    X = some(source.snapshot(source.known_until).X)
     grouping, ids = Grouping.of_description(model.description, inputs=source.inputs, categories=source.categories)
     probability = model.predict(X)
     columns = np.array([model.segment_ids.index(one) for one in ids])
@@ -146,8 +145,4 @@ def _customers(source: WorkspaceSource, model: AnyModel, trained_at: datetime) -
     """Whom the model is asked about: everybody, or who was decided about."""
     if isinstance(model, ResponseModel):
         return decided_since(source, trained_at)
-    return _some(source.snapshot(source.known_until).X)
-
-
-def _some(X: NDArray[np.float32]) -> NDArray[np.float32]:
-    return X[:: -(-len(X) // MOST_ROWS)] if len(X) > MOST_ROWS else X
+    return some(source.snapshot(source.known_until).X)
