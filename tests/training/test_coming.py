@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.artifact import NEXT_PURCHASE, NextPurchaseModel, load_model, write_artifact
+from training.cards.beyond import beyond
 from training.coming import cutoffs_of_curve, line_of, waits_of, with_coming
 from training.next_purchase import Trained, train_next_purchase
 from training.score_columns import columns_of_coming
+from training.second_purchase import judged_once
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +174,25 @@ def test_what_ranks_items_stands_beside_the_heads_and_changes_nothing_that_they_
     assert np.array_equal(told.predict(X), model.predict(X))
     assert told.products_booster == ranker
     assert (model.products, model.products_booster) == (None, None)
+
+
+def test_the_card_tells_what_was_judged_beyond_the_horizons_and_nothing_that_was_not(trained: Trained) -> None:
+    once = {"n": 90, "base_rate": 0.4, "mean_probability": 0.35, "auc": 0.7, "log_loss": 0.6, "calibration_slope": 1.1}
+    heads = [trained.description["heads"][0] | {"judged_once": once}, trained.description["heads"][1]]
+    titles = [section.heading for section in beyond(trained.description | {"heads": heads})]
+    assert titles == ["When the next order comes", "Second purchase"]
+    bare = {"heads": trained.description["heads"]}
+    assert beyond(bare) == []
+
+
+def test_a_second_purchase_is_judged_on_customers_with_one_order_day(trained: Trained, world: Any) -> None:
+    one = trained.judged[-1]
+    X = world.snapshot(one.as_of).X.copy()
+    X[:, world.inputs.index("n_order_days")] = np.where(np.arange(len(X)) % 2, 1.0, 3.0)
+    source = SimpleNamespace(inputs=world.inputs, snapshot=lambda _: SimpleNamespace(X=X))
+    found = judged_once(one, source)
+    assert found is not None
+    assert found["n"] == len(X) // 2
+    assert found["base_rate"] == pytest.approx(one.y[1::2].mean(), abs=1e-6)
+    X[:] = 2.0
+    assert judged_once(one, source) is None

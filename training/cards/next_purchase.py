@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.schema import FeatureSchema
+from training.cards.beyond import beyond
 from training.cards.card import Section, Table
 from training.cards.intervals import Interval, auc_interval, mean_interval
 from training.dataset import WorkspaceSource
@@ -52,6 +53,7 @@ def sections_of(
     sections = [Section("What it says, and for what", USE), _windows(trained), _recipes(trained, source)]
     for one in trained.judged:
         sections += [_quality(one), _by_group(one, source)]
+    sections += beyond(trained.description)
     sections += [_leanings(horizon, of, schema) for horizon, of in leanings.items()]
     refused = tuple(f"{horizon} days: {why}" for horizon, why in trained.refused.items())
     return [*sections, Section("Limits", (*LIMITS, *refused))]

@@ -1,17 +1,20 @@
-"""What a next-purchase version says beyond its horizons, added to it, and what people are told of that."""
+"""What a next-purchase version says beyond its horizons, and of second purchases, and what people are told of it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from training.coming import WITHOUT, line_of, with_coming
 from training.dataset import WorkspaceSource
 from training.next_purchase import Trained
 from training.products.telling import with_products
+from training.second_purchase import judged_once
 
 
 def with_beyond(trained: Trained, source: WorkspaceSource, *, seed: int) -> Trained:
     """The same horizons with their curve, and with what the next order is of, where there is data for it."""
+    trained = _with_second_purchase(trained, source)
     n_customers = len(source.snapshot(source.known_until).X)
     return with_products(
         with_coming(trained, source, seed=seed),
@@ -22,10 +25,29 @@ def with_beyond(trained: Trained, source: WorkspaceSource, *, seed: int) -> Trai
     )
 
 
+def _with_second_purchase(trained: Trained, source: WorkspaceSource) -> Trained:
+    """The same, each horizon with what it says of customers with one order-day."""
+    heads = [
+        head | ({} if (once := judged_once(one, source)) is None else {"judged_once": once})
+        for head, one in zip(trained.description["heads"], trained.judged, strict=True)
+    ]
+    return replace(trained, description=trained.description | {"heads": heads})
+
+
+def _second_purchase_lines(trained: Trained) -> list[str]:
+    return [
+        f"second purchase within {head['horizon_days']} days: {once['mean_probability']:.1%} said where "
+        f"{once['base_rate']:.1%} of {once['n']:,} came back, AUC {once['auc']:.3f}, slope "
+        f"{once['calibration_slope']:.2f}"
+        for head in trained.description["heads"]
+        if (once := head.get("judged_once")) is not None
+    ]
+
+
 def lines_of_beyond(trained: Trained) -> list[str]:
     """What the judging window says of it, for people."""
     coming, products = (trained.description.get(name) for name in ("coming", "products"))
-    told = [WITHOUT if coming is None else line_of(coming["judged"])]
+    told = [WITHOUT if coming is None else line_of(coming["judged"]), *_second_purchase_lines(trained)]
     return told if products is None else [*told, f"next purchase by {products['kind']}: {products['because']}"]
 
 
@@ -33,4 +55,10 @@ def details_of_beyond(trained: Trained) -> dict[str, Any]:
     """The same for a program."""
     coming, products = (trained.description.get(name) for name in ("coming", "products"))
     told = {} if coming is None else {"coming": coming["judged"]}
+    once = {
+        f"{head['horizon_days']}d": head["judged_once"]
+        for head in trained.description["heads"]
+        if "judged_once" in head
+    }
+    told |= {"second_purchase": once} if once else {}
     return told if products is None else told | {"products": products}
