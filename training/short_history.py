@@ -31,7 +31,7 @@ from training.next_purchase import fit_head
 from training.recipes import NO_SEASON, RECIPES, REPEAT_MODELS
 from training.repeat_buying import PARETO_NBD, loses_nobody
 from training.split import WEEK, Split, TooLittleData
-from training.voices import Asked, Carried, Mean, Rhythm, Voice, probability_of
+from training.voices import Asked, Carried, Curves, Mean, Voice, probability_of
 
 LEAST_GAIN = 0.002  # nats that anything must win by to replace what is used else
 ERRORS_BEYOND = 2.0  # standard errors of the paired difference: four alternatives are looked at
@@ -125,13 +125,13 @@ class Standing:
     @property
     def voices(self) -> dict[str, Voice]:
         """Everything that can speak here, by what it is called in a choice; the first is used if nothing is better."""
-        every = Rhythm(tuple(self.curves.values()), self.horizon_days, self._silent, self._missed, HALF)
+        every = Curves(tuple(self.curves.values()), self.horizon_days, self._silent, self._missed, HALF)
         whole = replace(every, believed=1.0)
         found: dict[str, Voice] = {MEAN: every}
         history = Customers(self.source.snapshot(self.used_at).X, self.source.inputs).history()
         for kind, model in self.curves.items():
             if not loses_nobody(model, history):
-                found[kind] = Rhythm((model,), self.horizon_days, self._silent)
+                found[kind] = Curves((model,), self.horizon_days, self._silent)
         if every.missed is not None:
             found[CORRECTED] = whole
         if self._finish is not None:
@@ -170,7 +170,7 @@ class Standing:
             return None
         customers, y = Customers(self._rows.X, self.source.inputs), self._rows.y
         bought = customers.bought()
-        said = Rhythm(tuple(curves.values()), self.taught_days, 0.0).log_odds_of(Asked(self._rows.X, self._inputs))
+        said = Curves(tuple(curves.values()), self.taught_days, 0.0).log_odds_of(Asked(self._rows.X, self._inputs))
         return fit_correction(customers.design(columns)[bought], y[bought], said=said[bought], columns=columns)
 
     @cached_property

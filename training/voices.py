@@ -50,7 +50,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Rhythm:
+class Curves:
     """Models of repeat buying, in the mean of their log-odds, and what a closed window showed that they miss.
 
     Attributes:

@@ -11,7 +11,7 @@ from training.linear import Linear
 from training.members import Customers
 from training.pareto_nbd import ParetoNbd
 from training.repeat_buying import BgNbd, history_of, started_days
-from training.voices import Asked, Rhythm
+from training.voices import Asked, Curves
 
 COLUMNS = (("log", "revenue"),)
 INPUTS = ("n_order_days", "days_since_last_order", "days_since_first_order", "revenue")
@@ -46,7 +46,7 @@ def test_a_correction_is_added_for_buyers_only_and_by_as_much_as_it_is_believed(
     missed = Linear(COLUMNS, (3.0,), (1.0,), (0.5,), 0.2)
     asked = Asked(BUYERS, INPUTS)
     plain, half, whole = (
-        Rhythm(MODELS, 91, silent=-2.0, missed=added, believed=believed).log_odds_of(asked)
+        Curves(MODELS, 91, silent=-2.0, missed=added, believed=believed).log_odds_of(asked)
         for added, believed in ((None, 1.0), (missed, 0.5), (missed, 1.0))
     )
     revenue = np.log1p(BUYERS[:2, 3].astype(np.float64))
@@ -58,7 +58,7 @@ def test_a_correction_is_added_for_buyers_only_and_by_as_much_as_it_is_believed(
 def test_several_models_speak_in_the_mean_of_their_log_odds() -> None:
     customers, asked = Customers(BUYERS, INPUTS), Asked(BUYERS, INPUTS)
     each = [customers.repeat_buying(model, horizon_days=91)[:2] for model in MODELS]
-    said = Rhythm(MODELS, 91, silent=-2.0).log_odds_of(asked)
+    said = Curves(MODELS, 91, silent=-2.0).log_odds_of(asked)
     assert said[:2] == pytest.approx((each[0] + each[1]) / 2)
 
 

@@ -20,7 +20,7 @@ from training.pareto_nbd import ParetoNbd
 from training.repeat_buying import BgNbd, loses_nobody
 from training.short_history import ShortHead, Standing, best_head, head_without_window
 from training.split import TooLittleData
-from training.voices import Asked, Rhythm
+from training.voices import Asked, Curves
 
 INPUTS = ("n_order_days", "days_since_last_order", "days_since_first_order")
 CURVES = (BgNbd(r=0.8, alpha=6.0, a=0.8, b=2.5), ParetoNbd(r=0.8, alpha=6.0, s=0.7, beta=12.0))
@@ -83,7 +83,7 @@ def test_a_horizon_as_long_as_the_history_gets_a_model_that_says_so(world: Any, 
 
 
 def test_where_purchases_follow_the_model_of_repeat_buying_no_lesson_is_carried(head: ShortHead) -> None:
-    assert isinstance(head.voice, Rhythm)
+    assert isinstance(head.voice, Curves)
     assert "NBD" in head.shipped
     assert "carried" not in head.shipped
 
@@ -134,7 +134,7 @@ def test_what_repeat_buying_cannot_know_is_taught_by_the_newer_half(
 def test_a_shop_too_small_to_choose_gets_half_of_what_its_window_shows(tiny_world: Callable[..., Any]) -> None:
     few = cohort(tiny_world, n=50)
     head = head_without_window(few, horizon_days=AHEAD_DAYS, used_at=few.known_until, seed=0)
-    assert isinstance(head.voice, Rhythm)
+    assert isinstance(head.voice, Curves)
     assert head.voice.believed == 0.5
     asked = Asked(few.snapshot(few.known_until).X, head.inputs)
     plain, whole = (
