@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,9 @@ from features.contract import EVENT_SCHEMA
 from features.lake import Lake
 from features.starting import write_starter
 from features.workspace import Workspace
+from training.evaluating.next_purchase import Evaluated
+from training.evaluating.next_purchase_cli import _next_products
+from training.evaluating.products import next_products_judged
 from training.products.baskets import PRODUCT, Baskets, followed_by, read_baskets
 from training.products.candidates import INPUTS, candidates_of, items_of
 from training.products.ranking import FREQUENCY, TREES, Window, fit_ranker, ranked, top, window_of
@@ -187,3 +190,29 @@ def test_everybody_with_an_order_is_told_of_and_parts_of_the_customers_hold_them
     assert [None if one is None else one[:2] for one in told] == [["p1", "p2"], ["p1", "p2"], ["p1", "p3"], None]
     whose = [read_baskets(workspace, part=part, n_parts=3) for part in range(3)]
     assert sorted(key for one in whose if one for key in one.customer_keys.tolist()) == [1, 2, 2, 3, 3, 4, 4, 5, 5]
+
+
+def test_what_was_told_beforehand_is_judged_by_the_next_order_alone(tmp_path: Path) -> None:
+    orders = []
+    for key in (1, 2, 3):
+        orders += [an_order(key, 1, ("p1", None), ("p2", None)), an_order(key, 3, ("p1", None))]
+        orders += [an_order(key, 10, ("p1", None), ("new", None)), an_order(key, 12, ("p2", None))]
+    late = an_order(4, 2, ("p2", None), ("p3", None)) | {"received_at": datetime(2026, 3, 20, tzinfo=UTC)}
+    workspace, cutoff = a_workspace(tmp_path, *orders, late), datetime(2026, 3, 8, tzinfo=UTC)
+    day = (cutoff - datetime(1970, 1, 1, tzinfo=UTC)).days
+    found = next_products_judged(workspace, cutoff=cutoff, day=day, horizon_days=30, seed=0)["next_products"]
+    assert (found["kind"], found["n"], found["n_kinds"], found["told"]) == (PRODUCT, 3, 2, 1)  # p3 was not known then
+    ours, often = found["models"]
+    assert ours["name"] == "ours (frequency)"
+    assert often["recall"] == ours["recall"] == 1 / 2  # p1, of p1 and what nobody had ever bought
+    assert often["hit_rate"] == 1.0
+    table = Evaluated(date(2026, 3, 8), 30, 3, "ours", (), more={"next_products": found})
+    printed = "\n".join(_next_products(table))
+    assert "| ours (frequency) | 0.5000 | 1.000 |" in printed
+    assert "recall@1" in printed
+    assert _next_products(Evaluated(date(2026, 3, 8), 30, 3, "ours", ())) == []
+
+
+def test_orders_without_items_are_judged_by_nothing(tmp_path: Path) -> None:
+    workspace, cutoff = a_workspace(tmp_path, an_order(1, 1)), datetime(2026, 3, 8, tzinfo=UTC)
+    assert next_products_judged(workspace, cutoff=cutoff, day=20_520, horizon_days=30, seed=0) == {}
