@@ -164,9 +164,8 @@ def effect_of(
     as_it_was = X.copy()
     as_it_was[:, place] = reference.features[name].spread.drawn(len(X), rng=rng)
     scale = {key: of.scale for key, of in reference.scores.items()}
-    with np.errstate(
-        invalid="ignore"
-    ):  # dealt to others, a value may contradict the rest, as a last order before the first
+    # Dealt to others, a value may contradict the rest, as a last order before the first: of those nothing can be said.
+    with np.errstate(all="ignore"):
         return _difference(saying(X), saying(as_it_was), scale=scale)
 
 
