@@ -48,12 +48,32 @@ def test_a_harm_beyond_noise_in_one_group_is_named_whatever_the_others_gain() ->
 
 
 def test_noise_is_no_harm_nor_is_what_a_group_that_earns_nothing_loses_of_it() -> None:
-    group = GroupGain("stage awareness", 300, Estimate(-1.0, 0.4), Estimate(2.0, 0.3))
+    group = GroupGain("stage awareness", 300, Estimate(-1.0, 0.4), Estimate(2.0, 0.3), effective_n=90.0)
     assert harmless_by_group("?", [group], usual=2.0, currency="EUR").passed
     sure = replace(group, gain=Estimate(-1.0, 0.1))
     assert not harmless_by_group("?", [sure], usual=2.0, currency="EUR").passed
     assert harmless_by_group("?", [sure], usual=20.0, currency="EUR").passed
     assert harmless_by_group("?", [], usual=2.0, currency="EUR").passed
+
+
+def test_where_the_policy_was_hardly_tried_nothing_is_told_and_that_is_said() -> None:
+    of = rows(3_000)
+    rare = of.X[:, 0] == 1  # there the log gave the coupon to one in a hundred
+    rng = np.random.default_rng(3)
+    action = np.where(rare, np.where(rng.random(3_000) < 0.01, 2, 1), of.action)
+    propensity = np.where(rare, np.where(action == 2, 0.01, 0.99), of.propensity)
+    of = replace(of, action=action, propensity=propensity)
+    policies = Policies.of(of, held(of), lambda X, actions: np.tile([10.0, 20.0, 25.0], (len(X), 1)))
+    everybody = np.ones(len(of), dtype=np.intp)
+    kinds = np.where(rare, "second", "first").astype(object)
+    first, second = gains_by_group(policies, everybody * 2, everybody, {"segment": kinds})
+    assert (first.is_told, second.is_told) == (True, False)
+    check = harmless_by_group("?", [second], usual=15.0, currency="EUR")
+    assert (
+        check.answer
+        == "there is none of which the log tells; its policy was tried too rarely to tell in segment second"
+    )
+    assert "1 looked at" in harmless_by_group("?", [first, second], usual=15.0, currency="EUR").answer
 
 
 def test_few_are_no_group() -> None:

@@ -77,7 +77,12 @@ def _earned(description: Mapping[str, Any]) -> Section:
 
 def _by_group(description: Mapping[str, Any]) -> Section:
     rows = tuple(
-        (one["group"], f"{one['n']:,}", *_row("", one["rates"])[1:], *_row("", one["gain"])[1:])
+        (
+            one["group"],
+            f"{one['n']:,}",
+            *_row("", one["rates"])[1:],
+            *(_row("", one["gain"])[1:] if one["is_told"] else ("not told", "its policy was tried too rarely there")),
+        )
         for one in description["judged_by_group"]
     )
     return Section(

@@ -22,6 +22,7 @@ from training.response.on_a_later_window import Ints, Policies
 from training.response.policy_value import Estimate
 from training.response.rows import ResponseRows
 
+FEWEST_EFFECTIVE = 30.0  # decisions of its policy that a group's log is worth: below it only the model itself speaks
 _AT_ONCE = 500
 _KINDS = ("segment", "stage", "placement", "locale")
 _QUERY = """
@@ -39,16 +40,24 @@ class GroupGain:
         n: decisions.
         gain: of the model's policy on the other's, a decision.
         other: what the other's earned there, a decision.
+        effective_n: how many decisions of the model's policy the group's log is worth.
     """
 
     name: str
     n: int
     gain: Estimate
     other: Estimate
+    effective_n: float
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the log tried its policy there often enough to say anything."""
+        return self.effective_n >= FEWEST_EFFECTIVE
 
     def as_dict(self) -> dict[str, Any]:
         """What model.json keeps."""
-        return {"group": self.name, "n": self.n, "gain": self.gain.as_dict(), "rates": self.other.as_dict()}
+        told = {"group": self.name, "n": self.n, "effective_n": round(self.effective_n, 1), "is_told": self.is_told}
+        return told | {"gain": self.gain.as_dict(), "rates": self.other.as_dict()}
 
 
 def decided_groups(source: WorkspaceSource, rows: ResponseRows) -> dict[str, Names]:
@@ -96,7 +105,8 @@ def gains_by_group(policies: Policies, policy: Ints, other: Ints, groups: Mappin
     for group in large(groups):
         judge = policies.judge.of_rows(group.rows)
         gain, earned = judge.mean((ours - theirs)[group.rows]), judge.mean(theirs[group.rows])
-        found.append(GroupGain(str(group), int(group.rows.sum()), gain, earned))
+        effective_n = policies.effective_n(policy, among=group.rows)
+        found.append(GroupGain(str(group), int(group.rows.sum()), gain, earned, effective_n))
     return found
 
 
@@ -110,8 +120,8 @@ def harmless_by_group(question: str, groups: Sequence[GroupGain], *, usual: floa
             that is nothing to lose.
         currency: of the brand.
     """
-    worse = []
-    for one in groups:
+    worse, told = [], [one for one in groups if one.is_told]
+    for one in told:
         allowed = RELATIVE_HARM * max(abs(one.other.value), abs(usual))
         if -one.gain.value > allowed and -one.gain.value > SURE_OF_HARM * one.gain.error:
             worse.append(
@@ -119,11 +129,10 @@ def harmless_by_group(question: str, groups: Sequence[GroupGain], *, usual: floa
             )
     if worse:
         return Check(question, False, "; ".join(worse))
-    if not groups:
-        return Check(question, True, "there is none")
-    least = min(groups, key=lambda one: one.gain.value)
-    return Check(
-        question,
-        True,
-        f"{len(groups)} looked at; the least gain is {least.gain.value:+.4g} {currency} a decision, in {least.name}",
-    )
+    untold = [one.name for one in groups if not one.is_told]
+    beside = f"; its policy was tried too rarely to tell in {', '.join(untold)}" if untold else ""
+    if not told:
+        return Check(question, True, f"there is none of which the log tells{beside}" if untold else "there is none")
+    least = min(told, key=lambda one: one.gain.value)
+    answer = f"{len(told)} looked at; the least gain is {least.gain.value:+.4g} {currency} a decision, in {least.name}"
+    return Check(question, True, answer + beside)

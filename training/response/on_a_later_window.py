@@ -137,9 +137,10 @@ class Policies:
         rows = np.arange(len(policy))
         return float((known[rows, policy] - known[rows, other]).mean())
 
-    def effective_n(self, policy: Ints) -> float:
-        """How many decisions of that policy the log is worth."""
+    def effective_n(self, policy: Ints, among: NDArray[np.bool_] | None = None) -> float:
+        """How many decisions of that policy the log is worth, or some rows of it."""
         weights = np.where(self.rows.action == policy, 1.0 / self.rows.propensity, 0.0)
+        weights = weights if among is None else weights[among]
         squared = float((weights**2).sum())
         return float(weights.sum()) ** 2 / squared if squared > 0.0 else 0.0
 
