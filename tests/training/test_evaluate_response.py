@@ -146,7 +146,11 @@ def test_the_arms_and_their_means_are_those_of_the_file(answer: dict[str, Any]) 
         of_it = frame[frame["arm"] == arm]["visit"]
         assert told["n"] == len(of_it)
         assert told["mean"] == pytest.approx(of_it.mean(), abs=1e-6)
-    assert (answer["treated"], answer["control"], answer["window_days"]) == ("Mail", "No Mail", 14.0)  # as they were asked for
+    assert (answer["treated"], answer["control"], answer["window_days"]) == (
+        "Mail",
+        "No Mail",
+        14.0,
+    )  # as they were asked for
 
 
 def test_only_what_was_known_before_the_message_is_learned_from(answer: dict[str, Any]) -> None:
