@@ -84,6 +84,8 @@ def main() -> None:
 
     # Our matrices are small: a second thread of OpenBLAS only waits, and costs 8 of 57 s of CPU in 'rapport train'.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # LightGBM's threads sleep while they wait for each other: on busy cores four fifths of its CPU went into spinning.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(prog_name="rapport")
     except CallersMistake as mistake:
