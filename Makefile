@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint format check bench-features bench-models bench-decisions bench-campaigns bench-ingest crash-test mlflow clean
+.PHONY: help setup demo test lint format check bench-features bench-models bench-decisions bench-campaigns bench-ingest bench-training crash-test mlflow clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 22
@@ -48,6 +48,9 @@ bench-decisions: $(READY)     ## requests a second, beside a no-op and the naive
 
 bench-campaigns: $(READY)     ## a campaign's decisions, beside the same asked one by one
 	$(BIN)/python -m experiments.benchmarks.campaigns
+
+bench-training: $(READY)      ## the whole training job beside lightgbm.train, on a million rows of 60 features
+	$(BIN)/python -m experiments.benchmarks.training
 
 bench-ingest: $(READY)        ## durable events a second with 10 million stored, and how soon a decision knows of one
 	$(BIN)/python -m experiments.benchmarks.ingest
