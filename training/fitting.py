@@ -37,6 +37,7 @@ _Fit = TypeVar("_Fit")
 N_FOLDS = 3
 ENOUGH_ROWS = 200_000  # beyond it one fit does, which leaves out whoever calibrates it
 ENOUGH_CALIBRATING = 20_000  # customers: a line through so many scores is off by 2 / (2 n) = 0.00005 nats
+ENOUGH_RARER = 1_000  # of them who ordered, or did not, whoever are fewer: the level is known within 3%
 ENOUGH_BUYERS = 100_000  # for the four parameters of repeat buying: each is then known within 1%
 FEWEST_BUYERS = 30  # for the four parameters of repeat buying
 FITS: Mapping[str, Callable[[History], Repeat]] = {BG_NBD: fit_bgnbd, PARETO_NBD: fit_pareto_nbd}
@@ -120,8 +121,9 @@ class Lesson:
         trusted = declared_by(source).trusted
         refuse_leaks(X, y, inputs=source.inputs, categories=source.categories, what=what, trusted=trusted)
         self._newest = newest
-        is_enough = len(self.rows.y) > ENOUGH_ROWS
-        n_folds = max(N_FOLDS, n // ENOUGH_CALIBRATING) if is_enough else N_FOLDS
+        rarer = min(int(y.sum()), n - int(y.sum()))
+        is_enough = len(self.rows.y) > ENOUGH_ROWS and rarer >= N_FOLDS * ENOUGH_RARER
+        n_folds = max(N_FOLDS, min(n // ENOUGH_CALIBRATING, rarer // ENOUGH_RARER)) if is_enough else N_FOLDS
         self._fold = _fold_of(self.rows.customer_keys, n_folds=n_folds)
         self._folds = range(1 if is_enough else n_folds)
         self._linear, self._linear_scores = self._fit_linear()

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from training.dataset import Snapshot, Source
-from training.fitting import ENOUGH_CALIBRATING, ENOUGH_ROWS, Lesson
+from training.fitting import ENOUGH_CALIBRATING, ENOUGH_RARER, ENOUGH_ROWS, Lesson
 from training.labels import Window
 from training.some_customers import SomeCustomers, some_customers
 from training.split import Split
@@ -36,6 +36,7 @@ class ManyCustomers:
 
     n: int
     turned: frozenset[int] = frozenset()  # customers of whom the opposite happened
+    one_in: int = 1  # of those who would order, so many do
     inputs: tuple[str, ...] = ("number", "n_clicks")
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
     schema_version: str = "many"
@@ -52,6 +53,7 @@ class ManyCustomers:
     def happened(self, as_of: datetime, horizon_days: int) -> NDArray[np.int64]:
         keys = np.arange(1, self.n + 1, dtype=np.int64)
         ordered = (keys % 97 + (keys * 7919 + as_of.day) % 89) > 110
+        ordered &= keys // 97 % self.one_in == 0
         ordered[np.array(sorted(self.turned), dtype=np.int64) - 1] ^= True
         return keys[ordered]
 
@@ -79,6 +81,16 @@ def test_of_many_rows_whoever_calibrates_the_served_trees_taught_them_nothing(ma
 
     assert served.model_to_string() == otherwise.model_to_string()
     assert 0.9 * ENOUGH_CALIBRATING < len(calibrating) < 1.4 * ENOUGH_CALIBRATING
+
+
+def test_where_few_order_as_many_calibrate_as_tell_the_level_and_everybody_where_there_are_not_enough() -> None:
+    n = ENOUGH_ROWS // 2 + 20_000
+    for one_in, everybody in ((8, False), (100, True)):
+        shop = ManyCustomers(n, one_in=one_in)
+        lesson = Lesson(shop, SPLIT)
+        ordered = np.isin(lesson.scored_keys, shop.happened(SPLIT.calibrate, 7))
+        assert (len(lesson.scored_keys) == n) is everybody
+        assert everybody or 0.9 * ENOUGH_RARER < ordered.sum() < 1.5 * ENOUGH_RARER
 
 
 def test_those_who_teach_do_change_the_served_trees(many: ManyCustomers) -> None:

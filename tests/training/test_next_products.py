@@ -127,7 +127,7 @@ def test_what_comes_later_teaches_nothing(rotating: Baskets) -> None:
 
 def test_a_short_history_tells_the_most_frequent_and_says_why() -> None:
     known = baskets((ANNA, 1, SOAP), (ANNA, 9, OIL), (BEN, 2, SOAP))
-    assert "too few to teach" in fit_ranker(known, 10, horizon_days=30).because
+    assert "too short to teach" in fit_ranker(known, 10, horizon_days=30).because
     assert "customers ordered again" in fit_ranker(known, 90, horizon_days=30).because
 
 

@@ -2,7 +2,8 @@
 
 "The most frequent of this customer, then of everybody" is what one would pick instead, and it is hard to beat. Trees
 learn from one closed window which candidates were in the next order. They are shipped where, taught a window earlier,
-they recalled more on the newest closed window than frequency did, beyond noise; else frequency is, and that is said.
+they recalled more on the newest closed window than frequency did, by more than one standard error; else frequency is,
+and that is said.
 """
 
 from __future__ import annotations
@@ -121,7 +122,10 @@ def fit_ranker(baskets: Baskets, day: int, *, horizon_days: int, seed: int = 0) 
     n_days = day - int(known.days[0]) if len(known.days) else 0
     days = min(horizon_days, n_days // 3)
     if days < FEWEST_DAYS:
-        return Ranker(None, {}, f"the most frequent: {n_days} days of orders are too few to teach")
+        what = f"{n_days} days of orders" if n_days // 3 < FEWEST_DAYS else f"a horizon of {horizon_days} days"
+        return Ranker(
+            None, {}, f"the most frequent: {what}: too short to teach"
+        )
     early, late = (window_of(known, day - times * days, days=days) for times in (2, 1))
     fewest = min(len(early.customer_keys), len(late.customer_keys))
     if fewest < FEWEST_CUSTOMERS or not early.hit.any() or not late.hit.any():
