@@ -173,6 +173,13 @@ class ContactRules:
         consents: Collection[str],
     ) -> Block | None:
         """What keeps every offer to this purpose off a channel."""
+        block = self._without_consent(channel, purpose, facts, initiated_by, consents)
+        return block or self._closed(channel, facts, initiated_by, at_us, zone)
+
+    def _without_consent(
+        self, channel: str, purpose: str, facts: Facts, initiated_by: Initiator, consents: Collection[str]
+    ) -> Block | None:
+        """A consent that a channel asks for, and is not there for this purpose."""
         rule = missing_consent(
             self._brand.channels[channel],
             channel_name=channel,
@@ -181,8 +188,10 @@ class ContactRules:
             unsubscribed=facts.unsubscribed,
             purpose=purpose,
         )
-        if rule is not None:
-            return Block(rule, consent_for(channel, purpose), None)
+        return None if rule is None else Block(rule, consent_for(channel, purpose), None)
+
+    def _closed(self, channel: str, facts: Facts, initiated_by: Initiator, at_us: int, zone: ZoneInfo) -> Block | None:
+        """What shuts a channel whatever would be said there: its carrier's limit, quiet hours that suppress."""
         if facts.carrier_limits and (block := limited(channel, facts, at_us)) is not None:
             return block
         _, suppressing = self._quiet[channel, initiated_by]
@@ -210,10 +219,7 @@ class ContactRules:
         return None if first is None else replace(first, until_us=until)
 
     def _resting(self, channel: str, facts: Facts, at_us: int, zone: ZoneInfo) -> Block | None:
-        if (block := limited(channel, facts, at_us)) is not None:
-            return block
-        _, suppressing = self._quiet[channel, "brand"]
-        if suppressing is not None and (block := quiet_now(suppressing, channel, facts, at_us, zone)) is not None:
+        if (block := self._closed(channel, facts, "brand", at_us, zone)) is not None:
             return block
         for cap in self._caps if facts.contacts else ():
             if cap.is_of_messages and cap.governs("brand") and cap.is_about("", channel, ()):
@@ -234,24 +240,13 @@ class ContactRules:
     ) -> Block | None:
         """The first rule that keeps an offer away, in the order in which a person would ask."""
         action, channel = offer.action, offer.channel
-        rule = missing_consent(
-            self._brand.channels[channel],
-            channel_name=channel,
-            initiated_by=initiated_by,
-            consents=consents,
-            unsubscribed=facts.unsubscribed,
-            purpose=action.purpose,
-        )
-        if rule is not None:
-            return Block(rule, consent_for(channel, action.purpose), None)
+        if (block := self._without_consent(channel, action.purpose, facts, initiated_by, consents)) is not None:
+            return block
         if facts.refusals and (block := self._refused(action, facts, at_us)) is not None:
             return block
         if action.asks is not None and (block := enough_asked(offer, facts, at_us)) is not None:
             return block
-        if facts.carrier_limits and (block := limited(channel, facts, at_us)) is not None:
-            return block
-        _, suppressing = self._quiet[channel, initiated_by]
-        if suppressing is not None and (block := quiet_now(suppressing, channel, facts, at_us, zone)) is not None:
+        if (block := self._closed(channel, facts, initiated_by, at_us, zone)) is not None:
             return block
         if facts.contacts:
             n_contacts, (fewest, caps) = len(facts.contacts), self._caps_for(action, channel, initiated_by)

@@ -72,29 +72,6 @@ class _Row(NamedTuple):
     code: str | None
 
 
-def reserve(
-    connection: sqlite3.Connection,
-    decision: Decision,
-    rules: ContactRules,
-    at: datetime,
-    *,
-    is_deferred: bool = False,
-) -> dict[int, str]:
-    """Writes what a decision says as contacts and takes it from budgets and pools; gives the coupon codes by slot.
-
-    Args:
-        connection: in the transaction that writes the decision; the facts that it rests on must have been read in it.
-        decision: a new one. Of a held-out customer nothing is counted.
-        rules: what each slot takes.
-        at: when it was decided.
-        is_deferred: whether it is only reserved, until it is exposed.
-    """
-    taken = Taken()
-    codes = taken.add(connection, decision, rules, at, is_deferred=is_deferred)
-    taken.write(connection)
-    return codes
-
-
 class Taken:
     """What several decisions say and take, written with one statement a table; coupon codes are taken at once.
 
@@ -120,7 +97,15 @@ class Taken:
         *,
         is_deferred: bool = False,
     ) -> dict[int, str]:
-        """One more decision; as `reserve`."""
+        """What one more decision says becomes contacts, and is taken from budgets and pools: the codes by slot.
+
+        Args:
+            connection: in the transaction that writes the decision, in which the facts that it rests on were read.
+            decision: a new one. Of a held-out customer nothing is counted.
+            rules: what each slot takes.
+            at: when it was decided.
+            is_deferred: whether it is only reserved, until it is exposed.
+        """
         if decision.is_holdout:
             return {}
         situation, at_us, codes = decision.situation, to_us(at), dict[int, str]()

@@ -69,7 +69,10 @@ def says(
         decision_id, *offers, initiated_by="brand", at=at, customer_key=customer_key, draws=draws, **changes
     )
     decision: Decision = settle(asked)
-    return store.reserve(connection, decision, rules, at, is_deferred=is_deferred)
+    taken = store.Taken()
+    codes = taken.add(connection, decision, rules, at, is_deferred=is_deferred)
+    taken.write(connection)
+    return codes
 
 
 def used(connection: sqlite3.Connection, budget: str) -> tuple[int, int]:
@@ -130,7 +133,9 @@ def test_what_waits_for_quiet_hours_to_end_is_reserved_from_then_on(connection: 
     before = read_facts(connection, (1,), at=NOON, rules=rules)
     decision, second = settle_all([asked, asked], before, rules)
     assert decision.slots[0].send_at == send_at
-    store.reserve(connection, decision, rules, NOON, is_deferred=True)
+    taken = store.Taken()
+    taken.add(connection, decision, rules, NOON, is_deferred=True)
+    taken.write(connection)
     assert store.release_due(connection, send_at + 6 * HOUR - timedelta(microseconds=1)) == 0
     (held,) = read_facts(connection, (1,), at=NOON, rules=rules).contacts
     assert held.open_until_us == to_us(send_at + 6 * HOUR)

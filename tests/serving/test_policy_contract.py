@@ -23,7 +23,7 @@ from features.merges import SCHEMA as MERGES
 from serving.contact.facts import Facts
 from serving.contact.reading import read_facts
 from serving.contact.rules import ContactRules
-from serving.contact.store import reserve
+from serving.contact.store import Taken
 from serving.contact.tables import SCHEMA as CONTACTS
 from serving.decide import Decision, settle
 from serving.exploration import SCHEMA as EXPOSURES
@@ -89,7 +89,9 @@ def spent_and_unspent(policy: Policy, *, who: Speaker) -> tuple[Facts, Facts]:
         before = facts_now(connection)
         takes_gift = settle(a_list(Policy(name="greedy"), (0.1, 0.1), who=who, key=2), before, RULES)
         assert takes_gift.action_id == "gift"
-        reserve(connection, takes_gift, RULES, NOON)
+        taken = Taken()
+        taken.add(connection, takes_gift, RULES, NOON)
+        taken.write(connection)
         return before, facts_now(connection)
 
 
