@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.drift.as_it_was import as_it_was
 from training.drift.reference import Quantity, Reference
 from training.drift.said import Said, Saying
 from training.drift.spread import Spread, chance, ks, psi
@@ -154,19 +155,19 @@ def effect_of(
     """How much scores would be others if an input were spread as it was on the training day.
 
     Args:
-        reference: where it is spread as it was.
+        reference: how it was spread.
         name: of the input.
         place: its column.
         X: customers of today.
         saying: what the model says of rows.
-        rng: deals the values of that day to the customers of today.
+        rng: says who of those who are alike moves.
     """
-    as_it_was = X.copy()
-    as_it_was[:, place] = reference.features[name].spread.drawn(len(X), rng=rng)
+    before = X.copy()
+    before[:, place] = as_it_was(reference.features[name].spread, X[:, place], rng=rng)
     scale = {key: of.scale for key, of in reference.scores.items()}
-    # Dealt to others, a value may contradict the rest, as a last order before the first: of those nothing can be said.
+    # Moved alone, a value may contradict the rest, as a last order before the first: of those nothing can be said.
     with np.errstate(all="ignore"):
-        return _difference(saying(X), saying(as_it_was), scale=scale)
+        return _difference(saying(X), saying(before), scale=scale)
 
 
 def _difference(now: Mapping[str, Said], then: Mapping[str, Said], *, scale: Mapping[str, float]) -> float:

@@ -63,11 +63,9 @@ class Spread:
 
     def counted(self, values: Values) -> Spread:
         """Other customers in the same cells."""
-        known = _as_kept(values[~np.isnan(values)])
-        cell = np.searchsorted(np.array(self.edges), known, side="left") + 1
-        cell[known < self.low] = 0
+        cell = self.cells(values[~np.isnan(values)])
         counts = np.bincount(cell, minlength=len(self.edges) + 2)
-        return replace(self, counts=tuple(counts.tolist()), n_unknown=len(values) - len(known))
+        return replace(self, counts=tuple(counts.tolist()), n_unknown=len(values) - len(cell))
 
     @property
     def n_known(self) -> int:
@@ -89,11 +87,17 @@ class Spread:
         """Which group of PSI each cell belongs to, from 0; set by a reference's counts."""
         return _of_categories(self.counts) if self.is_category else _of_numbers(self.counts)
 
-    def drawn(self, n: int, *, rng: np.random.Generator) -> NDArray[np.float64]:
-        """So many values as the reference has them: the upper end of a cell each, NaN as often as unknown."""
-        weights = np.array([*self.counts, self.n_unknown], dtype=np.float64)
-        ends = np.array([self.low, *self.edges, self.edges[-1] if self.edges else self.low, np.nan])
-        return np.asarray(rng.choice(ends, size=n, p=weights / weights.sum()))
+    @property
+    def ends(self) -> NDArray[np.float64]:
+        """The upper end of each cell; of the last, which has none, the highest that is known."""
+        return np.array([self.low, *self.edges, self.edges[-1] if self.edges else self.low])
+
+    def cells(self, known: Values) -> NDArray[np.intp]:
+        """The cell of each value, none of which is NaN."""
+        kept = _as_kept(known)
+        cell = np.searchsorted(np.array(self.edges), kept, side="left") + 1
+        cell[kept < self.low] = 0
+        return cell
 
     def as_dict(self) -> dict[str, Any]:
         """For `reference.json`."""
