@@ -20,6 +20,7 @@ from training.drift.outcomes import (
     newest_of_champion,
     outcome_of_rewards,
     outcomes_of_scores,
+    verdict_of_level,
     verdict_of_rates,
 )
 from training.drift.report import reasons_of, status_of
@@ -96,6 +97,40 @@ def test_of_few_who_were_expected_nothing_is_said() -> None:
     y = np.zeros(200, dtype=np.uint8)
     assert verdict_of_rates(y, np.full(200, 0.09)) == (None, "too_few")
     assert verdict_of_rates(y, np.full(200, 0.5))[1] == "off"
+
+
+@pytest.mark.parametrize(
+    ("said", "n", "n_came"),
+    [
+        (0.001, 1_500, 600),
+        (0.0, 1_500, 30),
+        (0.15, 100, 90),
+        (0.99, 1_500, 750),
+        (1.0, 1_500, 1_000),
+        (0.01, 1_500, 40),
+    ],
+)
+def test_many_where_few_were_expected_are_not_too_few(said: float, n: int, n_came: int) -> None:
+    y = (np.arange(n) < n_came).astype(np.uint8)
+    assert verdict_of_level(y, np.full(n, said)) == "off"
+    assert verdict_of_rates(y, np.full(n, said))[1] == "off"
+
+
+def test_some_more_than_the_few_who_were_expected_prove_nothing() -> None:
+    y = (np.arange(1_500) < 26).astype(np.uint8)
+    assert verdict_of_level(y, np.full(1_500, 0.01)) == "calibrated"
+    assert verdict_of_level(1 - y, np.full(1_500, 0.99)) == "calibrated"
+
+
+@pytest.mark.parametrize("expected", [3.0, 12.0, 18.0, 25.0])
+def test_few_who_were_rightly_expected_are_hardly_ever_called_off(expected: float) -> None:
+    alarms, rng = 0, np.random.default_rng(int(expected))
+    for _ in range(1_000):
+        said = rng.beta(0.3, 20.0, 1_200)
+        said *= expected / said.sum()
+        y = (rng.random(1_200) < said).astype(np.uint8)
+        alarms += verdict_of_rates(y, said)[1] == "off"
+    assert alarms <= 6  # of the level and the slope together; P(more than 6 at two in a thousand) is 0.005
 
 
 def test_probabilities_that_are_right_are_hardly_ever_called_off() -> None:

@@ -146,12 +146,28 @@ def verdict_of_rates(y: NDArray[np.uint8], said: FloatArray) -> tuple[float | No
 
 def verdict_of_level(y: NDArray[np.uint8], said: FloatArray) -> str:
     """Whether as many came as was said; arguments as of `verdict_of_rates`."""
-    expected, spread = float(said.sum()), float(np.sqrt((said * (1.0 - said)).sum()))
-    if min(expected, len(y) - expected) < FEWEST:
+    n, expected, n_came = len(y), float(said.sum()), int(y.sum())
+    if min(max(expected, n_came), max(n - expected, n - n_came)) < FEWEST:
         return TOO_FEW
-    n_came = int(y.sum())
-    is_off = abs(n_came - expected) > SURE * spread and not _is_within(LEVEL, expected, n_came)
+    is_off = _is_surprising(n, expected, n_came, said=said) and not _is_within(LEVEL, expected, n_came)
     return OFF if is_off else CALIBRATED
+
+
+def _is_surprising(n: int, expected: float, n_came: int, *, said: FloatArray) -> bool:
+    """Whether so many would come once in a thousand if what was said were true.
+
+    Where few were expected to, or not to, and many did, by the binomial law of the mean, whose tail beyond the mean is
+    no lighter than that of unequal probabilities (Hoeffding 1956, On the distribution of the number of successes in
+    independent trials, theorem 4); else by the normal law.
+    """
+    if min(expected, n - expected) >= FEWEST:
+        return bool(abs(n_came - expected) > SURE * float(np.sqrt((said * (1.0 - said)).sum())))
+    from scipy.stats import binom, norm
+
+    if expected > n - expected:  # then those who did not are the few
+        expected, n_came = n - expected, n - n_came
+    tail = float(binom.sf(n_came - 1, n, min(max(expected / n, 0.0), 1.0)))
+    return tail < float(norm.sf(SURE))
 
 
 def outcome_of_rewards(
