@@ -27,7 +27,7 @@ from training.response.rows import ResponseRows
 
 TRAINED = datetime(2024, 3, 4, tzinfo=UTC)
 MARGIN = 0.4  # of the starter's brand.yaml
-N = 200
+N = 400
 
 
 @dataclass
