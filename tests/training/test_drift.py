@@ -161,13 +161,42 @@ def test_what_moves_as_much_as_it_always_did_is_no_drift() -> None:
     assert far.verdict == "moved"
 
 
-def test_what_is_usual_grows_with_the_days_and_is_read_on_the_line_between_known_ones() -> None:
+def test_what_is_usual_is_on_the_line_of_its_root_between_known_days_and_at_its_pace_beyond() -> None:
     spread = Spread.of(np.arange(100.0))
-    one = Quantity(spread, usual=(Usual(10.0, 0.1, 0.0), Usual(30.0, 0.3, 0.02)))
-    assert one.usual_over(5.0) == (0.1, 0.0)  # no less than over the shortest stretch that is known
-    assert one.usual_over(20.0) == pytest.approx((0.2, 0.01))
-    assert one.usual_over(60.0) == pytest.approx((0.6, 0.04))
+    one = Quantity(spread, usual=(Usual(10.0, 0.01, 0.0), Usual(30.0, 0.09, 0.02)))
+    assert one.usual_over(5.0) == pytest.approx((0.01, 0.0))  # no less than over the shortest stretch that is known
+    assert one.usual_over(20.0) == pytest.approx((0.04, 0.01))
+    assert one.usual_over(60.0) == pytest.approx((0.36, 0.04))
     assert Quantity(spread).usual_over(60.0) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("stretches", [(30.0,), (30.0, 90.0)])
+@pytest.mark.parametrize("times", [2.0, 4.0])
+def test_a_shop_that_only_ages_has_not_moved_long_after_the_longest_stretch_that_is_known(
+    stretches: tuple[float, ...], times: float
+) -> None:
+    """A day a day, before the training and after: PSI grows with the square of the time."""
+    width = 2.8 * stretches[-1]  # so that what moved over the stretch is not lost in chance
+
+    def will_stay(X: Matrix) -> Mapping[str, Said]:
+        return {"s": Said(1.0 / (1.0 + np.exp(-X[:, 0].astype(np.float64) / width)))}
+
+    def shop(day: float, seed: int) -> NDArray[np.float32]:
+        return np.random.default_rng([seed, round(day) % 7_000]).normal(day, width, (3_000, 1)).astype(np.float32)
+
+    later = times * stretches[-1]
+    for seed in range(8):
+        earlier = [(days, shop(-days, seed)) for days in stretches]
+        then = reference_of(
+            shop(0, seed), as_of=AT, inputs=("tenure",), categories={}, saying=will_stay, earlier=earlier
+        )
+        aged, faster = (
+            moves_of(then, shop(day, seed), inputs=("tenure",), saying=will_stay, days=later)
+            for day in (later, 3 * later)
+        )
+        assert {one.verdict for one in aged} == {"steady"}, aged
+        assert min(one.psi for one in aged) > 0.3  # what a fixed threshold calls moved
+        assert {one.verdict for one in faster} == {"moved"}
 
 
 def test_a_stable_world_raises_nothing_over_many_seeds() -> None:

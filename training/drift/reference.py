@@ -54,8 +54,9 @@ class Quantity:
     def usual_over(self, days: float) -> tuple[float, float]:
         """PSI and change of the unknown that so many days bring at the pace of before; (0, 0) where that is not known.
 
-        Between two stretches that are known on the straight line; beyond the longest at its pace, below the shortest
-        as much as that.
+        Between two stretches that are known on the straight line, of PSI that of its root: what moves at a steady pace
+        has gone twice as far after twice the time, and PSI is a square of how far. Beyond the longest at that pace,
+        below the shortest as much as over that.
         """
         if not self.usual:
             return 0.0, 0.0
@@ -63,10 +64,8 @@ class Quantity:
         pace = max(days / longest.days, 1.0)
         known = [one.days for one in self.usual]
         at = min(days, longest.days)
-        return (
-            pace * float(np.interp(at, known, [one.psi for one in self.usual])),
-            pace * float(np.interp(at, known, [one.unknown for one in self.usual])),
-        )
+        far = pace * float(np.interp(at, known, [one.psi**0.5 for one in self.usual]))
+        return far**2, pace * float(np.interp(at, known, [one.unknown for one in self.usual]))
 
     def as_dict(self) -> dict[str, Any]:
         """For `reference.json`."""
