@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ EXPERIMENT = "rapport"
 CHAMPION, CHALLENGER = "champion", "challenger"
 VERSION_TAG = "rapport_version"
 MOST_LETTERS = 5_000  # of a tag, in MLflow
+MOST_PARAMETERS, MOST_METRICS = 100, 1_000  # of one call, in MLflow
 
 
 class Registry:
@@ -77,16 +79,24 @@ class Registry:
         with _quiet():
             run = self.client.create_run(self._experiment, run_name=f"{name} {version}", tags=dict(tags))
             run_id: str = run.info.run_id
-            for key, value in parameters.items():
-                self.client.log_param(run_id, key, str(value)[:500])
-            for key, number in metrics.items():
-                self.client.log_metric(run_id, key, float(number))
+            self._log(run_id, parameters, metrics)
             for file, figure in figures.items():
                 self.client.log_figure(run_id, figure, f"plots/{file}.png")
             self.client.log_artifacts(run_id, str(self._artifacts / name / version), "model")
             self._register(name, version, run_id)
             self.client.set_terminated(run_id)
         return run_id
+
+    def _log(self, run_id: str, parameters: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+        """As many in one transaction as MLflow takes: one by one each costs what all of them do."""
+        from mlflow.entities import Metric, Param
+
+        at = int(time() * 1_000)
+        for some in _in_parts([Param(key, str(value)[:500]) for key, value in parameters.items()], MOST_PARAMETERS):
+            self.client.log_batch(run_id, params=some)
+        told = [Metric(key, float(number), at, 0) for key, number in metrics.items()]
+        for some in _in_parts(told, MOST_METRICS):
+            self.client.log_batch(run_id, metrics=some)
 
     def log_gate(self, run_id: str, gate: Mapping[str, Any]) -> None:
         """Keeps the verdict with the run: whole as `gate.json`, whether it passed as tag, why not as another."""
@@ -117,6 +127,11 @@ class Registry:
         """MLflow's own number of a version: the newest run that made it."""
         found = self.client.search_model_versions(f"name = '{name}' and tag.{VERSION_TAG} = '{version}'")
         return max((one.version for one in found), key=int, default=None)
+
+
+def _in_parts(all_of_them: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
+    for begin in range(0, len(all_of_them), most):
+        yield all_of_them[begin : begin + most]
 
 
 @contextlib.contextmanager
