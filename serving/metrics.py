@@ -73,7 +73,9 @@ def _samples(told: Mapping[str, Any]) -> Iterator[Sample]:
     yield _LOOKED_AT, {}, datetime.fromisoformat(told["as_of"]).timestamp()
     for model in told["models"]:
         whose = {"model": model["model"]}
-        yield "rapport_retrain_suggested", whose | {"version": model["version"]}, float(model["status"] == "retrain")
+        if model["status"] != "unknown":  # 0 would say that it was looked at
+            of_version = whose | {"version": model["version"]}
+            yield "rapport_retrain_suggested", of_version, float(model["status"] == "retrain")
         yield "rapport_model_age_days", whose, model["days"]
         for move in model["moves"]:
             labels = whose | {"kind": move["kind"], "name": move["name"]}

@@ -58,6 +58,13 @@ def test_the_newest_look_is_told_with_the_champions_newest_promise(workspace: Wo
     assert not any(line.startswith("rapport_drift_ks") for line in lines)  # a category has none
 
 
+def test_of_a_model_that_could_not_be_looked_at_no_suggestion_is_told(workspace: Workspace) -> None:
+    look(workspace, "2026-04-12", status="unknown")
+    text = metrics_text(workspace)
+    assert "rapport_retrain_suggested{" not in text
+    assert 'rapport_model_age_days{model="next_purchase"} 7.5' in text
+
+
 def test_every_line_is_one_that_prometheus_reads_whatever_a_brand_calls_its_features(workspace: Workspace) -> None:
     look(workspace, "2026-04-12", status="steady", name='odd "name"\\with\nall')
     named = [line for line in metrics_text(workspace).splitlines() if not line.startswith("#")]

@@ -23,6 +23,8 @@ from training.artifact import ActionFeatures, ResponseModel
 from training.dataset import Snapshot, WorkspaceSource
 from training.drift.decided import decided_since, outcomes_of_decisions
 from training.drift.keeping import newest_of_each
+from training.drift.report import Looked
+from training.drift.watching import NO_REFERENCE, examined
 from training.response.rows import ResponseRows
 
 TRAINED = datetime(2024, 3, 4, tzinfo=UTC)
@@ -130,6 +132,20 @@ def test_what_decisions_earned_is_held_against_what_was_expected_by_month(shop: 
     _, wrong = outcomes_of_decisions(cast(WorkspaceSource, shop), Model(2 * truth))
     assert wrong is not None
     assert wrong.verdict == "off"
+
+
+def test_a_champion_without_a_reference_is_unknown_unless_what_it_said_did_not_come(shop: Shop) -> None:
+    """It was made before spreads were kept: nobody can say that it is steady."""
+    young = Looked("response", "v1", TRAINED, 30.0)
+    source = cast(WorkspaceSource, shop)
+    looked = examined(source, Model(1.0), young, None)
+    assert (looked.status, looked.moves, looked.outcomes) == ("unknown", (), ())
+    assert NO_REFERENCE in looked.notes
+    shop.decide(range(1, N + 1), at=TRAINED + timedelta(days=2), orders=1_000.0)
+    truth = 0.5 * MARGIN * 1_000
+    looked = examined(source, Model(truth), young, None)
+    assert ([one.verdict for one in looked.outcomes], looked.status) == (["calibrated"], "unknown")
+    assert examined(source, Model(2 * truth), young, None).status == "retrain"
 
 
 def test_of_a_customers_decisions_the_newest_is_taken() -> None:

@@ -102,13 +102,20 @@ def reasons_of(moves: Sequence[Move], outcomes: Sequence[Outcome]) -> tuple[Reas
     return (*off, *map(_of_move, moved))
 
 
-def status_of(moves: Sequence[Move], outcomes: Sequence[Outcome], reasons: Sequence[Reason]) -> str:
+def status_of(moves: Sequence[Move] | None, outcomes: Sequence[Outcome], reasons: Sequence[Reason]) -> str:
     """One word on a version; too_little also where nothing at all could be compared.
 
     Inputs that moved without moving what is said change nothing: watch is when scores begin to move.
+
+    Args:
+        moves: of the version; None where it was made before spreads were kept, and none could be looked for.
+        outcomes: the champion's newest.
+        reasons: to train anew.
     """
     if reasons:
         return RETRAIN
+    if moves is None:
+        return UNKNOWN
     verdicts = [*(one.verdict for one in moves), *(one.verdict for one in outcomes)]
     if all(verdict == TOO_FEW for verdict in verdicts):
         return TOO_LITTLE

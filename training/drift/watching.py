@@ -72,18 +72,25 @@ def look(source: WorkspaceSource, name: str, champion: Mapping[str, str]) -> Loo
     except ArtifactRefused as refused:
         return replace(found, status=RETRAIN, reasons=(Reason("does_not_fit", "", None, None, str(refused)),))
     content = read_beside(artifacts, description, FILE)
-    return _examined(source, model, found, None if content is None else Reference.from_bytes(content))
+    return examined(source, model, found, None if content is None else Reference.from_bytes(content))
 
 
-def _examined(source: WorkspaceSource, model: AnyModel, found: Looked, reference: Reference | None) -> Looked:
+def examined(source: WorkspaceSource, model: AnyModel, found: Looked, reference: Reference | None) -> Looked:
+    """What is found of a champion.
+
+    Args:
+        source: of features, and of what happened.
+        model: the champion.
+        found: what is known of it so far.
+        reference: of its training day; None of a version that was made before one was kept: it is unknown, unless
+            what it said did not come.
+    """
     X = _customers(source, model, found.trained_at)
-    moves = (
-        []
-        if reference is None
-        else moves_of(reference, X, inputs=source.inputs, saying=saying_of(model), days=found.days)
-    )
+    moves = None
+    if reference is not None:
+        moves = moves_of(reference, X, inputs=source.inputs, saying=saying_of(model), days=found.days)
     outcomes, newest = outcomes_of(source, model)
-    reasons = reasons_of(moves, newest)
+    reasons = reasons_of(moves or [], newest)
     notes = [] if reference is not None else [NO_REFERENCE]
     notes += [ARE_FEW] if reference is not None and min(reference.n, len(X)) < FEWEST else []
     notes += [] if newest else [NO_OUTCOMES]
@@ -93,7 +100,7 @@ def _examined(source: WorkspaceSource, model: AnyModel, found: Looked, reference
         n_now=len(X),
         status=status_of(moves, newest, reasons),
         reasons=reasons,
-        moves=tuple(moves),
+        moves=tuple(moves or ()),
         outcomes=tuple(outcomes),
         notes=tuple(notes),
     )
