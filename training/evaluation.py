@@ -37,7 +37,7 @@ class Quality:
 
 def quality(y: Labels, probability: FloatArray) -> Quality:
     """Every figure of these probabilities against what happened."""
-    both = 0 < int(y.sum()) < len(y)
+    both = 0 < int(y.sum()) < len(y) and float(np.ptp(probability)) > 1e-9  # all told the same: none
     slope = logistic_line(log_odds(probability), y)[1] if both else float("nan")
     return Quality(
         n=len(y),

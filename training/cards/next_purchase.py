@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -107,7 +108,7 @@ def _quality(one: Judged) -> Section:
         ("log-loss of saying the known rate", f"{one.loss_of_constant():.4f}"),
         ("Brier", str(mean_interval((said - y) ** 2))),
         ("AUC", str(auc_interval(one.y, said))),
-        ("calibration slope", f"{quality.calibration_slope:.3f}"),
+        ("calibration slope", "—" if math.isnan(quality.calibration_slope) else f"{quality.calibration_slope:.3f}"),
     ]
     bins = tuple((f"{s:.1%}", f"{h:.1%}", f"{n:,}") for s, h, n in calibration_curve(one.y, said))
     return Section(

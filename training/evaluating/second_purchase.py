@@ -176,6 +176,4 @@ def _figures(y: Labels, said: Floats | None) -> dict[str, float | None]:
     """As of everybody, and the slope: 1 is honest, below 1 is overconfident; None where all are told the same."""
     if said is None or not len(y):
         return dict.fromkeys((*OF_PROBABILITY, SLOPE))
-    told_apart = bool(np.ptp(said) > 1e-9)
-    slope = quality(y, said).calibration_slope if told_apart else float("nan")
-    return probability_figures(y, said) | {SLOPE: finite(slope)}
+    return probability_figures(y, said) | {SLOPE: finite(quality(y, said).calibration_slope)}

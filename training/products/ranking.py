@@ -123,9 +123,7 @@ def fit_ranker(baskets: Baskets, day: int, *, horizon_days: int, seed: int = 0) 
     days = min(horizon_days, n_days // 3)
     if days < FEWEST_DAYS:
         what = f"{n_days} days of orders" if n_days // 3 < FEWEST_DAYS else f"a horizon of {horizon_days} days"
-        return Ranker(
-            None, {}, f"the most frequent: {what}: too short to teach"
-        )
+        return Ranker(None, {}, f"the most frequent: {what}: too short to teach")
     early, late = (window_of(known, day - times * days, days=days) for times in (2, 1))
     fewest = min(len(early.customer_keys), len(late.customer_keys))
     if fewest < FEWEST_CUSTOMERS or not early.hit.any() or not late.hit.any():

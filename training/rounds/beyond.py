@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -37,11 +38,15 @@ def _with_second_purchase(trained: Trained, source: WorkspaceSource) -> Trained:
 def _second_purchase_lines(trained: Trained) -> list[str]:
     return [
         f"second purchase within {head['horizon_days']} days: {once['mean_probability']:.1%} said where "
-        f"{once['base_rate']:.1%} of {once['n']:,} came back, AUC {once['auc']:.3f}, slope "
-        f"{once['calibration_slope']:.2f}"
+        f"{once['base_rate']:.1%} of {once['n']:,} came back, AUC {_shown(once, 'auc', 3)}, slope "
+        f"{_shown(once, 'calibration_slope', 2)}"
         for head in trained.description["heads"]
         if (once := head.get("judged_once")) is not None
     ]
+
+
+def _shown(figures: Mapping[str, float], name: str, digits: int) -> str:
+    return f"{figures[name]:.{digits}f}" if name in figures else "unknown"
 
 
 def lines_of_beyond(trained: Trained) -> list[str]:
