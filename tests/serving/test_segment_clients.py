@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from segment.analytics.client import Client
 
+from features.owners import persons
 from features.workspace import Workspace
 from tests.serving.test_served_http import asked, call
 
@@ -44,14 +45,19 @@ analytics.closeAndFlush({ timeout: 20000 }).then(() => console.log(JSON.stringif
 
 
 def events_of(workspace: Workspace, user: str) -> list[dict[str, Any]]:
-    """What the log holds of a user, oldest first."""
-    query = (
-        "SELECT payload, occurred_at, received_at FROM event_log JOIN identity USING (customer_key) "
-        "WHERE kind = 'user' AND customer_id = ? ORDER BY log_seq"
-    )
+    """What the log holds of a person, oldest first: of a device that was joined too, whichever batch came first."""
+    query = "SELECT customer_key, payload, occurred_at, received_at FROM event_log ORDER BY log_seq"
+    named = "SELECT customer_key FROM identity WHERE kind = 'user' AND customer_id = ?"
     with closing(sqlite3.connect(workspace.database)) as connection:
-        rows = connection.execute(query, (user,)).fetchall()
-    return [json.loads(row[0]) | {"occurred_us": row[1], "received_us": row[2]} for row in rows]
+        rows = connection.execute(query).fetchall()
+        (key,) = connection.execute(named, (user,)).fetchone()
+    joined = persons(workspace)
+    who = joined.get(key, key)
+    return [
+        json.loads(payload) | {"occurred_us": occurred, "received_us": received}
+        for one, payload, occurred, received in rows
+        if joined.get(one, one) == who
+    ]
 
 
 def dead_letters(workspace: Workspace) -> int:
