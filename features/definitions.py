@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -117,9 +118,7 @@ def online_path(workspace: Workspace) -> Path:
 
 def _prepare(workspace: Workspace) -> None:
     workspace.state.mkdir(parents=True, exist_ok=True)
-    # Feast would set this itself, too late for whoever imported prometheus_client before.
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(workspace.state / "metrics"))
-    Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(workspace.state / "metrics", ignore_errors=True)  # three files a process, as it once was
     os.environ.setdefault("FEAST_USAGE", "False")
     connection = sqlite3.connect(online_path(workspace))
     connection.execute("PRAGMA journal_mode = WAL")

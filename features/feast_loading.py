@@ -8,7 +8,9 @@ would check is checked by mypy where we call it.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 _USED = (
@@ -17,12 +19,19 @@ _USED = (
     "feast.infra.online_stores.sqlite",
     "feast.infra.passthrough_provider",
 )
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def load_feast() -> None:
     """Imports what we use of Feast, once a process; called before anything is imported from it."""
     if "feast" in sys.modules:
         return
+    is_collected = _METRICS in os.environ  # by who started us, such as BentoML above its workers
+    if is_collected:
+        Path(os.environ[_METRICS]).mkdir(parents=True, exist_ok=True)
+    else:
+        # Decides now, while nobody names a folder, to count in memory: else each process leaves three files behind.
+        importlib.import_module("prometheus_client.values")
     typeguard: Any = importlib.import_module("typeguard")
     instrumenting = typeguard.typechecked
     typeguard.typechecked = _as_it_is
@@ -31,6 +40,8 @@ def load_feast() -> None:
             importlib.import_module(name)
     finally:
         typeguard.typechecked = instrumenting
+        if not is_collected:
+            os.environ.pop(_METRICS, None)  # Feast named one, which a process that we start must not write to
 
 
 def _as_it_is(target: Any = None, **_: Any) -> Any:

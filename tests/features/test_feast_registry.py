@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,16 @@ from features.definitions import decision_service, open_store
 from features.schema import feature_schema
 from features.starting import write_starter
 from features.workspace import Workspace
+
+OPENING = """
+import sys
+from pathlib import Path
+from features.brand import load_brand
+from features.definitions import open_store
+from features.workspace import Workspace
+shop = Workspace(Path(sys.argv[1]))
+open_store(shop, load_brand(shop))
+"""
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -51,3 +64,20 @@ def test_a_registry_is_written_once(shop: Workspace) -> None:
     before = (shop.state / "feast_registry.pb").read_bytes()
     registered(shop)
     assert (shop.state / "feast_registry.pb").read_bytes() == before
+
+
+def test_a_process_that_opens_the_store_leaves_no_file_of_metrics_and_clears_those_of_before(
+    shop: Workspace, tmp_path: Path
+) -> None:
+    stale, temporary = shop.state / "metrics", tmp_path / "temporary"
+    for folder in (stale, temporary):
+        folder.mkdir(parents=True)
+    (stale / "counter_1.db").write_bytes(bytes(8))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PROMETHEUS_")}
+    subprocess.run(
+        [sys.executable, "-c", OPENING, str(shop.root)], check=True, env=environment | {"TMPDIR": str(temporary)}
+    )
+    assert (shop.state / "online.db").is_file()
+    assert not stale.exists()
+    assert list(temporary.iterdir()) == []
+    assert [path for path in shop.root.rglob("*.db") if path.parent != shop.state] == []
