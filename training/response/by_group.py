@@ -134,5 +134,8 @@ def harmless_by_group(question: str, groups: Sequence[GroupGain], *, usual: floa
     if not told:
         return Check(question, True, f"there is none of which the log tells{beside}" if untold else "there is none")
     least = min(told, key=lambda one: one.gain.value)
-    answer = f"{len(told)} looked at; the least gain is {least.gain.value:+.4g} {currency} a decision, in {least.name}"
-    return Check(question, True, answer + beside)
+    gain, is_behind = least.gain, least.gain.value < 0.0
+    answer = f"{len(told)} looked at; {'behind' if is_behind else 'least ahead'} in {least.name}: {gain.value:+.4g} "
+    answer += f"{currency} a decision ({gain.low:+.4g} … {gain.high:+.4g})"
+    why = "" if not is_behind else f", not by more than {SURE_OF_HARM:.0f} standard errors and {RELATIVE_HARM:.0%}"
+    return Check(question, True, answer + why + beside)

@@ -139,8 +139,9 @@ def _ahead_of_the_mean(tried: Sequence[Tried], judge: Judge) -> tuple[Tried, str
     one = _simplest(ahead, judge)
     gain = judge.mean(one.score - mean.score)
     return one, (
-        f"It is worth {gain.value:.4g} a decision more than the mean of several learners (standard error "
-        f"{gain.error:.2g}) on customers who did not teach it, and is the simplest that is as good as the best."
+        f"On customers who did not teach it, it scores {gain.value:.4g} more than the mean of several learners "
+        f"(standard error {gain.error:.2g}), and is the simplest that is as good as the best. The score is what "
+        "its policy earns a decision and the area of its targeting curve together."
     )
 
 
