@@ -109,8 +109,8 @@ def _tried(description: Mapping[str, Any]) -> Section:
         "Learners that were tried",
         (
             "Each judged on customers who did not teach it, the simplest first.",
-            "Targeting is the area of the curve: what treating those first whom it ranks first earns beyond treating as "
-            "many at random. The slope is of the measured uplift on its own; 1 is honest.",
+            "Targeting is the area of the curve: what treating those first whom it ranks first earns beyond treating "
+            "as many at random. The slope is of the measured uplift on its own; 1 is honest.",
         ),
         (Table(("learner", "value of its policy", "95% interval", "targeting", "95% interval", "slope"), rows),),
     )
