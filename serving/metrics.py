@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -49,17 +49,19 @@ def add_metric_routes(app: FastAPI) -> None:
 
 def metrics_text(workspace: Workspace) -> str:
     """What Prometheus reads."""
-    from experiments.report.models import drift_file
+    from experiments.report.models import drift_file, versions_in_use
 
     path = drift_file(workspace)
-    return NOBODY_LOOKED if path is None else _text(path, path.stat().st_mtime_ns)
+    if path is None:
+        return NOBODY_LOOKED
+    return _text(path, path.stat().st_mtime_ns, frozenset(versions_in_use(workspace).items()))
 
 
 @lru_cache(maxsize=4)
-def _text(path: Path, written_ns: int) -> str:
-    """Of one file, as long as it stays as it was written."""
+def _text(path: Path, written_ns: int, in_use: frozenset[tuple[str, str]]) -> str:
+    """Of one file, as long as it stays as it was written and the same versions are in use."""
     by_name: dict[str, list[str]] = {name: [] for name in _HELP}
-    for name, labels, value in _samples(json.loads(path.read_text("utf-8"))):
+    for name, labels, value in _samples(json.loads(path.read_text("utf-8")), in_use):
         told = ",".join(f'{label}="{_escaped(of)}"' for label, of in labels.items())
         by_name[name].append(f"{name}{{{told}}} {value:.10g}" if told else f"{name} {value:.10g}")
     return "".join(
@@ -69,9 +71,11 @@ def _text(path: Path, written_ns: int) -> str:
     )
 
 
-def _samples(told: Mapping[str, Any]) -> Iterator[Sample]:
+def _samples(told: Mapping[str, Any], in_use: Collection[tuple[str, str]]) -> Iterator[Sample]:
     yield _LOOKED_AT, {}, datetime.fromisoformat(told["as_of"]).timestamp()
     for model in told["models"]:
+        if (model["model"], model["version"]) not in in_use:  # replaced since: what was found is of no model served
+            continue
         whose = {"model": model["model"]}
         if model["status"] != "unknown":  # 0 would say that it was looked at
             of_version = whose | {"version": model["version"]}

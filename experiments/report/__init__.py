@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.report.models import champion_file
 from features.lake import Lake
 from features.workspace import Workspace
 
@@ -117,8 +118,8 @@ def report_fingerprint(workspace: Workspace) -> str:
     """
     parts = [f"{datetime.now(UTC):%Y-%m-%dT%H}"]
     manifest = Lake(workspace.lake).manifest_path
-    watched = [workspace.brand_file, workspace.catalogue_file, manifest, *workspace.lake.glob("scores/day=*/*")]
-    watched += workspace.lake.glob("drift/day=*/*")
+    watched = [workspace.brand_file, workspace.catalogue_file, manifest, champion_file(workspace)]
+    watched += [*workspace.lake.glob("scores/day=*/*"), *workspace.lake.glob("drift/day=*/*")]
     for path in sorted(watched):
         if path.is_file():
             stat = path.stat()

@@ -60,10 +60,16 @@ class WatchedModel:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """All of them, as of one instant."""
+    """All of them, as of one instant.
+
+    Attributes:
+        models: versions that were looked at and are in use still.
+        unseen: names of models in use of which another version was looked at, or none.
+    """
 
     as_of: datetime
     models: tuple[WatchedModel, ...]
+    unseen: tuple[str, ...]
 
     @property
     def to_retrain(self) -> tuple[WatchedModel, ...]:
@@ -76,14 +82,31 @@ def drift_file(workspace: Workspace) -> Path | None:
     return max((workspace.lake / "drift").glob("day=*/drift.json"), default=None)
 
 
+def champion_file(workspace: Workspace) -> Path:
+    """Which versions are in use."""
+    return workspace.artifacts / "champion.json"
+
+
+def versions_in_use(workspace: Workspace) -> dict[str, str]:
+    """`{model: version}` of what is served."""
+    path = champion_file(workspace)
+    champions: dict[str, dict[str, str]] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return {name: one["version"] for name, one in champions.items()}
+
+
 def read_watched(workspace: Workspace) -> Watched | None:
-    """What the newest look found; None before the first, and where nothing is in use."""
-    path = drift_file(workspace)
-    if path is None:
+    """What the newest look found of what is in use; None before the first, and where nothing is in use."""
+    path, in_use = drift_file(workspace), versions_in_use(workspace)
+    if path is None or not in_use:
         return None
     told: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    models = tuple(_model(one) for one in told["models"])
-    return Watched(datetime.fromisoformat(told["as_of"]), models) if models else None
+    looked_at = [one for one in told["models"] if in_use.get(one["model"]) == one["version"]]
+    seen = {one["model"] for one in looked_at}
+    return Watched(
+        as_of=datetime.fromisoformat(told["as_of"]),
+        models=tuple(_model(one) for one in looked_at),
+        unseen=tuple(name for name in in_use if name not in seen),
+    )
 
 
 def _model(told: Mapping[str, Any]) -> WatchedModel:

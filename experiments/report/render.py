@@ -130,9 +130,9 @@ class Page:
         models = ("models",) if self.data.watched else ()
         return ("result", *arms, "segments", "funnel", "movement", "decided", "conversations", *models, "words")
 
-    def model_names(self, models: Sequence[WatchedModel]) -> str:
+    def model_names(self, models: Sequence[str]) -> str:
         """What they are called in the page's language."""
-        return ", ".join(self.words(f"model_{one.model}") for one in models)
+        return ", ".join(self.words(f"model_{name}") for name in models)
 
     def why_train(self, model: WatchedModel, reason: WatchedReason) -> str:
         """Why a training is suggested, as a sentence."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from experiments.report import report_fingerprint, report_html
-from experiments.report.models import read_watched
+from experiments.report.models import champion_file, read_watched
 
 if TYPE_CHECKING:
     from tests.experiments.conftest import ReportWorld
@@ -22,7 +22,8 @@ def outcome(said_at: str, said: float, *, is_champions: bool = True) -> dict[str
 
 def looked(world: ReportWorld, day: str, *, status: str, reasons: list[dict[str, Any]]) -> None:
     """What `rapport drift` would have written."""
-    model = {"model": "next_purchase", "trained_at": "2026-03-01T00:00:00+00:00", "status": status, "reasons": reasons}
+    model: dict[str, Any] = {"model": "next_purchase", "version": "v1", "trained_at": "2026-03-01T00:00:00+00:00"}
+    model |= {"status": status, "reasons": reasons}
     model["outcomes"] = [
         outcome("2026-03-02", 0.25),
         outcome("2026-03-09", 0.31),
@@ -31,6 +32,14 @@ def looked(world: ReportWorld, day: str, *, status: str, reasons: list[dict[str,
     path = world.workspace.lake / "drift" / f"day={day}" / "drift.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"as_of": f"{day}T00:00:00+00:00", "models": [model]}))
+    use(world, next_purchase="v1")
+
+
+def use(world: ReportWorld, **versions: str) -> None:
+    """Which versions are served."""
+    path = champion_file(world.workspace)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({name: {"version": version, "sha256": ""} for name, version in versions.items()}))
 
 
 def section(world: ReportWorld, locale: str = "en") -> str:
@@ -84,3 +93,17 @@ def test_a_new_look_makes_the_page_anew(report_world: ReportWorld) -> None:
     before = report_fingerprint(report_world.workspace)
     looked(report_world, "2026-04-12", status="steady", reasons=[])
     assert report_fingerprint(report_world.workspace) != before
+
+
+def test_of_a_version_that_was_replaced_nothing_is_told_but_that_nobody_has_looked(report_world: ReportWorld) -> None:
+    looked(report_world, "2026-04-12", status="retrain", reasons=[reason("score_moved", "within 30 days")])
+    before = report_fingerprint(report_world.workspace)
+    use(report_world, next_purchase="v22", segments="v1")
+    assert report_fingerprint(report_world.workspace) != before
+    told = section(report_world)
+    assert "not looked at yet: Likely to buy, Segments." in told
+    assert "training" not in told
+    assert "Said" not in told
+    assert all("not looked at" not in section(report_world, locale) for locale in ("hi", "th"))
+    use(report_world)  # rolled back, and nothing is served
+    assert 'id="models"' not in report_html(report_world.workspace)

@@ -15,6 +15,7 @@ import pytest
 from features.workspace import Workspace
 from serving.http import build_app
 from serving.metrics import CONTENT_TYPE, NOBODY_LOOKED, metrics_text
+from training.artifact import write_champions
 
 LINE = re.compile(r'^[a-z_]+(\{[a-z]+="(?:[^"\\]|\\.)*"(,[a-z]+="(?:[^"\\]|\\.)*")*\})? -?[0-9.e+-]+$')
 
@@ -35,6 +36,13 @@ def look(workspace: Workspace, day: str, *, status: str, name: str = "n_orders")
     path = workspace.lake / "drift" / f"day={day}" / "drift.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(told))
+    use(workspace, next_purchase="v1")
+
+
+def use(workspace: Workspace, **versions: str) -> None:
+    workspace.artifacts.mkdir(parents=True, exist_ok=True)
+    champions = {name: {"version": version, "sha256": ""} for name, version in versions.items()}
+    write_champions(workspace.artifacts, champions)
 
 
 @pytest.fixture
@@ -63,6 +71,18 @@ def test_of_a_model_that_could_not_be_looked_at_no_suggestion_is_told(workspace:
     text = metrics_text(workspace)
     assert "rapport_retrain_suggested{" not in text
     assert 'rapport_model_age_days{model="next_purchase"} 7.5' in text
+
+
+@pytest.mark.parametrize("versions", [{"next_purchase": "v22"}, {"segments": "v1"}])
+def test_a_version_that_was_replaced_or_rolled_back_asks_for_nothing_any_more(
+    workspace: Workspace, versions: dict[str, str]
+) -> None:
+    look(workspace, "2026-04-12", status="retrain")
+    assert "rapport_retrain_suggested{" in metrics_text(workspace)
+    use(workspace, **versions)
+    text = metrics_text(workspace)
+    assert "v1" not in text
+    assert "next_purchase" not in text
 
 
 def test_every_line_is_one_that_prometheus_reads_whatever_a_brand_calls_its_features(workspace: Workspace) -> None:
