@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from experiments.intents import looks_like_a_name
+from features.brand import Brand
 from features.catalogue import NOTHING
 from features.refresher import NOT_RECOMPUTED
 from features.rendering import RenderedMessage, gives_out_codes
@@ -20,6 +21,7 @@ from serving.decide import (
     Slot,
 )
 from serving.explaining.amounts import told_amount, with_told_amounts
+from serving.explaining.worth import money_of
 from serving.formats import Format, format_on, formatted
 from serving.models import ServedModels
 from serving.schemas import DecisionRequest
@@ -50,6 +52,7 @@ def answer(
     decided: Sequence[Decided],
     *,
     request: DecisionRequest,
+    brand: Brand,
     models: ServedModels,
     stamped: Stamped,
     explained: Callable[[Decided], dict[str, Any]],
@@ -60,6 +63,7 @@ def answer(
     Args:
         decided: the decisions, as they are written in the ledger.
         request: that they answer.
+        brand: that decided, as whose people amounts are written.
         models: whose names the segments have.
         stamped: puts the token of its decision into each message.
         explained: says what a decision's values rest on, where that is asked for.
@@ -68,7 +72,9 @@ def answer(
     is_brief = is_brief and not request.explain
     for one in decided:
         _refuse_no_numbers(one.decision)
-    told = [_told(one, request=request, models=models, stamped=stamped, is_brief=is_brief) for one in decided]
+    told = [
+        _told(one, request=request, brand=brand, models=models, stamped=stamped, is_brief=is_brief) for one in decided
+    ]
     if request.explain:
         for one, its in zip(decided, told, strict=True):
             its["explanation"] = with_told_amounts(its["explanation"] | explained(one))
@@ -91,7 +97,7 @@ def _refuse_no_numbers(decision: Decision) -> None:
 
 
 def _told(
-    one: Decided, *, request: DecisionRequest, models: ServedModels, stamped: Stamped, is_brief: bool
+    one: Decided, *, request: DecisionRequest, brand: Brand, models: ServedModels, stamped: Stamped, is_brief: bool
 ) -> dict[str, Any]:
     """One decision with its messages."""
     decision, locale = one.decision, one.locale
@@ -121,7 +127,7 @@ def _told(
     }
     if not is_brief:
         told |= {
-            "reasons": reasons(decision, models, locale),
+            "reasons": reasons(decision, models, locale, brand=brand),
             "ranking": _ranking(decision),
             "suppressed": _suppressed(decision),
             "versions": dict(decision.versions),
@@ -223,7 +229,7 @@ def _segment_name(segment: str, models: ServedModels, locale: str) -> str:
     return names.get(locale) or names.get(language) or names.get("en") or next(iter(names.values()), segment)
 
 
-def reasons(decision: Decision, models: ServedModels, locale: str) -> list[str]:
+def reasons(decision: Decision, models: ServedModels, locale: str, *, brand: Brand) -> list[str]:
     """Why this action, in sentences that a marketer reads."""
     scores = decision.scores
     told = []
@@ -239,7 +245,7 @@ def reasons(decision: Decision, models: ServedModels, locale: str) -> list[str]:
     if scores.purchase_propensity is not None:
         told.append(f"Likely to buy by themselves: {scores.purchase_propensity:.0%} over the middle horizon.")
     if not decision.is_holdout and decision.policy_name not in (FALLBACK_POLICY, OFF_SCRIPT_POLICY):
-        told += _choice(decision)
+        told += _choice(decision, brand)
     return told
 
 
@@ -272,27 +278,30 @@ def _nothing_eligible(decision: Decision) -> str:
     return f"{told}, so its baseline '{said}' answers."
 
 
-def _choice(decision: Decision) -> list[str]:
+def _choice(decision: Decision, brand: Brand) -> list[str]:
     by_key = dict(decision.candidates)
     taken = by_key[decision.slots[0].key]
     best = max(candidate.value for candidate in by_key.values())
     rate = taken.rate
     evidence = f"{_counted(rate)}; expected {rate.rate:.2%}"
     if taken.reward is not None:
-        evidence = _expected(taken.reward, by_key.get(NOTHING))
+        evidence = _expected(taken, by_key.get(NOTHING), brand)
     if (worth := taken.worth) is not None:
-        evidence = f"The answer would add {worth.gain:.6g} to each of {worth.decisions:.3g} decisions; asking costs "
-        evidence += f"{worth.cost:.6g}"
+        evidence = f"The answer would add {money_of(brand, worth.gain)} to each of {worth.decisions:.3g} decisions; "
+        evidence += f"asking costs {money_of(brand, worth.cost)}"
     why = "the best value" if taken.value == best else "explored, to learn what it earns"
     return [f"'{taken.action_id}' was taken with probability {decision.action_probability:.3f}: {why}.", evidence + "."]
 
 
-def _expected(reward: float, silence: Valuation | None) -> str:
-    """What the response model says of the action that was taken, beside saying nothing where that was possible."""
-    told = f"The response model expects {told_amount(reward):.6g} of this customer with it, incentives paid"
+def _expected(taken: Valuation, silence: Valuation | None, brand: Brand) -> str:
+    """What the response model says of what was taken, beside saying nothing where that was another possibility."""
+    told = f"The response model expects {money_of(brand, taken.reward or 0.0)} of this customer"
+    if taken.action_id == NOTHING:
+        return f"{told} if nothing is said"
+    told += " with it, incentives paid"
     if silence is None or silence.reward is None:
         return told
-    return f"{told}, and {told_amount(silence.reward):.6g} if nothing is said"
+    return f"{told}, and {money_of(brand, silence.reward)} if nothing is said"
 
 
 def _counted(rate: EstimatedRate) -> str:

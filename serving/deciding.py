@@ -82,6 +82,7 @@ class Settled:
         return answer(
             decided,
             request=inquiry.request,
+            brand=inquiry.stock.brand,
             models=inquiry.models,
             stamped=stamped,
             explained=explained,

@@ -70,6 +70,7 @@ def propensity_of(
         contributions,
         scored.inputs.tolist(),
         schema=schema,
+        brand=brand,
         probability=scored.scores.purchase_propensity,
         horizon_days=horizon,
     )

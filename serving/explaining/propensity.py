@@ -7,11 +7,14 @@ curve turns into the probability. Words are the features' own meanings, from the
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from features.brand import Brand
 from features.schema import FeatureSchema
+from serving.explaining.worth import money_of
 from training.artifact import Contributions
 
 MOST_TOLD = 8
@@ -20,6 +23,7 @@ RHYTHM = {
     "gap": "Their usual gap between orders",
     "repeat_buying": "The rhythm of their orders: how often, and how long ago the last one was",
 }
+_WHERE_MISSING = re.compile("; missing [^,]*")
 _STRONG, _CLEAR = 0.7, 0.2  # log-odds: odds doubled, odds a fifth up
 
 
@@ -47,6 +51,7 @@ def propensity_explained(
     inputs: Sequence[float],
     *,
     schema: FeatureSchema,
+    brand: Brand,
     probability: float,
     horizon_days: int,
 ) -> dict[str, Any]:
@@ -56,11 +61,12 @@ def propensity_explained(
         contributions: of the model, for this customer.
         inputs: `(len(schema.model_inputs),)`, NaN where unknown.
         schema: whose words.
+        brand: whose money.
         probability: what the model said.
         horizon_days: over which.
     """
     known = dict(zip(schema.model_inputs, inputs, strict=True))
-    reasons = [_reason(name, part, known, schema) for name, part in contributions.parts.items() if part != 0.0]
+    reasons = [_reason(name, part, known, schema, brand) for name, part in contributions.parts.items() if part != 0.0]
     reasons.sort(key=lambda reason: (-abs(reason.contribution), reason.name))
     told = [reason.in_words for reason in reasons[:MOST_TOLD]]
     return {
@@ -73,17 +79,17 @@ def propensity_explained(
     }
 
 
-def _reason(name: str, contribution: float, known: Mapping[str, float], schema: FeatureSchema) -> Reason:
+def _reason(name: str, contribution: float, known: Mapping[str, float], schema: FeatureSchema, brand: Brand) -> Reason:
     value = known.get(name)
     is_known = value is not None and math.isfinite(value)
-    what = RHYTHM.get(name) or meaning_of(name, float(value) if is_known and value is not None else None, schema)
+    what = RHYTHM.get(name) or meaning_of(name, float(value) if is_known and value is not None else None, schema, brand)
     strength = "much " if abs(contribution) >= _STRONG else "" if abs(contribution) >= _CLEAR else "a little "
     direction = "more" if contribution > 0 else "less"
     words = f"{what}: {strength}{direction} likely (odds × {math.exp(contribution):.2f})."
     return Reason(name, float(value) if is_known and value is not None else None, contribution, words)
 
 
-def meaning_of(name: str, value: float | None, schema: FeatureSchema) -> str:
+def meaning_of(name: str, value: float | None, schema: FeatureSchema, brand: Brand) -> str:
     """What an input says of a customer who has that value, in words; None where it is unknown."""
     try:
         column = schema.column(name)
@@ -94,7 +100,10 @@ def meaning_of(name: str, value: float | None, schema: FeatureSchema) -> str:
     if (choices := schema.categories.get(name)) is not None and 0 <= int(value) < len(choices):
         trait = name.removeprefix("trait_").replace("_", " ")
         return f"They told us {trait}: {choices[int(value)].replace('_', ' ')}"
+    meaning = _WHERE_MISSING.sub("", column.meaning)
+    if column.unit == "currency":
+        return f"{meaning} is {money_of(brand, value)}"
     unit = "" if column.unit in ("number", "0 or 1", "index", "weekday", "ratio", "log ratio") else f" {column.unit}"
     if column.unit == "share":
-        return f"{column.meaning} is {value:.0%}"
-    return f"{column.meaning} is {value:,.3g}{unit}"
+        return f"{meaning} is {value:.0%}"
+    return f"{meaning} is {value:,.3g}{unit}"

@@ -73,7 +73,7 @@ def response_of(
 
 def _reason(name: str, contribution: float, value: float | None, schema: FeatureSchema, brand: Brand) -> dict[str, Any]:
     is_known = value is not None and math.isfinite(value)
-    what = "What the action is" if name == ACTION else meaning_of(name, value if is_known else None, schema)
+    what = "What the action is" if name == ACTION else meaning_of(name, value if is_known else None, schema, brand)
     direction = "more" if contribution > 0 else "less"
     return {
         "name": name,

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from msgspec.structs import replace
 
 from experiments.records import HOLDOUT
+from features.catalogue import NOTHING
 from serving.answers import reasons
 from serving.decide import Decision, settle
 from serving.models import ServedModels
+from serving.next_question.worth import Worth
 from serving.offers import Offer
-from serving.values import EstimatedRate
+from serving.values import EstimatedRate, Valuation
 from tests.serving.tiny_offers import an_offer, prepared
+from tests.serving.tiny_world import a_brand
 
 HELP, BEST = an_offer("help"), an_offer("bestsellers")
 
 
 def told(decision: Decision) -> str:
-    return " ".join(reasons(decision, ServedModels(), "en"))
+    return " ".join(reasons(decision, ServedModels(), "en", brand=a_brand()))
 
 
 def counted(n_decided: float, n_converted: int, *, rate: float = 0.07) -> str:
     offer = an_offer("tip")
     estimated = EstimatedRate(rate, n_decided=n_decided, n_converted=n_converted, prior=0.07)
     offer = replace(offer, valuation=replace(offer.valuation, rate=estimated))
-    return reasons(settle(prepared("d-1", offer)), ServedModels(), "en")[-1]
+    return reasons(settle(prepared("d-1", offer)), ServedModels(), "en", brand=a_brand())[-1]
 
 
 def off_script(intent: str, *, arm: str = "personalised") -> str:
@@ -67,3 +72,30 @@ def test_where_nothing_may_be_offered_the_answer_that_is_given_is_named() -> Non
     assert "the placement's baseline 'bestsellers' answers." in nothing_eligible(HELP, BEST, arm=HOLDOUT)
     assert "the placement's fallback 'help' answers." in nothing_eligible(HELP, arm=HOLDOUT)
     assert "nothing is." in nothing_eligible()
+
+
+def expected(taken: float, silence: float) -> str:
+    """The last reason where the response model expects so much of a tip and of silence, and the better one is taken."""
+    tip = an_offer("tip", value=taken)
+    tip = replace(tip, valuation=replace(tip.valuation, reward=taken))
+    asked = prepared("d-1", tip, initiated_by="brand")
+    nothing = Valuation(NOTHING, silence, tip.valuation.rate, None, silence)
+    asked = dataclasses.replace(asked, nothing=nothing)
+    return reasons(settle(asked), ServedModels(), "en", brand=a_brand())[-1]
+
+
+def test_what_the_response_model_expects_is_told_as_the_brands_money() -> None:
+    with_it = "The response model expects €22.94 of this customer with it, incentives paid"
+    assert expected(22.9403, 0.128608) == f"{with_it}, and €0.13 if nothing is said."
+
+
+def test_where_nothing_is_taken_what_is_expected_of_it_is_told_once() -> None:
+    assert expected(-1.0, 1234.5) == "The response model expects €1,234.50 of this customer if nothing is said."
+
+
+def test_what_an_answer_would_add_is_told_as_the_brands_money() -> None:
+    question = an_offer("ask_need", kind="question")
+    worth = Worth(informed=10.5, uninformed=10.0, decisions=4.0, cost=0.25)
+    question = replace(question, valuation=replace(question.valuation, worth=worth))
+    told = reasons(settle(prepared("d-1", question)), ServedModels(), "en", brand=a_brand())[-1]
+    assert told == "The answer would add €0.50 to each of 4 decisions; asking costs €0.25."

@@ -67,7 +67,7 @@ def test_once_promoted_an_action_is_worth_what_is_expected_of_it_and_the_decisio
     )
     assert after["action"]["id"] == "tip"
     assert after["versions"][RESPONSE] == version
-    assert "The response model expects 11 of this customer with it, incentives paid, and 8 if nothing" in " ".join(
+    assert "The response model expects €11 of this customer with it, incentives paid, and €8 if nothing" in " ".join(
         after["reasons"]
     )
 
