@@ -23,8 +23,10 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NOBODY_LOOKED = "# Nobody has looked at the models yet: 'rapport drift' does, and so does 'rapport run'.\n"
 
 _LOOKED_AT = "rapport_drift_looked_at_timestamp_seconds"
+_AS_OF = "rapport_drift_as_of_timestamp_seconds"
 _HELP = {
-    _LOOKED_AT: "What was known by then was compared.",
+    _LOOKED_AT: "When the models were looked at.",
+    _AS_OF: "What was known by then was compared.",
     "rapport_retrain_suggested": "1 where a training is suggested.",
     "rapport_model_age_days": "Days from the training day to what was compared.",
     "rapport_drift_psi": "Population stability index of an input or score since the training day.",
@@ -61,7 +63,7 @@ def metrics_text(workspace: Workspace) -> str:
 def _text(path: Path, written_ns: int, in_use: frozenset[tuple[str, str]]) -> str:
     """Of one file, as long as it stays as it was written and the same versions are in use."""
     by_name: dict[str, list[str]] = {name: [] for name in _HELP}
-    for name, labels, value in _samples(json.loads(path.read_text("utf-8")), in_use):
+    for name, labels, value in _samples(json.loads(path.read_text("utf-8")), in_use, looked_at=written_ns / 1e9):
         told = ",".join(f'{label}="{_escaped(of)}"' for label, of in labels.items())
         by_name[name].append(f"{name}{{{told}}} {value:.10g}" if told else f"{name} {value:.10g}")
     return "".join(
@@ -71,8 +73,9 @@ def _text(path: Path, written_ns: int, in_use: frozenset[tuple[str, str]]) -> st
     )
 
 
-def _samples(told: Mapping[str, Any], in_use: Collection[tuple[str, str]]) -> Iterator[Sample]:
-    yield _LOOKED_AT, {}, datetime.fromisoformat(told["as_of"]).timestamp()
+def _samples(told: Mapping[str, Any], in_use: Collection[tuple[str, str]], *, looked_at: float) -> Iterator[Sample]:
+    yield _LOOKED_AT, {}, looked_at  # when it was written: the same look writes the same bytes on another day
+    yield _AS_OF, {}, datetime.fromisoformat(told["as_of"]).timestamp()
     for model in told["models"]:
         if (model["model"], model["version"]) not in in_use:  # replaced since: what was found is of no model served
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,8 +63,19 @@ def test_the_newest_look_is_told_with_the_champions_newest_promise(workspace: Wo
     assert 'rapport_drift_psi{model="next_purchase",kind="feature",name="n_orders"} 0.31' in lines
     assert 'rapport_drift_moved{model="next_purchase",kind="feature",name="n_orders"} 1' in lines
     assert 'rapport_calibration_said{model="next_purchase",what="within 30 days"} 0.3' in lines
-    assert "rapport_drift_looked_at_timestamp_seconds 1775952000" in lines
+    assert "rapport_drift_as_of_timestamp_seconds 1775952000" in lines
     assert not any(line.startswith("rapport_drift_ks") for line in lines)  # a category has none
+
+
+def test_who_looks_again_at_an_old_export_has_looked_all_the_same(workspace: Workspace) -> None:
+    """What is compared ends with the last event, however often it is looked at."""
+    look(workspace, "2026-04-12", status="steady")
+    path = workspace.lake / "drift" / "day=2026-04-12" / "drift.json"
+    for at in (1_777_000_000, 1_777_086_400):
+        os.utime(path, (at, at))  # as if `rapport drift` had written the same bytes then
+        lines = metrics_text(workspace).splitlines()
+        assert f"rapport_drift_looked_at_timestamp_seconds {at}" in lines
+        assert "rapport_drift_as_of_timestamp_seconds 1775952000" in lines
 
 
 def test_of_a_model_that_could_not_be_looked_at_no_suggestion_is_told(workspace: Workspace) -> None:
