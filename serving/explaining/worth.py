@@ -113,9 +113,10 @@ def _base(base: float, money: _Money, *, days: int, is_asking: bool) -> Part:
     within = f"within {days} day{'' if days == 1 else 's'}"
     if is_asking:
         return Part(BASE, base, f"Whatever is asked, the response model expects {money(base)} {within}.")
-    more, amount = ("more", base) if base >= 0.0 else ("less", -base)
-    words = f"The response model cannot speak of it. Of the others here it expects {money(amount)} {more} {within} "
-    return Part(BASE, base, f"{words}than their rates do, whatever brings it, and so it is counted here.")
+    more, amount, done = ("more", base, "added") if base >= 0.0 else ("less", -base, "taken off")
+    words = "The response model does not know this action (it is new, or was changed); of the others here it expects "
+    words += f"on average {money(amount)} {more} {within} than their rates say"
+    return Part(BASE, base, f"{words}. So that it is compared fairly with them, {money(amount)} is {done}.")
 
 
 def _price(price: float, channel: str, money: _Money) -> Part:

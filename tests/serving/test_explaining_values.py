@@ -51,6 +51,21 @@ def test_the_parts_of_an_actions_value_sum_to_it(
     assert (base.name, base.amount) == ("base", 7.25)
 
 
+@pytest.mark.parametrize(
+    ("base", "compared", "done"),
+    [(7.25, "€7.25 more", "€7.25 is added"), (-14.39, "€14.39 less", "€14.39 is taken off")],
+)
+def test_what_the_response_model_cannot_speak_of_says_why_its_value_was_moved(
+    base: float, compared: str, done: str
+) -> None:
+    rate = rates_of("gift", (200.0, 20), 0.2).rate("gift", segment="s1", stage="loyalty")
+    valued = value_action(an_action("gift"), rate=rate, purchase_propensity=None, channel_price=0.5)
+    beside = as_recorded(valued) | {"value": valued.value + base, "base": base}
+    told = worth_of(beside, an_action("gift"), brand=a_brand(), channel="mail", purchase_propensity=None)[-1].in_words
+    assert f"on average {compared} within" in told
+    assert told.endswith(f"So that it is compared fairly with them, {done}.")
+
+
 @given(reward=st.floats(-50, 500), silence=st.none() | st.floats(-50, 500), propensity=st.none() | shares)
 def test_the_parts_of_an_expected_reward_sum_to_the_value_and_its_incentive_is_not_charged_twice(
     reward: float, silence: float | None, propensity: float | None
