@@ -21,6 +21,7 @@ from features.workspace import Workspace
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NOBODY_LOOKED = "# Nobody has looked at the models yet: 'rapport drift' does, and so does 'rapport run'.\n"
+DAMAGED_LOOK = "# The file of the newest look at the models is damaged: 'rapport drift' looks again and mends it.\n"
 
 _LOOKED_AT = "rapport_drift_looked_at_timestamp_seconds"
 _AS_OF = "rapport_drift_as_of_timestamp_seconds"
@@ -50,13 +51,17 @@ def add_metric_routes(app: FastAPI) -> None:
 
 
 def metrics_text(workspace: Workspace) -> str:
-    """What Prometheus reads."""
-    from experiments.report.models import drift_file, versions_in_use
+    """What Prometheus reads; of a damaged file, that it is."""
+    from experiments.report.models import DAMAGED, drift_file, versions_in_use
 
     path = drift_file(workspace)
     if path is None:
         return NOBODY_LOOKED
-    return _text(path, path.stat().st_mtime_ns, frozenset(versions_in_use(workspace).items()))
+    in_use = frozenset(versions_in_use(workspace).items())
+    try:
+        return _text(path, path.stat().st_mtime_ns, in_use)
+    except DAMAGED:
+        return DAMAGED_LOOK
 
 
 @lru_cache(maxsize=4)

@@ -12,6 +12,7 @@ from typing import Any
 from features.workspace import Workspace
 
 RETRAIN = "retrain"
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError)  # by reading what is no look, or another version's
 MOST_REASONS = 5  # of one model: the first ones are the gravest
 
 
@@ -63,13 +64,14 @@ class Watched:
     """All of them, as of one instant.
 
     Attributes:
+        as_of: None where the file of the newest look is damaged: nothing is known of it then.
         models: versions that were looked at and are in use still.
         unseen: names of models in use of which another version was looked at, or none.
     """
 
-    as_of: datetime
-    models: tuple[WatchedModel, ...]
-    unseen: tuple[str, ...]
+    as_of: datetime | None
+    models: tuple[WatchedModel, ...] = ()
+    unseen: tuple[str, ...] = ()
 
     @property
     def to_retrain(self) -> tuple[WatchedModel, ...]:
@@ -99,7 +101,13 @@ def read_watched(workspace: Workspace) -> Watched | None:
     path, in_use = drift_file(workspace), versions_in_use(workspace)
     if path is None or not in_use:
         return None
-    told: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    try:
+        return _watched(json.loads(path.read_text("utf-8")), in_use)
+    except DAMAGED:
+        return Watched(as_of=None)
+
+
+def _watched(told: Mapping[str, Any], in_use: Mapping[str, str]) -> Watched:
     looked_at = [one for one in told["models"] if in_use.get(one["model"]) == one["version"]]
     seen = {one["model"] for one in looked_at}
     return Watched(

@@ -107,3 +107,13 @@ def test_of_a_version_that_was_replaced_nothing_is_told_but_that_nobody_has_look
     assert all("not looked at" not in section(report_world, locale) for locale in ("hi", "th"))
     use(report_world)  # rolled back, and nothing is served
     assert 'id="models"' not in report_html(report_world.workspace)
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff", b"[]", b'{"as_of": "2026-04-12"}', b'{"models": [{}]}'])
+def test_a_damaged_look_is_told_with_what_mends_it_and_the_page_goes_on(
+    report_world: ReportWorld, content: bytes
+) -> None:
+    looked(report_world, "2026-04-12", status="steady", reasons=[])
+    (report_world.workspace.lake / "drift" / "day=2026-04-12" / "drift.json").write_bytes(content)
+    assert [section(report_world, locale).count("rapport drift") for locale in ("en", "hi", "th")] == [1, 1, 1]
+    assert "nothing speaks" not in section(report_world)

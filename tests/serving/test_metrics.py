@@ -15,7 +15,7 @@ import pytest
 
 from features.workspace import Workspace
 from serving.http import build_app
-from serving.metrics import CONTENT_TYPE, NOBODY_LOOKED, metrics_text
+from serving.metrics import CONTENT_TYPE, DAMAGED_LOOK, NOBODY_LOOKED, metrics_text
 from training.artifact import write_champions
 
 LINE = re.compile(r'^[a-z_]+(\{[a-z]+="(?:[^"\\]|\\.)*"(,[a-z]+="(?:[^"\\]|\\.)*")*\})? -?[0-9.e+-]+$')
@@ -95,6 +95,17 @@ def test_a_version_that_was_replaced_or_rolled_back_asks_for_nothing_any_more(
     text = metrics_text(workspace)
     assert "v1" not in text
     assert "next_purchase" not in text
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff", b"[]", b'{"as_of": "2026-04-12"}', b'{"models": [{}]}'])
+def test_a_damaged_look_is_a_comment_that_says_what_mends_it(workspace: Workspace, content: bytes) -> None:
+    look(workspace, "2026-04-12", status="retrain")
+    path = workspace.lake / "drift" / "day=2026-04-12" / "drift.json"
+    whole = path.read_bytes()
+    path.write_bytes(content)
+    assert metrics_text(workspace) == DAMAGED_LOOK
+    path.write_bytes(whole)
+    assert "rapport_retrain_suggested{" in metrics_text(workspace)
 
 
 def test_every_line_is_one_that_prometheus_reads_whatever_a_brand_calls_its_features(workspace: Workspace) -> None:
