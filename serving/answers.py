@@ -21,7 +21,7 @@ from serving.decide import (
     Slot,
 )
 from serving.explaining.amounts import told_amount, with_told_amounts
-from serving.explaining.worth import money_of
+from serving.explaining.worth import money_of, why_taken
 from serving.formats import Format, format_on, formatted
 from serving.models import ServedModels
 from serving.schemas import DecisionRequest
@@ -281,7 +281,6 @@ def _nothing_eligible(decision: Decision) -> str:
 def _choice(decision: Decision, brand: Brand) -> list[str]:
     by_key = dict(decision.candidates)
     taken = by_key[decision.slots[0].key]
-    best = max(candidate.value for candidate in by_key.values())
     rate = taken.rate
     evidence = f"{_counted(rate)}; expected {rate.rate:.2%}"
     if taken.reward is not None:
@@ -289,7 +288,7 @@ def _choice(decision: Decision, brand: Brand) -> list[str]:
     if (worth := taken.worth) is not None:
         evidence = f"The answer would add {money_of(brand, worth.gain)} to each of {worth.decisions:.3g} decisions; "
         evidence += f"asking costs {money_of(brand, worth.cost)}"
-    why = "the best value" if taken.value == best else "explored, to learn what it earns"
+    why = why_taken(taken.value, [candidate.value for candidate in by_key.values()])
     return [f"'{taken.action_id}' was taken with probability {decision.action_probability:.3f}: {why}.", evidence + "."]
 
 

@@ -88,7 +88,9 @@ def age_in_words(seconds: float | None) -> str:
 
 
 def _by_value(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return sorted(record["candidates"], key=lambda one: (-one["value"], one["key"]))
+    """What could have been first: the record's candidates hold also what the rules that look at counters kept away."""
+    could_be = [one for one in record["candidates"] if one["key"] in record["distribution"]]
+    return sorted(could_be, key=lambda one: (-one["value"], one["key"]))
 
 
 def _valued(
@@ -106,6 +108,6 @@ def _valued(
         "key": one["key"],
         "action_id": one["action_id"],
         "value": one["value"],
-        "probability": record["distribution"].get(one["key"], 0.0),
+        "probability": record["distribution"][one["key"]],
         "parts": [part.as_dict() for part in parts],
     }

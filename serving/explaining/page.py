@@ -33,7 +33,7 @@ from serving.answers import FALLBACKS_IN_WORDS
 from serving.decide import Decision
 from serving.explaining.explanation import age_in_words, explained, propensity_of
 from serving.explaining.response import response_of
-from serving.explaining.worth import money_of
+from serving.explaining.worth import money_of, why_taken
 from serving.ledger_rows import outcomes_of
 from serving.replaying.recreating import CannotRecreateError, Recorded, Recreated, recorded, recreate, stock_of
 from serving.replaying.replay import decided_again, verdict_on
@@ -244,9 +244,8 @@ def _reasons(record: Mapping[str, Any], recreated: Recreated | None) -> list[str
         values = {one["key"]: one["value"] for one in record["candidates"] if one["key"] in record["distribution"]}
         taken = record["slots"][0]["key"]
         if taken in values:
-            best = values[taken] == max(values.values())
-            why = "it has the best value" if best else "it was explored, to learn what it earns"
-            told.append(f"{_name(record['action_id'])} was taken because {why}.")
+            why = why_taken(values[taken], tuple(values.values()))
+            told.append(f"{_name(record['action_id'])} was taken: {why}.")
     return told
 
 

@@ -5,7 +5,7 @@ Invariant: the parts of a value sum to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,18 @@ def worth_of(
     if price := brand.channels[channel].price:
         parts.append(_price(price, channel, money))
     return tuple(parts)
+
+
+def why_taken(value: float, values: Collection[float]) -> str:
+    """Why a candidate was taken.
+
+    Args:
+        value: its own.
+        values: of all that could have been taken, its own among them.
+    """
+    if len(values) == 1:
+        return "the only one that may be said"
+    return "the best value" if value == max(values) else "explored, to learn what it earns"
 
 
 def _of_response(

@@ -89,7 +89,7 @@ def page(engine: Engine, decision_id: str) -> httpx.Response:
 def test_the_values_of_an_answer_are_taken_apart_into_parts_that_sum_to_them(engine: Engine, regular: str) -> None:
     told = asked(engine, regular, explain=True)
     values = {one["action_id"]: one for one in told["explanation"]["values"]}
-    assert {one["action_id"] for one in told["ranking"]} <= set(values)
+    assert {one["action_id"] for one in told["ranking"]} == set(values)
     for one in values.values():
         assert math.fsum(part["amount"] for part in one["parts"]) == pytest.approx(one["value"], abs=5e-6)
         amounts = [one["value"], *(part["amount"] for part in one["parts"])]
@@ -120,6 +120,19 @@ def test_what_was_kept_away_is_said_in_a_sentence(engine: Engine, regular: str) 
     away = told["explanation"]["kept_away"]
     assert {one["action_id"] for one in away} == {one["action_id"] for one in told["suppressed"]}
     assert all(one["in_words"].endswith(".") for one in away)
+
+
+def test_what_was_kept_away_is_not_valued_and_the_only_one_left_is_not_called_the_best(
+    engine: Engine, regular: str
+) -> None:
+    told = asked(engine, regular, placement="weekly_message", channel="email", explain=True)
+    assert {one["rule"] for one in told["suppressed"]} >= {"no_consent"}
+    (only,) = told["explanation"]["values"]
+    assert (only["action_id"], only["probability"]) == ("nothing", 1.0)
+    assert {one["action_id"] for one in told["explanation"]["kept_away"]} >= {"bestsellers"}
+    assert "'nothing' was taken with probability 1.000: the only one that may be said." in told["reasons"]
+    shown = page(engine, told["decision_id"]).text
+    assert "Nothing was taken: the only one that may be said." in shown
 
 
 def test_every_place_of_an_answer_explains_itself(engine: Engine, regular: str) -> None:

@@ -99,3 +99,10 @@ def test_what_an_answer_would_add_is_told_as_the_brands_money() -> None:
     question = replace(question, valuation=replace(question.valuation, worth=worth))
     told = reasons(settle(prepared("d-1", question)), ServedModels(), "en", brand=a_brand())[-1]
     assert told == "The answer would add €0.50 to each of 4 decisions; asking costs €0.25."
+
+
+def test_the_only_one_that_may_be_said_is_not_called_the_best() -> None:
+    alone = told(settle(prepared("d-1", an_offer("tip"))))
+    assert "'tip' was taken with probability 1.000: the only one that may be said." in alone
+    two = told(settle(prepared("d-1", an_offer("tip"), an_offer("gift", value=2.0))))
+    assert "'gift' was taken with probability 1.000: the best value." in two
