@@ -28,7 +28,8 @@ _AS_OF = "rapport_drift_as_of_timestamp_seconds"
 _HELP = {
     _LOOKED_AT: "When the models were looked at.",
     _AS_OF: "What was known by then was compared.",
-    "rapport_retrain_suggested": "1 where a training is suggested.",
+    "rapport_orders_stopped": "1 where no order has come for far longer than ever: see first whether any come in.",
+    "rapport_retrain_suggested": "1 where a training is suggested; 0 where orders have stopped, which comes first.",
     "rapport_model_age_days": "Days from the training day to what was compared.",
     "rapport_drift_psi": "Population stability index of an input or score since the training day.",
     "rapport_drift_ks": "Widest gap of the cumulative shares of an input or score since the training day.",
@@ -81,6 +82,7 @@ def _text(path: Path, written_ns: int, in_use: frozenset[tuple[str, str]]) -> st
 def _samples(told: Mapping[str, Any], in_use: Collection[tuple[str, str]], *, looked_at: float) -> Iterator[Sample]:
     yield _LOOKED_AT, {}, looked_at  # when it was written: the same look writes the same bytes on another day
     yield _AS_OF, {}, datetime.fromisoformat(told["as_of"]).timestamp()
+    yield "rapport_orders_stopped", {}, float(told.get("no_order_since") is not None)
     for model in told["models"]:
         if (model["model"], model["version"]) not in in_use:  # replaced since: what was found is of no model served
             continue

@@ -157,6 +157,11 @@ class WorkspaceSource:
         require_closed(window, known_until=self.known_until)
         return self._orders.n_within(window)
 
+    @property
+    def orders_at_us(self) -> NDArray[np.int64]:
+        """When each order that is known was made, µs since the epoch, rising."""
+        return self._orders.at_us
+
     @cached_property
     def repeats(self) -> Repeats:
         """Orders after each customer's first, and when each became known."""

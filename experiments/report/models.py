@@ -66,12 +66,14 @@ class Watched:
     Attributes:
         as_of: None where the file of the newest look is damaged: nothing is known of it then.
         models: versions that were looked at and are in use still.
+        no_order_since: the last order, where orders have stopped: that is to be looked at before any training.
         unseen: names of models in use of which another version was looked at, or none.
     """
 
     as_of: datetime | None
     models: tuple[WatchedModel, ...] = ()
     unseen: tuple[str, ...] = ()
+    no_order_since: datetime | None = None
 
     @property
     def to_retrain(self) -> tuple[WatchedModel, ...]:
@@ -114,6 +116,7 @@ def _watched(told: Mapping[str, Any], in_use: Mapping[str, str]) -> Watched:
         as_of=datetime.fromisoformat(told["as_of"]),
         models=tuple(_model(one) for one in looked_at),
         unseen=tuple(name for name in in_use if name not in seen),
+        no_order_since=datetime.fromisoformat(since) if (since := told.get("no_order_since")) else None,
     )
 
 

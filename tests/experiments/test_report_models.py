@@ -117,3 +117,16 @@ def test_a_damaged_look_is_told_with_what_mends_it_and_the_page_goes_on(
     (report_world.workspace.lake / "drift" / "day=2026-04-12" / "drift.json").write_bytes(content)
     assert [section(report_world, locale).count("rapport drift") for locale in ("en", "hi", "th")] == [1, 1, 1]
     assert "nothing speaks" not in section(report_world)
+
+
+def test_where_orders_have_stopped_that_comes_before_any_training(report_world: ReportWorld) -> None:
+    why = [reason("no_orders", ""), reason("off", "within 30 days", 0.31, 0.0)]
+    looked(report_world, "2026-04-12", status="no_orders", reasons=why)
+    path = report_world.workspace.lake / "drift" / "day=2026-04-12" / "drift.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"no_order_since": "2026-03-01T10:00:00+00:00"}))
+    told = section(report_world)
+    assert "No order has come since 1 Mar 2026. See first whether orders still come in" in told
+    assert "Likely to buy orders within 30 days 1 Mar 2026 no orders come" in told
+    assert "suggested" not in told
+    assert "nothing speaks" not in told
+    assert all("No order" not in section(report_world, locale) for locale in ("hi", "th"))

@@ -67,6 +67,17 @@ def test_the_newest_look_is_told_with_the_champions_newest_promise(workspace: Wo
     assert not any(line.startswith("rapport_drift_ks") for line in lines)  # a category has none
 
 
+def test_where_orders_have_stopped_that_is_told_and_no_training_is_suggested(workspace: Workspace) -> None:
+    look(workspace, "2026-04-11", status="steady")
+    assert "rapport_orders_stopped 0" in metrics_text(workspace).splitlines()
+    look(workspace, "2026-04-12", status="no_orders")
+    path = workspace.lake / "drift" / "day=2026-04-12" / "drift.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"no_order_since": "2026-03-01T10:00:00+00:00"}))
+    lines = metrics_text(workspace).splitlines()
+    assert "rapport_orders_stopped 1" in lines
+    assert 'rapport_retrain_suggested{model="next_purchase",version="v1"} 0' in lines
+
+
 def test_who_looks_again_at_an_old_export_has_looked_all_the_same(workspace: Workspace) -> None:
     """What is compared ends with the last event, however often it is looked at."""
     look(workspace, "2026-04-12", status="steady")

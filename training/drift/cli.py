@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from training.drift.report import Looked
 
 STATES = {
+    "no_orders": "[red]orders have stopped[/red]",
     "retrain": "[red]train anew[/red]",
     "watch": "[yellow]something moves[/yellow]",
     "steady": "[green]steady[/green]",
@@ -65,7 +66,8 @@ def _show(one: Looked) -> None:
         highlight=False,
     )
     for reason in one.reasons:
-        console.print(f"  train anew: {reason.told}", highlight=False, markup=False)
+        what = "train anew" if one.status == "retrain" else "first" if reason.code == "no_orders" else "found"
+        console.print(f"  {what}: {reason.told}", highlight=False, markup=False)
     for note in one.notes:
         console.print(f"  {note}", highlight=False, markup=False)
     told = [move for move in one.moves if move.kind == "score" or move.verdict not in ("steady", "too_few")]

@@ -25,8 +25,8 @@ class Reason:
     """Why to train anew.
 
     Attributes:
-        code: does_not_fit, feature_moved, feature_gone, feature_came, score_moved or off.
-        name: of the input, the score, or what was said; empty of does_not_fit.
+        code: no_orders, does_not_fit, feature_moved, feature_gone, feature_came, score_moved or off.
+        name: of the input, the score, or what was said; empty of no_orders and does_not_fit.
         then: what was: the share unknown, or what was said; None where there is no such number.
         now: what is.
         told: the whole, in words.
@@ -44,7 +44,7 @@ class Looked:
     """One champion.
 
     Attributes:
-        status: retrain, watch, steady, too_little or unknown.
+        status: no_orders, retrain, watch, steady, too_little or unknown.
         days: since its training day.
         notes: what could not be looked at, in words.
     """
@@ -80,14 +80,23 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """All champions, as of one instant."""
+    """All champions, as of one instant.
+
+    Attributes:
+        no_order_since: the last order, where orders have stopped; else None.
+    """
 
     as_of: datetime
     models: tuple[Looked, ...]
+    no_order_since: datetime | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For a program, and for the file."""
-        return {"as_of": self.as_of.isoformat(), "models": [one.as_dict() for one in self.models]}
+        return {
+            "as_of": self.as_of.isoformat(),
+            "no_order_since": self.no_order_since.isoformat() if self.no_order_since else None,
+            "models": [one.as_dict() for one in self.models],
+        }
 
 
 def reasons_of(moves: Sequence[Move], outcomes: Sequence[Outcome]) -> tuple[Reason, ...]:

@@ -38,6 +38,7 @@ from training.drift.reference import FILE, Reference, some
 from training.drift.report import RETRAIN, Drift, Looked, Reason, reasons_of, status_of
 from training.drift.said import saying_of
 from training.drift.scored_days import scores_to_judge
+from training.drift.silence import no_order_since, told_of
 from training.segment_discovery import Grouping
 
 ARE_FEW = f"Fewer than {FEWEST} customers can be compared: nothing can be told from noise yet."
@@ -55,7 +56,8 @@ def watch(workspace: Workspace, *, as_of: datetime | None = None) -> Drift:
     source = WorkspaceSource(workspace, as_of=as_of)
     champions = read_champions(workspace.artifacts)
     looked = [look(source, name, champions[name]) for name in MODELS if name in champions]
-    return Drift(source.known_until, tuple(looked))
+    since = no_order_since(source.orders_at_us, known_until=source.known_until)
+    return Drift(source.known_until, tuple(told_of(one, since) for one in looked), since)
 
 
 def look(source: WorkspaceSource, name: str, champion: Mapping[str, str]) -> Looked:
