@@ -222,7 +222,7 @@ def _span(
     """The first event, and the instant up to which everything is known: never one that has not come yet."""
     if span is None:
         raise CallersMistake(
-            "Asked to learn from the lake, but it holds no events. Bring some in with 'rapport import', then train."
+            "Asked what is known of customers, but the lake holds no events. Bring some in with 'rapport import' first."
         )
     first, last = span
     if as_of is not None and as_of > now:
@@ -232,7 +232,7 @@ def _span(
         )
     if as_of is not None and as_of <= first:
         raise CallersMistake(
-            f"Asked to train as of {as_of:%Y-%m-%d}, but events begin on {first:%Y-%m-%d}. "
+            f"Asked for an as_of of {as_of:%Y-%m-%d}, but events begin on {first:%Y-%m-%d}. "
             f"Use an as_of after that; the last event is of {last:%Y-%m-%d}."
         )
     end = _midnight_after(last)

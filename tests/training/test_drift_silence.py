@@ -71,6 +71,9 @@ def test_it_comes_before_what_else_was_found_and_no_training_is_suggested(capsys
         assert told.reasons[1:] == one.reasons
         assert told_of(one, None) == one
         _show(told)
+    assert told.told == told.reasons[0].told
+    assert next_purchase.told == f"train anew, {off.told}"
+    assert fresh.told == "steady"
     shown = capsys.readouterr().out
     assert "first: no order has come since 2026-04-11" in shown
     assert "found: within 30 days" in shown

@@ -321,6 +321,23 @@ def test_a_look_at_fresh_models_finds_them_steady_and_is_kept_for_reports(
     assert "No window of what it said has closed yet." in capsys.readouterr().out
 
 
+def test_a_look_as_of_a_day_before_the_training_says_when_that_was(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_verb("drift", "--as-of", "2026-09-30", "--workspace", str(trained))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "It was trained as of 2026-10-01: nothing is said of it as of 2026-09-30. Leave --as-of out" in shown
+    assert "days old" not in shown
+
+
+def test_a_look_at_what_is_not_there_is_refused_without_a_word_of_training(trained: Path, tmp_path: Path) -> None:
+    run_verb("init", str(tmp_path / "new"))
+    with pytest.raises(CallersMistake, match=r"^Asked what is known of customers, .*'rapport import' first\.$"):
+        run_verb("drift", "--workspace", str(tmp_path / "new"))
+    with pytest.raises(CallersMistake, match=r"^Asked for an as_of of 2001-01-01, but events begin on "):
+        run_verb("drift", "--as-of", "2001-01-01", "--workspace", str(trained))
+
+
 def test_a_run_looks_at_the_models_too(trained: Path, tmp_path: Path) -> None:
     from training.routine.state import Outcome, Run
     from training.routine.steps import STEPS, Asked

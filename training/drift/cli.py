@@ -61,8 +61,9 @@ def _show(one: Looked) -> None:
 
     console = Console()
     compared = f", {one.n_now:,} customers beside {one.n_then:,}" if one.n_then else ""
+    age = f", {one.days:g} days old" if one.days >= 0 else ""
     console.print(
-        f"[bold]{one.model}[/bold] {one.version}, {one.days:g} days old{compared}: {STATES[one.status]}.",
+        f"[bold]{one.model}[/bold] {one.version}{age}{compared}: {STATES[one.status]}.",
         highlight=False,
     )
     for reason in one.reasons:

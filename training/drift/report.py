@@ -61,6 +61,13 @@ class Looked:
     outcomes: tuple[Outcome, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def told(self) -> str:
+        """The state, or the gravest reason, for a line of a log."""
+        if not self.reasons:
+            return self.status
+        return f"train anew, {self.reasons[0].told}" if self.status == RETRAIN else self.reasons[0].told
+
     def as_dict(self) -> dict[str, Any]:
         """For a program."""
         return {

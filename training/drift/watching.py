@@ -68,7 +68,8 @@ def look(source: WorkspaceSource, name: str, champion: Mapping[str, str]) -> Loo
     days = (source.known_until - trained_at).total_seconds() / 86_400
     found = Looked(name, version, trained_at, days)
     if days < 0:
-        return replace(found, notes=(f"It was trained after {source.known_until:%Y-%m-%d}, so nothing is said of it.",))
+        told = f"It was trained as of {trained_at:%Y-%m-%d}: nothing is said of it as of {source.known_until:%Y-%m-%d}."
+        return replace(found, notes=(f"{told} Leave --as-of out, or name a later day.",))
     try:
         model = load_model(artifacts, name, version, schema=source.schema, sha256=champion["sha256"])
     except ArtifactRefused as refused:

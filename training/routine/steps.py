@@ -134,17 +134,14 @@ def score(asked: Asked, run: Run) -> Came:
 def drift(asked: Asked, run: Run) -> Came:
     """Whether the models' inputs and scores have moved since their training, and whether what they said came."""
     from training.artifact import read_champions
-    from training.drift.report import RETRAIN, write_drift
+    from training.drift.report import write_drift
     from training.drift.watching import watch
 
     if _known_until(run) is None or not read_champions(asked.workspace.artifacts):
         return Came("no model is served yet", {}, is_skipped=True)
     found = watch(asked.workspace, as_of=_known_until(run))
     path = write_drift(asked.workspace, found)
-    told = "; ".join(
-        f"{one.model}: {'train anew, ' + one.reasons[0].told if one.status == RETRAIN else one.status}"
-        for one in found.models
-    )
+    told = "; ".join(f"{one.model}: {one.told}" for one in found.models)
     return Came(told, {"path": str(path), "models": {one.model: one.status for one in found.models}})
 
 
