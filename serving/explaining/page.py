@@ -29,12 +29,12 @@ from features.faults import CallersMistake
 from features.identity import IdentityTable
 from features.packing import CustomerState
 from features.workspace import Workspace
-from serving.answers import FALLBACKS_IN_WORDS
 from serving.decide import Decision
 from serving.explaining.explanation import age_in_words, explained, propensity_of
 from serving.explaining.response import response_of
 from serving.explaining.worth import money_of, why_taken
 from serving.ledger_rows import outcomes_of
+from serving.reasons import FALLBACKS_IN_WORDS
 from serving.replaying.recreating import CannotRecreateError, Recorded, Recreated, recorded, recreate, stock_of
 from serving.replaying.replay import decided_again, verdict_on
 from serving.replaying.verdicts import Verdict

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from experiments.records import HOLDOUT
 from features.catalogue import NOTHING
-from serving.answers import reasons
 from serving.decide import Decision, settle
 from serving.models import ServedModels
 from serving.next_question.worth import Worth
 from serving.offers import Offer
+from serving.reasons import reasons
 from serving.values import EstimatedRate, Valuation
 from tests.serving.tiny_offers import an_offer, prepared
 from tests.serving.tiny_world import a_brand
