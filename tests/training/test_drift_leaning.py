@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -16,6 +17,7 @@ from training.artifact import Matrix
 from training.drift.as_it_was import as_it_was
 from training.drift.moves import Move, effect_of, moves_of
 from training.drift.reference import Reference, reference_of
+from training.drift.report import reasons_of
 from training.drift.said import Said
 from training.drift.spread import Spread, psi
 
@@ -43,7 +45,7 @@ def moved(X: NDArray[np.float32]) -> Move:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_where_nothing_drifted_nothing_comes_of_it_however_much_the_model_needs_the_input(seed: int) -> None:
     X = np.random.default_rng(seed).permutation(customers(seed))[:2_000]
-    assert effect_of(reference(), "recency", X, place=0, saying=two_kinds, rng=np.random.default_rng(1)) < 0.1
+    assert effect_of(reference(), "recency", X, place=0, saying=two_kinds, rng=np.random.default_rng(1)).size < 0.1
 
 
 def test_an_input_that_moved_where_no_score_changes_is_no_reason() -> None:
@@ -61,6 +63,21 @@ def test_a_shift_by_which_scores_are_others_is_a_reason() -> None:
     assert found.effect is not None
     assert found.effect > 1.0
     assert found.is_a_reason
+
+
+def test_of_a_number_deviations_are_told_and_of_a_category_the_customers_who_would_get_another() -> None:
+    def kinds(X: Matrix) -> Mapping[str, Said]:
+        return {"segment": Said((X[:, 0] > 60.0).astype(np.float64), ("a", "b"))}
+
+    for saying, on, unit, words in (
+        (two_kinds, "s", "deviations", r"scores would be others by \d\.\d\d deviations"),
+        (kinds, "segment", "customers", r"\d\d% of customers would have another segment"),
+    ):
+        at = datetime(2026, 3, 1, tzinfo=UTC)
+        then = reference_of(customers(0), as_of=at, inputs=("recency",), categories={}, saying=saying)
+        found = moves_of(then, customers(0) + 60, inputs=("recency",), saying=saying, days=10.0)
+        assert (found[0].effect_on, found[0].effect_unit) == (on, unit)
+        assert re.search(f"with it as it was, {words}$", reasons_of(found, [])[-1].told)
 
 
 def test_a_number_keeps_its_rank_and_of_equal_ones_only_the_surplus_moves() -> None:

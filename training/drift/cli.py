@@ -85,7 +85,8 @@ def _line_of_move(one: Move) -> str:
     unknown = (
         "" if not one.unknown_then + one.unknown_now else f", unknown {one.unknown_then:.0%} → {one.unknown_now:.0%}"
     )
-    leans = "" if one.effect is None else f", scores lean on it by {one.effect:.2f}"
+    size = "{:.0%} of customers" if one.effect_unit == "customers" else "{:.2f}"
+    leans = "" if one.effect is None else f", scores lean on it by {size.format(one.effect)}"
     return (
         f"  {one.name:<28} {one.verdict:<7} PSI {one.psi:.2f} (chance {one.by_chance:.2f}, usual {one.as_usual:.2f})"
         f"{gap}{unknown}{leans}"

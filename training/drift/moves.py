@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,17 @@ ALPHA = 0.01  # a look at a model in which nothing has changed raises anything, 
 BEYOND_USUAL = 2.0
 FEWEST = 100  # customers of whom it is known, then and now
 
+DEVIATIONS, CUSTOMERS = "deviations", "customers"
 ASKED_AGAIN = 2_000  # customers whose scores are asked for with an input as it was
 LEANS = 0.2  # of a score's standard deviation, or of the customers: a model leans on an input that changes so much
+
+
+class Effect(NamedTuple):
+    """How much a score would be another; `Move` says what each is."""
+
+    size: float
+    on: str | None
+    unit: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +50,11 @@ class Move:
         psi: with ks, as `training.drift.spread` counts them; ks is None of a category.
         by_chance: the PSI that chance alone exceeds once in a hundred looks.
         as_usual: the PSI that as many days brought before.
-        effect: how much the model's scores would be others with this input as it was, in standard deviations (of a
-            category: the share of customers who would get another); None where nothing moved, and of scores.
+        effect: how much the model's scores would be others with this input as it was, of the score that would be
+            most; None where nothing moved, and of scores.
+        effect_on: that score; None where no effect is known, or it is none.
+        effect_unit: deviations (standard ones, of that score), or customers (the share of them that would get another
+            category).
     """
 
     kind: str
@@ -57,6 +69,8 @@ class Move:
     by_chance: float
     as_usual: float
     effect: float | None = None
+    effect_on: str | None = None
+    effect_unit: str | None = None
 
     @property
     def has_moved(self) -> bool:
@@ -108,7 +122,7 @@ def moves_of(
     rng = np.random.default_rng(seed)
     sample = X[np.sort(rng.permutation(len(X))[:ASKED_AGAIN])]
     return [
-        replace(one, effect=effect_of(reference, one.name, sample, place=places[one.name], saying=saying, rng=rng))
+        _leaned_on(one, effect_of(reference, one.name, sample, place=places[one.name], saying=saying, rng=rng))
         if one.has_moved
         else one
         for one in features
@@ -151,7 +165,7 @@ def effect_of(
     place: int,
     saying: Saying,
     rng: np.random.Generator,
-) -> float:
+) -> Effect:
     """How much scores would be others if an input were spread as it was on the training day.
 
     Args:
@@ -170,9 +184,13 @@ def effect_of(
         return _difference(saying(X), saying(before), scale=scale)
 
 
-def _difference(now: Mapping[str, Said], then: Mapping[str, Said], *, scale: Mapping[str, float]) -> float:
+def _leaned_on(one: Move, effect: Effect) -> Move:
+    return replace(one, effect=effect.size, effect_on=effect.on, effect_unit=effect.unit)
+
+
+def _difference(now: Mapping[str, Said], then: Mapping[str, Said], *, scale: Mapping[str, float]) -> Effect:
     """The largest over the scores; customers of whom nothing can be said are left out."""
-    found = [0.0]
+    found = [Effect(0.0, None, None)]
     for name, one in now.items():
         other = then[name].values
         is_said = np.isfinite(one.values) & np.isfinite(other)
@@ -180,10 +198,10 @@ def _difference(now: Mapping[str, Said], then: Mapping[str, Said], *, scale: Map
             continue
         changed = one.values[is_said] - other[is_said]
         if one.names:
-            found.append(float((changed != 0.0).mean()))
+            found.append(Effect(float((changed != 0.0).mean()), name, CUSTOMERS))
         elif scale.get(name, 0.0) > 0.0:
-            found.append(float(np.abs(changed).mean()) / scale[name])
-    return max(found)
+            found.append(Effect(float(np.abs(changed).mean()) / scale[name], name, DEVIATIONS))
+    return max(found, key=lambda effect: effect.size)
 
 
 def _is_known_otherwise(then: Spread, now: Spread, *, usual: float, alpha: float) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from features.workspace import Workspace
-from training.drift.moves import GONE, TOO_FEW, WATCH, Move
+from training.drift.moves import CUSTOMERS, GONE, TOO_FEW, WATCH, Move
 from training.drift.outcomes import OFF, RATE, Outcome
 
 RETRAIN, WATCHED, STEADY, TOO_LITTLE, UNKNOWN = "retrain", "watch", "steady", "too_little", "unknown"
@@ -161,8 +161,14 @@ def _of_outcome(one: Outcome) -> Reason:
     )
 
 
+def _would_be(one: Move, effect: float) -> str:
+    if one.effect_unit == CUSTOMERS:
+        return f"{effect:.0%} of customers would have another {one.effect_on}"
+    return f"scores would be others by {effect:.2f} deviations"
+
+
 def _of_move(one: Move) -> Reason:
-    leans = "" if one.effect is None else f"; with it as it was, scores would be others by {one.effect:.2f} deviations"
+    leans = "" if one.effect is None else f"; with it as it was, {_would_be(one, one.effect)}"
     if one.verdict == "moved":
         gap = "" if one.ks is None else f", KS {one.ks:.2f}"
         told = f"{one.name} moved: PSI {one.psi:.2f}{gap}{leans}"
