@@ -86,4 +86,5 @@ def test_a_model_that_cannot_be_used_or_was_not_looked_at_is_told_as_before() ->
         "segments", "v", START, 9.0, status="retrain", reasons=(Reason("does_not_fit", "", None, None, ""),)
     )
     later = Looked("segments", "v", START, -1.0)
-    assert [told_of(one, last) for one in (misfit, later)] == [misfit, later]
+    outcomes_come = Looked("response", "v", START, 9.0, n_then=900, n_now=900, status="steady")
+    assert [told_of(one, last) for one in (misfit, later, outcomes_come)] == [misfit, later, outcomes_come]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.lake import instant_us
+from training.artifact import RESPONSE
 from training.drift.report import UNKNOWN, Looked, Reason
 
 NO_ORDERS = "no_orders"
@@ -45,6 +46,8 @@ def told_of(found: Looked, since: datetime | None) -> Looked:
         found: of one champion.
         since: the last order, where orders have stopped.
     """
+    if found.model == RESPONSE:  # it learns from outcomes, which come in by another way than orders
+        return found
     is_looked_at = found.n_now > 0 or found.status != UNKNOWN
     if since is None or not is_looked_at or any(one.code == DOES_NOT_FIT for one in found.reasons):
         return found
