@@ -95,7 +95,7 @@ def test_only_the_champions_newest_promise_is_a_reason(world: TinyWorld) -> None
 
 def test_of_few_who_were_expected_nothing_is_said() -> None:
     y = np.zeros(200, dtype=np.uint8)
-    assert verdict_of_rates(y, np.full(200, 0.09)) == (None, "too_few")
+    assert verdict_of_rates(y, np.full(200, 0.09)) == ((None, None), "too_few")
     assert verdict_of_rates(y, np.full(200, 0.5))[1] == "off"
 
 
@@ -147,10 +147,11 @@ def test_a_level_that_is_right_with_the_wrong_order_is_off() -> None:
     rng = np.random.default_rng(0)
     said = rng.beta(1.0, 4.0, 4_000)
     y = (rng.random(4_000) < rng.permutation(said)).astype(np.uint8)
-    slope, verdict = verdict_of_rates(y, said)
+    (slope, error), verdict = verdict_of_rates(y, said)
     assert verdict == "off"
     assert slope is not None
-    assert abs(slope) < 0.2
+    assert error is not None
+    assert abs(slope) < 0.2 < 1.0 - 3.3 * error
 
 
 @pytest.mark.parametrize(("times", "verdict"), [(1.0, "calibrated"), (2.0, "off")])

@@ -96,7 +96,7 @@ def _line_of_move(one: Move) -> str:
 def _line_of_outcome(one: Outcome) -> str:
     number = "{:.1%}".format if one.unit == "rate" else "{:.4g}".format
     by = "" if one.is_champions else f" by {one.version}, since replaced"
-    slope = "" if one.slope is None else f", slope {one.slope:.2f}"
+    slope = "" if one.slope is None else f", slope {one.slope:.2f} ± {1.96 * (one.slope_error or 0.0):.2f}"
     return (
         f"  {one.what}, {one.said_at:%Y-%m-%d}: said {number(one.said)}{by}, came {number(one.came)} "
         f"({number(one.low)} … {number(one.high)}) of {one.n:,}{slope}: {one.verdict}"

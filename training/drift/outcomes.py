@@ -42,6 +42,7 @@ class Outcome:
         said_at: when; `until`: when all of it had come.
         version: that said it; `is_champions`: whether that is the one in use.
         slope: of what came on what was said, in log-odds: 1 is honest; None where it is not known.
+        slope_error: its standard error.
         verdict: calibrated, off or too_few.
     """
 
@@ -58,6 +59,7 @@ class Outcome:
     low: float
     high: float
     slope: float | None
+    slope_error: float | None
     verdict: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def outcomes_of_scores(source: Source, days: Iterable[Scores], *, champion: str)
 
 
 def _of_a_day(day: Scores, horizon: int, y: NDArray[np.uint8], said: FloatArray, *, champion: str) -> Outcome:
-    slope, verdict = verdict_of_rates(y, said)
+    (slope, slope_error), verdict = verdict_of_rates(y, said)
     low, high = wilson_interval(int(y.sum()), len(y))
     return Outcome(
         what=f"within {horizon} days",
@@ -127,12 +129,13 @@ def _of_a_day(day: Scores, horizon: int, y: NDArray[np.uint8], said: FloatArray,
         low=low,
         high=high,
         slope=slope,
+        slope_error=slope_error,
         verdict=verdict,
     )
 
 
-def verdict_of_rates(y: NDArray[np.uint8], said: FloatArray) -> tuple[float | None, str]:
-    """The calibration's slope, and whether level and slope are what they should be, or off beyond chance.
+def verdict_of_rates(y: NDArray[np.uint8], said: FloatArray) -> tuple[tuple[float, float] | tuple[None, None], str]:
+    """The calibration's slope with its standard error, and whether level and slope are right, or off beyond chance.
 
     Args:
         y: 0 or 1, shape `(n,)`.
@@ -140,10 +143,10 @@ def verdict_of_rates(y: NDArray[np.uint8], said: FloatArray) -> tuple[float | No
     """
     verdict = verdict_of_level(y, said)
     if verdict == TOO_FEW or not 0 < int(y.sum()) < len(y):
-        return None, verdict
+        return (None, None), verdict
     slope, error = slope_of(y, said)
     is_off = slope + SURE * error < BAND[0] or slope - SURE * error > BAND[1]
-    return slope, OFF if is_off else verdict
+    return (slope, error), OFF if is_off else verdict
 
 
 def verdict_of_level(y: NDArray[np.uint8], said: FloatArray) -> str:
@@ -209,6 +212,7 @@ def outcome_of_rewards(
         low=mean_came - 1.96 * error_of_came,
         high=mean_came + 1.96 * error_of_came,
         slope=None,
+        slope_error=None,
         verdict=_verdict_of_money(said, came, whose),
     )
 

@@ -150,7 +150,7 @@ def write_drift(workspace: Workspace, drift: Drift) -> Path:
 
 def _of_outcome(one: Outcome) -> Reason:
     number = "{:.1%}".format if one.unit == RATE else "{:.4g}".format
-    slope = f", slope {one.slope:.2f}" if one.slope is not None else ""
+    slope = "" if one.slope is None else f", slope {one.slope:.2f} ± {1.96 * (one.slope_error or 0.0):.2f}"
     return Reason(
         "off",
         one.what,

@@ -147,6 +147,7 @@ def outcome_of_assigning(source: Source, model: SegmentsModel) -> Outcome:
         low=low,
         high=high,
         slope=None,
+        slope_error=None,
         verdict=verdict_of_level(right, said),
     )
 
