@@ -11,10 +11,9 @@ import numpy as np
 
 from serving.refusals import SHOWN, RequestRefused, WrongField
 from serving.scoring import ScoredCustomer
-from training.artifact import NextPurchaseModel
+from training.artifact import INTERVAL, LONGEST_DAYS, NextPurchaseModel
 
-INTERVAL = 0.8
-WITHIN_DAYS, LONGEST_DAYS = "within_days", 365
+WITHIN_DAYS = "within_days"
 OF_DAYS = {
     "name": WITHIN_DAYS,
     "in": "query",

@@ -53,10 +53,6 @@ class Facts(Protocol):
 class Rules(Protocol):
     """The contact rules of one brand and catalogue."""
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing that could keep an offer away."""
-
     def judge_all(
         self,
         offers: Sequence[Offer],
@@ -96,7 +92,7 @@ def settle_all(asked: Sequence[Prepared], facts: Any = None, rules: Rules | None
             break
         drawn |= {slot.action_id for slot in decision.drawn if slot.offer}
         said |= {slot.action_id for slot in decision.said}
-        if rules is not None and not rules.is_empty:
+        if rules is not None:
             for slot in decision.drawn:
                 facts = _after(facts, slot, prepared, rules)
     return decisions
@@ -121,7 +117,6 @@ def settle(
     """
     placement, draw = prepared.placement, prepared.draws[0]
     counters = {} if facts is None else facts.as_dict()
-    rules = rules if rules and not rules.is_empty else None
     slots, kept_away = _filled(prepared, facts, rules, without=drawn)
     policy_name, fallback_reason = str(prepared.policy.name), prepared.scores.fallback_reason
     off_script = _off_script(prepared, facts, rules, without=said)

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from features.workspace import Workspace
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 NOBODY_LOOKED = "# Nobody has looked at the models yet: 'rapport drift' does, and so does 'rapport run'.\n"
 DAMAGED_LOOK = "# The file of the newest look at the models is damaged: 'rapport drift' looks again and mends it.\n"
 
@@ -68,15 +73,26 @@ def metrics_text(workspace: Workspace) -> str:
 @lru_cache(maxsize=4)
 def _text(path: Path, written_ns: int, in_use: frozenset[tuple[str, str]]) -> str:
     """Of one file, as long as it stays as it was written and the same versions are in use."""
-    by_name: dict[str, list[str]] = {name: [] for name in _HELP}
+    # Families, not gauges: under BentoML those would be files that its workers share.
+    families: dict[str, GaugeMetricFamily] = {}
     for name, labels, value in _samples(json.loads(path.read_text("utf-8")), in_use, looked_at=written_ns / 1e9):
-        told = ",".join(f'{label}="{_escaped(of)}"' for label, of in labels.items())
-        by_name[name].append(f"{name}{{{told}}} {value:.10g}" if told else f"{name} {value:.10g}")
-    return "".join(
-        f"# HELP {name} {_HELP[name]}\n# TYPE {name} gauge\n" + "".join(f"{line}\n" for line in lines)
-        for name, lines in by_name.items()
-        if lines
-    )
+        if name not in families:
+            families[name] = GaugeMetricFamily(name, _HELP[name], labels=tuple(labels))
+        families[name].add_metric(tuple(labels.values()), value)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Told(families.values()))
+    return generate_latest(registry).decode()
+
+
+class _Told(Collector):
+    """What was found, as it is collected."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        """All of it."""
+        return self._families
 
 
 def _samples(told: Mapping[str, Any], in_use: Collection[tuple[str, str]], *, looked_at: float) -> Iterator[Sample]:
@@ -102,7 +118,3 @@ def _samples(told: Mapping[str, Any], in_use: Collection[tuple[str, str]], *, lo
         for what, one in newest.items():
             yield "rapport_calibration_said", whose | {"what": what}, one["said"]
             yield "rapport_calibration_came", whose | {"what": what}, one["came"]
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

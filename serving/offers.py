@@ -23,7 +23,7 @@ from serving.values import Valuation, on_one_scale
 class Offer(msgspec.Struct, frozen=True):
     """An action on a channel, ready to be said.
 
-    A struct, since each decision makes some dozens: a frozen dataclass takes five times as long to make.
+    A struct, since each decision makes some dozens: a frozen dataclass takes ten times as long to make (2.3 µs).
 
     Attributes:
         key: what distributions call it: the action's id; `action@channel` where several channels were asked.

@@ -42,11 +42,6 @@ class RememberingRules:
         self._budgets: Mapping[str, Left] | None = None
         self._verdicts: dict[object, dict[tuple[str, str], Suppressed | None]] = {}
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing that could keep an offer away."""
-        return self._rules.is_empty
-
     def send_at(self, channel: str, initiated_by: Speaker, at: datetime, zone: str | None) -> datetime | None:
         """As the rules say."""
         return self._rules.send_at(channel, initiated_by, at, zone)

@@ -68,11 +68,6 @@ class ContactRules:
         )
         self._judged: dict[tuple[str, str, str], tuple[int, tuple[CompiledCap, ...]]] = {}
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing could keep an offer away: never, since refusals and carriers' limits hold for every brand."""
-        return False
-
     def counted(self, initiated_by: Collection[str]) -> tuple[tuple[str, int], ...]:
         """Whose contacts count where these speak first, and how far back, in microseconds: those of their caps."""
         return (

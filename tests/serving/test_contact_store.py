@@ -27,11 +27,11 @@ from serving.contact.reading import read_facts, read_facts_of
 from serving.contact.rules import ContactRules
 from serving.contact.tables import SCHEMA
 from serving.contact.windows import to_us
-from serving.decide import Decision, settle, settle_all
+from serving.decide import settle, settle_all
 from serving.exploration import SCHEMA as EXPOSURES
 from serving.ledger import Ledger
 from serving.ledger_rows import STATISTICS_SCHEMA
-from tests.serving.tiny_offers import an_offer, prepared
+from tests.serving.tiny_offers import an_offer, prepared, reserve
 from tests.serving.tiny_world import NOON, a_brand, a_catalogue, an_action
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -68,11 +68,7 @@ def says(
     asked = prepared(
         decision_id, *offers, initiated_by="brand", at=at, customer_key=customer_key, draws=draws, **changes
     )
-    decision: Decision = settle(asked)
-    taken = store.Taken()
-    codes = taken.add(connection, decision, rules, at, is_deferred=is_deferred)
-    taken.write(connection)
-    return codes
+    return reserve(connection, settle(asked), rules, at, is_deferred=is_deferred)
 
 
 def used(connection: sqlite3.Connection, budget: str) -> tuple[int, int]:
@@ -133,9 +129,7 @@ def test_what_waits_for_quiet_hours_to_end_is_reserved_from_then_on(connection: 
     before = read_facts(connection, (1,), at=NOON, rules=rules)
     decision, second = settle_all([asked, asked], before, rules)
     assert decision.slots[0].send_at == send_at
-    taken = store.Taken()
-    taken.add(connection, decision, rules, NOON, is_deferred=True)
-    taken.write(connection)
+    reserve(connection, decision, rules, NOON, is_deferred=True)
     assert store.release_due(connection, send_at + 6 * HOUR - timedelta(microseconds=1)) == 0
     (held,) = read_facts(connection, (1,), at=NOON, rules=rules).contacts
     assert held.open_until_us == to_us(send_at + 6 * HOUR)

@@ -128,8 +128,6 @@ def test_every_slot_is_what_its_draw_takes_and_a_lists_probability_is_the_produc
 class OneADay:
     """Lets one of everything through, and says when the next one may come."""
 
-    is_empty = False
-
     def judge_all(self, offers: Sequence[Offer], facts: Counted, **_: object) -> list[Suppressed | None]:
         return [Suppressed(offer.action.id, "one_a_day") if facts.n else None for offer in offers]
 

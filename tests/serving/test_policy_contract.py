@@ -23,12 +23,11 @@ from features.merges import SCHEMA as MERGES
 from serving.contact.facts import Facts
 from serving.contact.reading import read_facts
 from serving.contact.rules import ContactRules
-from serving.contact.store import Taken
 from serving.contact.tables import SCHEMA as CONTACTS
 from serving.decide import Decision, settle
 from serving.exploration import SCHEMA as EXPOSURES
 from serving.offers import Prepared
-from tests.serving.tiny_offers import an_offer, prepared
+from tests.serving.tiny_offers import an_offer, prepared, reserve
 from tests.serving.tiny_world import NOON, a_brand, a_catalogue, an_action
 
 N_DRAWS, TURN = 377, 233  # Fibonacci's lattice: each draw is on an even grid of its own, the pairs fill the square
@@ -89,9 +88,7 @@ def spent_and_unspent(policy: Policy, *, who: Speaker) -> tuple[Facts, Facts]:
         before = facts_now(connection)
         takes_gift = settle(a_list(Policy(name="greedy"), (0.1, 0.1), who=who, key=2), before, RULES)
         assert takes_gift.action_id == "gift"
-        taken = Taken()
-        taken.add(connection, takes_gift, RULES, NOON)
-        taken.write(connection)
+        reserve(connection, takes_gift, RULES, NOON)
         return before, facts_now(connection)
 
 

@@ -17,6 +17,7 @@ from experiments.records import read_decisions, read_outcomes
 from features.brand import load_brand
 from features.schema import feature_schema
 from features.workspace import Workspace
+from serving.metrics import CONTENT_TYPE, NOBODY_LOOKED
 from tests.serving.tiny_models import promote_segments
 
 Shop = tuple[str, Workspace]
@@ -157,6 +158,9 @@ def test_health_is_told_by_us_and_not_by_the_server_around_us(served_shop: Shop)
     for path in ("/schema.json", "/docs.json", "/v1/decisionz"):
         status, headers, _ = call(f"{address}{path}")
         assert (status, headers["content-type"]) == (404, PROBLEM)
+    status, headers, text = call(f"{address}/metrics")
+    assert (status, headers["content-type"]) == (200, CONTENT_TYPE)
+    assert text == NOBODY_LOOKED  # ours, and not that of the server around us
 
 
 def test_the_callers_request_id_comes_back_and_a_wild_one_is_replaced(served_shop: Shop) -> None:

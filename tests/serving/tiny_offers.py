@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from sqlite3 import Connection
 from typing import Any, Literal
 
 from experiments.assignment import Assignment
@@ -10,6 +11,9 @@ from experiments.records import PERSONALISED
 from features.brand import Placement, Policy
 from features.catalogue import NOTHING
 from features.rendering import RenderedMessage
+from serving.contact.rules import ContactRules
+from serving.contact.store import Taken
+from serving.decision import Decision
 from serving.offers import Offer, Prepared, Scores, Situation
 from serving.shelf import Place
 from serving.values import EstimatedRate, Valuation
@@ -77,3 +81,13 @@ def prepared(
         locale="en",
         **changes,
     )
+
+
+def reserve(
+    connection: Connection, decision: Decision, rules: ContactRules, at: datetime, *, is_deferred: bool = False
+) -> dict[int, str]:
+    """What one decision takes, written as the ledger would; its coupon codes by slot."""
+    taken = Taken()
+    codes = taken.add(connection, decision, rules, at, is_deferred=is_deferred)
+    taken.write(connection)
+    return codes

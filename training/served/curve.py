@@ -20,7 +20,8 @@ from training.calibration import SMALLEST_PROBABILITY
 Floats = NDArray[np.float64]
 
 LONGEST_DAYS = 365
-SHARES = (0.1, 0.9)  # of an 80% interval
+INTERVAL = 0.8
+SHARES = (0.1, 0.9)  # of it
 NEVER = 1e-12  # an intensity below which the shape is noise
 GRID = 48  # days at which a quantile is looked for; between them the intensity is taken as linear
 
