@@ -9,19 +9,18 @@ from pathlib import Path
 
 from features.lake_manifest import Manifest, sync_folder
 
-FORMAT = 2
+FORMAT = 3
 META = "by_customer.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One bucket's file, and where its record batches and customers begin."""
+    """One bucket's file, and of what it was made."""
 
     made_from: str  # fingerprint of the lake's files of this bucket
     n_rows: int
     log_through: int  # the log_seq up to which the event log's rows of this bucket are in it
     name: str  # of the Arrow file; the index has the same name with .npy
-    batch_starts: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,7 @@ def read_meta(folder: Path) -> Meta | None:
         said = json.loads((folder / META).read_text("utf-8"))
         if said["format"] != FORMAT:
             return None
-        buckets = {
-            int(number): Bucket(**one | {"batch_starts": tuple(one["batch_starts"])})
-            for number, one in said["buckets"].items()
-        }
+        buckets = {int(number): Bucket(**one) for number, one in said["buckets"].items()}
         return Meta(said["origin"], said["commit"], said["changed"], said["log_through"], buckets)
     except (OSError, ValueError, KeyError, TypeError):
         return None

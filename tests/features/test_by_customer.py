@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from features.by_customer import ByCustomer, by_customer_folder, ensure_by_customer
+from features.by_customer import BATCH_ROWS, ByCustomer, by_customer_folder, ensure_by_customer
 from features.contract import EVENT_SCHEMA
 from features.database import connect
 from features.event_log import MATERIALIZED_THROUGH, PRUNED_THROUGH, EventLog
@@ -49,6 +49,22 @@ def test_a_customers_events_are_those_of_the_lake(shop: Workspace) -> None:
     assert opened.events([7, 20, 99]).equals(unindexed)
     assert unindexed["customer_key"].to_pylist() == [7] * 7 + [20] * 20
     assert opened.events([]).schema.equals(EVENT_SCHEMA)
+
+
+def test_customers_whose_events_lie_in_several_batches_have_all_of_them_and_nobody_elses(
+    a_workspace: Callable[..., Workspace], an_order: Callable[..., Event]
+) -> None:
+    ordered = {3: BATCH_ROWS - 1, 11: 2 * BATCH_ROWS + 2, 19: 1, 27: BATCH_ROWS}  # all of one bucket
+    shop = a_workspace(an_order(key, days_ago=nth % 50) for key, n in ordered.items() for nth in range(n))
+    unindexed = ByCustomer.open(shop)
+    told = {key: unindexed.events([key]) for key in ordered}
+    ensure_by_customer(shop)
+    opened = ByCustomer.open(shop)
+    for _ in range(2):  # the second time from memory
+        for key, n in ordered.items():
+            assert (n, opened.events([key])) == (told[key].num_rows, told[key])
+    with pa.memory_map(str(next(by_customer_folder(shop).glob("03-*.arrow")))) as file:
+        assert pa.ipc.open_file(file).num_record_batches == 5  # 4 * BATCH_ROWS + 2
 
 
 def test_only_buckets_with_new_events_are_written_again(
