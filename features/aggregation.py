@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from features.brand import Brand
 from features.columns import WINDOWS_DAYS
+from features.drawn import Draw
 from features.faults import CallersMistake
 from features.feature_sql import (
     COLUMNS,
@@ -46,6 +47,7 @@ from features.schema import FeatureSchema
 from features.windows import window_columns
 
 MEMORY_LIMIT = "3GB"
+EVERYONE = "history_of_everyone"  # what the brand's own SQL reads where some customers are drawn
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Sources:
     log: pa.Table | None = None  # with the columns of LOG_SCHEMA
     customers: tuple[int, ...] | None = None  # only these, as of one instant; None is everyone
     merges: tuple[Merge, ...] = ()  # which customers were joined, and when; with `customers`, those of them suffice
+    draw: Draw | None = None  # only these of everyone; the brand's own SQL sees everyone's events all the same
 
 
 def aggregate(
@@ -83,13 +86,14 @@ def aggregate(
         _optimise(connection, sources)
         for stage in STAGES:
             _execute(connection, f"CREATE TEMP TABLE {stage} AS {sql_of(f'stages/{stage}')}", parameters(brand))
-        history = _own_history(connection, schema.own, times=len(as_ofs))
+        history = _own_history(connection, schema.own, times=len(as_ofs), of=EVERYONE if sources.draw else "history")
         for i, as_of in enumerate(as_ofs, start=1):
             if schema.own:
                 connection.execute("PRAGMA enable_optimizer")  # the brand's SQL is not ours to know the cost of
                 _register_own(connection, schema.own, i=i, as_of=as_of, history=history)
                 _optimise(connection, sources)
-            yield _rows(connection, i=i, as_of=as_of, as_ofs=as_ofs, schema=schema, brand=brand)
+            rows = _rows(connection, i=i, as_of=as_of, as_ofs=as_ofs, schema=schema, brand=brand)
+            yield rows if sources.draw is None else rows.filter(sources.draw.holds(rows["customer_key"].to_numpy()))
 
 
 def aggregate_own(
@@ -150,13 +154,28 @@ def _register(connection: duckdb.DuckDBPyConnection, sources: Sources, as_ofs: S
         connection.unregister("log_events")
         versions = f"{versions} UNION ALL BY NAME SELECT * FROM log_rows"
     kind = "VIEW" if sources.customers is None else "TABLE"
-    history = history_sql(
-        versions,
-        as_ofs=[_literal(as_of) for as_of in as_ofs],
-        edges=[_literal(edge) for edge in _edges(as_ofs)],
-        owned=_register_owned(connection, sources, as_ofs),
+    told: dict[str, Any] = {
+        "as_ofs": [_literal(as_of) for as_of in as_ofs],
+        "edges": [_literal(edge) for edge in _edges(as_ofs)],
+        "owned": _register_owned(connection, sources, as_ofs),
+    }
+    if sources.draw is not None:
+        connection.execute(f"CREATE TEMP VIEW {EVERYONE} AS {history_sql(versions, **told)}")
+        versions = _drawn_versions(connection, sources, versions)
+    connection.execute(f"CREATE TEMP {kind} history AS {history_sql(versions, **told)}")
+
+
+def _drawn_versions(connection: duckdb.DuckDBPyConnection, sources: Sources, versions: str) -> str:
+    """The events of those who were drawn, as a table read once; of whoever was joined too, by any of their keys."""
+    of_whom = "true" if sources.draw is None else sources.draw.sql("customer_key")
+    joined = sorted({key for merge in sources.merges for key in (merge.from_key, merge.into_key)})
+    connection.register("joined_keys", pa.table({"customer_key": pa.array(joined, pa.int64())}))
+    connection.execute(
+        f"CREATE TEMP TABLE drawn_versions AS SELECT * FROM ({versions}) WHERE {of_whom} "
+        "OR customer_key IN (SELECT customer_key FROM joined_keys)"
     )
-    connection.execute(f"CREATE TEMP {kind} history AS {history}")
+    connection.unregister("joined_keys")
+    return "SELECT * FROM drawn_versions"
 
 
 def _register_owned(connection: duckdb.DuckDBPyConnection, sources: Sources, as_ofs: Sequence[datetime]) -> str | None:
@@ -180,15 +199,15 @@ def _lock(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     connection.execute("SET enable_external_access = false")
 
 
-def _own_history(connection: duckdb.DuckDBPyConnection, views: Sequence[OwnView], *, times: int) -> str:
+def _own_history(connection: duckdb.DuckDBPyConnection, views: Sequence[OwnView], *, times: int, of: str) -> str:
     """What the brand's own views read: for many instants a table of the columns they name, made once for all."""
     if not views or times == 1:
-        return "history"
+        return of
     words = set(re.findall(r"\w+", " ".join(view.sql for view in views).lower()))
     all_of_them = any("*" in view.sql.replace("COUNT(*)", "").replace("count(*)", "") for view in views)
     columns = [name for name in COLUMNS.split(", ") if all_of_them or name in words or name == "customer_key"]
     connection.execute(
-        f"CREATE TEMP TABLE own_history AS SELECT {', '.join(columns)}, visible_from, visible_until FROM history"
+        f"CREATE TEMP TABLE own_history AS SELECT {', '.join(columns)}, visible_from, visible_until FROM {of}"
     )
     return "own_history"
 

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.brand import Brand, load_brand
 from features.definitions import open_store, quiet
 from features.derive import Floats, derive, stage_of
+from features.drawn import Draw, read_rows
 from features.faults import CallersMistake
 from features.lake import Lake, instant_us, quoted
 from features.owners import persons, persons_table
@@ -40,36 +40,44 @@ class OpenWorkspace:
     brand: Brand
     schema: FeatureSchema
 
-    def snapshot_frame(self, as_of: datetime) -> pd.DataFrame:
+    def snapshot_frame(self, as_of: datetime, *, draw: Draw | None = None) -> pd.DataFrame:
         """Everyone as of an instant, from its snapshot, which is made if it is missing.
 
         Args:
             as_of: aware.
+            draw: these customers only.
 
         Returns:
             One row a customer, ordered by customer_key: customer_key, as_of, every model input (float32, as serving
             will see it), every instant, `declared_<trait>` as said (None: not declared), top_category, stage.
         """
-        return self.snapshot_frames([as_of])[0]
+        return self.snapshot_frames([as_of], draw=draw)[0]
 
-    def snapshot_frames(self, as_ofs: Sequence[datetime]) -> list[pd.DataFrame]:
+    def snapshot_frames(self, as_ofs: Sequence[datetime], *, draw: Draw | None = None) -> list[pd.DataFrame]:
         """Everyone as of many instants, in their order; missing snapshots are made in one pass over the lake."""
         instants = [check_as_of(as_of) for as_of in as_ofs]
-        paths = build_snapshots(self.workspace, instants, brand=self.brand)
-        return [self._frame(pq.read_table(path), as_of) for path, as_of in zip(paths, instants, strict=True)]
+        paths = build_snapshots(self.workspace, instants, brand=self.brand, draw=draw)
+        return [self._frame(read_rows(path, draw), as_of) for path, as_of in zip(paths, instants, strict=True)]
 
-    def snapshot_inputs(self, as_of: datetime) -> tuple[NDArray[np.int64], Floats]:
+    def snapshot_table(
+        self, as_of: datetime, *, draw: Draw | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The stored columns of everyone as of an instant, or some of them, ordered by customer_key; as the others."""
+        (path,) = build_snapshots(self.workspace, [check_as_of(as_of)], brand=self.brand, draw=draw)
+        table = read_rows(path, draw, columns=columns)
+        keys = table["customer_key"].to_numpy()
+        return table.sort_by("customer_key") if (np.diff(keys) < 0).any() else table
+
+    def snapshot_inputs(self, as_of: datetime, *, draw: Draw | None = None) -> tuple[NDArray[np.int64], Floats]:
         """What models are given of everyone as of an instant, without the rest of `snapshot_frame`.
 
         Returns:
             Customer keys, rising, shape `(n,)`, and every model input, shape `(n, n_inputs)`, NaN where unknown.
         """
-        (path,) = build_snapshots(self.workspace, [check_as_of(as_of)], brand=self.brand)
-        table = pq.read_table(path, columns=["customer_key", *self.schema.numeric, *self.schema.instants])
-        keys = table["customer_key"].to_numpy().astype(np.int64)
+        columns = ["customer_key", *self.schema.numeric, *self.schema.instants]
+        table = self.snapshot_table(as_of, draw=draw, columns=columns)
         inputs = derive(*matrices(table, self.schema), instant_us(as_of), self.schema)
-        order = np.argsort(keys, kind="stable") if (np.diff(keys) < 0).any() else slice(None)
-        return keys[order], inputs[order]
+        return table["customer_key"].to_numpy().astype(np.int64), inputs
 
     def training_frame(self, *, as_of: datetime | Sequence[datetime], horizon_days: int) -> pd.DataFrame:
         """What was known of everyone at one or more instants, with what they ordered in [as_of, as_of + horizon).

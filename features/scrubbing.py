@@ -233,7 +233,7 @@ def _take_out(
             held = {
                 name for name in about[purposes] | asked if name in brand.traits and brand.traits[name].type != "text"
             }
-            for path in sorted(snapshots_folder(workspace).glob("as_of=*/snapshot.parquet")) if held else ():
+            for path in sorted(snapshots_folder(workspace).rglob("as_of=*/snapshot.parquet")) if held else ():
                 n_rows += scrub_snapshot(path, keys, held, brand=brand, schema=schema)
     return n_statements, n_records, n_rows
 

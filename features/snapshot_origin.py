@@ -21,10 +21,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from features.aggregation import sql_fingerprint
 from features.brand import Brand
 from features.database import connect
 from features.event_log import LOG_SCHEMA, EventLog
+from features.feature_sql import sql_fingerprint
 from features.identity import IdentityTable
 from features.lake import Lake, instant_us
 from features.lake_changes import earliest_since, known_at_us
@@ -132,9 +132,23 @@ def snapshots_folder(workspace: Workspace) -> Path:
     return workspace.lake / "snapshots"
 
 
+def drawn_folder(workspace: Workspace) -> Path:
+    """Where the snapshots of some customers lie (`features.drawn`)."""
+    return snapshots_folder(workspace) / "drawn"
+
+
 def stored_snapshots(workspace: Workspace) -> Iterator[Path]:
-    """The Parquet files of all snapshots that are whole, the earliest as_of first."""
-    for beside in sorted(snapshots_folder(workspace).glob(f"as_of=*/{MADE_FROM}")):
+    """The Parquet files of all snapshots of everyone that are whole, the earliest as_of first."""
+    yield from _stored(snapshots_folder(workspace))
+
+
+def stored_drawn(workspace: Workspace) -> Iterator[Path]:
+    """Those of some customers."""
+    yield from _stored(drawn_folder(workspace))
+
+
+def _stored(folder: Path) -> Iterator[Path]:
+    for beside in sorted(folder.glob(f"as_of=*/{MADE_FROM}")):
         yield beside.with_name(FILE)
 
 
@@ -151,7 +165,8 @@ def as_of_of(path: Path) -> datetime:
 
 def log_seqs_of_snapshots(workspace: Workspace) -> list[int]:
     """The log_seqs at which the stored snapshots stand."""
-    return sorted({said["log_seq"] for path in stored_snapshots(workspace) if (said := said_of(path))})
+    stored = (*stored_snapshots(workspace), *stored_drawn(workspace))
+    return sorted({said["log_seq"] for path in stored if (said := said_of(path))})
 
 
 def merges_digest(merges: Sequence[Merge], as_of: datetime) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
@@ -18,8 +19,10 @@ from training.repeats import Repeats
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from features.brand import Brand
+    from features.drawn import Draw
     from features.workspace import Workspace
 
 FloatMatrix = NDArray[np.float32]
@@ -122,21 +125,38 @@ class WorkspaceSource:
         self._eligible = eligible
         self._snapshots: dict[datetime, Snapshot] = {}
         first, self.known_until = _span(self._history.span(), as_of, now=now or datetime.now(UTC))
+        self.draw: Draw | None = None
         self._orders = read_orders(workspace, event=self.brand.events.order, known_until=self.known_until)
         self.first = self._orders.first_at or first  # what was told before any order shows nothing of buying
+
+    def at_most(self, n_customers: int) -> WorkspaceSource:
+        """Itself where so many are known, else one of about so many, drawn before anything of them is made or read."""
+        from features.drawn import draw_of
+
+        draw = draw_of(self.workspace, as_of=self.known_until, most=n_customers)
+        if draw is None:
+            return self
+        fewer = copy(self)
+        fewer.draw, fewer._snapshots = draw, {}
+        return fewer
 
     def prepare(self, as_ofs: Sequence[datetime]) -> None:
         """Makes the snapshots that will be asked for, in one pass over the lake; each is read when it is."""
         from features.snapshots import build_snapshots
 
-        build_snapshots(self.workspace, [as_of for as_of in as_ofs if as_of not in self._snapshots], brand=self.brand)
+        missing = [as_of for as_of in as_ofs if as_of not in self._snapshots]
+        build_snapshots(self.workspace, missing, brand=self.brand, draw=self.draw)
 
     def frame(self, as_of: datetime) -> pd.DataFrame:
         """The whole snapshot, one row a customer, by customer_key: inputs, stage, what was declared."""
-        frame = self._history.snapshot_frame(as_of)
+        frame = self._history.snapshot_frame(as_of, draw=self.draw)
         if self._eligible is not None:
             frame = frame[self._eligible(frame)]
         return frame.sort_values("customer_key", ignore_index=True)
+
+    def table(self, as_of: datetime, *, columns: Sequence[str] | None = None) -> pa.Table:
+        """What is stored of the same customers, or some columns of it, by customer_key."""
+        return self._history.snapshot_table(as_of, draw=self.draw, columns=columns)
 
     def snapshot(self, as_of: datetime) -> Snapshot:
         """What was known as of that instant; of those asked for last, as many are kept as fit `MOST_BYTES`."""
@@ -179,7 +199,7 @@ class WorkspaceSource:
 
     def _read(self, as_of: datetime) -> Snapshot:
         if self._eligible is None:
-            return Snapshot(as_of, *self._history.snapshot_inputs(as_of))
+            return Snapshot(as_of, *self._history.snapshot_inputs(as_of, draw=self.draw))
         frame = self.frame(as_of)
         X = np.ascontiguousarray(frame[list(self.inputs)].to_numpy(dtype=np.float32, na_value=np.nan))
         return Snapshot(as_of, frame["customer_key"].to_numpy(dtype=np.int64), X)

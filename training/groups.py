@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from features.derive import derive, stage_of
 from features.lake import instant_us
 from features.packing import matrices
-from features.snapshots import build_snapshots
 from training.artifact import SEGMENTS, ArtifactRefused, SegmentsModel, load_champion
 from training.dataset import Snapshot, WorkspaceSource
 
@@ -55,11 +54,11 @@ def groups_of(source: WorkspaceSource, as_of: datetime) -> dict[str, Names]:
         source: of the snapshot; the champion of segments, where there is one, assigns them.
         as_of: what was known then.
     """
-    table, place = _table(source, as_of), source.snapshot(as_of)
+    place = source.snapshot(as_of)
+    table = source.table(as_of, columns=["customer_key", "locale", "last_channel", "declared"])
     rows = np.searchsorted(table["customer_key"].to_numpy(), place.customer_keys)
-    vector, instants = matrices(table, source.schema)
     found = {
-        "stage": stage_of(vector, instants, instant_us(as_of), source.schema, funnel=source.brand.funnel)[rows],
+        "stage": stages_of(source, as_of),
         "locale": _texts(table, "locale")[rows],
         "channel": _texts(table, "last_channel")[rows],
     } | {name: values[rows] for name, values in _sensitive(table, source).items()}
@@ -67,6 +66,14 @@ def groups_of(source: WorkspaceSource, as_of: datetime) -> dict[str, Names]:
     if segments is not None:
         found["segment"] = np.array(segments.assign(place.X), dtype=object)
     return {kind: names for kind, names in found.items() if len(set(names.tolist())) > 1}
+
+
+def stages_of(source: WorkspaceSource, as_of: datetime) -> Names:
+    """Each customer's stage of the funnel, in the order of the snapshot's rows."""
+    table = source.table(as_of, columns=["customer_key", *source.schema.numeric, *source.schema.instants])
+    stages = stage_of(*matrices(table, source.schema), instant_us(as_of), source.schema, funnel=source.brand.funnel)
+    rows = np.searchsorted(table["customer_key"].to_numpy(), source.snapshot(as_of).customer_keys)
+    return np.asarray(stages[rows], dtype=object)
 
 
 def large(groups: Mapping[str, Names]) -> Iterator[Group]:
@@ -89,18 +96,11 @@ def as_old_as(source: WorkspaceSource, as_of: datetime, *, days: float) -> tuple
     Returns:
         The rows, and where their customers stand in `source.snapshot(as_of)`.
     """
-    table = _table(source, as_of - timedelta(days=days))
+    table = source.table(as_of - timedelta(days=days))
     inputs = derive(*matrices(table, source.schema), instant_us(as_of), source.schema)
     today, keys = source.snapshot(as_of), table["customer_key"].to_numpy().astype(np.int64)
     _, then, now = np.intersect1d(keys, today.customer_keys, return_indices=True)
     return Snapshot(as_of, keys[then], inputs[then]), now
-
-
-def _table(source: WorkspaceSource, as_of: datetime) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    (path,) = build_snapshots(source.workspace, [as_of], brand=source.brand)
-    return pq.read_table(path).sort_by("customer_key")
 
 
 def _texts(table: pa.Table, name: str) -> Names:

@@ -46,14 +46,16 @@ def train_models(
         tuning: the trees of next purchase within this budget; None for the recipes that there are.
         n_folds: how many earlier windows next purchase is held against too.
     """
-    source = WorkspaceSource(workspace, as_of=as_of)
+    everybody = WorkspaceSource(workspace, as_of=as_of)
+    some = everybody.at_most(everybody.brand.training.customers)
     rounds, ways = [], dict(ROUNDS)
     if tuning is not None or n_folds:
         ways[NEXT_PURCHASE] = partial(next_purchase_round, tuning=tuning, n_folds=n_folds)
     with Registry(workspace) as registry:
         for model in models:
             try:
-                rounds.append(ways[model](source, registry, seed))
+                # Response learns from whoever was decided about, which is no matter of how many customers there are.
+                rounds.append(ways[model](everybody if model == RESPONSE else some, registry, seed))
             except CallersMistake as reason:  # too little data, or a leak: the other models know nothing of it
                 rounds.append(Round(model, refused=(str(reason),)))
     return rounds

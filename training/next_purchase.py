@@ -30,7 +30,7 @@ from training.members import TREES
 from training.recipes import NO_SEASON
 from training.recipes import RECIPES as RECIPES
 from training.recipes import Recipe as Recipe
-from training.some_customers import MOST_CUSTOMERS, some_customers
+from training.some_customers import some_customers, who_taught
 from training.split import TooLittleData, gate_cutoff
 from training.trusted_season import knows_season
 
@@ -172,15 +172,14 @@ def _train_horizon(
     verdict = Judged(horizon_days, judge_at, rows.y, early.predict(rows.X), float(known.y.mean()), early)
     # A season that the judging window did not know has been judged by nobody, and is not served.
     recipe = early.recipe if knows_season(source, early.split) else replace(early.recipe, season=NO_SEASON)
-    many = some_customers(source, most=MOST_CUSTOMERS)
-    final = fit_head(many, horizon_days=horizon_days, used_at=source.known_until, recipe=recipe, seed=seed)
-    return replace(final, because=early.because + ("" if some is source else _taught_by(some, many, source))), verdict
+    final = fit_head(source, horizon_days=horizon_days, used_at=source.known_until, recipe=recipe, seed=seed)
+    return replace(final, because=early.because + ("" if some is source else _taught_by(some, source))), verdict
 
 
-def _taught_by(tried: Source, served: Source, everybody: Source) -> str:
+def _taught_by(tried: Source, served: Source) -> str:
     """For people: of how many customers what chose and was judged learned, and what is served."""
-    of_tried, of_served, n = (len(one.snapshot(one.known_until).customer_keys) for one in (tried, served, everybody))
-    return f"; tried with what {of_tried:,} of {n:,} customers teach, served with what {of_served:,} do"
+    of_tried, of_served = (len(one.snapshot(one.known_until).customer_keys) for one in (tried, served))
+    return f"; tried with what {of_tried:,} customers teach, served with what {of_served:,} do"
 
 
 def _describe(
@@ -196,7 +195,7 @@ def _describe(
         "seed": seed,
         "heads": number_boosters([_describe_head(*one) for one in zip(heads, judged, strict=True)]),
         "refused": {str(horizon): reason for horizon, reason in refused.items()},
-    }
+    } | who_taught(source)
 
 
 def number_boosters(heads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

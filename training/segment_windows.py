@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from features.faults import CallersMistake
 from features.owners import persons
 from training.artifact import SegmentsModel
+from training.groups import stages_of
 from training.order_days import OrderDays, day_of, read_order_days
 from training.segment_matter import Difference, Floats, Names, Response, Window, differences, response_by_segment
 from training.segment_rfm import rfm_of
@@ -88,7 +89,7 @@ def _window(
     snapshot = source.snapshot(at)
     groups: dict[str, Names] = {
         "segment": np.array(model.assign(snapshot.X), dtype=object),
-        "stage": source.frame(at)["stage"].to_numpy(dtype=object),
+        "stage": stages_of(source, at),
     }
     fifths = model.description.get("rfm")
     if fifths:

@@ -39,6 +39,7 @@ from training.segment_discovery import Found, Grouping, discover, separation
 from training.segment_profiles import describe_segments, last_id
 from training.segment_rfm import learn_rfm
 from training.segment_space import learn_space
+from training.some_customers import who_taught
 from training.split import WEEK, TooLittleData
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def train_segments(
         "recipe": {"rounds": ROUNDS, "rounds_onward": ROUNDS_ONWARD, "masked_share": MASKED_SHARE},
         "judged": {name: value for name, value in judged.as_dict().items() if name != "separation_of_previous"},
         "onward": {"days": onward_days} | ({} if onward is None else {"temperature": onward.temperature}),
-    }
+    } | who_taught(source)
     stayed = _continuity(segments, labels[2], today, source=source, previous=previous)
     return TrainedSegments(
         description, assigner.booster, judged, None if onward is None else onward.booster, stayed, found

@@ -1,12 +1,12 @@
 """At most so many customers of a source, the same at every instant, for what more of them would not tell better.
 
 Which recipe is best shows in paired differences of log-loss: over 110,000 customers their standard error is about
-0.0002, a tenth of what a recipe must be better by (`training.recipes`). What is served learns from a million of them.
+0.0002, a tenth of what a recipe must be better by (`training.recipes`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,6 @@ from training.dataset import Snapshot, Source
 from training.labels import Window
 
 ENOUGH_CUSTOMERS = 110_000  # two cutoffs of them are more rows than `training.fitting.ENOUGH_ROWS`: one fit suffices
-MOST_CUSTOMERS = 1_000_000  # that teach what is served: two million rows, more than trees of a dozen leaves can tell
 _SPREAD = np.uint64(0xD1B54A32D192ED03)  # another than that of folds: who is drawn says nothing of the fold
 _LOTS = 4_096
 
@@ -26,6 +25,22 @@ def some_customers(source: Source, *, most: int = ENOUGH_CUSTOMERS) -> Source:
     """The source itself where it has no more customers, else one that knows about `most` of them."""
     n_customers = len(source.snapshot(source.known_until).customer_keys)
     return source if n_customers <= most else SomeCustomers(source, share=most / n_customers)
+
+
+def who_taught(source: Source) -> dict[str, Any]:
+    """What model.json keeps of how many of how many customers teach and judge; nothing where it is everybody."""
+    draw = getattr(source, "draw", None)  # a workspace's, where it has more customers than brand.yaml says
+    if draw is None:
+        return {}
+    return {"customers": {"drawn": len(source.snapshot(source.known_until).customer_keys), "of": draw.n_customers}}
+
+
+def lines_of(description: Mapping[str, Any]) -> tuple[str, ...]:
+    """The same for people, a sentence; none where it is everybody."""
+    if "customers" not in description:
+        return ()
+    drawn, of = (int(description["customers"][name]) for name in ("drawn", "of"))
+    return (f"{drawn:,} of {of:,} customers, drawn by their key, taught and judged it (training.customers).",)
 
 
 class SomeCustomers:

@@ -8,6 +8,7 @@ from typing import Any
 from features.schema import FeatureSchema
 from training.cards.card import Card, Section, Table
 from training.gating import Gate
+from training.some_customers import lines_of
 
 
 def card_of(
@@ -37,7 +38,7 @@ def _origin(description: Mapping[str, Any], version: str) -> Section:
         ("seed", str(description.get("seed", "unknown"))),
     ]
     sentence = "The same data, seed and code give the same files; nothing known at or after that instant was used."
-    return Section("Where it comes from", (sentence,), (Table(("", ""), tuple(rows)),))
+    return Section("Where it comes from", (sentence, *lines_of(description)), (Table(("", ""), tuple(rows)),))
 
 
 def features_of(description: Mapping[str, Any], schema: FeatureSchema) -> Section:

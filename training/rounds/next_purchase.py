@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from features.snapshots import build_snapshots
 from training.artifact import (
     NEXT_PURCHASE,
     ArtifactRefused,
@@ -45,6 +44,7 @@ from training.resampling import FEW_DRAWS, Difference, mean_over_windows, paired
 from training.rounds.beyond import details_of_beyond, lines_of_beyond, with_beyond
 from training.rounds.settling import Round, settle, tags_of
 from training.shapley import Leaning, leanings_of
+from training.some_customers import lines_of
 from training.split import gate_cutoff, whole_weeks
 from training.tuning import Budget, Tuned, tune_horizons
 
@@ -105,7 +105,7 @@ def next_purchase_round(
         None if unchanged else gate,
         judged,
         tuple(trained.refused.values()),
-        notes=(*lines_of_beyond(trained), *lines(folds)),
+        notes=(*lines_of(trained.description), *lines_of_beyond(trained), *lines(folds)),
         details=({"folds": as_dicts(folds)} if folds else {}) | details_of_beyond(trained),
     )
 
@@ -124,7 +124,7 @@ def _make_snapshots(source: WorkspaceSource) -> None:
     wanted = {*cutoffs_of(source, horizons_days=horizons)}
     wanted |= {as_of - old for as_of in judged_at & wanted if as_of - old > source.first}
     wanted |= cutoffs_of_curve(source, horizons_days=horizons)
-    build_snapshots(source.workspace, sorted(wanted), brand=source.brand)
+    source.prepare(sorted(wanted))
 
 
 def own_checks(one: Judged, source: WorkspaceSource) -> tuple[Check, ...]:

@@ -41,6 +41,7 @@ from training.rounds.settling import Round, settle, tags_of
 from training.segment_discovery import STABLE, Grouping, separation
 from training.segment_telling import details, lines, whether_they_matter
 from training.segments import ONWARD_DAYS, TrainedSegments, train_segments
+from training.some_customers import lines_of
 from training.split import WEEK
 
 
@@ -76,7 +77,7 @@ def segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> Ro
         unchanged,
         None if unchanged else gate,
         trained.judged.as_dict(),
-        notes=tuple(lines(trained, *matters, locale=source.brand.default_locale)),
+        notes=(*lines_of(trained.description), *lines(trained, *matters, locale=source.brand.default_locale)),
         details=details(trained, *matters),
     )
 
