@@ -83,6 +83,11 @@ class Expression:
         self.names = frozenset((*(of for _, of in self._presence), *(name for name, _ in self._types)))
         self._plain = plain(text, types)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it only compares, so that CEL is hardly ever asked."""
+        return self._plain is not None
+
     def evaluate(self, values: Mapping[str, object]) -> object:
         """The value for these variables; others than `names` are not looked at. A date that stands alone stays a date.
 

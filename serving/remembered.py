@@ -2,9 +2,9 @@
 
 A catalogue's rules are asked of each customer, each distinct expression once. What follows from their answers is the
 same for all of whom these, the season, the locale, the segment and the stage are the same. Only three things are a
-customer's own: a text with slots, which is the same for all whose slots say the same, an incentive's cost by their own
-likelihood to buy, and what a response model expects of them. Everything that an answer depends on is in the key under
-which it is remembered, so remembering changes nothing but the time that it takes.
+customer's own: a text with slots, which is the same for all whose slots say the same and for all actions that say it,
+an incentive's cost by their own likelihood to buy, and what a response model expects of them. Everything that an answer
+depends on is in the key under which it is remembered, so remembering changes nothing but the time that it takes.
 
 A memory belongs to one composer, and goes with it and its catalogue; values go with the reading of the rates. Of each
 kind no more than `REMEMBERED` are kept.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from features.expressions import Expression, UnknownName
-from features.rendering import NotRenderable, RenderedMessage
+from features.rendering import NotRenderable, RenderedMessage, gives_out_codes
 from serving.eligibility import Offerable, Suppressed, out_of_season, ruled_out
 from serving.offers import Offer
 from serving.shelf import evaluated
@@ -35,30 +35,64 @@ Valued = tuple[Offer | Suppressed | None, ...]  # None: the text has slots, or i
 
 
 @dataclass(frozen=True, slots=True)
+class _Slotted:
+    """Actions that say the same in the same slots: whatever those say, they have one text.
+
+    Attributes:
+        actions: each with its place among all.
+        names: of the slots.
+        expressions: what the slots say.
+    """
+
+    actions: tuple[tuple[int, Offerable], ...]
+    names: tuple[str, ...]
+    expressions: tuple[Expression, ...]
+
+    @property
+    def first(self) -> Offerable:
+        """Whose text is that of all."""
+        return self.actions[0][1]
+
+
+@dataclass(frozen=True, slots=True)
 class _Outline:
     """What of a place is not the same for everyone.
 
     Attributes:
         whens: its distinct rules: what is compiled from one text is one expression.
-        slotted: the actions whose texts have slots, by the expressions of those: each with its place among all.
+        slotted: the actions whose texts have slots, those of one text together.
         priced: where the actions stand whose incentive costs by the customer.
     """
 
     whens: tuple[Expression, ...]
-    slotted: Mapping[tuple[Expression, ...], tuple[tuple[int, Offerable], ...]]
+    slotted: tuple[_Slotted, ...]
     priced: tuple[int, ...]
 
     @classmethod
     def of(cls, place: Place) -> _Outline:
-        slotted: dict[tuple[Expression, ...], list[tuple[int, Offerable]]] = {}
+        alike: list[list[tuple[int, Offerable]]] = []
         for number, one in enumerate(place.offerables):
             if one.slots:
-                slotted.setdefault(tuple(one.slots.values()), []).append((number, one))
+                same = next((some for some in alike if _say_the_same(some[0][1], one)), None)
+                if same is None:
+                    alike.append(same := [])
+                same.append((number, one))
         return cls(
             tuple(dict.fromkeys(one.when for one in place.offerables if one.when is not None)),
-            {expressions: tuple(actions) for expressions, actions in slotted.items()},
+            tuple(_Slotted(tuple(some), tuple(some[0][1].slots), tuple(some[0][1].slots.values())) for some in alike),
             tuple(number for number, one in enumerate(place.offerables) if one.action.incentive is not None),
         )
+
+
+def _say_the_same(one: Offerable, other: Offerable) -> bool:
+    """Whether two actions have one text wherever and to whomever they are said."""
+    mine, theirs = one.action, other.action
+    return (
+        mine.renderings == theirs.renderings
+        and mine.templates == theirs.templates
+        and mine.slots == theirs.slots
+        and gives_out_codes(mine) == gives_out_codes(theirs)
+    )
 
 
 class PlaceMemory:
@@ -75,7 +109,7 @@ class PlaceMemory:
         self._boundaries = sorted(seasons)
         self._outlines: dict[tuple[str, str], _Outline] = {}
         self._judged: dict[object, tuple[Said, ...]] = {}
-        self._texts: dict[object, tuple[RenderedMessage | NotRenderable, ...]] = {}
+        self._texts: dict[object, RenderedMessage | NotRenderable] = {}
         self._known: dict[tuple[Expression, Any], dict[object, object]] = {}
         # Swapped whole: threads may share them. What is offered by its judgements, and each offer by itself.
         self._valued: tuple[Rates | None, dict[object, Valued], dict[object, dict[str, Offer]]] = (None, {}, {})
@@ -92,10 +126,11 @@ class PlaceMemory:
         key = (where, bisect_right(self._boundaries, there.inputs.at), verdicts)
         found, offers = self._with_values(there, key, place.offerables, is_alone=is_alone)
         told = list(found)
-        for expressions, slotted in outline.slotted.items():
-            texts = self._written(there, where, expressions, slotted)
-            for (number, offerable), text in zip(slotted, texts, strict=True):
-                if told[number] is None:
+        for slotted in outline.slotted:
+            unsaid = [one for one in slotted.actions if told[one[0]] is None]
+            if unsaid:
+                text = self._written(there, where, slotted)
+                for number, offerable in unsaid:
                     told[number] = there.offered(offerable, text, offers=offers, is_alone=is_alone)
         return told  # type: ignore[return-value]  # what was None has slots, and is said or not by now
 
@@ -109,7 +144,9 @@ class PlaceMemory:
         expression: Expression,
         values: Mapping[str, object],
     ) -> object:
-        """What is made of an expression, by the values that it looks at."""
+        """What is made of an expression, by the values that it looks at; a plain one is asked as fast as looked up."""
+        if expression.is_plain:
+            return of(expression, values)
         known = self._known.setdefault((expression, of), {})
         seen = [values.get(name) for name in expression.names]
         key = (*seen, *map(type, seen))
@@ -151,24 +188,21 @@ class PlaceMemory:
             found = self._judged[key] = tuple(judge(there, offerable) for offerable in offerables)
         return found
 
-    def _written(
-        self,
-        there: There,
-        where: tuple[object, ...],
-        expressions: tuple[Expression, ...],
-        slotted: tuple[tuple[int, Offerable], ...],
-    ) -> tuple[RenderedMessage | NotRenderable, ...]:
-        """The texts of actions with the same slots, by what those say."""
-        said = [self.known(evaluated, expression, there.values) for expression in expressions]
-        key = (where, expressions, *said, *map(type, said))
+    def _written(self, there: There, where: tuple[object, ...], slotted: _Slotted) -> RenderedMessage | NotRenderable:
+        """The text of actions that say the same, by what their slots say."""
+        first = slotted.first
+        said = [self.known(evaluated, expression, there.values) for expression in slotted.expressions]
+        slots = {name: value for name, value in zip(slotted.names, said, strict=True) if value is not None}
+        slots = there.shelf.as_told(first, slots)
+        key = (where, first.action.id, *slots.items(), *map(type, slots.values()))
         try:
             if (found := self._texts.get(key)) is not None:
                 return found
         except TypeError:  # a list: its text is not remembered here
-            return tuple([there.rendered(offerable) for _, offerable in slotted])
+            return there.written(first, slots)
         if len(self._texts) >= REMEMBERED:
             self._texts.clear()
-        found = self._texts[key] = tuple([there.rendered(offerable) for _, offerable in slotted])
+        found = self._texts[key] = there.written(first, slots)
         return found
 
     def _outline(self, place: Place) -> _Outline:

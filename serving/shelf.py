@@ -108,12 +108,7 @@ class Shelf:
         self, offerable: Offerable, place: Place, *, locale: str, slots: Mapping[str, object], session_open: bool
     ) -> RenderedMessage | NotRenderable:
         """As `rendered`, with the slots whose values are known; what tells the day only reads the same all day."""
-        if offerable.days:
-            zone = self._brand.time_zone
-            slots = {
-                name: day_of(value, zone) if name in offerable.days and isinstance(value, datetime) else value
-                for name, value in slots.items()
-            }
+        slots = self.as_told(offerable, slots)
         templated = needs_template(place, session_open=session_open)
         key = (offerable.action.id, locale, place.channel_name, templated, repr(slots))
         if (message := self._rendered.get(key)) is None:
@@ -128,6 +123,16 @@ class Shelf:
                 templated=templated,
             )
         return message
+
+    def as_told(self, offerable: Offerable, slots: Mapping[str, object]) -> Mapping[str, object]:
+        """The values of slots as far as its texts tell them: an instant of which they tell the day only is that day."""
+        if not offerable.days:
+            return slots
+        zone = self._brand.time_zone
+        return {
+            name: day_of(value, zone) if name in offerable.days and isinstance(value, datetime) else value
+            for name, value in slots.items()
+        }
 
     def judged(
         self,

@@ -133,7 +133,12 @@ class There:
 
     def rendered(self, offerable: Offerable) -> RenderedMessage | NotRenderable:
         """The message, or why it cannot be said; whatever the catalogue's rules say."""
-        slots = slot_values(offerable, lambda expression: self.memory.known(evaluated, expression, self.values))
+        return self.written(
+            offerable, slot_values(offerable, lambda expression: self.memory.known(evaluated, expression, self.values))
+        )
+
+    def written(self, offerable: Offerable, slots: Mapping[str, object]) -> RenderedMessage | NotRenderable:
+        """As `rendered`, with the slots whose values are known."""
         return self.shelf.written(
             offerable, self.place, locale=self.locale, slots=slots, session_open=self.session_open
         )
