@@ -47,6 +47,9 @@ Event = Mapping[str, Any]
 LOG_SCHEMA = EVENT_SCHEMA.append(pa.field("log_seq", pa.int64(), nullable=False))
 _OWN_COLUMNS = ("event_id", "customer_key", "occurred_at", "received_at", "superseded_at")
 _PAYLOAD = tuple(name for name in EVENT_SCHEMA.names if name not in _OWN_COLUMNS)
+_NEWEST_OF_KEYS = """
+SELECT asked.value, (SELECT max(log_seq) FROM event_log WHERE customer_key = asked.value) FROM json_each(?) AS asked
+"""
 _IN_ONE_QUERY = 500  # below every SQLite's limit of variables
 _PRUNED_AT_ONCE = 2_000  # rows a transaction: a writer that waits behind it waits for milliseconds,
 _AT_REST_FOR_EACH_AT_WORK = 1.0  # and then has as long for itself
@@ -139,6 +142,14 @@ class EventLog:
         for key in (keys,) if isinstance(keys, int) else keys:
             newest = max(newest, self._connection.execute(query, (int(key),)).fetchone()[0] or 0)
         return newest
+
+    def newest_of_each(self, people: Sequence[Sequence[int]]) -> list[int]:
+        """As `newest_of`, of the keys of each of several people."""
+        if len(people) == 1:
+            return [self.newest_of(people[0])]
+        asked = json.dumps([int(key) for keys in people for key in keys])
+        newest = dict(self._connection.execute(_NEWEST_OF_KEYS, (asked,)))
+        return [max((newest[int(key)] or 0 for key in keys), default=0) for keys in people]
 
     def newest(self) -> int:
         """The highest log_seq ever given; 0 before the first event."""

@@ -114,11 +114,21 @@ class OnlineFeatures:
             keys: every key of the person, the one that stands for them first.
             log: over a connection that is the caller's alone.
         """
-        newest = log.newest_of(keys)
-        if isinstance(state, Missing):
-            return newest > 0
+        return self.are_behind([state], [keys], log)[0]
+
+    def are_behind(
+        self, states: Sequence[CustomerState | Missing], people: Sequence[Sequence[int]], log: EventLog
+    ) -> list[bool]:
+        """As `is_behind`, of several people in as many queries as of one."""
+        newest = log.newest_of_each(people)
         # What was pruned is not there to be compared: a row of before that instant may lack it.
-        return newest > state.log_seq or state.joined != tuple(keys[1:]) or (state.log_seq < log.state(PRUNED_THROUGH))
+        pruned = log.state(PRUNED_THROUGH)
+        return [
+            latest > 0
+            if isinstance(state, Missing)
+            else latest > state.log_seq or state.joined != tuple(keys[1:]) or state.log_seq < pruned
+            for state, keys, latest in zip(states, people, newest, strict=True)
+        ]
 
     def people_of(self, customers: Sequence[int]) -> list[tuple[int, ...]]:
         """The people of these keys, any of theirs: every key of each, the one that stands for them first."""

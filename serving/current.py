@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from features.event_log import EventLog
 from features.online import OnlineFeatures
@@ -27,9 +27,15 @@ class CurrentRows:
         self._online, self._refresher = online, refresher
         self._log = EventLog(reader)
 
-    def is_behind(self, state: CustomerState | Missing, keys: Keys) -> bool:
-        """Whether that row of a person lacks an event of theirs."""
-        return self._online.is_behind(state, keys, self._log)
+    def among(self, people: Sequence[Keys]) -> list[CustomerState | Missing | None]:
+        """The row of each person as it is stored; None where it lacks an event of theirs.
+
+        Args:
+            people: the keys of each, in as many queries as of one; nobody's where the key is none that was given.
+        """
+        states = self._online.read_many([keys[0] for keys in people])
+        behind = self._online.are_behind(states, people, self._log)
+        return [None if is_behind else state for state, is_behind in zip(states, behind, strict=True)]
 
     async def of(self, keys: Keys, *, ask: Callable[[], Keys | None]) -> tuple[Keys, CustomerState | Missing]:
         """The keys of one person, and their row with every event of the log in it.
@@ -41,7 +47,7 @@ class CurrentRows:
         """
         for _ in range(LOOKS):
             state = self._online.read(keys[0])
-            if not self.is_behind(state, keys):
+            if not self._online.is_behind(state, keys, self._log):
                 return keys, state
             state = await self._refresher.current_soon(keys)
             if (now := ask() or keys) == keys:

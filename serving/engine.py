@@ -47,6 +47,7 @@ from serving.schemas import DecisionRequest, OutcomeReport
 from serving.scoring import UNKNOWN_CUSTOMER
 from serving.shelf import Shelf
 from serving.stock import Stock, stocked
+from serving.together import Together
 
 WRITTEN_TOGETHER = 1_000
 
@@ -101,6 +102,7 @@ class Engine:
             new_id=new_id,
             questions=QuestionDesk(workspace, self.reader, self.schema),
         )
+        self._together = Together(self.current, self.deciding, at=self.at)
 
     def _stocked(self, files: CheckedFiles) -> Stock:
         """What decisions are made with, of sound files; a running engine follows no other features than its first."""
@@ -196,7 +198,7 @@ class Engine:
         return settled.dry() if request.dry_run else _told(settled, self.ledger.write(_writing(settled)))
 
     async def decide_soon(self, request: DecisionRequest, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """As `decide`, for an event loop: other requests go on while this one's group commit is written."""
+        """As `decide`, for an event loop, with what else was asked in the same turn of it."""
         inquiry = self._inquired(request, idempotency_key)
         if (again := self._answered_before(inquiry)) is not None:
             return again
@@ -206,8 +208,10 @@ class Engine:
             keys = self.people.asked_for(request) or (made,)
         if keys is None:
             return self._settled(inquiry, nobody(inquiry.stock), Missing(UNKNOWN_CUSTOMER)).dry()
-        keys, state = await self.current.of(keys, ask=partial(self.people.asked_for, request))
-        settled = self._settled(inquiry, keys, state)
+        settled = await self._together.settled(inquiry, keys)
+        if settled is None:
+            keys, state = await self.current.of(keys, ask=partial(self.people.asked_for, request))
+            settled = self._settled(inquiry, keys, state)
         return settled.dry() if request.dry_run else _told(settled, await self.ledger.write_soon(_writing(settled)))
 
     def decide_many(self, requests: Sequence[DecisionRequest]) -> list[Decision]:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 Work = Callable[[sqlite3.Connection], Any]
 """One piece of work inside a transaction. Where it has an attribute `together`, that does several of its kind at once:
@@ -26,11 +26,11 @@ class Waiting:
 
 GATHERED_AT_MOST = 16  # a larger group saves hardly more a piece, and its first piece has waited for the others
 
-Take = Callable[[list[Waiting]], None]
+Piece = TypeVar("Piece")
 
 
-class Turns:
-    """What one turn of an event loop brings, handed to the committer together.
+class Turns(Generic[Piece]):
+    """What one turn of an event loop brings, handed over together.
 
     The clients who were answered together ask again together. Were the first of their decisions committed while the
     second is made, each would be a transaction of its own, whose cost does not depend on how much is in it.
@@ -39,14 +39,14 @@ class Turns:
         take: takes what was gathered.
     """
 
-    def __init__(self, take: Take) -> None:
+    def __init__(self, take: Callable[[list[Piece]], None]) -> None:
         self._take = take
-        self._gathered: dict[asyncio.AbstractEventLoop, list[Waiting]] = {}  # each touched by its own thread only
+        self._gathered: dict[asyncio.AbstractEventLoop, list[Piece]] = {}  # each touched by its own thread only
 
-    def add(self, waiting: Waiting, loop: asyncio.AbstractEventLoop) -> None:
-        """One more piece of work, in the thread of its loop."""
+    def add(self, piece: Piece, loop: asyncio.AbstractEventLoop) -> None:
+        """One more, in the thread of its loop."""
         gathered = self._gathered.setdefault(loop, [])
-        gathered.append(waiting)
+        gathered.append(piece)
         if len(gathered) >= GATHERED_AT_MOST:
             self._hand_over(loop)
         elif len(gathered) == 1:
@@ -69,7 +69,7 @@ def tell(group: Sequence[Waiting], results: Sequence[Any]) -> None:
         if waiting.loop is not None and isinstance(waiting.future, asyncio.Future):
             for_loops.setdefault(waiting.loop, []).append((waiting.future, result))
         else:
-            _settle(waiting.future, result)
+            resolve(waiting.future, result)
     for loop, settled in for_loops.items():
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits there
             loop.call_soon_threadsafe(_settle_all, settled)
@@ -78,10 +78,11 @@ def tell(group: Sequence[Waiting], results: Sequence[Any]) -> None:
 def _settle_all(settled: list[tuple[asyncio.Future[Any], Any]]) -> None:
     for future, result in settled:
         if not future.done():  # a caller who went away
-            _settle(future, result)
+            resolve(future, result)
 
 
-def _settle(future: Future[Any] | asyncio.Future[Any], result: object) -> None:
+def resolve(future: Future[Any] | asyncio.Future[Any], result: object) -> None:
+    """Gives a future its result, or the fault that it is."""
     if isinstance(result, Exception):
         future.set_exception(result)
     else:

@@ -62,7 +62,7 @@ class Ledger:
         database.parent.mkdir(parents=True, exist_ok=True)
         self._database, self._lock = database, lock_of(database)
         self._waiting: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
-        self._turns = Turns(self._put_or_refuse)
+        self._turns: Turns[Waiting] = Turns(self._put_or_refuse)
         self._journal = JournalKeeper(database)
         with queued(self._lock):
             connection = connect(database)

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 from features.identity import IdentityTable
-from features.online import UNKNOWN_CUSTOMER
 from features.packing import CustomerState, Missing
 from serving.campaigns.asking import Refused, asked_of
 from serving.campaigns.reading import Body, Unread
@@ -168,17 +167,11 @@ class Campaign:
         self, requests: Sequence[DecisionRequest], keys: Sequence[Keys]
     ) -> list[tuple[Keys, CustomerState | Missing]]:
         """Each customer's keys and row with every event of theirs in it."""
-        engine = self._engine
-        rows = engine.online.read_many([mine[0] for mine in keys])
-        current: list[tuple[Keys, CustomerState | Missing]] = []
-        for request, mine, row in zip(requests, keys, rows, strict=True):
-            if mine[0] <= 0:
-                current.append((mine, Missing(UNKNOWN_CUSTOMER)))
-            elif engine.current.is_behind(row, mine):
-                current.append(await engine.current.of(mine, ask=partial(engine.people.asked_for, request)))
-            else:
-                current.append((mine, row))
-        return current
+        current, ask = self._engine.current, self._engine.people.asked_for
+        return [
+            (mine, row) if row is not None else await current.of(mine, ask=partial(ask, request))
+            for request, mine, row in zip(requests, keys, current.among(keys), strict=True)
+        ]
 
     def _last(self, unread: Unread | None) -> bytes:
         """What the answer ends with; a caller who does not read this line has not read everything."""
