@@ -71,7 +71,7 @@ def backtest(
 
 
 def _fold(source: Source, horizon_days: int, as_of: datetime, *, seed: int, candidates: Sequence[Recipe]) -> Fold:
-    head = fit_head(source, horizon_days=horizon_days, used_at=as_of, seed=seed, candidates=candidates)
+    head = fit_head(source, horizon_days=horizon_days, used_at=as_of, seed=seed, candidates=candidates, is_tried=True)
     rows = rows_of(source, [as_of], horizon_days=horizon_days)
     known = float(rows_of(source, [head.split.calibrate], horizon_days=horizon_days).y.mean())
     constant = float(log_losses(rows.y, np.full(len(rows.y), known)).mean())

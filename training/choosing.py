@@ -69,7 +69,7 @@ def _choose(
     candidates: Sequence[Recipe],
 ) -> Choice:
     judge_at = gate_cutoff(used_at, horizon_days=horizon_days)
-    lesson = lesson_of(source, horizon_days=horizon_days, used_at=judge_at)
+    lesson = lesson_of(source, horizon_days=horizon_days, used_at=judge_at, is_tried=True)
     rows = rows_of(source, [judge_at], horizon_days=horizon_days)
     customers = Customers(rows.X, source.inputs)
     is_tried = knows_season(source, lesson.split)

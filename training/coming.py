@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from training.dataset import Source
 from training.evaluation import auc, log_losses
-from training.fitting import ENOUGH_ROWS, fit_repeat_buying
+from training.fitting import fit_repeat_buying
 from training.heads import newest_split
 from training.members import Customers, Repeat
 from training.next_purchase import Judged, Trained, fit_head
@@ -26,6 +26,7 @@ from training.repeat_buying import BG_NBD, PARETO_NBD
 from training.served.coming import Coming, NextOrder
 from training.served.curve import LONGEST_DAYS, SHARES, coverage, said_coverage
 from training.served.repeat_buying import Rhythm
+from training.some_customers import some_customers
 from training.split import TooLittleData, gate_cutoff
 
 Floats = NDArray[np.float64]
@@ -106,16 +107,20 @@ def _judged(trained: Trained, longest: Judged, source: Source, fits: tuple[Repea
 
 
 def _shorter(trained: Trained, longest: Judged, source: Source, *, seed: int) -> dict[int, Floats]:
-    """What shorter horizons would have said then; none of very many customers: one horizon carries a curve as well."""
-    head = longest.head
-    snapshot = source.snapshot(longest.as_of)
-    if head is None or len(snapshot.X) > ENOUGH_ROWS:
+    """What shorter horizons would have said then; of very many customers, some teach them."""
+    head, snapshot = longest.head, source.snapshot(longest.as_of)
+    if head is None:
         return {}
     said = {}
     for one in trained.judged[:-1]:
         with contextlib.suppress(TooLittleData):
             fitted = fit_head(
-                source, horizon_days=one.horizon_days, used_at=longest.as_of, recipe=head.recipe, seed=seed
+                some_customers(source),
+                horizon_days=one.horizon_days,
+                used_at=longest.as_of,
+                recipe=head.recipe,
+                seed=seed,
+                is_tried=True,
             )
             said[one.horizon_days] = fitted.predict(snapshot.X)
     return said

@@ -178,6 +178,11 @@ class WorkspaceSource:
         return self._orders.n_within(window)
 
     @property
+    def n_customers(self) -> int:
+        """How many are known in all, drawn or not."""
+        return len(self.snapshot(self.known_until).customer_keys) if self.draw is None else self.draw.n_customers
+
+    @property
     def orders_at_us(self) -> NDArray[np.int64]:
         """When each order that is known was made, µs since the epoch, rising."""
         return self._orders.at_us

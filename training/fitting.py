@@ -36,6 +36,7 @@ _Fit = TypeVar("_Fit")
 
 N_FOLDS = 3
 ENOUGH_ROWS = 200_000  # beyond it one fit does, which leaves out whoever calibrates it
+ENOUGH_ROWS_TO_TRY = 60_000  # where it is only chosen by or judged: what the fit lacks then is to its disadvantage
 ENOUGH_CALIBRATING = 20_000  # customers: a line through so many scores is off by 2 / (2 n) = 0.00005 nats
 ENOUGH_RARER = 1_000  # of them who ordered, or did not, whoever are fewer: the level is known within 3%
 ENOUGH_BUYERS = 100_000  # for the four parameters of repeat buying: each is then known within 1%
@@ -101,9 +102,17 @@ class Lesson:
         source: of snapshots and labels.
         split: whose cutoffs teach.
         check: raises where the calibrating rows are too few to fit anything to.
+        is_tried: what is fitted chooses a recipe or is judged, and is never served.
     """
 
-    def __init__(self, source: Source, split: Split, *, check: Callable[[Rows], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        split: Split,
+        *,
+        check: Callable[[Rows], None] = lambda _: None,
+        is_tried: bool = False,
+    ) -> None:
         self.source, self.split = source, split
         self.rows = rows_of(source, split.train, horizon_days=split.horizon_days)
         newest = self.rows.cutoff == 0
@@ -122,7 +131,8 @@ class Lesson:
         refuse_leaks(X, y, inputs=source.inputs, categories=source.categories, what=what, trusted=trusted)
         self._newest = newest
         rarer = min(int(y.sum()), n - int(y.sum()))
-        is_enough = len(self.rows.y) > ENOUGH_ROWS and rarer >= N_FOLDS * ENOUGH_RARER
+        enough = ENOUGH_ROWS_TO_TRY if is_tried else ENOUGH_ROWS
+        is_enough = len(self.rows.y) > enough and rarer >= N_FOLDS * ENOUGH_RARER
         n_folds = max(N_FOLDS, min(n // ENOUGH_CALIBRATING, rarer // ENOUGH_RARER)) if is_enough else N_FOLDS
         self._fold = _fold_of(self.rows.customer_keys, n_folds=n_folds)
         self._folds = range(1 if is_enough else n_folds)

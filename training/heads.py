@@ -87,14 +87,14 @@ def raw_scores(booster: lightgbm.Booster | None, X: NDArray[np.float32]) -> Floa
     return np.asarray(booster.predict(X, raw_score=True, num_threads=2), dtype=np.float64)
 
 
-def lesson_of(source: Source, *, horizon_days: int, used_at: datetime) -> Lesson:
-    """What the newest windows that are closed by `used_at` teach.
+def lesson_of(source: Source, *, horizon_days: int, used_at: datetime, is_tried: bool = False) -> Lesson:
+    """What the newest windows that are closed by `used_at` teach; `is_tried` where what is fitted is never served.
 
     Raises:
         TooLittleData: with what is needed and when that will be there.
     """
     split = newest_split(source, horizon_days=horizon_days, used_at=used_at)
-    return Lesson(source, split, check=partial(require_both, split=split))
+    return Lesson(source, split, check=partial(require_both, split=split), is_tried=is_tried)
 
 
 def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], Head]:

@@ -116,6 +116,7 @@ def fit_head(
     recipe: Recipe | None = None,
     seed: int = 0,
     candidates: Sequence[Recipe] = RECIPES,
+    is_tried: bool = False,
 ) -> Head:
     """One horizon, fitted with nothing known at or after `used_at`.
 
@@ -126,11 +127,12 @@ def fit_head(
         recipe: what it is made of; None to choose it on an earlier window.
         seed: of LightGBM.
         candidates: what is chosen from.
+        is_tried: it will be judged, not served: where there are many customers, one fit does.
 
     Raises:
         TooLittleData: with what is needed and when that will be there.
     """
-    lesson = lesson_of(source, horizon_days=horizon_days, used_at=used_at)
+    lesson = lesson_of(source, horizon_days=horizon_days, used_at=used_at, is_tried=is_tried)
     because = ""
     if recipe is None:
         choice = choose(source, horizon_days=horizon_days, used_at=used_at, seed=seed, candidates=candidates)
@@ -161,7 +163,9 @@ def _train_horizon(
 ) -> tuple[Head, Judged]:
     judge_at, some = gate_cutoff(source.known_until, horizon_days=horizon_days), some_customers(source)
     try:
-        early = fit_head(some, horizon_days=horizon_days, used_at=judge_at, seed=seed, candidates=candidates)
+        early = fit_head(
+            some, horizon_days=horizon_days, used_at=judge_at, seed=seed, candidates=candidates, is_tried=True
+        )
     except TooLittleData as reason:
         judged_on = f": train on {reason.ready + (source.known_until - judge_at):%Y-%m-%d}" if reason.ready else ""
         message = f"{reason} Another {horizon_days} days then show whether it is any good{judged_on}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from training.artifact import SegmentsModel
@@ -25,10 +25,20 @@ def whether_they_matter(source: WorkspaceSource, model: SegmentsModel) -> tuple[
     The groups themselves were found a week ago, on what customers had done by then, so inside that window: `rapport
     evaluate segments` finds them before it.
     """
+    *_, at = cutoffs_of_matter(source)
+    return differences_of(source, model, at=at, horizon_days=_days_of_matter(source))
+
+
+def cutoffs_of_matter(source: WorkspaceSource) -> tuple[datetime, datetime]:
+    """Where the window that teaches and the one that judges begin, as whether they matter is told."""
+    days = timedelta(days=_days_of_matter(source))
+    at = midnight_by(source.known_until - days, time_zone=source.brand.time_zone)
+    return at - days, at
+
+
+def _days_of_matter(source: WorkspaceSource) -> int:
     horizons = sorted(source.brand.horizons_days)
-    days = whole_weeks(horizons[len(horizons) // 2])
-    at = midnight_by(source.known_until - timedelta(days=days), time_zone=source.brand.time_zone)
-    return differences_of(source, model, at=at, horizon_days=days)
+    return whole_weeks(horizons[len(horizons) // 2])
 
 
 def details(trained: TrainedSegments, differences: Sequence[Difference], why_not: str | None) -> dict[str, Any]:

@@ -16,12 +16,11 @@ from training.second_purchase import judged_once
 def with_beyond(trained: Trained, source: WorkspaceSource, *, seed: int) -> Trained:
     """The same horizons with their curve, and with what the next order is of, where there is data for it."""
     trained = _with_second_purchase(trained, source)
-    n_customers = len(source.snapshot(source.known_until).X)
     return with_products(
         with_coming(trained, source, seed=seed),
         source.workspace,
         as_of=source.known_until,
-        n_customers=n_customers,
+        n_customers=source.n_customers,
         seed=seed,
     )
 

@@ -39,7 +39,7 @@ from training.registry import Registry
 from training.resampling import FEW_DRAWS, paired_difference
 from training.rounds.settling import Round, settle, tags_of
 from training.segment_discovery import STABLE, Grouping, separation
-from training.segment_telling import details, lines, whether_they_matter
+from training.segment_telling import cutoffs_of_matter, details, lines, whether_they_matter
 from training.segments import ONWARD_DAYS, TrainedSegments, train_segments
 from training.some_customers import lines_of
 from training.split import WEEK
@@ -49,6 +49,7 @@ def segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> Ro
     """Discovers, judges and settles the segments."""
     artifacts = source.workspace.artifacts
     previous, champion = champion_of(source)
+    _make_snapshots(source)
     trained = train_segments(source, brand=source.brand, previous=previous, seed=seed)
     days = [WEEK, 2 * WEEK, *([ONWARD_DAYS] if trained.onward is not None else [])]
     beside = of_everybody(source, SegmentsModel, trained.description, trained.boosters, days=days)
@@ -80,6 +81,13 @@ def segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> Ro
         notes=(*lines_of(trained.description), *lines(trained, *matters, locale=source.brand.default_locale)),
         details=details(trained, *matters),
     )
+
+
+def _make_snapshots(source: WorkspaceSource) -> None:
+    """All that learning, the gate and what is told will look at, in one pass over the lake."""
+    back = (0, WEEK, 2 * WEEK, ONWARD_DAYS, source.brand.freshness.features_days)
+    wanted = {source.known_until - timedelta(days=days) for days in back} | {*cutoffs_of_matter(source)}
+    source.prepare(sorted(at for at in wanted if at > source.first))
 
 
 def champion_of(source: WorkspaceSource) -> tuple[dict[str, Any] | None, SegmentsModel | None]:
