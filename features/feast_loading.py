@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ _USED = (
     "feast.infra.passthrough_provider",
 )
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
+_FEASTS = "PROMETHEUS_MULTIPROCESS_DIR"
 
 
 def load_feast() -> None:
@@ -32,6 +34,9 @@ def load_feast() -> None:
     else:
         # Decides now, while nobody names a folder, to count in memory: else each process leaves three files behind.
         importlib.import_module("prometheus_client.values")
+    named = os.environ.get(_FEASTS)
+    # Where none is named, Feast makes one in /tmp and removes it at an ordinary exit only; workers end by SIGTERM.
+    os.environ[_FEASTS] = named or os.environ.get(_METRICS) or tempfile.gettempdir()
     typeguard: Any = importlib.import_module("typeguard")
     instrumenting = typeguard.typechecked
     typeguard.typechecked = _as_it_is
@@ -42,6 +47,8 @@ def load_feast() -> None:
         typeguard.typechecked = instrumenting
         if not is_collected:
             os.environ.pop(_METRICS, None)  # Feast named one, which a process that we start must not write to
+        if named is None:
+            os.environ.pop(_FEASTS, None)
 
 
 def _as_it_is(target: Any = None, **_: Any) -> Any:

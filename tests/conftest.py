@@ -17,11 +17,37 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-    _metrics = tempfile.mkdtemp(prefix="rapport-metrics-")
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
+
+
+def _folder_of_this_run() -> Path:
+    """Where the processes that tests start leave what they leave, above all those that are killed; gone at the end.
+
+    What a run left that was killed itself goes when the next one begins.
+    """
+    places = Path(tempfile.gettempdir())  # asked before TMPDIR changes: pytest's own folders stay to be looked at
+    for left in places.glob(f"{_PREFIX}*"):
+        if not _lives(int(left.name.removeprefix(_PREFIX))):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = places / f"{_PREFIX}{os.getpid()}"
+    (folder / "metrics").mkdir(parents=True, exist_ok=True)
     # The library of metrics closes its files in a handler of its own, which is registered later and so runs before.
-    atexit.register(shutil.rmtree, _metrics, ignore_errors=True)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except OSError as fault:
+        return isinstance(fault, PermissionError)  # another user's
+    return True
+
+
+_PREFIX = "rapport-tests-"
+if not Path(os.environ.get("TMPDIR", "")).name.startswith(_PREFIX):  # else xdist started us, from a process that did
+    _folder = _folder_of_this_run()
+    os.environ["TMPDIR"] = str(_folder)
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(_folder / "metrics"))
 
 settings.register_profile(
     "rapport", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], max_examples=25

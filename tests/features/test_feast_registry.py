@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,13 +17,14 @@ from features.starting import write_starter
 from features.workspace import Workspace
 
 OPENING = """
-import sys
+import os, signal, sys
 from pathlib import Path
 from features.brand import load_brand
 from features.definitions import open_store
 from features.workspace import Workspace
 shop = Workspace(Path(sys.argv[1]))
 open_store(shop, load_brand(shop))
+os.kill(os.getpid(), signal.SIGKILL)
 """
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -66,7 +68,7 @@ def test_a_registry_is_written_once(shop: Workspace) -> None:
     assert (shop.state / "feast_registry.pb").read_bytes() == before
 
 
-def test_a_process_that_opens_the_store_leaves_no_file_of_metrics_and_clears_those_of_before(
+def test_a_process_that_opens_the_store_leaves_nothing_even_killed_and_clears_the_metrics_of_before(
     shop: Workspace, tmp_path: Path
 ) -> None:
     stale, temporary = shop.state / "metrics", tmp_path / "temporary"
@@ -74,9 +76,10 @@ def test_a_process_that_opens_the_store_leaves_no_file_of_metrics_and_clears_tho
         folder.mkdir(parents=True)
     (stale / "counter_1.db").write_bytes(bytes(8))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PROMETHEUS_")}
-    subprocess.run(
-        [sys.executable, "-c", OPENING, str(shop.root)], check=True, env=environment | {"TMPDIR": str(temporary)}
+    ended = subprocess.run(
+        [sys.executable, "-c", OPENING, str(shop.root)], check=False, env=environment | {"TMPDIR": str(temporary)}
     )
+    assert ended.returncode == -signal.SIGKILL
     assert (shop.state / "online.db").is_file()
     assert not stale.exists()
     assert list(temporary.iterdir()) == []
