@@ -30,7 +30,7 @@ from typing import Any
 from unittest.mock import patch
 
 from experiments.benchmarks.decisions_response import asked_of, promote_response
-from experiments.benchmarks.decisions_world import make_world
+from experiments.benchmarks.decisions_world import NAIVE_VARIABLE, make_world
 from experiments.benchmarks.load import load, post
 from features import online
 from features.workspace import WORKSPACE_VARIABLE, Workspace
@@ -62,10 +62,9 @@ def main() -> None:
         for contender in contenders(workspace, naive, n_customers=arguments.customers):
             print_row(contender, seconds=arguments.seconds)
         found = steps(workspace, n_customers=arguments.customers)
-        promote_response(workspace)
-        print_row(
-            ours("Rapport, response model", workspace, n_customers=arguments.customers), seconds=arguments.seconds
-        )
+        promote_response(workspace, naive)
+        for contender in with_response(workspace, naive, n_customers=arguments.customers):
+            print_row(contender, seconds=arguments.seconds)
         n_scored, milliseconds = asked_of(workspace)
         print(f"{'rewards of ' + str(n_scored) + ' actions, one customer, CPU':46}  {milliseconds:8.3f} ms")
     if arguments.grown:
@@ -110,20 +109,35 @@ def contenders(workspace: Workspace, naive: Path, *, n_customers: int) -> Iterat
     def echo() -> bytes:
         return post("/decide", b'{"customer_id": "c-%d"}' % numbers.randint(1, n_customers))
 
-    def naively() -> bytes:
-        return post("/decide", b'{"customer_key": %d}' % numbers.randint(1, n_customers))
-
     def stranger() -> bytes:
         asked = {"customer_id": f"new-{next(strangers)}", "placement": "chat_reply", "channel": "web"}
         return post("/v1/decisions", json.dumps(asked).encode())
 
     yield Contender("BentoML, doing nothing, defaults", f"{here}:Nothing", {}, echo)
     yield Contender("BentoML, doing nothing, our settings", f"{here}:NothingTuned", {}, echo)
-    yield Contender("naive pipeline, one row in SQLite", f"{here}:Naive", {"NAIVE_FOLDER": str(naive)}, naively)
+    yield naively("naive pipeline, one row in SQLite", "Naive", naive, n_customers=n_customers)
     known = ours("Rapport, durable", workspace, n_customers=n_customers)
     yield known
     yield ours("Rapport, explain=true", workspace, n_customers=n_customers, explain=True)
     yield Contender("Rapport, every customer new", known.service, known.variables, stranger)
+
+
+def with_response(workspace: Workspace, naive: Path, *, n_customers: int) -> Iterator[Contender]:
+    """What is measured where a response model expects a reward of every action."""
+    yield naively("naive pipeline, response model", "NaiveResponse", naive, n_customers=n_customers)
+    yield ours("Rapport, response model", workspace, n_customers=n_customers)
+
+
+def naively(title: str, service: str, folder: Path, *, n_customers: int) -> Contender:
+    """The naive pipeline, asked about customers that it knows."""
+    numbers = random.Random(1)
+
+    def request() -> bytes:
+        return post("/decide", b'{"customer_key": %d}' % numbers.randint(1, n_customers))
+
+    return Contender(
+        title, f"experiments.benchmarks.decisions_services:{service}", {NAIVE_VARIABLE: str(folder)}, request
+    )
 
 
 def print_row(one: Contender, *, seconds: float) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from experiments.benchmarks.decisions_world import naive_features
 from experiments.benchmarks.features import END
 from features.brand import load_brand
 from features.catalogue import load_catalogue
@@ -23,18 +27,23 @@ from training.artifact import (
     write_artifact,
     write_champions,
 )
+from training.response.actions import ActionFeatures
 from training.response.fitting import fit_response
 from training.response.rows import ResponseRows
+from training.response.terms import action_columns, action_vector
 
 SEED = 7
 MOST_ROWS = 20_000
+ACTIONS, REWARDS = "actions.parquet", "rewards.parquet"
+REWARD = "_reward"  # among the lessons of the naive model
 
 
-def promote_response(workspace: Workspace, *, learner: str = "trees_s") -> None:
+def promote_response(workspace: Workspace, naive: Path, *, learner: str = "trees_s") -> None:
     """Learns from a decision a customer, drawn evenly from every action, and serves it: the costliest learner.
 
     Args:
         workspace: of `decisions_world`.
+        naive: the folder of the naive pipeline, which is left the same lessons.
         learner: one of `training.response.learners`; `trees_s` scores every action by a walk of its own.
     """
     brand = load_brand(workspace)
@@ -46,6 +55,7 @@ def promote_response(workspace: Workspace, *, learner: str = "trees_s") -> None:
     n, action = len(X), rng.integers(0, len(actions), len(X))
     wants = np.nan_to_num(X[:, 0]) > np.nanmedian(X[:, 0])
     reward = np.where(rng.uniform(size=n) < 0.1 + 0.2 * (wants == (action % 2 == 0)), 100.0, 0.0)
+    _leave_lessons(naive, actions, action, reward)
     rows = ResponseRows(
         X=X,
         action=action,
@@ -61,6 +71,18 @@ def promote_response(workspace: Workspace, *, learner: str = "trees_s") -> None:
     sha256 = sha256_of((workspace.artifacts / RESPONSE / version / MODEL_FILE).read_bytes())
     champions = read_champions(workspace.artifacts)
     write_champions(workspace.artifacts, champions | {RESPONSE: {"version": version, "sha256": sha256}})
+
+
+def _leave_lessons(naive: Path, actions: Sequence[ActionFeatures], action: np.ndarray, reward: np.ndarray) -> None:
+    """The same customers, actions and rewards, as the naive pipeline's own features and a table of the catalogue."""
+    columns = action_columns(actions)
+    vectors = np.array([action_vector(one, columns) for one in actions])
+    table = pd.DataFrame(vectors, columns=["_".join(column) for column in columns])
+    table.insert(0, "action_id", [one.action_id for one in actions])
+    table.to_parquet(naive / ACTIONS)
+    told = naive_features(naive).head(len(action)).reset_index(drop=True)
+    beside = table.drop(columns="action_id").iloc[action].reset_index(drop=True)
+    pd.concat([told, beside], axis=1).assign(**{REWARD: reward}).to_parquet(naive / REWARDS)
 
 
 def asked_of(workspace: Workspace, *, n: int = 400) -> tuple[int, float]:

@@ -31,6 +31,7 @@ from training.artifact import MODEL_FILE, read_champions, sha256_of, write_artif
 if TYPE_CHECKING:
     from feast import FeatureStore
 
+NAIVE_VARIABLE = "NAIVE_FOLDER"  # tells the naive services where theirs is
 TOPICS = ("behaviour", "recent", "declared")
 SEGMENTS = {"rounds": 60, "num_leaves": 8}
 PURCHASE = {"rounds": 150, "num_leaves": 4}
@@ -227,8 +228,15 @@ def _naive(workspace: Workspace, folder: Path, schema: FeatureSchema, segment: n
     store = naive_store(folder)
     store.apply(naive_objects(folder, names))
     store.materialize(END - timedelta(days=1), END + timedelta(days=1))
-    frame = table[[name for topic in TOPICS for name in names[topic]]].astype(float)[: len(segment)]
-    frame.assign(**{SEGMENT: segment, BOUGHT: bought}).to_parquet(folder / "lessons.parquet")
+    lessons = naive_features(folder)[: len(segment)]
+    lessons.assign(**{SEGMENT: segment, BOUGHT: bought}).to_parquet(folder / "lessons.parquet")
+
+
+def naive_features(folder: Path) -> pd.DataFrame:
+    """Every customer's features, as the naive pipeline reads them, a row each."""
+    names = json.loads((folder / "topics.json").read_text(encoding="utf-8"))
+    table = pd.read_parquet(folder / "features.parquet")
+    return table[[name for topic in TOPICS for name in names[topic]]].astype(float)
 
 
 def naive_models(folder: Path) -> tuple[lightgbm.LGBMClassifier, lightgbm.LGBMClassifier]:
