@@ -10,10 +10,7 @@ import typer
 
 from experiments.simulator.cli import simulate
 from features.workspace import find_workspace
-
-WorkspaceOption = Annotated[
-    Path | None, typer.Option("--workspace", help="The brand's folder; default $RAPPORT_WORKSPACE, else ./workspace.")
-]
+from features.workspace_option import WorkspaceOption
 
 experiment = typer.Typer(help="What was tried, and what it earned.", no_args_is_help=True, add_completion=False)
 analyse = typer.Typer(help="Estimates an effect, or says why it cannot be estimated yet.", no_args_is_help=True)

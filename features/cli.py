@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
 if TYPE_CHECKING:
     from features.checking import CheckReport
@@ -38,9 +39,7 @@ def init(
 
 
 def check(
-    workspace: Annotated[
-        Path | None, typer.Option(help="The workspace; else $RAPPORT_WORKSPACE, else ./workspace.")
-    ] = None,
+    workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Checks the workspace's files as a whole and its lake: PASS, WARN or FAIL, and what each means."""

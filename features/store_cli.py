@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.faults import CallersMistake
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
 if TYPE_CHECKING:
     from features.checks import CheckResult
@@ -21,7 +21,6 @@ features = typer.Typer(
     help="What is known of customers: sync, build, materialize, show, check.",
 )
 
-WorkspaceOption = Annotated[Path | None, typer.Option("--workspace", help="The brand's folder.", show_default=False)]
 AsOfOption = Annotated[
     str | None, typer.Option("--as-of", help="Date or instant, UTC where it names no zone. Default: now.")
 ]

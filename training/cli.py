@@ -12,6 +12,7 @@ import typer
 
 from features.faults import CallersMistake
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 from training import versions_cli
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from training.learning import Round
     from training.tuning import Budget
 
-WorkspaceOption = Annotated[Path | None, typer.Option(help="The brand's folder; default ./workspace.")]
 AsOfOption = Annotated[
     datetime | None,
     typer.Option(

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from features.faults import CallersMistake, closest_name
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
 if TYPE_CHECKING:
     from features.brand import Brand
     from features.workspace import Workspace
 
-WorkspaceOption = Annotated[Path | None, typer.Option(help="The brand's folder; default ./workspace.")]
 
 segments = typer.Typer(help="Segments that are served: list, rename.", no_args_is_help=True)
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from training.comparing import Comparison, OfHorizon
 
-WorkspaceOption = Annotated[Path | None, typer.Option(help="The brand's folder; default ./workspace.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 AsOfOption = Annotated[
     datetime | None,

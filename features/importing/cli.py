@@ -12,6 +12,7 @@ import typer
 
 from features.faults import CallersMistake
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,7 +38,7 @@ def import_files(
         list[str] | None,
         typer.Option("--table", metavar="NAME=PATH", help="Where a table of the mapping is, if not beside it."),
     ] = None,
-    workspace: Annotated[Path | None, typer.Option("--workspace", "-w", help="The brand's folder.")] = None,
+    workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Import a shop's export. The same import twice changes nothing; a corrected export replaces by key."""
@@ -69,7 +70,7 @@ def suggest(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write the draft there instead of printing it.")
     ] = None,
-    workspace: Annotated[Path | None, typer.Option("--workspace", "-w", help="The brand's folder.")] = None,
+    workspace: WorkspaceOption = None,
 ) -> None:
     """Draft a mapping from column names and contents; read it before you import with it."""
     from features.brand import load_brand

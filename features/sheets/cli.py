@@ -8,10 +8,7 @@ from typing import Annotated
 import typer
 
 from features.workspace import find_workspace
-
-WorkspaceOption = Annotated[
-    Path | None, typer.Option("--workspace", help="The brand's folder; default $RAPPORT_WORKSPACE, else ./workspace.")
-]
+from features.workspace_option import WorkspaceOption
 
 catalogue = typer.Typer(
     help="The catalogue as a workbook and as pages: export, import, preview.",

@@ -9,10 +9,8 @@ from typing import Annotated
 import typer
 
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
-WorkspaceOption = Annotated[
-    Path | None, typer.Option("--workspace", help="The brand's folder; default $RAPPORT_WORKSPACE, else ./workspace.")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 
 coupons = typer.Typer(

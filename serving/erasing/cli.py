@@ -8,14 +8,12 @@ from typing import Annotated
 import typer
 
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
 customer = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Gives a customer everything that is kept of them, or removes it."
 )
 
-WorkspaceOption = Annotated[
-    Path | None, typer.Option("--workspace", help="The brand's folder; default $RAPPORT_WORKSPACE, else ./workspace.")
-]
 CustomerArgument = Annotated[str, typer.Argument(help="Your own id of the customer, or a device's anonymous id.")]
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
 dead_letters = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Live events that could not be taken: list them, replay them."
 )
 
-WorkspaceOption = Annotated[
-    Path | None, typer.Option("--workspace", help="The brand's folder; default $RAPPORT_WORKSPACE, else ./workspace.")
-]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only those with this reason.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 

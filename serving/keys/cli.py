@@ -13,13 +13,11 @@ import typer
 
 from features.faults import CallersMistake
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
 if TYPE_CHECKING:
     from serving.keys.table import ApiKey, KeyTable
 
-WorkspaceOption = Annotated[
-    Path | None, typer.Option("--workspace", help="The brand's folder; default $RAPPORT_WORKSPACE, else ./workspace.")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The middle part of the key, as 'list' shows it.")]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
 if TYPE_CHECKING:
     from training.drift.moves import Move
@@ -35,7 +35,7 @@ def drift(
             help="Nothing later is known, UTC; default the midnight after the last event, at latest today's start.",
         ),
     ] = None,
-    workspace: Annotated[Path | None, typer.Option(help="The brand's folder; default ./workspace.")] = None,
+    workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Have the models' inputs and scores moved since their training, and did what they said come?"""

@@ -6,12 +6,12 @@ import contextlib
 import json
 import sys
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
 if TYPE_CHECKING:
     from training.evaluating.next_purchase import Evaluated
@@ -45,7 +45,7 @@ def next_purchase(
     ],
     horizon_days: Annotated[list[int], typer.Option(help="How far ahead; give it several times for several.")],
     seed: Annotated[int, typer.Option(help="Same seed and data: same figures.")] = 0,
-    workspace: Annotated[Path | None, typer.Option(help="The brand's folder; default ./workspace.")] = None,
+    workspace: WorkspaceOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="For a program to read: an object, or a list of them for several horizons.")
     ] = False,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
 if TYPE_CHECKING:
     from training.evaluating.response_answer import Evaluated
@@ -47,7 +47,7 @@ def response(
         float | None, typer.Option(help="Over which orders count; else as the campaign's outcomes.", min=0.01)
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; else one a core.", min=1)] = None,
-    workspace: Annotated[Path | None, typer.Option(help="The brand's folder; default ./workspace.")] = None,
+    workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Whom a message moves, on a campaign that was imported, beside scikit-uplift's models, random, best single action.

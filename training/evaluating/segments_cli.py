@@ -6,12 +6,12 @@ import contextlib
 import json
 import sys
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
 if TYPE_CHECKING:
     from training.evaluating.segments import EvaluatedSegments
@@ -26,7 +26,7 @@ def segments(
     ] = None,
     onward_days: Annotated[int, typer.Option(min=1, help="How much later the segment to be said is looked at.")] = 90,
     seed: Annotated[int, typer.Option(help="Same seed and data: same figures.")] = 0,
-    workspace: Annotated[Path | None, typer.Option(help="The brand's folder; default ./workspace.")] = None,
+    workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """How steady segments are, how well they are foretold, and whether they matter: beside stage, RFM and the prior."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.workspace import find_workspace
+from features.workspace_option import WorkspaceOption
 
 if TYPE_CHECKING:
     from training.routine.state import Run
@@ -27,7 +28,7 @@ def run(
     report: Annotated[
         Path | None, typer.Option(help="Folder of the marketers' page; default report/ in the workspace.")
     ] = None,
-    workspace: Annotated[Path | None, typer.Option(help="The brand's folder; default ./workspace.")] = None,
+    workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a run, for a program to read.")] = False,
 ) -> None:
     """Sync, scrub, build, train if due, materialize, score, drift, moments, report: each once, resumed if killed."""
