@@ -15,14 +15,23 @@ from features.brand import load_brand
 from features.importing.mapping_file import load_mapping
 from features.importing.report import ImportReport
 from features.importing.run import Import, run_import
+from features.snapshot_origin import stored_drawn, stored_snapshots
 from features.workspace import Workspace
+from training.artifact import read_description
 from training.dataset import WorkspaceSource
+from training.groups import stages_of
+from training.learning import train_models
+from training.some_customers import lines_of, who_taught
 
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, ImportReport]:
     folder = tmp_path_factory.mktemp("retailer")
-    write_export(folder / "export", n_events=2_000, n_customers=100)
+    return _imported(folder, n_customers=100, n_events=2_000)
+
+
+def _imported(folder: Path, *, n_customers: int, n_events: int) -> tuple[Workspace, ImportReport]:
+    write_export(folder / "export", n_events=n_events, n_customers=n_customers)
     workspace = new_workspace(folder / "shop", horizons_days=(30,))
     brand = load_brand(workspace)
     mapped = load_mapping(folder / "export" / "mapping.yaml", brand)
@@ -62,6 +71,62 @@ def test_snapshots_that_do_not_fit_into_memory_together_are_read_again_and_are_t
 
     assert again is not first
     np.testing.assert_array_equal(again.X, first.X)
+
+
+def test_of_more_customers_than_asked_for_so_many_are_drawn_and_everything_of_them_is_in_one_order(
+    imported: tuple[Workspace, ImportReport],
+) -> None:
+    everybody = WorkspaceSource(imported[0])
+
+    some = everybody.at_most(50)
+
+    drawn, whole, frame = some.snapshot(END), everybody.snapshot(END), some.frame(END)
+    of_whole = np.isin(whole.customer_keys, drawn.customer_keys)
+    assert 40 <= len(drawn.customer_keys) == of_whole.sum() <= 60
+    np.testing.assert_array_equal(drawn.X, whole.X[of_whole])
+    np.testing.assert_array_equal(frame["customer_key"], drawn.customer_keys)
+    np.testing.assert_array_equal(stages_of(some, END), frame["stage"])
+    np.testing.assert_array_equal(stages_of(some, END), stages_of(everybody, END)[of_whole])
+    assert (some.n_customers, everybody.n_customers) == (100, 100)
+    np.testing.assert_array_equal(some.orders_at_us, everybody.orders_at_us)
+
+
+def test_a_shop_of_no_more_customers_than_asked_for_is_learned_from_as_it_is(
+    imported: tuple[Workspace, ImportReport],
+) -> None:
+    everybody = WorkspaceSource(imported[0])
+    assert everybody.at_most(100) is everybody
+    assert who_taught(everybody) == {}
+
+
+def test_what_was_learned_of_some_customers_says_of_how_many_of_how_many(
+    imported: tuple[Workspace, ImportReport],
+) -> None:
+    source = WorkspaceSource(imported[0]).at_most(50)
+    n = len(source.snapshot(END).customer_keys)
+
+    told = who_taught(source)
+
+    assert told == {"customers": {"drawn": n, "of": 100}}
+    assert lines_of(told) == (f"{n} of 100 customers, drawn by their key, taught and judged it (training.customers).",)
+
+
+def test_brand_yaml_says_how_many_customers_teach_and_no_snapshot_of_others_is_made(tmp_path: Path) -> None:
+    workspace, _ = _imported(tmp_path, n_customers=400, n_events=8_000)
+    with workspace.brand_file.open("a", encoding="utf-8") as brand:
+        brand.write("training: {customers: 200}\n")
+
+    (done,) = train_models(workspace, models=("segments",), as_of=None)
+
+    assert done.version is not None, done.refused
+    told = read_description(workspace.artifacts, "segments", done.version)["customers"]
+    assert told["of"] == 400
+    assert 150 < told["drawn"] < 250
+    said = f"{told['drawn']} of 400 customers"
+    assert any(said in note for note in done.notes)
+    assert said in (workspace.artifacts / "segments" / done.version / "card.md").read_text("utf-8")
+    assert not list(stored_snapshots(workspace))
+    assert len(list(stored_drawn(workspace))) >= 5
 
 
 def test_every_function_that_the_benchmark_watches_is_there() -> None:

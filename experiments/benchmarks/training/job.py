@@ -1,10 +1,11 @@
 """The whole training job of next purchase beside plain LightGBM on the same matrix, each in a process of its own.
 
-The same matrix: of each horizon the rows that the served fit learned from, the newest closed windows of every
-customer, as float32. The same trees: LightGBM's parameters, rounds and seed of the recipe that was shipped, fitted to
-all of these rows. Plain LightGBM gets matrix and labels ready-made from a file; the job reads snapshots, makes inputs
-and labels, looks for leaks, chooses a recipe on a held-back window, is judged on a later one, fits every member,
-calibrates, draws, writes artefact and card, and records the run.
+The matrix is every customer's rows of the newest closed windows, as float32. The trees are those that were shipped:
+their parameters, rounds and seed. Plain LightGBM gets matrix and labels ready-made from a file; the job reads
+snapshots, makes inputs and labels, looks for leaks, chooses a recipe on a held-back window, is judged on a later one,
+fits every member, calibrates, draws, writes artefact and card, and records the run. Of very many customers the job
+learns from those that brand.yaml says (`training.customers`): it stands there twice, as it is by default, beside plain
+LightGBM on the rows that taught it and on everybody's, and with everybody teaching.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,8 +26,13 @@ from experiments.benchmarks.training.measure import HEADING, Cost, run
 from experiments.benchmarks.training.steps import Steps
 from experiments.benchmarks.training.world import new_workspace, write_export
 
+if TYPE_CHECKING:
+    from features.workspace import Workspace
+    from training.dataset import WorkspaceSource
+
 RAPPORT = str(Path(sys.executable).with_name("rapport"))
 HORIZON_DAYS = 30  # one: a matrix, and a fit of it
+TAUGHT = (25_000, 50_000, 80_000, 100_000, 200_000, 300_000)  # customers, of the curve
 HERE = [sys.executable, "-m", "experiments.benchmarks.training.job"]
 STEPS = {
     "read snapshots, make inputs": [
@@ -77,40 +85,93 @@ def main(folder: Path, *, n_customers: int, n_events: int) -> None:
                 str(shop),
             ]
         )
-    shutil.rmtree(shop / "artifacts", ignore_errors=True)  # of a run before: the job is a first one, without a champion
-    run([*HERE, "snapshots", str(folder)])
+    print(HEADING, flush=True)
+    usual, everybody = _pair(folder, "by default"), _pair(folder, "everybody teaching", teach=n_customers)
+    print()
+    _ratio("the job by default beside plain of everybody's rows", usual.job, everybody.plain)
+    _ratio("the job by default beside plain of the rows that taught it", usual.job, usual.plain)
+    _ratio("the job with everybody teaching beside plain of everybody's rows", everybody.job, everybody.plain)
+    for pair in (usual, everybody):
+        pair.show_steps()
+    print(f"\n{'of the next window, by how many taught':44} {'log-loss':>9} {'beyond everybody':>22}")
+    run([*HERE, "curve", str(folder)])
+    print((folder / "curve.txt").read_text("utf-8"), end="")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The job, and plain LightGBM on the rows that taught it.
+
+    Attributes:
+        steps: the job's seconds of CPU by step.
+    """
+
+    name: str
+    job: Cost
+    plain: Cost
+    steps: Mapping[str, float]
+
+    def show_steps(self) -> None:
+        """The job's CPU by step, the most first."""
+        print(f"\n{f'the job, {self.name}: CPU by step':44} {'CPU s':>9}")
+        for step, seconds in sorted(self.steps.items(), key=lambda one: -one[1]):
+            print(f"{step:44} {seconds:9.1f}")
+        print(f"{'imports, and the end of the process':44} {self.job.cpu_seconds - sum(self.steps.values()):9.1f}")
+
+
+def _pair(folder: Path, name: str, *, teach: int | None = None) -> Pair:
+    """Both, printed as they come.
+
+    Args:
+        folder: as for `main`.
+        name: of this way.
+        teach: how many customers at most; None for brand.yaml's own default.
+    """
+    shop = folder / "shop"
+    _let_teach(shop / "brand.yaml", teach)
+    for made in (shop / "artifacts", shop / "lake" / "snapshots"):  # of a run before: this is a first one
+        shutil.rmtree(made, ignore_errors=True)
+    print(run([*HERE, "snapshots", str(folder)]).line(f"its snapshots, {name}"), flush=True)
     ours = run([*HERE, "ours", str(folder)])
+    print(ours.line(f"the training job, {name}"), flush=True)
     run([*HERE, "matrices", str(folder)])
     plain = run([*HERE, "plain", str(folder)])
-    _show(folder, ours, plain)
-
-
-def _show(folder: Path, ours: Cost, plain: Cost) -> None:
-    told = json.loads((folder / "ours.json").read_text("utf-8"))
-    fitted = json.loads((folder / "plain.json").read_text("utf-8"))
-    for one in fitted["matrices"]:
+    print(plain.line("plain lightgbm.train of its rows"))
+    for one in json.loads((folder / "plain.json").read_text("utf-8"))["matrices"]:
         print(
-            f"{one['horizon_days']} days: {one['rows']:,} rows × {one['inputs']} inputs, {one['vary']} of which vary; "
-            f"{one['rounds']} trees of {one['leaves']} leaves"
+            f"  {one['horizon_days']} days: {one['rows']:,} rows × {one['inputs']} inputs, {one['vary']} of which "
+            f"vary; {one['rounds']} trees of {one['leaves']} leaves",
+            flush=True,
         )
-    print(HEADING)
-    print(ours.line("the training job"))
-    print(plain.line("plain lightgbm.train"))
+    return Pair(name, ours, plain, json.loads((folder / "ours.json").read_text("utf-8"))["steps"])
+
+
+def _let_teach(brand_file: Path, n_customers: int | None) -> None:
+    """Makes the brand say of how many customers is learned; nothing, so the default, with None."""
+    kept = [line for line in brand_file.read_text("utf-8").splitlines() if not line.startswith("training: {customers")]
+    asked = [] if n_customers is None else [f"training: {{customers: {n_customers}}}"]
+    brand_file.write_text("\n".join([*kept, *asked, ""]), encoding="utf-8")
+
+
+def _ratio(name: str, ours: Cost, plain: Cost) -> None:
     ratio = (ours.cpu_seconds / plain.cpu_seconds, ours.seconds / plain.seconds, ours.peak_bytes / plain.peak_bytes)
-    print("the job is {:.2f} times plain in CPU, {:.2f} by the wall, {:.2f} in memory\n".format(*ratio))
-    print(f"{'the job, CPU by step':44} {'CPU s':>9}")
-    for name, seconds in sorted(told["steps"].items(), key=lambda one: -one[1]):
-        print(f"{name:44} {seconds:9.1f}")
-    print(f"{'imports, and the end of the process':44} {ours.cpu_seconds - sum(told['steps'].values()):9.1f}")
+    print("{}: {:.2f} times in CPU, {:.2f} by the wall, {:.2f} in memory".format(name, *ratio))
 
 
 def make_snapshots(folder: Path) -> None:
     """Everything that the job will look at, made before: it is the build's cost, not the training's."""
     from features.workspace import Workspace
-    from training.dataset import WorkspaceSource
     from training.rounds.next_purchase import _make_snapshots
 
-    _make_snapshots(WorkspaceSource(Workspace(folder / "shop"), as_of=None))
+    _make_snapshots(_source(Workspace(folder / "shop")))
+
+
+def _source(workspace: Workspace) -> WorkspaceSource:
+    """What the job learns from."""
+    from training.dataset import WorkspaceSource
+
+    source = WorkspaceSource(workspace, as_of=None)
+    return source.at_most(source.brand.training.customers)
 
 
 def ours(folder: Path) -> None:
@@ -132,13 +193,13 @@ def matrices(folder: Path) -> None:
     from features.workspace import Workspace
     from training.artifact import NEXT_PURCHASE, read_description
     from training.boosting import reproducible
-    from training.dataset import WorkspaceSource, rows_of
+    from training.dataset import rows_of
     from training.recipes import Recipe
 
     workspace = Workspace(folder / "shop")
     version = json.loads((folder / "ours.json").read_text("utf-8"))["version"]
     described = read_description(workspace.artifacts, NEXT_PURCHASE, version)
-    source, heads = WorkspaceSource(workspace, as_of=None), []
+    source, heads = _source(workspace), []
     for head in described["heads"]:
         horizon = int(head["horizon_days"])
         starts = [datetime.fromisoformat(start) for start, _ in head["windows"]["train"]]
@@ -172,7 +233,40 @@ def plain(folder: Path) -> None:
     (folder / "plain.json").write_text(json.dumps({"matrices": shapes}), "utf-8")
 
 
-PARTS = {"snapshots": make_snapshots, "ours": ours, "matrices": matrices, "plain": plain}
+def curve(folder: Path) -> None:
+    """What the window that judges says of whole fits to ever more customers, by the recipe that was shipped."""
+    from features.workspace import Workspace
+    from training.artifact import NEXT_PURCHASE, read_description
+    from training.dataset import rows_of
+    from training.evaluation import log_losses
+    from training.next_purchase import fit_head
+    from training.recipes import Recipe
+    from training.resampling import paired_difference
+    from training.some_customers import some_customers
+    from training.split import gate_cutoff
+
+    workspace = Workspace(folder / "shop")
+    source, lines, losses = _source(workspace), [], {}
+    version = json.loads((folder / "ours.json").read_text("utf-8"))["version"]
+    told = read_description(workspace.artifacts, NEXT_PURCHASE, version)["heads"][0]["recipe"]
+    recipe = Recipe(**told | {"members": tuple(told["members"])})
+    judge_at = gate_cutoff(source.known_until, horizon_days=HORIZON_DAYS)
+    judging = rows_of(source, [judge_at], horizon_days=HORIZON_DAYS)
+    for most in (*TAUGHT, source.n_customers):
+        if most > source.n_customers:
+            continue
+        some = some_customers(source, most=most)
+        head = fit_head(some, horizon_days=HORIZON_DAYS, used_at=judge_at, recipe=recipe)
+        losses[most] = log_losses(judging.y, head.predict(judging.X))
+    for most, of in losses.items():
+        beyond = paired_difference(of - losses[source.n_customers])
+        lines.append(
+            f"{f'{most:,} customers':44} {of.mean():9.5f} {beyond.mean:+11.5f} ± {1.96 * beyond.standard_error:.5f}\n"
+        )
+    (folder / "curve.txt").write_text("".join(lines), "utf-8")
+
+
+PARTS = {"snapshots": make_snapshots, "ours": ours, "matrices": matrices, "plain": plain, "curve": curve}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
