@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+from features.database import connect
+from features.identity import IdentityTable
+from features.lake import instant_us
 from features.workspace import Workspace
 from training.artifact import NextPurchaseModel
 from training.drift.outcomes import (
@@ -276,3 +279,24 @@ def test_a_champion_that_was_never_scored_is_asked_about_its_training_day(world:
     assert scores_to_judge(world, workspace, young) == []
     asked = scores_to_judge(world, workspace, old)
     assert [one.verdict for one in outcomes_of_scores(world, asked, champion="v2")] == ["calibrated"]
+
+
+def test_customers_who_were_joined_since_count_once(world: TinyWorld, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    at = days_before_the_end(world, 60)
+    write_scores(workspace, at, version="v2")
+    connection = connect(workspace.database)
+    identity = IdentityTable(connection)
+    keys = [identity.key_or_new("asha"), *(identity.key_or_new(f"browser {n}", "anonymous") for n in range(2))]
+    for n in range(2):
+        identity.join(user_id="asha", anonymous_id=f"browser {n}", at_us=instant_us(at + timedelta(days=1 + n)))
+    gone = identity.key_or_new("elsewhere", "anonymous")  # joined into a customer who was not scored that day
+    connection.execute(
+        "INSERT INTO customer_merges (from_key, into_key, merged_at, why) VALUES (?, 9000, 0, 'alias')", [gone]
+    )
+    connection.commit()
+    connection.close()
+    assert [*keys, gone] == [1, 2, 3, 4]
+    (day,) = scores_to_judge(world, workspace, Champion(world, trained_at=at - timedelta(days=1)))
+    assert day.customer_keys.tolist() == [1, *range(4, 601)]
+    assert len(day.probability[30]) == 598

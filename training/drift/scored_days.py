@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from experiments.report.scores import score_days
+from features.owners import persons
 from features.workspace import Workspace
 from training.artifact import NEXT_PURCHASE, ArtifactRefused, NextPurchaseModel, read_description
 from training.dataset import Source
@@ -57,7 +59,26 @@ def scores_to_judge(source: Source, workspace: Workspace, champion: NextPurchase
     ]
     if is_missed:
         found.append(_asked_of(champion, source, trained_at))
-    return sorted(found, key=lambda day: day.as_of)
+    joined = persons(workspace)
+    return sorted((_of_persons(day, joined) for day in found), key=lambda day: day.as_of)
+
+
+def _of_persons(day: Scores, joined: Mapping[int, int]) -> Scores:
+    """One row a person: where customers were joined since, the row under whose key they go on, if it has one.
+
+    What came is the whole person's under each of their keys, so that two rows would count it twice.
+    """
+    if not joined:
+        return day
+    keys, away = day.customer_keys, np.array(sorted(joined), dtype=np.int64)
+    into = np.array([joined[int(key)] for key in away], dtype=np.int64)
+    place = np.searchsorted(away, keys).clip(max=len(away) - 1)
+    who = np.where(away[place] == keys, into[place], keys)
+    order = np.lexsort((keys != who, who))
+    _, first = np.unique(who[order], return_index=True)
+    kept = np.sort(order[first])
+    said = {horizon: probability[kept] for horizon, probability in day.probability.items()}
+    return replace(day, customer_keys=keys[kept], probability=said)
 
 
 def _days(workspace: Workspace) -> list[Day]:
