@@ -20,7 +20,11 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from experiments.benchmarks.decisions_world import make_world
+from experiments.benchmarks.stepping import Spent, Step, print_steps
 from features.workspace import Workspace
+from serving import committing, compose, current, deciding, ledger
+from serving.campaigns import running
+from serving.contact import store
 from serving.engine import Engine
 from serving.http import build_app
 
@@ -75,6 +79,32 @@ async def campaign(app: ASGIApp, customers: list[str]) -> int:
     return int(last["n_decided"])
 
 
+STEPS: tuple[Step, ...] = (
+    (running, "asked_of", "each customer's question"),
+    (current.CurrentRows, "among", "their rows of features"),
+    (deciding, "score_customers", "two models"),
+    (compose.Composer, "prepare", "rules of the catalogue, texts, values"),
+    (committing, "read_facts_together", "what the contact policy counts, read"),
+    (committing.Pending, "settled", "contact policy, draw"),
+    (committing, "write_decisions", "the records and their counts, written"),
+    (store.Taken, "add", "what is taken of budgets and caps"),
+    (store.Taken, "write", "contacts and budgets, written"),
+    (ledger.Ledger, "_commit", "the transaction itself"),
+    (deciding.Settled, "told", "the answers"),
+    (running, "_line", "the answers as JSON"),
+)
+
+
+def steps(app: ASGIApp, customers: list[str]) -> dict[str, float]:
+    """Where a campaign's CPU time goes: milliseconds a decision by step, without those inside it."""
+    spent, cpu = Spent(time.thread_time), time.process_time()
+    with spent.noting(STEPS):
+        n = asyncio.run(campaign(app, customers))
+    whole = (time.process_time() - cpu) * 1e3
+    spent.milliseconds["everything else"] = whole - sum(spent.milliseconds.values())
+    return {title: milliseconds / n for title, milliseconds in spent.milliseconds.items()}
+
+
 def main() -> None:
     """Prints both rates and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -105,6 +135,8 @@ def main() -> None:
             print(
                 f"{name:14} {n:7,} decisions {1e6 * cpu / n:8.0f} µs of CPU each {n / cpu:8,.0f} a core {wall:6.1f} s"
             )
+        print("\none decision of a campaign, CPU by step")
+        print_steps(steps(app, customers))
 
 
 if __name__ == "__main__":

@@ -23,15 +23,14 @@ import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 from experiments.benchmarks.decisions_response import asked_of, promote_response
 from experiments.benchmarks.decisions_world import NAIVE_VARIABLE, make_world
 from experiments.benchmarks.load import load, post
+from experiments.benchmarks.stepping import Spent, Step, print_steps
 from features import online
 from features.workspace import WORKSPACE_VARIABLE, Workspace
 from serving import committing, compose, deciding, ledger, people
@@ -73,10 +72,8 @@ def main() -> None:
             sizes = {"n_customers": n, "n_decisions": n, "n_actions": arguments.actions}
             workspace, _ = make_world(Path(folder), events_each=3, naive_too=False, **sizes)
             print_row(ours("Rapport, durable", workspace, n_customers=n, size=f"{n:,}"), seconds=arguments.seconds)
-    total = sum(found.values())
     print(f"\none decision, one thread, no server, {arguments.actions} actions (medians)")
-    for step, milliseconds in found.items():
-        print(f"{step:46}  {milliseconds:8.3f} ms {milliseconds / total:6.0%}")
+    print_steps(found)
 
 
 @dataclass(frozen=True)
@@ -153,21 +150,8 @@ def print_row(one: Contender, *, seconds: float) -> None:
 def steps(workspace: Workspace, *, n_customers: int, n: int = 400) -> dict[str, float]:
     """Where the time of one decision goes: milliseconds by step, medians of many; a step without those inside it."""
     measured: dict[str, list[float]] = defaultdict(list)
-    spent: dict[str, float] = {}
-
-    def timed(title: str, of: Callable[..., Any]) -> Callable[..., Any]:
-        def step(*arguments: Any, **named: Any) -> Any:
-            started, before = time.perf_counter(), sum(spent.values())
-            try:
-                return of(*arguments, **named)
-            finally:
-                of_steps_inside = sum(spent.values()) - before
-                own = (time.perf_counter() - started) * 1e3 - of_steps_inside
-                spent[title] = spent.get(title, 0.0) + own
-
-        return step
-
-    inside = [
+    spent = Spent(time.perf_counter)
+    inside: list[Step] = [
         (people.People, "asked_for", "who they are"),
         (online.OnlineFeatures, "read_current", "their row of features"),
         (deciding, "score_customers", "two models"),
@@ -179,19 +163,19 @@ def steps(workspace: Workspace, *, n_customers: int, n: int = 400) -> dict[str, 
         (ledger.Ledger, "write", "lock, two threads, on disk"),
         (deciding.Settled, "told", "the answer"),
     ]
-    with ExitStack() as patched, Engine(workspace) as engine:
+    with Engine(workspace) as engine:
         engine.warm_up()
-        for place, name, title in inside:
-            patched.enter_context(patch.object(place, name, timed(title, getattr(place, name))))
-        for number in range(n):
-            spent.clear()
-            customer = f"c-{1 + number % n_customers}"
-            asked = DecisionRequest(customer_id=customer, placement="chat_reply", channel="web", locale="hi-IN")
-            started = time.perf_counter()
-            engine.decide(asked)
-            spent["everything else"] = (time.perf_counter() - started) * 1e3 - sum(spent.values())
-            for title, milliseconds in spent.items():
-                measured[title].append(milliseconds)
+        with spent.noting(inside):
+            for number in range(n):
+                spent.milliseconds.clear()
+                customer = f"c-{1 + number % n_customers}"
+                asked = DecisionRequest(customer_id=customer, placement="chat_reply", channel="web", locale="hi-IN")
+                started = time.perf_counter()
+                engine.decide(asked)
+                whole = (time.perf_counter() - started) * 1e3
+                for title, milliseconds in spent.milliseconds.items():
+                    measured[title].append(milliseconds)
+                measured["everything else"].append(whole - sum(spent.milliseconds.values()))
     titles = [*(title for _, _, title in inside), "everything else"]
     return {title: statistics.median(measured[title]) for title in titles}
 
