@@ -21,6 +21,7 @@ from features.database import connect, transaction
 from features.event_log import MATERIALIZED_THROUGH, PRUNED_THROUGH, EventLog
 from features.lake import instant_us
 from features.merges import Merge, survivors
+from features.online_rows import stored_order
 from features.packing import pack
 from features.snapshots import build_snapshot
 from features.workspace import Workspace
@@ -39,6 +40,7 @@ def fill(online: OnlineFeatures, as_of: datetime) -> int:
         covered = _covered(connection, instant_us(as_of), newest=online.log.newest())
         merges = [merge for merge in online.identity.merges() if merge.merged_at_us < instant_us(as_of)]
     table = pq.read_table(build_snapshot(online.workspace, as_of))
+    table = table.take(stored_order(table["customer_key"].to_numpy()))
     joined = _joined(merges)
     for start in range(0, table.num_rows, PACKED_AT_ONCE):
         part = table.slice(start, PACKED_AT_ONCE)

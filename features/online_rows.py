@@ -13,6 +13,9 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from features.definitions import CELL, DECISION_VIEW
 from features.feast_loading import load_feast
 
@@ -22,6 +25,15 @@ if TYPE_CHECKING:
 READ_AT_ONCE = 50  # a decision that wants its one row waits no longer for whoever reads many
 WRITTEN_AT_ONCE = 1_000  # rows a transaction: another process that wants to write waits for milliseconds
 Row = tuple[int, bytes, datetime]  # customer_key, cell, as_of
+
+
+def stored_order(customer_keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The places of customers in the order in which the store's indexes hold them.
+
+    Feast writes a key with its lowest byte first. Everybody's rows, written in another order than that, change a page
+    of each index apiece; in that order they fill one page after the other.
+    """
+    return np.argsort(customer_keys.astype("<i8").view(">u8"), kind="stable")
 
 
 class OnlineRows:

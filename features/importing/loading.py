@@ -82,11 +82,16 @@ class Loading:
     def _choose_last(self) -> int:
         """Makes the view `chosen`: each event once, the last of those that share an id; gives how many were not."""
         keyed = "SELECT staged.*, known.customer_key FROM staged JOIN known USING (kind, customer_id)"
-        repeated = "SELECT event_id, max(__rapport_id) AS last_id FROM staged GROUP BY event_id HAVING count(*) > 1"
-        self.connection.execute(f"CREATE TABLE repeated AS {repeated}")
-        if number_of(self.connection, "SELECT count(*) FROM repeated") == 0:
+        # Numbers first: to group tens of millions of ids themselves takes gigabytes, and most imports repeat none.
+        suspected = "SELECT hash(event_id) AS id_hash FROM staged GROUP BY id_hash HAVING count(*) > 1"
+        self.connection.execute(f"CREATE TABLE suspected AS {suspected}")
+        if number_of(self.connection, "SELECT count(*) FROM suspected") == 0:
             self.connection.execute(f"CREATE VIEW chosen AS {keyed}")
             return 0
+        self.connection.execute(
+            "CREATE TABLE repeated AS SELECT event_id, max(__rapport_id) AS last_id FROM staged "
+            "WHERE hash(event_id) IN (SELECT id_hash FROM suspected) GROUP BY event_id HAVING count(*) > 1"
+        )
         once = (
             f"SELECT keyed.* FROM ({keyed}) AS keyed LEFT JOIN repeated USING (event_id) "
             "WHERE last_id IS NULL OR last_id = __rapport_id "
