@@ -37,6 +37,9 @@ _Fit = TypeVar("_Fit")
 N_FOLDS = 3
 ENOUGH_ROWS = 200_000  # beyond it one fit does, which leaves out whoever calibrates it
 ENOUGH_ROWS_TO_TRY = 60_000  # where it is only chosen by or judged: what the fit lacks then is to its disadvantage
+ENOUGH_TO_TRY = 55_000  # customers who teach it then, the others calibrate
+RARER_TO_TRY = 300  # of these others: a level off by 6% of a rate of 2% costs 0.00004 nats
+LOTS = 12  # of customers, that are dealt to teaching and calibrating: at most eight teach
 ENOUGH_CALIBRATING = 20_000  # customers: a line through so many scores is off by 2 / (2 n) = 0.00005 nats
 ENOUGH_RARER = 1_000  # of them who ordered, or did not, whoever are fewer: the level is known within 3%
 ENOUGH_BUYERS = 100_000  # for the four parameters of repeat buying: each is then known within 1%
@@ -131,13 +134,26 @@ class Lesson:
         refuse_leaks(X, y, inputs=source.inputs, categories=source.categories, what=what, trusted=trusted)
         self._newest = newest
         rarer = min(int(y.sum()), n - int(y.sum()))
-        enough = ENOUGH_ROWS_TO_TRY if is_tried else ENOUGH_ROWS
-        is_enough = len(self.rows.y) > enough and rarer >= N_FOLDS * ENOUGH_RARER
-        n_folds = max(N_FOLDS, min(n // ENOUGH_CALIBRATING, rarer // ENOUGH_RARER)) if is_enough else N_FOLDS
-        self._fold = _fold_of(self.rows.customer_keys, n_folds=n_folds)
-        self._folds = range(1 if is_enough else n_folds)
+        self._fold, self._folds = self._dealt(n, rarer, is_tried=is_tried)
         self._linear, self._linear_scores = self._fit_linear()
         self._repeat: dict[str, tuple[Repeat | None, Floats | None]] = {}
+
+    def _dealt(self, n: int, rarer: int, *, is_tried: bool) -> tuple[NDArray[np.int64], range]:
+        """The fold of each row, and those that are scored, each by what was learned from the others.
+
+        Args:
+            n: customers who calibrate or teach.
+            rarer: those of them who ordered, or did not, whoever are fewer.
+            is_tried: what is fitted is never served.
+        """
+        keys, n_rows = self.rows.customer_keys, len(self.rows.y)
+        teaching = int(np.clip(round(LOTS * ENOUGH_TO_TRY / n), 1, LOTS * (N_FOLDS - 1) // N_FOLDS))
+        if is_tried and n_rows > ENOUGH_ROWS_TO_TRY and rarer * (LOTS - teaching) >= LOTS * RARER_TO_TRY:
+            return (_fold_of(keys, n_folds=LOTS) < teaching).astype(np.int64), range(1)
+        if n_rows > ENOUGH_ROWS and rarer >= N_FOLDS * ENOUGH_RARER:
+            n_folds = max(N_FOLDS, min(n // ENOUGH_CALIBRATING, rarer // ENOUGH_RARER))
+            return _fold_of(keys, n_folds=n_folds), range(1)
+        return _fold_of(keys, n_folds=N_FOLDS), range(N_FOLDS)
 
     def fit(self, recipe: TreeRecipe, *, seed: int) -> Fitted:
         """Every member, the trees by this recipe."""
@@ -167,6 +183,14 @@ class Lesson:
     def scored_keys(self) -> NDArray[np.int64]:
         """Whose the scores out of fold are, shape `(n,)`."""
         return self.calibrating.customer_keys[self._judged()]
+
+    @property
+    def taught_by(self) -> str:
+        """Of how many customers it learned, and who calibrated it, for people; empty where everybody did both."""
+        if len(self._folds) > 1:
+            return ""
+        calibrating = int(self._judged().sum())
+        return f"{len(self.calibrating.y) - calibrating:,} customers, calibrated by {calibrating:,} others"
 
     def _judged(self) -> NDArray[np.bool_]:
         """Which calibrating rows are scored out of fold."""

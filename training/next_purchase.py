@@ -30,7 +30,7 @@ from training.members import TREES
 from training.recipes import NO_SEASON
 from training.recipes import RECIPES as RECIPES
 from training.recipes import Recipe as Recipe
-from training.some_customers import some_customers, who_taught
+from training.some_customers import who_taught
 from training.split import TooLittleData, gate_cutoff
 from training.trusted_season import knows_season
 
@@ -133,10 +133,10 @@ def fit_head(
         TooLittleData: with what is needed and when that will be there.
     """
     lesson = lesson_of(source, horizon_days=horizon_days, used_at=used_at, is_tried=is_tried)
-    because = ""
+    because = f"{'judged' if is_tried else 'served'} is what was taught by {who}" if (who := lesson.taught_by) else ""
     if recipe is None:
         choice = choose(source, horizon_days=horizon_days, used_at=used_at, seed=seed, candidates=candidates)
-        recipe, because = choice.recipe, choice.because
+        recipe, because = choice.recipe, "; ".join(filter(None, (choice.because, because)))
     return replace(finisher(lesson, recipe, seed=seed)(recipe), because=because)
 
 
@@ -161,10 +161,10 @@ def cutoffs_of(source: Source, *, horizons_days: Sequence[int]) -> list[datetime
 def _train_horizon(
     source: Source, horizon_days: int, *, seed: int, candidates: Sequence[Recipe]
 ) -> tuple[Head, Judged]:
-    judge_at, some = gate_cutoff(source.known_until, horizon_days=horizon_days), some_customers(source)
+    judge_at = gate_cutoff(source.known_until, horizon_days=horizon_days)
     try:
         early = fit_head(
-            some, horizon_days=horizon_days, used_at=judge_at, seed=seed, candidates=candidates, is_tried=True
+            source, horizon_days=horizon_days, used_at=judge_at, seed=seed, candidates=candidates, is_tried=True
         )
     except TooLittleData as reason:
         judged_on = f": train on {reason.ready + (source.known_until - judge_at):%Y-%m-%d}" if reason.ready else ""
@@ -172,18 +172,13 @@ def _train_horizon(
         raise TooLittleData(message) from reason
     rows = rows_of(source, [judge_at], horizon_days=horizon_days)
     require_both(rows, early.split)
-    known = rows_of(some, [early.split.calibrate], horizon_days=horizon_days)
+    known = rows_of(source, [early.split.calibrate], horizon_days=horizon_days)
     verdict = Judged(horizon_days, judge_at, rows.y, early.predict(rows.X), float(known.y.mean()), early)
     # A season that the judging window did not know has been judged by nobody, and is not served.
     recipe = early.recipe if knows_season(source, early.split) else replace(early.recipe, season=NO_SEASON)
     final = fit_head(source, horizon_days=horizon_days, used_at=source.known_until, recipe=recipe, seed=seed)
-    return replace(final, because=early.because + ("" if some is source else _taught_by(some, source))), verdict
-
-
-def _taught_by(tried: Source, served: Source) -> str:
-    """For people: of how many customers what chose and was judged learned, and what is served."""
-    of_tried, of_served = (len(one.snapshot(one.known_until).customer_keys) for one in (tried, served))
-    return f"; tried with what {of_tried:,} customers teach, served with what {of_served:,} do"
+    because = "; ".join(filter(None, (early.because, final.because)))
+    return replace(final, because=because), verdict
 
 
 def _describe(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from training.dataset import Snapshot, Source
 from training.labels import Window
 
-ENOUGH_CUSTOMERS = 80_000  # that teach what chooses a recipe, and what is judged
+ENOUGH_CUSTOMERS = 80_000  # that choose a recipe: two thirds of them teach, the others calibrate
 _SPREAD = np.uint64(0xD1B54A32D192ED03)  # another than that of folds: who is drawn says nothing of the fold
 _LOTS = 4_096
 

@@ -12,7 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 from training.dataset import Snapshot, Source
-from training.fitting import ENOUGH_CALIBRATING, ENOUGH_RARER, ENOUGH_ROWS, Lesson
+from training.fitting import (
+    ENOUGH_CALIBRATING,
+    ENOUGH_RARER,
+    ENOUGH_ROWS,
+    ENOUGH_ROWS_TO_TRY,
+    ENOUGH_TO_TRY,
+    Lesson,
+)
 from training.labels import Window
 from training.some_customers import SomeCustomers, some_customers
 from training.split import Split
@@ -91,6 +98,28 @@ def test_where_few_order_as_many_calibrate_as_tell_the_level_and_everybody_where
         ordered = np.isin(lesson.scored_keys, shop.happened(SPLIT.calibrate, 7))
         assert (len(lesson.scored_keys) == n) is everybody
         assert everybody or 0.9 * ENOUGH_RARER < ordered.sum() < 1.5 * ENOUGH_RARER
+
+
+def test_what_is_only_tried_is_one_fit_to_some_whom_all_the_others_calibrate(many: ManyCustomers) -> None:
+    lesson = Lesson(many, SPLIT, is_tried=True)
+    calibrating = lesson.scored_keys
+    turned = ManyCustomers(many.n, turned=frozenset(calibrating.tolist()))
+
+    tried, otherwise = (Lesson(one, SPLIT, is_tried=True).fit(Trees(), seed=0).booster for one in (many, turned))
+
+    assert tried.model_to_string() == otherwise.model_to_string()
+    assert many.n - len(calibrating) == pytest.approx(ENOUGH_TO_TRY, rel=0.1)
+    assert lesson.taught_by == f"{many.n - len(calibrating):,} customers, calibrated by {len(calibrating):,} others"
+
+
+def test_of_a_shop_of_some_ten_thousand_only_what_is_tried_is_one_fit_and_of_very_few_orders_it_is_not() -> None:
+    n = ENOUGH_ROWS_TO_TRY // 2 + 1_000
+    scored = {
+        (is_tried, one_in): len(Lesson(ManyCustomers(n, one_in=one_in), SPLIT, is_tried=is_tried).scored_keys)
+        for is_tried, one_in in ((True, 1), (False, 1), (True, 100))
+    }
+    assert scored[True, 1] == pytest.approx(n / 3, rel=0.05)  # no more than two thirds teach
+    assert scored[False, 1] == scored[True, 100] == n
 
 
 def test_those_who_teach_do_change_the_served_trees(many: ManyCustomers) -> None:
