@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.report.models import champion_file
 from features.brand import load_brand
 from features.database import connect
 from features.event_log import EventLog
@@ -25,6 +26,7 @@ from features.schema import feature_schema
 from features.starting import write_starter
 from features.workspace import Workspace
 from training.artifact import NEXT_PURCHASE, SEGMENTS, write_artifact
+from training.drift.report import Drift, Looked, write_drift
 from training.routine.schedule import every_so_often, interval_of, run_once
 from training.routine.state import RESUMED_WITHIN, Outcome, Run, alone, begin, read_run, state_file, write_run
 from training.routine.steps import STEPS, Asked, Came, Step, due_models
@@ -226,6 +228,25 @@ def test_a_model_of_other_features_is_due(asked: Asked) -> None:
     assert due_models(asked, NOW) == (SEGMENTS,)
 
 
+def test_a_training_that_drift_suggests_is_said_and_not_done(asked: Asked) -> None:
+    run = Run("r", NOW)
+    run.keep(Outcome("build", "done", "", 0.0, {"known_until": NOW.isoformat()}))
+    for name in (SEGMENTS, NEXT_PURCHASE):
+        a_version(asked, name, as_of=NOW)
+    in_use = {name: {"version": "20260301-v", "sha256": "0"} for name in (SEGMENTS, NEXT_PURCHASE)}
+    champion_file(asked.workspace).write_text(json.dumps(in_use), "utf-8")
+    looked = [
+        Looked(SEGMENTS, "20260301-v", NOW, 0.0, status="steady"),
+        Looked(NEXT_PURCHASE, "20260301-v", NOW, 0.0, status="retrain"),
+    ]
+    write_drift(asked.workspace, Drift(NOW, tuple(looked)))
+    came = STEPS["due"](asked, run)
+    assert (came.result, came.is_skipped) == ({"models": [], "suggested": [NEXT_PURCHASE]}, True)
+    assert "suggests 'rapport train next-purchase' ('rapport drift' says why)" in came.told
+    write_drift(asked.workspace, Drift(NOW, (replace(looked[1], version="of before"),)))
+    assert STEPS["due"](asked, run).result == {"models": [], "suggested": []}
+
+
 def test_a_training_that_was_killed_is_taken_up_though_its_version_is_there(asked: Asked) -> None:
     """A kill between writing a version and its promotion: the version alone says that nothing is due any more."""
     run = Run("r", NOW)
@@ -236,7 +257,7 @@ def test_a_training_that_was_killed_is_taken_up_though_its_version_is_there(aske
     assert due_models(asked, NOW) == ()
     write_run(asked.workspace, run)
     resumed = begin(asked.workspace, now=NOW + timedelta(minutes=5))
-    assert resumed.result_of("due") == {"models": [SEGMENTS, NEXT_PURCHASE]}
+    assert resumed.result_of("due") == {"models": [SEGMENTS, NEXT_PURCHASE], "suggested": []}
 
 
 RUN = """

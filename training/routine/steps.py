@@ -87,13 +87,17 @@ def build(asked: Asked, run: Run) -> Came:
 
 
 def due(asked: Asked, run: Run) -> Came:
-    """Which models are to be trained: said once a run, so that a training that was killed is taken up again."""
+    """Which models are to be trained, said once a run: a killed training is taken up again. And what drift suggests."""
     known_until = _known_until(run)
     if known_until is None:
         return Came("there are no events to learn from yet", {"models": []}, is_skipped=True)
     names = due_models(asked, known_until)
     told = ", ".join(names) or f"no model is older than {asked.train_every_days:g} days"
-    return Came(told, {"models": list(names)}, is_skipped=not names)
+    suggested = [name for name in _suggested_by_drift(asked.workspace) if name not in names]
+    if suggested:
+        verbs = ", ".join(f"'rapport train {name.replace('_', '-')}'" for name in suggested)
+        told += f"; the last look at drift suggests {verbs} ('rapport drift' says why)"
+    return Came(told, {"models": list(names), "suggested": suggested}, is_skipped=not names)
 
 
 def train(asked: Asked, run: Run) -> Came:
@@ -198,6 +202,14 @@ def due_models(asked: Asked, known_until: datetime) -> tuple[str, ...]:
         if newest is None or known_until - newest >= timedelta(days=asked.train_every_days):
             found.append(name)
     return tuple(found)
+
+
+def _suggested_by_drift(workspace: Workspace) -> list[str]:
+    """Models in use that the newest look suggests to train anew: said and not done, since an import may be at fault."""
+    from experiments.report.models import read_watched
+
+    watched = read_watched(workspace)
+    return [one.model for one in watched.to_retrain] if watched else []
 
 
 def _has_decisions(workspace: Workspace, *, before: datetime) -> bool:
