@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -12,28 +13,13 @@ import msgspec
 from experiments.assignment import Assignment
 from experiments.records import HOLDOUT
 from features.catalogue import NOTHING
+from serving.candidates import recorded_candidates
 from serving.eligibility import Suppressed
 from serving.offers import Offer, Prepared, Scores, Situation
 from serving.policy import Distribution
 from serving.values import Valuation
 
 _CANONICAL = msgspec.json.Encoder(order="sorted")
-_AS_DECLARED = msgspec.json.Encoder()
-
-
-class _Candidate(msgspec.Struct):
-    """A candidate of a record, its fields in the order of the alphabet: nothing has to be sorted to write it."""
-
-    action_id: str
-    base: float | msgspec.UnsetType
-    key: str
-    n_converted: int
-    n_decided: float
-    prior: float
-    rate: float
-    reward: float | msgspec.UnsetType
-    value: float
-    worth: msgspec.Raw | msgspec.UnsetType
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +71,7 @@ class Slot:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decision:
     """One policy's choice for one customer at one instant, with everything that it rests on.
 
@@ -191,7 +177,7 @@ class Decision:
         """What could not be first, by the catalogue's rules and by those that look at counters."""
         return (*self.prepared.suppressed, *self.drawn[0].suppressed)
 
-    @property
+    @cached_property
     def candidates(self) -> tuple[tuple[str, Valuation], ...]:
         """Everything that could have been first, by key, with its value; in the catalogue's order, `nothing` last."""
         could_be, valued = self.distribution.action_ids, _valued(self.prepared)
@@ -262,8 +248,9 @@ class Decision:
             [slot.as_dict(distribution=raw.get(id(slot.distribution))) for slot in some]
             for some in (self.slots, self.would_be)
         )
-        candidates = _AS_DECLARED.encode([_in_order(key, valuation) for key, valuation in _valued(self.prepared)])
-        told = self._told(msgspec.Raw(candidates), raw[id(self.distribution)], slots=slots, would_be=would_be)
+        candidates = msgspec.Raw(recorded_candidates(self.prepared.offers, self.prepared.nothing))
+        told = self._told(candidates, raw[id(self.distribution)], slots=slots, would_be=would_be)
+        told["suppressed"] = [suppressed.recorded for suppressed in self.suppressed]
         return _CANONICAL.encode(told).decode(), distribution.decode()
 
 
@@ -272,23 +259,6 @@ def _valued(prepared: Prepared) -> tuple[tuple[str, Valuation], ...]:
     if prepared.nothing is not None:
         valued.append((NOTHING, prepared.nothing))
     return tuple(valued)
-
-
-def _in_order(key: str, valuation: Valuation) -> _Candidate:
-    """As `_candidate`, to be written."""
-    rate, reward = valuation.rate, valuation.reward
-    return _Candidate(
-        valuation.action_id,
-        msgspec.UNSET if valuation.base is None else valuation.base,
-        key,
-        rate.n_converted,
-        rate.n_decided,
-        rate.prior,
-        rate.rate,
-        msgspec.UNSET if reward is None else reward,
-        valuation.value,
-        msgspec.Raw(_CANONICAL.encode(valuation.worth.as_dict())) if valuation.worth else msgspec.UNSET,
-    )
 
 
 def _candidate(key: str, valuation: Valuation) -> dict[str, Any]:

@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
+
+import msgspec
 
 from features.catalogue import Action
 from features.expressions import Expression, UnknownName
+
+_CANONICAL = msgspec.json.Encoder(order="sorted")
 
 NOT_YET_VALID = "not_yet_valid"
 EXPIRED = "expired"
@@ -21,9 +26,12 @@ WHEN_UNKNOWN = "when_unknown"
 NOT_RENDERABLE = "not_renderable"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Suppressed:
-    """An action that may not be offered: by which rule, why, and from when on it may be."""
+    """An action that may not be offered: by which rule, why, and from when on it may be.
+
+    What it tells of itself is made once: one such value stands in the records of many customers.
+    """
 
     action_id: str
     rule: str
@@ -34,6 +42,15 @@ class Suppressed:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON types."""
+        return dict(self._told)
+
+    @cached_property
+    def recorded(self) -> msgspec.Raw:
+        """As the record of a decision has it."""
+        return msgspec.Raw(_CANONICAL.encode(self._told))
+
+    @cached_property
+    def _told(self) -> dict[str, Any]:
         told: dict[str, Any] = {
             "action_id": self.action_id,
             "rule": self.rule,

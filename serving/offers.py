@@ -33,6 +33,7 @@ class Offer(msgspec.Struct, frozen=True):
         valuation: what taking it is worth.
         message: as the customer would read it, with a stand-in for a coupon's code.
         cost: what a budget is charged: the incentive's cost and the channel's price.
+        head: how a record begins to tell of it, up to its rate: the same for all who are told the same; may be empty.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Offer(msgspec.Struct, frozen=True):
     valuation: Valuation
     message: RenderedMessage
     cost: float
+    head: bytes = b""
 
     @property
     def is_alone(self) -> bool:

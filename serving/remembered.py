@@ -192,8 +192,8 @@ class PlaceMemory:
         """The text of actions that say the same, by what their slots say."""
         first = slotted.first
         said = [self.known(evaluated, expression, there.values) for expression in slotted.expressions]
-        slots = {name: value for name, value in zip(slotted.names, said, strict=True) if value is not None}
-        slots = there.shelf.as_told(first, slots)
+        known = {name: value for name, value in zip(slotted.names, said, strict=True) if value is not None}
+        slots = there.shelf.as_told(first, known)
         key = (where, first.action.id, *slots.items(), *map(type, slots.values()))
         try:
             if (found := self._texts.get(key)) is not None:

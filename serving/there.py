@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from msgspec.structs import replace as with_fields
+
 from features.catalogue import NOTHING, Action
 from features.rendering import NotRenderable, RenderedMessage
+from serving.candidates import head_of
 from serving.eligibility import Offerable, Suppressed
 from serving.inputs import Inputs
 from serving.offers import Offer
@@ -106,7 +109,9 @@ class There:
             channel_price=found.place.channel.price,
             reward=reward,
         )
-        return Offer(found.key, found.action, found.channel, found.place, valuation, found.message, found.cost)
+        return Offer(
+            found.key, found.action, found.channel, found.place, valuation, found.message, found.cost, found.head
+        )
 
     def _judged_now(self, offerable: Offerable, *, is_alone: bool) -> Offer | Suppressed:
         """As `judged`, of one action, by nothing that is remembered."""
@@ -161,11 +166,14 @@ class There:
         """
         if isinstance(said, RenderedMessage):
             action = offerable.action
-            offer = offers.get(action.id)
-            if offer is None or offer.message is not said:
-                valuation = self._valued(action, reward=None) if offer is None else offer.valuation
-                offer = offers[action.id] = self.offer(offerable, said, valuation=valuation, is_alone=is_alone)
-            return offer
+            known = offers.get(action.id)
+            if known is None:
+                offer = self.offer(offerable, said, valuation=self._valued(action, reward=None), is_alone=is_alone)
+                head = head_of(action.id, offer.key, offer.valuation.rate)
+                known = offers[action.id] = with_fields(offer, head=head)
+            elif known.message is not said:
+                known = offers[action.id] = with_fields(known, message=said)
+            return known
         if isinstance(said, NotRenderable):
             said = not_renderable(offerable, said)
         return None if said is None else self.on_channel(said, is_alone=is_alone)
