@@ -1,4 +1,4 @@
-"""What is to come of one customer beyond the horizons, as JSON types: the next order's day, whether they still buy."""
+"""What is to come of one customer, as JSON types: the next order's day, whether they still buy, how many orders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from serving.refusals import SHOWN, RequestRefused, WrongField
 from serving.scoring import ScoredCustomer
-from training.artifact import INTERVAL, LONGEST_DAYS, NextPurchaseModel
+from training.artifact import INTERVAL, LONGEST_DAYS, Coming, NextPurchaseModel
 
 WITHIN_DAYS = "within_days"
 OF_DAYS = {
@@ -71,7 +71,19 @@ def what_is_coming(
             "interval": INTERVAL,
         },
         "still_buying": None if math.isnan(still) else still,
+        "expected": {f"{days}d": _expected(coming, days) for days in _horizons(scored, within_days)} or None,
     }
     if within_days is not None:
         told["purchase_propensity"] = {f"{within_days}d": float(coming.p_any(within_days)[0])}
     return told
+
+
+def _horizons(scored: ScoredCustomer, within_days: int | None) -> list[int]:
+    """Those of the model, and the one that is asked for."""
+    return sorted({days for days, _ in scored.scores.propensities} | ({within_days} if within_days else set()))
+
+
+def _expected(coming: Coming, days: int) -> dict[str, float | None]:
+    """Order-days and spend within so many days; None where nobody can say."""
+    said = {"orders": coming.orders(days), "spend": coming.spend(days)}
+    return {of: None if values is None else float(values[0]) for of, values in said.items()}

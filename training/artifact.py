@@ -29,6 +29,7 @@ from features.segment_names import read_segment_names
 from training.contributions import Contributions as Contributions
 from training.response.actions import ActionFeatures as ActionFeatures
 from training.response.actions import features_of as features_of
+from training.served.coming import Coming as Coming
 from training.served.curve import INTERVAL as INTERVAL
 from training.served.curve import LONGEST_DAYS as LONGEST_DAYS
 from training.served.model import ArtifactMismatch as ArtifactMismatch

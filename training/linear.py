@@ -39,6 +39,9 @@ gap), a first-time buyer's being their age.
 """
 
 
+RFM = COLUMNS[:8]  # recency, frequency and money of whoever has bought
+
+
 def columns_for(inputs: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Those of COLUMNS that can be made of these inputs."""
     return tuple(column for column in COLUMNS if set(column[1:]) <= set(inputs))

@@ -51,12 +51,14 @@ class Customers:
             self._designs[columns] = design_of(self._X, columns, places=self._places)
         return self._designs[columns]
 
+    def column(self, name: str) -> Floats:
+        """One input's values, shape `(n,)`; NaN where unknown."""
+        return self._X[:, self._places[name]].astype(np.float64)
+
     def history(self) -> History:
         """Of repeat buying; NaN for customers who never bought."""
         if self._history is None:
-            self._history = history_of(
-                *(self._X[:, self._places[name]].astype(np.float64) for name in REPEAT_BUYING_INPUTS)
-            )
+            self._history = history_of(*(self.column(name) for name in REPEAT_BUYING_INPUTS))
         return self._history
 
     def bought(self) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -201,7 +201,9 @@ def day_of(instant: datetime, *, time_zone: str) -> int:
     return local.date().toordinal() - EPOCH_ORDINAL + (1 if local.hour >= 12 else 0)
 
 
-def read_order_days(workspace: Workspace, *, known_until: datetime | None = None) -> OrderDays:
+def read_order_days(
+    workspace: Workspace, *, known_until: datetime | None = None, days_end_at: datetime | None = None
+) -> OrderDays:
     """Every order in the lake and in the event log, by the brand's days.
 
     Two events with one order id are one order, that which was known first, as everywhere in features.
@@ -210,6 +212,8 @@ def read_order_days(workspace: Workspace, *, known_until: datetime | None = None
         workspace: of the brand.
         known_until: as snapshots as of that instant: what had happened and was received before it, of customers as they
             were joined by then; None for all that is known now.
+        days_end_at: an instant at which one of the days ends; None where the brand's do. A snapshot is of an instant,
+            and a day that it cuts in two would be before it and after it.
     """
     import duckdb
 
@@ -226,13 +230,20 @@ def read_order_days(workspace: Workspace, *, known_until: datetime | None = None
         connection.register("log_events", log)
         connection.register("joined", persons_table(_persons(workspace, known_until)))
         until = known_until and known_until.astimezone(UTC).replace(tzinfo=None)
-        asked = {"event": brand.events.order, "zone": brand.time_zone, "until": until}
+        zone, shift = (brand.time_zone, 0) if days_end_at is None else ("UTC", since_midnight_us(days_end_at))
+        asked = {"event": brand.events.order, "zone": zone, "until": until, "shift": shift}
         found = connection.execute(ORDER_DAYS, asked).fetchnumpy()
     return OrderDays.of(
         np.asarray(found["customer_key"], dtype=np.int64),
         np.asarray(found["day"], dtype=np.int64),
         np.ma.filled(np.ma.asarray(found["amount"], dtype=np.float64), 0.0),
     )
+
+
+def since_midnight_us(instant: datetime) -> int:
+    """Microseconds since the midnight (UTC) before an instant."""
+    utc = instant.astimezone(UTC)
+    return (utc - utc.replace(hour=0, minute=0, second=0, microsecond=0)) // timedelta(microseconds=1)
 
 
 def _persons(workspace: Workspace, known_until: datetime | None) -> dict[int, int]:
@@ -269,6 +280,6 @@ ORDER_DAYS = """
     )
     SELECT customer_key, first.amount AS amount,
            date_diff('day', DATE '1970-01-01',
-                     CAST(timezone($zone, timezone('UTC', first['at'])) AS DATE)) AS day
+                     CAST(timezone($zone, timezone('UTC', first['at'] - to_microseconds($shift))) AS DATE)) AS day
     FROM orders
 """

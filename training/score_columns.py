@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -18,21 +19,28 @@ Floats = NDArray[np.float64]
 DATES = ("next_order_on", "next_order_from", "next_order_until")
 
 
-def columns_of_coming(coming: Coming | None, source: WorkspaceSource) -> dict[str, pa.Array]:
-    """The columns of the next order's day and of P(still buying); missing where nobody can say.
+def columns_of_coming(
+    coming: Coming | None, source: WorkspaceSource, *, horizons_days: Sequence[int]
+) -> dict[str, pa.Array]:
+    """The columns of the next order's day, of P(still buying), of expected orders and spend; missing where unknown.
 
     Args:
         coming: of the customers of the snapshot, in its order; None where there is no such model.
         source: as of whose `known_until` it is.
+        horizons_days: within which orders and spend are expected.
     """
     n = len(source.snapshot(source.known_until).X)
     if coming is None:
-        dates = {name: pa.nulls(n, pa.date32()) for name in DATES}
-        return dates | {"still_buying": pa.nulls(n, pa.float64())}
-    order = coming.next_order()
-    told = zip(DATES, (order.middle, order.low, order.high), strict=True)
-    columns: dict[str, pa.Array] = {name: _dates(days, source.known_until) for name, days in told}
-    return columns | {"still_buying": pa.array(coming.still_buying(), pa.float64(), from_pandas=True)}
+        columns = {name: pa.nulls(n, pa.date32()) for name in DATES}
+    else:
+        order = coming.next_order()
+        told = zip(DATES, (order.middle, order.low, order.high), strict=True)
+        columns = {name: _dates(days, source.known_until) for name, days in told}
+    columns["still_buying"] = _numbers(None if coming is None else coming.still_buying(), n)
+    for days in sorted(horizons_days):
+        columns[f"expected_orders_{days}d"] = _numbers(None if coming is None else coming.orders(days), n)
+        columns[f"expected_spend_{days}d"] = _numbers(None if coming is None else coming.spend(days), n)
+    return columns
 
 
 def column_of_products(purchase: NextPurchaseModel | None, source: WorkspaceSource) -> pa.Array:
@@ -53,6 +61,10 @@ def column_of_products(purchase: NextPurchaseModel | None, source: WorkspaceSour
         booster=purchase.products_booster,
     )
     return pa.array(told, kind)
+
+
+def _numbers(values: Floats | None, n: int) -> pa.Array:
+    return pa.nulls(n, pa.float64()) if values is None else pa.array(values, pa.float64(), from_pandas=True)
 
 
 def _dates(days: Floats, as_of: datetime) -> pa.Array:

@@ -138,7 +138,8 @@ def _table(
     for horizon in sorted(source.brand.horizons_days):
         values = said[:, trained.index(horizon)] if horizon in trained else [None] * n
         columns[f"purchase_propensity_{horizon}d"] = pa.array(values, pa.float64())
-    columns |= columns_of_coming(purchase.coming(snapshot.X, said=said) if purchase is not None else None, source)
+    coming = purchase.coming(snapshot.X, said=said) if purchase is not None else None
+    columns |= columns_of_coming(coming, source, horizons_days=source.brand.horizons_days)
     columns["next_products"] = column_of_products(purchase, source)
     columns["revenue_365d"] = pa.array(_known(frame["revenue_365d"]), pa.float64(), from_pandas=True)
     columns["n_orders"] = pa.array(np.nan_to_num(_known(frame["n_orders"])).astype(np.int64), pa.int64())

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from training.coming import with_coming
 from training.dataset import Snapshot
 from training.labels import Window
+from training.next_purchase import Trained, train_next_purchase
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
 NEEDS = ("dryness", "acne", "dullness")
@@ -85,3 +87,14 @@ class TinyWorld:
 @pytest.fixture(scope="session")
 def tiny_world() -> Callable[..., TinyWorld]:
     return TinyWorld
+
+
+@pytest.fixture(scope="session")
+def a_tiny_world() -> TinyWorld:
+    return TinyWorld()
+
+
+@pytest.fixture(scope="session")
+def with_its_curve(a_tiny_world: TinyWorld) -> Trained:
+    """A version of next purchase that this world taught: 7 and 30 days, and any other."""
+    return with_coming(train_next_purchase(a_tiny_world, horizons_days=(7, 30)), a_tiny_world)

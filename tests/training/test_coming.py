@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,19 +16,19 @@ from hypothesis import strategies as st
 from training.artifact import NEXT_PURCHASE, NextPurchaseModel, load_model, write_artifact
 from training.cards.beyond import beyond
 from training.coming import cutoffs_of_curve, line_of, waits_of, with_coming
-from training.next_purchase import Trained, train_next_purchase
+from training.next_purchase import Trained
 from training.score_columns import columns_of_coming
 from training.second_purchase import judged_once
 
 
 @pytest.fixture(scope="module")
-def world(tiny_world: Callable[..., Any]) -> Any:
-    return tiny_world()
+def world(a_tiny_world: Any) -> Any:
+    return a_tiny_world
 
 
 @pytest.fixture(scope="module")
-def trained(world: Any) -> Trained:
-    return with_coming(train_next_purchase(world, horizons_days=(7, 30)), world)
+def trained(with_its_curve: Trained) -> Trained:
+    return with_its_curve
 
 
 @pytest.fixture(scope="module")
@@ -148,13 +147,13 @@ def test_a_version_without_a_curve_still_serves_and_says_nothing_more(
     X = world.snapshot(world.known_until).X
     assert model.predict(X).shape == (len(X), 2)
     assert model.coming(X) is None
-    assert columns_of_coming(None, world)["still_buying"].null_count == len(X)
+    assert columns_of_coming(None, world, horizons_days=(7,))["still_buying"].null_count == len(X)
 
 
 def test_dates_of_scores_are_counted_from_where_they_stand(model: NextPurchaseModel, world: Any) -> None:
     coming = model.coming(world.snapshot(world.known_until).X)
     assert coming is not None
-    told = columns_of_coming(coming, world)["next_order_from"][0].as_py()
+    told = columns_of_coming(coming, world, horizons_days=(7, 30))["next_order_from"][0].as_py()
     first = coming.next_order().low[0]
     assert told == date.fromordinal(world.known_until.date().toordinal() + int(first) - 1)
 

@@ -12,13 +12,19 @@ CURVE = (
     "days, the next order's day, and P(the customer still buys), which nobody ever sees. Beyond the longest horizon "
     "the curve is carried, not judged."
 )
+EXPECTED = (
+    "Each is judged where it was fitted to nothing of the window. To other horizons it is carried as BG/NBD's and "
+    "Pareto/NBD's own expectation goes on; never less than P(an order)."
+)
 ONCE = "Of customers with one order-day before the window that judged: who came back within each horizon."
 
 
 def beyond(description: Mapping[str, Any]) -> list[Section]:
     """Sections of what the version's model.json describes; none of what it does not have."""
     coming, products, heads = description.get("coming"), description.get("products"), description["heads"]
+    expected = description.get("expected")
     found = [] if coming is None else [_coming(coming["judged"])]
+    found += [] if expected is None else [_expected(expected)]
     if products is not None:
         found.append(Section(f"What the next order is of ({products['kind']})", (f"Told are {products['because']}.",)))
     once = [(head["horizon_days"], head["judged_once"]) for head in heads if head.get("judged_once")]
@@ -45,6 +51,20 @@ def _coming(judged: Mapping[str, Any]) -> Section:
     )
     tables = (Table(("within", "ordered", "said", "AUC", "log-loss"), curve), Table(("figure", "value"), rows))
     return Section("When the next order comes", (CURVE, f"Judged as of {judged['as_of'][:10]}."), tables)
+
+
+def _expected(expected: Mapping[str, Any]) -> Section:
+    names = ("mae", "rmse", "corr", "sum_predicted", "sum_actual")
+    headings = ("model", "MAE", "RMSE", "correlation", "said", "came")
+    judged = expected["judged"]
+    shipped = (f"Of {of} shipped is: {told['shipped']} ({told['because']})." for of, told in judged.items())
+    tables = tuple(
+        Table(headings, tuple((f"{of}: {name}", *(_shown(by, figure) for figure in names)) for name, by in told))
+        for of, told in ((of, found["models"].items()) for of, found in judged.items())
+    )
+    as_of = next(iter(judged.values()))["as_of"][:10]
+    title = f"Expected order-days and spend within {expected['horizon_days']} days"
+    return Section(title, (EXPECTED, f"Judged as of {as_of}.", *shipped), tables)
 
 
 def _second_purchase(once: list[tuple[int, Mapping[str, float]]]) -> Section:

@@ -28,6 +28,7 @@ from training.expectations.members import (
 )
 from training.expectations.shop import BG_NBD, EPOCH, PARETO_NBD, REPEAT, Shop
 from training.season import Ahead, is_borne_out, season_multiplier
+from training.served.expectations import Expectation
 from training.split import whole_weeks
 
 Floats = NDArray[np.float64]
@@ -70,10 +71,16 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What is expected of the buyers as of the cutoff, shape `(n,)`, and what it is made of."""
+    """What is expected of the buyers as of the cutoff, and what it is made of.
+
+    Attributes:
+        values: shape `(n,)`.
+        window_days: of the window that taught; None where none had closed.
+    """
 
     values: Floats
     recipe: Recipe
+    window_days: int | None
 
 
 def expect(shop: Shop, *, horizon_days: int, of: Of, seed: int = 0) -> Expected | None:
@@ -92,19 +99,44 @@ def expect(shop: Shop, *, horizon_days: int, of: Of, seed: int = 0) -> Expected 
         now = with_correction(now, shop, shop.day, horizon_days=horizon_days, of=of)
     season = _season(shop, shop.day, horizon_days=horizon_days, window_days=now.window_days)
     recipe = _choose(shop, now, horizon_days=horizon_days, of=of, seed=seed, has_season=season != 1.0)
-    return Expected(combined(now, recipe.members, level=recipe.level, season=season), recipe)
+    return Expected(combined(now, recipe.members, level=recipe.level, season=season), recipe, now.window_days)
+
+
+def made_of(shop: Shop, recipe: Recipe, *, horizon_days: int, of: Of, seed: int = 0) -> Expectation | None:
+    """That recipe, fitted to everything that is known; None where no window of the horizon's length has closed.
+
+    Args:
+        shop: known until the cutoff.
+        recipe: that was chosen before, and judged.
+        horizon_days: how far ahead.
+        of: what is expected.
+        seed: of LightGBM.
+    """
+    now = pieces(shop, shop.day, horizon_days=horizon_days, of=of, seed=seed)
+    if now.learned is None or now.window_days != horizon_days or not set(recipe.members) <= now.said.keys():
+        return None
+    season = _season(shop, shop.day, horizon_days=horizon_days, window_days=now.window_days)
+    times = factor(now, recipe.members, level=recipe.level, season=season)
+    return Expectation(recipe.members, float(f"{times:.9g}"), now.learned)
 
 
 def combined(of: Pieces, members: tuple[str, ...], *, level: str, season: float) -> Floats:
     """The mean of those members, at that level; shape `(n,)`."""
-    mean = np.mean([of.said[name] for name in members], axis=0)
-    if level == TAUGHT:
-        return np.asarray(mean)
-    if level == SEASON:
-        return np.asarray(mean * season)
+    return mean_of(of, members) * factor(of, members, level=level, season=season)
+
+
+def mean_of(of: Pieces, members: tuple[str, ...]) -> Floats:
+    """The mean of those members, at the level of the window that taught; shape `(n,)`."""
+    return np.asarray(np.mean([of.said[name] for name in members], axis=0))
+
+
+def factor(of: Pieces, members: tuple[str, ...], *, level: str, season: float) -> float:
+    """How many times that mean the level is."""
+    if level in (TAUGHT, SEASON):
+        return season if level == SEASON else 1.0
     names = [name for name in members if name in of.own] or list(of.own)
-    own = float(np.mean([of.own[name] for name in names])) / float(mean.sum())
-    return np.asarray(mean * (own if level == OWN else np.sqrt(own)))
+    own = float(np.mean([of.own[name] for name in names])) / float(mean_of(of, members).sum())
+    return own if level == OWN else float(np.sqrt(own))
 
 
 def error(values: Floats, happened: Floats) -> float:

@@ -1,13 +1,16 @@
 """The members of an expectation: models of repeat buying, a regression and boosting on top of what those say.
 
 The regression and the trees start from the models of repeat buying: the former has their expectations among its
-columns, the latter correct them (their logarithm is where boosting begins), so that few rows already do no harm.
+columns, the latter correct them (their logarithm is where boosting begins), so that few rows already do no harm. What
+is fitted here says the same once it is served (`training.served.expectations`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +18,17 @@ from numpy.typing import NDArray
 from training.boosting import reproducible
 from training.dataset import training_threads
 from training.expectations.corrected import corrected_orders
-from training.expectations.shop import LEAST, REPEAT, Shop
-from training.order_days import rfm
+from training.expectations.shop import Shop
+from training.linear import RFM, Linear, columns_for, rounded, standardised
+from training.members import Customers
+from training.served.expectations import BOOSTING as BOOSTING
+from training.served.expectations import LEAST, REPEAT, Learned, Seen
+from training.served.expectations import REGRESSION as REGRESSION
 from training.split import whole_weeks
 
 Floats = NDArray[np.float64]
 
-REGRESSION, BOOSTING, CORRECTED = "regression", "boosting", "repeat buying corrected"
+CORRECTED = "repeat buying corrected"
 RIDGE = 0.01  # of a standardised column, a row; 0.001 and 0.1 were a little worse
 ROUNDS, LEAVES, FEWEST_IN_LEAF = 75, 4, 40
 HIGHEST = 50.0  # times the most that anybody did in the window that taught: what a regression may not go beyond
@@ -44,18 +51,13 @@ class Pieces:
         said: by member, each of shape `(n,)`.
         own: the sum over buyers that the models of repeat buying say by themselves.
         window_days: of the window that taught; None where none had closed.
+        learned: what it taught; None likewise.
     """
 
     said: dict[str, Floats]
     own: dict[str, float]
     window_days: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Lesson:
-    start: Floats  # the logarithm of what the models of repeat buying say, each; shape (n, n_models)
-    design: Floats  # of the regression, without those
-    X: Floats  # of the snapshot
+    learned: Learned | None = None
 
 
 def repeat_expectations(shop: Shop, day: int, *, horizon_days: int, of: Of) -> dict[str, Floats]:
@@ -103,16 +105,21 @@ def pieces(shop: Shop, day: int, *, horizon_days: int, of: Of, seed: int) -> Pie
     if len(happened) < FEWEST_ROWS or int((happened > 0).sum()) < FEWEST_ROWS // 2:
         return Pieces(repeat, own, None)
     here = repeat_expectations(shop, day, horizon_days=window, of=of)
-    carried = sum(repeat.values()) / sum(here.values())
-    levelled = {name: of_now * happened.sum() / said_then[name].sum() for name, of_now in repeat.items()}
-    before, now = _lesson(shop, start, said_then), _lesson(shop, day, here)
-    highest = HIGHEST * float(happened.max())
-    learned = {
-        REGRESSION: _regression(before, now, happened),
-        BOOSTING: _boosting(shop, before, now, happened, of=of, seed=seed),
-    }
-    learned = {name: np.clip(values * carried, LEAST, highest) for name, values in learned.items()}
-    return Pieces(levelled | learned, own, window)
+    before, now = _seen(shop, start, said_then), _seen(shop, day, here)
+    learned = Learned(
+        levels={name: float(happened.sum() / said_then[name].sum()) for name in repeat},
+        regression=_regression(before, happened, columns=rfm_columns(shop.source.inputs)),
+        **_boosting(shop, before, happened, of=of, seed=seed),
+        highest=HIGHEST * float(happened.max()),
+    )
+    said = learned.said(now, carried=sum(repeat.values()) / sum(here.values()))
+    levelled = {name: of_now * learned.levels[name] for name, of_now in repeat.items()}
+    return Pieces(said | levelled, own, window, learned)
+
+
+def rfm_columns(inputs: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The regression's columns that can be made of these inputs."""
+    return tuple(column for column in columns_for(inputs) if column in RFM)
 
 
 def actual(shop: Shop, day: int, *, horizon_days: int, of: Of) -> Floats:
@@ -121,35 +128,34 @@ def actual(shop: Shop, day: int, *, horizon_days: int, of: Of) -> Floats:
     return orders if of is Of.ORDERS else spend
 
 
-def _lesson(shop: Shop, day: int, said: dict[str, Floats]) -> _Lesson:
-    start = np.column_stack([np.log(np.maximum(said[name], LEAST)) for name in REPEAT if name in said])
-    return _Lesson(start, rfm(shop.buyers(day)), shop.X(day))
+def _seen(shop: Shop, day: int, said: dict[str, Floats]) -> Seen:
+    X = shop.X(day)
+    design = Customers(X, shop.source.inputs).design(rfm_columns(shop.source.inputs))
+    return Seen({name: np.maximum(of, LEAST) for name, of in said.items()}, design, X)
 
 
-def _regression(before: _Lesson, now: _Lesson, happened: Floats) -> Floats:
+def _regression(before: Seen, happened: Floats, *, columns: tuple[tuple[str, ...], ...]) -> Linear:
     from sklearn.linear_model import PoissonRegressor
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     scale = float(happened.mean())
-    fitted = make_pipeline(StandardScaler(), PoissonRegressor(alpha=RIDGE, max_iter=500))
-    fitted.fit(np.column_stack([before.design, before.start]), happened / scale)
-    with np.errstate(over="ignore"):
-        return np.asarray(fitted.predict(np.column_stack([now.design, now.start])) * scale)
+    mean, spread, unit = standardised(np.column_stack([before.design, before.start]))
+    fitted = PoissonRegressor(alpha=RIDGE, max_iter=500).fit(unit, happened / scale)
+    names = (*columns, *(("repeat buying", name) for name in REPEAT if name in before.repeat))
+    (intercept,) = rounded(fitted.intercept_ + np.log(scale))
+    return Linear(names, rounded(mean), rounded(spread), rounded(fitted.coef_), intercept)
 
 
-def _boosting(shop: Shop, before: _Lesson, now: _Lesson, happened: Floats, *, of: Of, seed: int) -> Floats:
+def _boosting(shop: Shop, before: Seen, happened: Floats, *, of: Of, seed: int) -> dict[str, Any]:
     import lightgbm
 
     scale = float(happened.mean())
-    X = np.column_stack([before.X, before.start])
-    starts = [before.start.mean(axis=1), now.start.mean(axis=1)]
-    level = np.log(happened.sum() / np.exp(starts[0]).sum())
+    X, start = np.column_stack([before.X, before.start]), before.start.mean(axis=1)
+    level = float(np.log(happened.sum() / np.exp(start).sum()))
     inputs = shop.source.inputs
     data = lightgbm.Dataset(
         X,
         happened / scale,
-        init_score=starts[0] + level - np.log(scale),
+        init_score=start + level - np.log(scale),
         categorical_feature=[i for i, name in enumerate(inputs) if name in shop.source.categories],
         params={"verbose": -1},
     )
@@ -165,5 +171,5 @@ def _boosting(shop: Shop, before: _Lesson, now: _Lesson, happened: Floats, *, of
         **reproducible(seed=seed, threads=training_threads(X)),
     }
     booster = lightgbm.train(parameters, data, num_boost_round=ROUNDS)
-    raw = booster.predict(np.column_stack([now.X, now.start]), raw_score=True, num_threads=2)
-    return np.asarray(np.exp(np.clip(raw + starts[1] + level, -50.0, 50.0)))
+    (level,) = rounded(np.array([level]))
+    return {"trees": booster.model_to_string(), "trees_level": level}

@@ -6,8 +6,8 @@ they say of a window that has closed is what they would have said on the day, so
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -15,19 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.dataset import Source
-from training.gamma_gamma import fit_gamma_gamma
+from training.gamma_gamma import GammaGamma, fit_gamma_gamma
 from training.labels import Window
 from training.order_days import Buyers, OrderDays
 from training.pareto_nbd import ParetoNbd, fit_pareto_nbd
+from training.repeat_buying import BG_NBD as BG_NBD
 from training.repeat_buying import DAYS_A_WEEK, BgNbd, History, fit_bgnbd
+from training.repeat_buying import PARETO_NBD as PARETO_NBD
 from training.repeats import DAY_US, Repeats
+from training.served.expectations import LEAST
+from training.served.expectations import REPEAT as REPEAT
 
 Floats = NDArray[np.float64]
 
-BG_NBD, PARETO_NBD = "BG/NBD", "Pareto/NBD"
-REPEAT = (BG_NBD, PARETO_NBD)
 FEWEST_BUYERS = 30  # for four parameters
-LEAST = 1e-6  # an expectation that a logarithm can be taken of
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FITS: dict[str, Callable[[History], BgNbd | ParetoNbd]] = {BG_NBD: fit_bgnbd, PARETO_NBD: fit_pareto_nbd}
 
@@ -49,13 +50,25 @@ class Shop:
     source: Source
     _buyers: dict[int, Buyers] = field(default_factory=dict, repr=False)
     _fits: dict[int, dict[str, BgNbd | ParetoNbd]] = field(default_factory=dict, repr=False)
-    _values: dict[int, Floats | None] = field(default_factory=dict, repr=False)
+    _gammas: dict[int, GammaGamma | None] = field(default_factory=dict, repr=False)
     _X: dict[int, Floats] = field(default_factory=dict, repr=False)
 
     @property
     def n_days(self) -> int:
         """From the first order to the cutoff."""
         return self.day - int(self.orders.days[0])
+
+    def standing(self, day: int) -> Shop | None:
+        """The same shop as it was known as of an earlier day, with what was read and fitted; None before any order."""
+        known = self.orders.before(day)
+        if not len(known.days):
+            return None
+        return replace(self, orders=known, cutoff=self.cutoff - timedelta(days=self.day - day), day=day)
+
+    def fitted(self, fits: Iterable[BgNbd | ParetoNbd]) -> Shop:
+        """The same with the models of repeat buying as of its cutoff, which somebody has fitted already."""
+        named = {PARETO_NBD if isinstance(fit, ParetoNbd) else BG_NBD: fit for fit in fits}
+        return replace(self, _fits=self._fits | {self.day: named})
 
     def buyers(self, day: int) -> Buyers:
         """Who had ordered before a day."""
@@ -79,16 +92,20 @@ class Shop:
             said = {name: fit.expected(history, weeks=weeks) for name, fit in self.fits(day).items()}
         return {name: np.maximum(of, LEAST) for name, of in said.items() if np.isfinite(of).all()}
 
-    def value(self, day: int) -> Floats | None:
-        """What an order-day of each buyer is expected to bring (gamma-gamma); None where there is too little money."""
-        if day not in self._values:
+    def gamma_gamma(self, day: int) -> GammaGamma | None:
+        """What an order-day brings, fitted to what was known as of a day; None where there is too little money."""
+        if day not in self._gammas:
             buyers = self.buyers(day)
             try:
-                fitted = fit_gamma_gamma(buyers.n_valued, buyers.mean_value())
-                self._values[day] = np.asarray(fitted.expected(buyers.n_valued, buyers.mean_value()))
+                self._gammas[day] = fit_gamma_gamma(buyers.n_valued, buyers.mean_value())
             except ValueError:
-                self._values[day] = None
-        return self._values[day]
+                self._gammas[day] = None
+        return self._gammas[day]
+
+    def value(self, day: int) -> Floats | None:
+        """What an order-day of each buyer is expected to bring (gamma-gamma); None where there is too little money."""
+        fitted, buyers = self.gamma_gamma(day), self.buyers(day)
+        return None if fitted is None else np.asarray(fitted.expected(buyers.n_valued, buyers.mean_value()))
 
     def X(self, day: int) -> Floats:  # noqa: N802 (the design matrix, by its field's name)
         """The snapshot's inputs of each buyer as of a day, shape `(n, n_inputs)`; NaN where unknown."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from training.coming import WITHOUT, line_of, with_coming
 from training.dataset import WorkspaceSource
+from training.expected import lines_of
 from training.next_purchase import Trained
 from training.products.telling import with_products
 from training.second_purchase import judged_once
@@ -51,7 +52,8 @@ def _shown(figures: Mapping[str, float], name: str, digits: int) -> str:
 def lines_of_beyond(trained: Trained) -> list[str]:
     """What the judging window says of it, for people."""
     coming, products = (trained.description.get(name) for name in ("coming", "products"))
-    told = [WITHOUT if coming is None else line_of(coming["judged"]), *_second_purchase_lines(trained)]
+    told = [WITHOUT if coming is None else line_of(coming["judged"])]
+    told += lines_of(trained.description.get("expected")) + _second_purchase_lines(trained)
     return told if products is None else [*told, f"next purchase by {products['kind']}: {products['because']}"]
 
 
@@ -59,6 +61,7 @@ def details_of_beyond(trained: Trained) -> dict[str, Any]:
     """The same for a program."""
     coming, products = (trained.description.get(name) for name in ("coming", "products"))
     told = {} if coming is None else {"coming": coming["judged"]}
+    told |= {"expected": trained.description["expected"]["judged"]} if "expected" in trained.description else {}
     once = {
         f"{head['horizon_days']}d": head["judged_once"]
         for head in trained.description["heads"]

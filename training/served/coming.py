@@ -1,13 +1,14 @@
-"""What is to come of some customers: P(an order) within any days, the next order's day, whether they still buy here.
+"""What is to come of some customers: within any days P(an order), how many orders, how much spend; and when the next.
 
-Every answer is read off one curve (`training.served.curve`): through the calibrated horizons of the model, in the shape
-that its models of repeat buying give it. So no two answers contradict each other. Of a customer who never ordered the
-curve is a steady pace through the horizons, and whether they still buy is not known.
+Every probability is read off one curve (`training.served.curve`): through the calibrated horizons of the model, in the
+shape that its models of repeat buying give it. So no two answers contradict each other. Of a customer who never ordered
+the curve is a steady pace through the horizons, and whether they still buy is not known. Expected orders are never
+fewer than P(an order), and never fall from a horizon to a longer one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.served.curve import LONGEST_DAYS, SHARES, Curve, LaidOut
+from training.served.expectations import Expected
 from training.served.repeat_buying import Rhythm
 
 Floats = NDArray[np.float64]
@@ -44,15 +46,22 @@ class Coming:
     Attributes:
         rhythm: what the models of repeat buying say of them.
         anchors: calibrated P(an order within h days) by h, each of shape `(n,)`.
+        expect: how many orders and how much spend, worked out where it is asked for; None of a version without them.
     """
 
     rhythm: Rhythm
     anchors: Mapping[int, Floats]
+    expect: Callable[[Rhythm], Expected] | None = None
 
     @cached_property
     def curve(self) -> Curve:
         """P(an order within t days) for every t."""
         return Curve(self.rhythm.p_any, self.anchors)
+
+    @cached_property
+    def expected(self) -> Expected | None:
+        """Order-days and spend within the longest horizon; None of a version without them."""
+        return None if self.expect is None else self.expect(self.rhythm)
 
     @cached_property
     def laid_out(self) -> LaidOut:
@@ -61,9 +70,25 @@ class Coming:
 
     def p_any(self, days: float) -> Floats:
         """P(an order within so many days), 1 to 365, shape `(n,)`; never less than for fewer days."""
-        if not 1 <= days <= LONGEST_DAYS:
-            raise ValueError(f"Asked for P(an order within {days} days); the curve goes from 1 to {LONGEST_DAYS} days.")
-        return self.curve.p_any(days)
+        return self.curve.p_any(_asked(days))
+
+    def orders(self, days: float) -> Floats | None:
+        """Expected order-days within so many days, 1 to 365, shape `(n,)`; None of a version without them.
+
+        Never less than P(an order), nor than for fewer days. Of somebody who never ordered they come at a steady rate.
+        """
+        if self.expected is None:
+            return None
+        intensity = self.curve.intensity(_asked(days))
+        carried = self.expected.orders * self.expected.rises(days)
+        return np.where(self.rhythm.bought, np.fmax(carried, -np.expm1(-intensity)), intensity)
+
+    def spend(self, days: float) -> Floats | None:
+        """Expected spend within so many days, in the brand's currency, shape `(n,)`; None where nothing tells money."""
+        if self.expected is None or self.expected.spend is None or self.expected.first_order is None:
+            return None
+        first = self.curve.intensity(_asked(days)) * self.expected.first_order
+        return np.where(self.rhythm.bought, self.expected.spend * self.expected.rises(days), first)
 
     def still_buying(self) -> Floats:
         """P(not gone), shape `(n,)`, never less than P(an order within a year); NaN of whoever never ordered."""
@@ -73,3 +98,9 @@ class Coming:
         """Its day, with an 80% interval."""
         low, middle, high = self.laid_out.days_until((SHARES[0], MIDDLE, SHARES[1]))
         return NextOrder(middle, low, high)
+
+
+def _asked(days: float) -> float:
+    if not 1 <= days <= LONGEST_DAYS:
+        raise ValueError(f"Asked for what comes within {days} days; the curve goes from 1 to {LONGEST_DAYS} days.")
+    return days

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from training.contributions import Contributions, contributions_of
 from training.fast_booster import Boosters
 from training.members import TREES_ALONE, Customers, Members, repeat_model_of
 from training.served.coming import Coming
+from training.served.expectations import Expectations
 from training.served.model import Matrix, ServedInputs, ServedModel
 from training.served.repeat_buying import Rhythm
 
@@ -45,6 +47,8 @@ class NextPurchaseModel(ServedModel):
         self.products_booster = None if ranker is None else boosters[ranker]
         repeat = description.get("coming", {}).get("repeat_buying", [])
         self._repeat_buying = tuple(repeat_model_of(parameters) for parameters in repeat)
+        expected = description.get("expected")
+        self._expectations = None if expected is None else Expectations(expected, boosters)
 
     def predict(self, X: Matrix) -> FloatArray:
         """Calibrated probabilities, shape `(n, n_horizons)`, never falling along a row.
@@ -72,9 +76,11 @@ class NextPurchaseModel(ServedModel):
         if not self._repeat_buying:
             return None
         said = self.predict(X) if said is None else said
-        history = Customers(self._columns(X), self.inputs).history()
+        columns = self._columns(X)
+        rhythm = Rhythm(self._repeat_buying, Customers(columns, self.inputs).history())
         anchors = {horizon: said[:, place] for place, horizon in enumerate(self.horizons_days)}
-        return Coming(Rhythm(self._repeat_buying, history), anchors)
+        expectations = self._expectations
+        return Coming(rhythm, anchors, None if expectations is None else partial(expectations.of, columns, self.inputs))
 
     def contributions(self, row: Matrix, *, horizon_days: int) -> Contributions:
         """What each input adds to one customer's score over one of the horizons, exactly.

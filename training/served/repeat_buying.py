@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.pareto_nbd import ParetoNbd
-from training.repeat_buying import DAYS_A_WEEK, BgNbd, History
+from training.repeat_buying import BG_NBD, DAYS_A_WEEK, PARETO_NBD, BgNbd, History
 
 Floats = NDArray[np.float64]
 Repeat = BgNbd | ParetoNbd
@@ -35,6 +35,10 @@ class Rhythm:
     def bought(self) -> NDArray[np.bool_]:
         """Who ever did, shape `(n,)`."""
         return np.asarray(np.isfinite(self.history.T) & (self.history.x >= 0))
+
+    def named(self) -> dict[str, Repeat]:
+        """The fits by what they are called."""
+        return {PARETO_NBD if isinstance(fit, ParetoNbd) else BG_NBD: fit for fit in self.fits}
 
     def p_any(self, days: float) -> Floats:
         """P(an order within so many days), shape `(n,)`; 0 of whoever never bought."""

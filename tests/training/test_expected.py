@@ -1,0 +1,199 @@
+"""Expected order-days and spend of a version: within any horizon, never fewer than P(an order), and judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.artifact import NEXT_PURCHASE, NextPurchaseModel, load_model, write_artifact
+from training.cards.beyond import beyond
+from training.expectations.choosing import OWN, Recipe
+from training.expectations.shop import BG_NBD, EPOCH, PARETO_NBD
+from training.expected import WITHOUT, _shipped, lines_of, with_expected
+from training.next_purchase import Trained
+from training.order_days import OrderDays
+from training.score_columns import columns_of_coming
+
+HORIZONS = (7, 30)
+AN_ORDER = 10.0
+
+
+def order_days(world: Any) -> OrderDays:
+    """Every order of the tiny world, at ten each."""
+    keys = np.repeat(np.arange(1, len(world.orders) + 1), [len(orders) for orders in world.orders])
+    days = np.floor(np.concatenate(world.orders)).astype(np.int64) + (world.first - EPOCH).days
+    return OrderDays.of(keys, days, np.full(len(days), AN_ORDER))
+
+
+@pytest.fixture(scope="module")
+def world(a_tiny_world: Any) -> Any:
+    return a_tiny_world
+
+
+@pytest.fixture(scope="module")
+def bare(with_its_curve: Trained) -> Trained:
+    return with_its_curve
+
+
+@pytest.fixture(scope="module")
+def trained(bare: Trained, world: Any) -> Trained:
+    return with_expected(bare, world, order_days(world))
+
+
+@pytest.fixture(scope="module")
+def model(trained: Trained, world: Any, tmp_path_factory: pytest.TempPathFactory) -> NextPurchaseModel:
+    return written(trained, world, tmp_path_factory.mktemp("artifacts"))
+
+
+def written(trained: Trained, world: Any, folder: Path) -> NextPurchaseModel:
+    version = write_artifact(folder, trained.description, trained.boosters)
+    schema = SimpleNamespace(model_inputs=world.inputs, categories=world.categories, version="tiny")
+    model = load_model(folder, NEXT_PURCHASE, version, schema=schema)
+    assert isinstance(model, NextPurchaseModel)
+    return model
+
+
+def coming_of(model: NextPurchaseModel, X: np.ndarray) -> Any:
+    coming = model.coming(X)
+    assert coming is not None
+    return coming
+
+
+def never_ordered(world: Any) -> np.ndarray:
+    X = world.snapshot(world.known_until).X[:1].copy()
+    X[:, [world.inputs.index(name) for name in ("days_since_last_order", "days_since_first_order")]] = np.nan
+    X[:, [world.inputs.index(name) for name in ("n_orders", "n_orders_90d", "n_order_days", "revenue")]] = 0.0
+    return np.asarray(X)
+
+
+@settings(max_examples=15, deadline=None)
+@given(days=st.lists(st.integers(1, 365), min_size=2, max_size=5))
+def test_a_longer_horizon_holds_as_many_orders_and_never_fewer_than_their_probability(
+    model: NextPurchaseModel, world: Any, days: list[int]
+) -> None:
+    X = np.vstack([world.snapshot(world.known_until).X, never_ordered(world)])
+    coming = coming_of(model, X)
+    orders = np.stack([coming.orders(day) for day in sorted(days)])
+    spend = np.stack([coming.spend(day) for day in sorted(days)])
+    said = np.stack([coming.p_any(day) for day in sorted(days)])
+    assert (np.diff(orders, axis=0) >= -1e-9).all()
+    assert (np.diff(spend, axis=0) >= -1e-9).all()
+    assert (orders >= said - 1e-12).all()
+
+
+def test_steady_customers_are_expected_at_their_own_rate(model: NextPurchaseModel, world: Any) -> None:
+    coming = coming_of(model, world.snapshot(world.known_until).X)
+    for days in (15, 30, 90):
+        of_a_day = coming.orders(days) / days
+        assert of_a_day[world.keen].mean() == pytest.approx(1 - np.exp(-1 / 8), rel=0.15)  # two of one day are one
+        assert of_a_day[~world.keen].mean() == pytest.approx(1 / 90, rel=0.4)
+    assert coming.spend(30)[world.keen].mean() == pytest.approx(30 / 8 * AN_ORDER, rel=0.15)
+
+
+def test_of_whoever_never_ordered_first_orders_come_at_a_steady_rate(model: NextPurchaseModel, world: Any) -> None:
+    coming = coming_of(model, never_ordered(world))
+    orders = coming.orders(30)
+    assert orders == pytest.approx(-np.log1p(-coming.p_any(30)))
+    a_day = order_days(world).amounts.mean()  # several orders of one day are one
+    assert coming.spend(30) == pytest.approx(orders * a_day, rel=0.02)
+
+
+def test_a_row_alone_gets_what_it_gets_among_others(model: NextPurchaseModel, world: Any) -> None:
+    X = world.snapshot(world.known_until).X
+    together, alone = coming_of(model, X), coming_of(model, X[3:4])
+    assert alone.orders(45)[0] == together.orders(45)[3]
+    assert alone.spend(45)[0] == together.spend(45)[3]
+
+
+def test_nobody_in_a_batch_has_bought(model: NextPurchaseModel, world: Any) -> None:
+    coming = coming_of(model, np.vstack([never_ordered(world)] * 2))
+    assert np.isfinite(coming.orders(30)).all()
+
+
+def test_the_judging_window_shows_ours_beside_repeat_buying(trained: Trained, world: Any) -> None:
+    judged = trained.description["expected"]["judged"]
+    as_of = world.known_until - timedelta(days=35)
+    happened = order_days(world).within(np.arange(1, len(world.orders) + 1), day=(as_of - EPOCH).days, horizon_days=30)[
+        0
+    ]
+    assert judged["orders"]["as_of"] == as_of.isoformat()
+    assert set(judged["orders"]["models"]) == {"ours", BG_NBD, PARETO_NBD}
+    ours = judged["orders"]["models"]["ours"]
+    assert ours["sum_actual"] == happened.sum()
+    assert ours["sum_predicted"] == pytest.approx(happened.sum(), rel=0.1)
+    assert judged["spend"]["models"]["ours"]["sum_actual"] >= happened.sum() * AN_ORDER
+    words = " ".join(lines_of(trained.description["expected"]))
+    assert f"{judged['orders']['shipped']}" in words
+    assert "MAE / RMSE" in words
+
+
+def test_what_is_judged_does_not_know_the_window(bare: Trained, trained: Trained, world: Any) -> None:
+    orders = order_days(world)
+    judged_at = (world.known_until - timedelta(days=35) - EPOCH).days
+    doubled = OrderDays(orders.customer_keys, orders.days, orders.amounts * (1 + (orders.days >= judged_at)))
+    dearer = with_expected(bare, world, doubled).description["expected"]["judged"]["spend"]["models"]["ours"]
+    as_it_was = trained.description["expected"]["judged"]["spend"]["models"]["ours"]
+    assert dearer["sum_predicted"] == as_it_was["sum_predicted"]
+    assert dearer["sum_actual"] == 2 * as_it_was["sum_actual"]
+
+
+def test_repeat_buying_alone_is_shipped_where_it_was_nearer() -> None:
+    happened = np.array([0.0, 1.0, 2.0, 3.0])
+    recipe = Recipe(("boosting",), "taught", 28)
+    told = {"ours": happened[::-1].copy(), BG_NBD: happened + 0.1, PARETO_NBD: happened + 0.5}
+    shipped, why = _shipped(recipe, told, happened)
+    assert (shipped.members, shipped.level) == ((BG_NBD,), OWN)
+    assert why.startswith("BG/NBD alone was nearer by ")
+    assert _shipped(recipe, told | {"ours": happened + 0.1001}, happened)[0] == recipe
+
+
+def test_the_same_seed_and_data_give_the_same_version(bare: Trained, trained: Trained, world: Any) -> None:
+    again = with_expected(bare, world, order_days(world))
+    assert again.description == trained.description
+    assert again.boosters == trained.boosters
+
+
+def test_a_window_that_nothing_could_teach_leaves_the_version_as_it_was(bare: Trained, world: Any) -> None:
+    orders = order_days(world)
+    late = OrderDays.of(
+        orders.customer_keys, np.maximum(orders.days, (world.known_until - EPOCH).days - 40), orders.amounts
+    )
+    version = with_expected(bare, world, late)
+    assert version.description == bare.description
+    assert lines_of(version.description.get("expected")) == [WITHOUT]
+
+
+def test_a_version_without_them_says_nothing_of_orders(bare: Trained, world: Any, tmp_path: Path) -> None:
+    coming = coming_of(written(bare, world, tmp_path), world.snapshot(world.known_until).X)
+    assert coming.orders(30) is None
+    assert coming.spend(30) is None
+    columns = columns_of_coming(coming, world, horizons_days=HORIZONS)
+    assert columns["expected_orders_30d"].null_count == len(world.orders)
+
+
+def test_scores_have_a_column_a_horizon(model: NextPurchaseModel, world: Any) -> None:
+    coming = coming_of(model, world.snapshot(world.known_until).X)
+    columns = columns_of_coming(coming, world, horizons_days=HORIZONS)
+    assert columns["expected_orders_7d"].to_pylist() == coming.orders(7).tolist()
+    assert columns["expected_spend_30d"].to_pylist() == coming.spend(30).tolist()
+
+
+def test_the_card_tells_the_figures(trained: Trained) -> None:
+    (section,) = [one for one in beyond(trained.description) if one.heading.startswith("Expected order-days and spend")]
+    assert [row[0] for row in section.tables[0].rows] == ["orders: ours", f"orders: {BG_NBD}", f"orders: {PARETO_NBD}"]
+
+
+def test_without_money_orders_are_expected_and_no_spend(bare: Trained, world: Any, tmp_path: Path) -> None:
+    orders = order_days(world)
+    free = with_expected(bare, world, replace(orders, amounts=np.zeros(len(orders.days))))
+    coming = coming_of(written(free, world, tmp_path), world.snapshot(world.known_until).X)
+    assert coming.spend(30) is None
+    assert np.isfinite(coming.orders(30)).all()
