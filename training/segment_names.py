@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from features.brand import Brand
+from features.meanings import MEASURES
 
 # What is said of a group that has more, or less, of something than all customers: English, Hindi, Thai.
 PHRASES: dict[tuple[str, str], dict[str, str]] = {
@@ -37,28 +38,6 @@ PHRASES: dict[tuple[str, str], dict[str, str]] = {
     ("n_messages_clicked_90d", "less"): {"en": "Not by message", "hi": "संदेश न खोलने वाले", "th": "ลูกค้าที่ไม่สนใจข้อความ"},
     ("n_refunds", "more"): {"en": "Frequent returners", "hi": "अक्सर लौटाने वाले", "th": "ลูกค้าที่คืนสินค้าบ่อย"},
     ("n_refunds", "less"): {"en": "Rare returners", "hi": "कम लौटाने वाले", "th": "ลูกค้าที่แทบไม่คืนสินค้า"},
-}
-MEASURES: dict[str, dict[str, str]] = {
-    "n_orders": {"en": "orders", "hi": "ऑर्डर", "th": "จำนวนคำสั่งซื้อ"},
-    "revenue": {"en": "spent in all", "hi": "कुल ख़र्च", "th": "ยอดซื้อรวม"},
-    "mean_order_value": {"en": "value of an order", "hi": "एक ऑर्डर का मूल्य", "th": "มูลค่าต่อคำสั่งซื้อ"},
-    "days_since_last_order": {"en": "days since the last order", "hi": "पिछले ऑर्डर के बाद दिन", "th": "วันนับจากซื้อล่าสุด"},
-    "tenure_days": {"en": "days known to us", "hi": "परिचय के दिन", "th": "จำนวนวันที่รู้จักกัน"},
-    "n_orders_90d": {"en": "orders in 90 days", "hi": "90 दिनों में ऑर्डर", "th": "คำสั่งซื้อใน 90 วัน"},
-    "mean_gap_days": {"en": "days between orders", "hi": "ऑर्डरों के बीच दिन", "th": "วันระหว่างคำสั่งซื้อ"},
-    "category_entropy": {"en": "variety of categories", "hi": "श्रेणियों की विविधता", "th": "ความหลากหลายของหมวดสินค้า"},
-    "n_product_views_90d": {"en": "products viewed in 90 days", "hi": "90 दिनों में देखे उत्पाद", "th": "สินค้าที่ชมใน 90 วัน"},
-    "n_add_to_carts_90d": {
-        "en": "put in the cart in 90 days",
-        "hi": "90 दिनों में कार्ट में डाले",
-        "th": "หยิบใส่ตะกร้าใน 90 วัน",
-    },
-    "n_messages_clicked_90d": {
-        "en": "messages clicked in 90 days",
-        "hi": "90 दिनों में क्लिक संदेश",
-        "th": "ข้อความที่กดใน 90 วัน",
-    },
-    "n_refunds": {"en": "returns", "hi": "वापसियाँ", "th": "การคืนสินค้า"},
 }
 SENTENCE = {
     "en": "On average {facts}.",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ class Watched:
     """All of them, as of one instant.
 
     Attributes:
-        as_of: None where the file of the newest look is damaged: nothing is known of it then.
+        as_of: nothing later was known; None where the file of the newest look is damaged: nothing is known of it then.
+        looked_at: when somebody looked, which may be long after the last event; None where that is not known.
         models: versions that were looked at and are in use still.
         no_order_since: the last order, where orders have stopped: that is to be looked at before any training.
         unseen: names of models in use of which another version was looked at, or none.
@@ -74,6 +75,7 @@ class Watched:
     models: tuple[WatchedModel, ...] = ()
     unseen: tuple[str, ...] = ()
     no_order_since: datetime | None = None
+    looked_at: datetime | None = None
 
     @property
     def to_retrain(self) -> tuple[WatchedModel, ...]:
@@ -104,7 +106,8 @@ def read_watched(workspace: Workspace) -> Watched | None:
     if path is None or not in_use:
         return None
     try:
-        return _watched(json.loads(path.read_text("utf-8")), in_use)
+        looked_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)  # it is replaced whole by whoever looks
+        return replace(_watched(json.loads(path.read_text("utf-8")), in_use), looked_at=looked_at)
     except DAMAGED:
         return Watched(as_of=None)
 

@@ -23,6 +23,7 @@ from experiments.report.models import Promise, WatchedModel, WatchedReason
 from experiments.report.scores import Movement
 from experiments.report.words import Words
 from features.catalogue import NOTHING
+from features.meanings import said_of
 
 _TEMPLATED = re.compile(r"\{[{%].*?[}%]\}", re.DOTALL)
 _HOOK_LENGTH = 80
@@ -144,7 +145,7 @@ class Page:
         return self.words(
             key,
             model=self.words(f"model_{model.model}"),
-            name=reason.name.replace("_", " "),
+            name=said_of(reason.name, language=self.words.language, brand=self.data.brand),
             then=then,
             now=now,
             promise="" if promise is None else self.promise(model, promise),

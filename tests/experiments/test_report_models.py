@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -71,7 +73,7 @@ def test_where_nothing_speaks_for_a_training_that_is_said_with_what_came(report_
     [
         (reason("off", "within 30 days", 0.31, 0.2), "it said 31.0% (orders within 30 days), and 20.0% came."),
         (reason("score_moved", "within 30 days", None, 0.4), "what it says of customers has moved since its training."),
-        (reason("feature_moved", "n_orders", None, 0.4), "“n orders”, on which it leans, has moved"),
+        (reason("feature_moved", "n_orders_90d", None, 0.4), "“orders in 90 days”, on which it leans, has moved"),
         (reason("feature_gone", "n_orders", 0.0, 0.5), "unknown of 0% at its training, of 50% now. See first"),
         (reason("feature_came", "n_orders", 0.5, 0.2), "is known of more customers"),
         (reason("does_not_fit", ""), "does not fit what is known of customers today"),
@@ -130,3 +132,14 @@ def test_where_orders_have_stopped_that_comes_before_any_training(report_world: 
     assert "suggested" not in told
     assert "nothing speaks" not in told
     assert all("No order" not in section(report_world, locale) for locale in ("hi", "th"))
+
+
+def test_the_page_says_when_somebody_looked_beside_up_to_when_all_was_known(report_world: ReportWorld) -> None:
+    looked(report_world, "2026-04-12", status="steady", reasons=[])
+    path = report_world.workspace.lake / "drift" / "day=2026-04-12" / "drift.json"
+    on = datetime(2026, 5, 3, 12, tzinfo=UTC).timestamp()
+    os.utime(path, (on, on))
+    told = section(report_world)
+    assert "As of 12 Apr 2026" in told
+    assert "Somebody last looked on 3 May 2026" in told
+    assert all("3 May" not in section(report_world, locale) for locale in ("hi", "th"))
