@@ -28,7 +28,7 @@ def shop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     shop = Shop.opened(folder, currency="USD", time_zone="America/Los_Angeles", horizons_days=(7, 90))
     brand = folder / "brand.yaml"
     brand.write_text(brand.read_text(encoding="utf-8").replace("  income:", TRAITS, 1), encoding="utf-8")
-    data = a_quarter_of(shared_data / "starbucks", into=tmp_path_factory.mktemp("export"))
+    data = an_eighth_of(shared_data / "starbucks", into=tmp_path_factory.mktemp("export"))
     shop.run("import", str(data / "profile.json"), "--mapping", str(MAPPINGS / "starbucks_profile.yaml"))
     shop.run("import", str(data / "transcript.parquet"), "--mapping", str(MAPPINGS / "starbucks_transcript.yaml"))
     shop.run("check")
@@ -39,15 +39,15 @@ def shop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return shop
 
 
-def a_quarter_of(export: Path, *, into: Path) -> Path:
-    """The same three files with every fourth member: the whole of them is imported in tests/features."""
+def an_eighth_of(export: Path, *, into: Path) -> Path:
+    """The same three files with every eighth member: the whole of them is imported in tests/features."""
     lines = (export / "profile.json").read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if json.loads(line)["id"][0] in "37bf"]
+    kept = [line for line in lines if json.loads(line)["id"][0] in "7b"]
     (into / "profile.json").write_text("\n".join(kept) + "\n", encoding="utf-8")
     (into / "portfolio.json").write_bytes((export / "portfolio.json").read_bytes())
     transcript = pq.read_table(export / "transcript.parquet")
     first = pc.utf8_slice_codeunits(transcript["person"].cast(pa.string()), 0, 1)
-    of_kept = pc.is_in(first, pa.array(list("37bf")))
+    of_kept = pc.is_in(first, pa.array(list("7b")))
     pq.write_table(transcript.filter(of_kept), into / "transcript.parquet")
     return into
 
