@@ -31,10 +31,10 @@ PROBLEM = "application/problem+json"
 Answer = tuple[int, dict[str, str], Any]
 
 
-def test_three_kills_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
-    found = crash_loop(tmp_path, kills=3, seed=7, longest_seconds=2.0)
+def test_the_server_killed_and_then_a_worker_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    found = crash_loop(tmp_path, kills=2, seed=7, longest_seconds=2.0)
     assert found.faults == [], summary(found)
-    assert [one.killed for one in found.rounds] == ["server", "worker", "server"]
+    assert [one.killed for one in found.rounds] == ["server", "worker"]
     assert sum(one.n_lost + one.n_doubled for one in found.rounds) == 0
     assert all(count > 10 for count in found.acknowledged.values()), "it was under load"
     assert found.n_unanswered > 0, "clients were cut off when it died"
