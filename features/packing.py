@@ -21,6 +21,7 @@ from features.derive import MISSING_INSTANT, Floats, Instants
 from features.schema import FeatureSchema
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ROWS_AT_ONCE = 2_048
 _OWN_FIELDS = ("locale", "time_zone")
 CATEGORIES = tuple(column.name for column in TEXTS if column.unit == "text" and column.name not in _OWN_FIELDS)
 DOCUMENTS = {"declared": b"{}", "consents": b"[]", "category_shares": b"{}"}  # JSON already, and what stands for none
@@ -73,13 +74,21 @@ _ENCODER = msgspec.json.Encoder()
 
 def matrices(table: pa.Table, schema: FeatureSchema) -> tuple[Floats, Instants]:
     """The rows of a snapshot as arrays: (n, len(schema.numeric)) float32 and (n, len(schema.instants)) int64 µs."""
-    vector = np.empty((table.num_rows, len(schema.numeric)), dtype=np.float32)
-    for index, name in enumerate(schema.numeric):
-        vector[:, index] = pc.fill_null(table[name], float("nan")).to_numpy()
-    instants = np.empty((table.num_rows, len(schema.instants)), dtype=np.int64)
-    for index, name in enumerate(schema.instants):
-        instants[:, index] = pc.fill_null(table[name].cast(pa.int64()), MISSING_INSTANT).to_numpy()
+    numbers = [table[name].to_numpy() for name in schema.numeric]  # null is NaN
+    moments = [pc.fill_null(table[name].cast(pa.int64()), MISSING_INSTANT).to_numpy() for name in schema.instants]
+    vector: Floats = _side_by_side(numbers, n_rows=table.num_rows, dtype=np.float32)
+    instants: Instants = _side_by_side(moments, n_rows=table.num_rows, dtype=np.int64)
     return vector, instants
+
+
+def _side_by_side(columns: Sequence[np.ndarray], *, n_rows: int, dtype: type[np.generic]) -> np.ndarray:
+    """Columns as a matrix, shape `(n_rows, len(columns))`, by few rows at once: those stay in the processor's cache."""
+    rows: np.ndarray = np.empty((n_rows, len(columns)), dtype=dtype)
+    for start in range(0, n_rows, ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        for place, column in enumerate(columns):
+            rows[some, place] = column[some]
+    return rows
 
 
 def pack(
