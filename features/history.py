@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.brand import Brand, load_brand
@@ -58,6 +59,20 @@ class OpenWorkspace:
         instants = [check_as_of(as_of) for as_of in as_ofs]
         paths = build_snapshots(self.workspace, instants, brand=self.brand, draw=draw)
         return [self._frame(read_rows(path, draw), as_of) for path, as_of in zip(paths, instants, strict=True)]
+
+    def frames_in_parts(self, as_of: datetime, *, n_customers: int) -> Iterator[pd.DataFrame]:
+        """The rows of `snapshot_frame`, at most so many customers at a time; one frame of nobody where there is none.
+
+        Args:
+            as_of: aware.
+            n_customers: of one part: memory for hardly more is needed.
+        """
+        (path,) = build_snapshots(self.workspace, [check_as_of(as_of)], brand=self.brand)
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=n_customers):
+                yield self._frame(pa.Table.from_batches([batch]), as_of)
+            if not file.metadata.num_rows:
+                yield self._frame(file.read(), as_of)
 
     def snapshot_table(
         self, as_of: datetime, *, draw: Draw | None = None, columns: Sequence[str] | None = None

@@ -7,7 +7,7 @@ correction closes the version before it (`superseded_at`) at the instant at whic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +67,7 @@ class Lake:
         *,
         as_of: datetime | None = None,
         customers: Sequence[int] | None = None,
+        buckets: Collection[int] | None = None,
         name: str = "events",
     ) -> None:
         """Creates (or replaces) a temporary view of events, with EVENT_SCHEMA's columns except `superseded_at`.
@@ -76,6 +77,7 @@ class Lake:
             as_of: aware; only what had happened *and* was known before it, in the version known then. None: all, in
                 the versions that stand now.
             customers: only these customer keys.
+            buckets: only events written under keys of these, as `bucket_of` says.
             name: of the view.
 
         Raises:
@@ -83,6 +85,7 @@ class Lake:
         """
         as_of_us = None if as_of is None else instant_us(as_of)
         files = [file for file in self.manifest().files if _may_hold(file, as_of_us=as_of_us, customers=customers)]
+        files = [file for file in files if buckets is None or file.bucket in buckets]
         columns = ", ".join(_VISIBLE)
         rows = f"SELECT {columns} FROM {self._scan(files)} WHERE {_condition(as_of_us, customers)}"
         connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {rows}')

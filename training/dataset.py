@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -153,6 +153,10 @@ class WorkspaceSource:
         if self._eligible is not None:
             frame = frame[self._eligible(frame)]
         return frame.sort_values("customer_key", ignore_index=True)
+
+    def frames(self, as_of: datetime, *, n_customers: int) -> Iterator[pd.DataFrame]:
+        """Everybody's snapshot at most so many customers at a time: who is eligible or drawn is not asked."""
+        return self._history.frames_in_parts(as_of, n_customers=n_customers)
 
     def table(self, as_of: datetime, *, columns: Sequence[str] | None = None) -> pa.Table:
         """What is stored of the same customers, or some columns of it, by customer_key."""

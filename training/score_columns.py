@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from training.dataset import WorkspaceSource
+from features.workspace import Workspace
+from training.dataset import Snapshot
 from training.products.telling import next_products
 from training.served.coming import Coming
 from training.served.next_purchase import NextPurchaseModel
@@ -20,22 +21,22 @@ DATES = ("next_order_on", "next_order_from", "next_order_until")
 
 
 def columns_of_coming(
-    coming: Coming | None, source: WorkspaceSource, *, horizons_days: Sequence[int]
+    coming: Coming | None, snapshot: Snapshot, *, horizons_days: Sequence[int]
 ) -> dict[str, pa.Array]:
     """The columns of the next order's day, of P(still buying), of expected orders and spend; missing where unknown.
 
     Args:
         coming: of the customers of the snapshot, in its order; None where there is no such model.
-        source: as of whose `known_until` it is.
+        snapshot: of some customers, or of everybody.
         horizons_days: within which orders and spend are expected.
     """
-    n = len(source.snapshot(source.known_until).X)
+    n = len(snapshot.X)
     if coming is None:
         columns = {name: pa.nulls(n, pa.date32()) for name in DATES}
     else:
         order = coming.next_order()
         told = zip(DATES, (order.middle, order.low, order.high), strict=True)
-        columns = {name: _dates(days, source.known_until) for name, days in told}
+        columns = {name: _dates(days, snapshot.as_of) for name, days in told}
     columns["still_buying"] = _numbers(None if coming is None else coming.still_buying(), n)
     for days in sorted(horizons_days):
         columns[f"expected_orders_{days}d"] = _numbers(None if coming is None else coming.orders(days), n)
@@ -43,22 +44,22 @@ def columns_of_coming(
     return columns
 
 
-def column_of_products(purchase: NextPurchaseModel | None, source: WorkspaceSource) -> pa.Array:
+def column_of_products(
+    purchase: NextPurchaseModel | None, workspace: Workspace, customer_keys: NDArray[np.int64], *, as_of: datetime
+) -> pa.Array:
     """The column of what the next order is of, the most probable first; missing where nobody can say.
 
     Args:
         purchase: the champion of next purchase.
-        source: as of whose `known_until` it is.
+        workspace: whose orders.
+        customer_keys: of everybody asked, shape `(n,)`.
+        as_of: nothing later is known.
     """
-    snapshot, kind = source.snapshot(source.known_until), pa.list_(pa.string())
+    kind = pa.list_(pa.string())
     if purchase is None or purchase.products is None:
-        return pa.nulls(len(snapshot.X), kind)
+        return pa.nulls(len(customer_keys), kind)
     told = next_products(
-        source.workspace,
-        snapshot.customer_keys,
-        as_of=source.known_until,
-        kind=purchase.products["kind"],
-        booster=purchase.products_booster,
+        workspace, customer_keys, as_of=as_of, kind=purchase.products["kind"], booster=purchase.products_booster
     )
     return pa.array(told, kind)
 

@@ -6,8 +6,10 @@ replaced whole. A score that there is no model for is missing, never zero.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +23,7 @@ import pyarrow.parquet
 from features.faults import CallersMistake
 from training.artifact import NEXT_PURCHASE, SEGMENTS, NextPurchaseModel, SegmentsModel, load_champion
 from training.calibration import FloatArray
-from training.dataset import WorkspaceSource
+from training.dataset import Snapshot, WorkspaceSource
 from training.score_columns import column_of_products, columns_of_coming
 from training.segment_membership import columns_beside, texts_of_lists
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from features.workspace import Workspace
 
 EXPORTS = (".csv", ".parquet")
+CUSTOMERS_AT_ONCE = 100_000  # what is made of so many takes some 500 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,15 @@ class Scored:
     next_purchase_version: str | None
 
 
-def score_everybody(workspace: Workspace, *, as_of: datetime | None = None) -> Scored:
+def score_everybody(
+    workspace: Workspace, *, as_of: datetime | None = None, customers_at_once: int = CUSTOMERS_AT_ONCE
+) -> Scored:
     """Writes the scores of every customer known as of an instant.
 
     Args:
         workspace: with a champion of at least one model.
         as_of: what is known then is used; None for the midnight after the last event, at latest today's start.
+        customers_at_once: how many are held in memory with what is made of them; the scores are the same.
 
     Raises:
         CallersMistake: there is no champion, or one does not fit the features.
@@ -63,22 +69,16 @@ def score_everybody(workspace: Workspace, *, as_of: datetime | None = None) -> S
             "of 'rapport models list'."
         )
     as_of = source.known_until
-    assigned = segments.assign(source.snapshot(as_of).X) if isinstance(segments, SegmentsModel) else None
-    table = _table(
-        source,
+    models = _Models(
         segments if isinstance(segments, SegmentsModel) else None,
-        assigned,
         purchase if isinstance(purchase, NextPurchaseModel) else None,
     )
-    versions = (segments.version if segments else None, purchase.version if purchase else None)
-    for name, version in zip(("segments_version", "next_purchase_version"), versions, strict=True):
-        table = table.append_column(name, pa.array([version] * len(table), pa.string()))
     folder = workspace.lake / "scores" / f"day={as_of:%Y-%m-%d}"
     folder.mkdir(parents=True, exist_ok=True)
-    _replace_parquet(table, folder / "scores.parquet")
-    described = _describe(segments, assigned) if isinstance(segments, SegmentsModel) and assigned is not None else []
+    in_segment = _write_parts(source, models, folder / "scores.parquet", customers_at_once=customers_at_once)
+    described = _describe(models.segments, in_segment) if models.segments is not None else []
     _replace_text(json.dumps(described, ensure_ascii=False, indent=1), folder / "segments.json")
-    return Scored(folder / "scores.parquet", as_of, len(table), *versions)
+    return Scored(folder / "scores.parquet", as_of, in_segment.total(), *models.versions)
 
 
 def export_scores(workspace: Workspace, scored: Scored, target: Path) -> int:
@@ -119,31 +119,65 @@ def require_export(target: Path) -> None:
         )
 
 
-def _table(
-    source: WorkspaceSource,
-    segments: SegmentsModel | None,
-    assigned: list[str] | None,
-    purchase: NextPurchaseModel | None,
-) -> pa.Table:
-    frame, snapshot = source.frame(source.known_until), source.snapshot(source.known_until)
-    n = len(frame)
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """The champions."""
+
+    segments: SegmentsModel | None
+    purchase: NextPurchaseModel | None
+
+    @property
+    def versions(self) -> tuple[str | None, str | None]:
+        return (
+            self.segments.version if self.segments is not None else None,
+            self.purchase.version if self.purchase is not None else None,
+        )
+
+
+def _write_parts(
+    source: WorkspaceSource, models: _Models, path: Path, *, customers_at_once: int
+) -> Counter[str | None]:
+    """Replaces the file of scores, made some customers at a time; gives how many are in each segment."""
+    as_of, in_segment = source.known_until, Counter[str | None]()
+    keys = source.table(as_of, columns=["customer_key"])["customer_key"].to_numpy()
+    products = column_of_products(models.purchase, source.workspace, keys, as_of=as_of)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.ExitStack() as stack:
+        written: pyarrow.parquet.ParquetWriter | None = None
+        for frame in source.frames(as_of, n_customers=customers_at_once):
+            table = _table(source, models, frame, products.take(pa.array(np.searchsorted(keys, frame["customer_key"]))))
+            if written is None:
+                written = stack.enter_context(pyarrow.parquet.ParquetWriter(draft, table.schema))
+            written.write_table(table)
+            in_segment.update(table["segment"].to_pylist())
+    draft.replace(path)
+    return in_segment
+
+
+def _table(source: WorkspaceSource, models: _Models, frame: pd.DataFrame, products: pa.Array) -> pa.Table:
+    n, purchase, as_of = len(frame), models.purchase, source.known_until
+    X = np.ascontiguousarray(frame[list(source.inputs)].to_numpy(dtype=np.float32, na_value=np.nan))
+    snapshot = Snapshot(as_of, frame["customer_key"].to_numpy(dtype=np.int64), X)
+    assigned = models.segments.assign(X) if models.segments is not None else None
     columns: dict[str, pa.Array] = {
         "customer_key": pa.array(snapshot.customer_keys, pa.int64()),
-        "as_of": pa.array([source.known_until.replace(tzinfo=None)] * n, pa.timestamp("us")),
+        "as_of": pa.array([as_of.replace(tzinfo=None)] * n, pa.timestamp("us")),
         "segment": pa.array(assigned if assigned is not None else pa.nulls(n), pa.string()),
         "stage": pa.array(frame["stage"].astype(object).to_list(), pa.string()),
     }
-    said = purchase.predict(snapshot.X) if purchase is not None else np.empty((n, 0))
+    said = purchase.predict(X) if purchase is not None else np.empty((n, 0))
     trained = purchase.horizons_days if purchase is not None else ()
     for horizon in sorted(source.brand.horizons_days):
         values = said[:, trained.index(horizon)] if horizon in trained else [None] * n
         columns[f"purchase_propensity_{horizon}d"] = pa.array(values, pa.float64())
-    coming = purchase.coming(snapshot.X, said=said) if purchase is not None else None
-    columns |= columns_of_coming(coming, source, horizons_days=source.brand.horizons_days)
-    columns["next_products"] = column_of_products(purchase, source)
+    coming = purchase.coming(X, said=said) if purchase is not None else None
+    columns |= columns_of_coming(coming, snapshot, horizons_days=source.brand.horizons_days)
+    columns["next_products"] = products
     columns["revenue_365d"] = pa.array(_known(frame["revenue_365d"]), pa.float64(), from_pandas=True)
     columns["n_orders"] = pa.array(np.nan_to_num(_known(frame["n_orders"])).astype(np.int64), pa.int64())
-    columns |= columns_beside(source, frame, snapshot, segments=segments, assigned=assigned, purchase=purchase)
+    columns |= columns_beside(source, frame, snapshot, segments=models.segments, assigned=assigned, purchase=purchase)
+    for name, version in zip(("segments_version", "next_purchase_version"), models.versions, strict=True):
+        columns[name] = pa.array([version] * n, pa.string())
     return pa.table(columns)
 
 
@@ -151,13 +185,13 @@ def _known(values: pd.Series[float]) -> FloatArray:
     return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
 
 
-def _describe(model: SegmentsModel, assigned: list[str]) -> list[dict[str, Any]]:
+def _describe(model: SegmentsModel, in_segment: Counter[str | None]) -> list[dict[str, Any]]:
     return [
         {
             "id": identity,
             "names": model.names[identity],
             "descriptions": model.descriptions[identity],
-            "n_customers": assigned.count(identity),
+            "n_customers": in_segment[identity],
         }
         for identity in model.segment_ids
     ]

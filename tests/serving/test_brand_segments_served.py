@@ -74,3 +74,14 @@ def test_scores_name_the_segments_that_a_decision_goes_by(engine: Engine) -> Non
     assert found[keys["many"]] == ["regulars", "lately"]
     assert found[keys["few"]] == ["lately"]
     assert found.get(keys["none"], []) == []
+
+
+def test_scores_made_a_customer_at_a_time_are_those_made_of_all_at_once(engine: Engine) -> None:
+    for name in ("few", "many", "more"):
+        a_customer(engine, name, orders=2 + len(name) % 2)
+    whole = pq.read_table(score_everybody(engine.workspace, as_of=NOON).path)
+    assert whole.num_rows == 3
+    parts = score_everybody(engine.workspace, as_of=NOON, customers_at_once=1)
+    with pq.ParquetFile(parts.path) as file:
+        assert (file.num_row_groups, parts.n_customers) == (3, 3)
+        assert file.read().equals(whole)

@@ -147,13 +147,17 @@ def test_a_version_without_a_curve_still_serves_and_says_nothing_more(
     X = world.snapshot(world.known_until).X
     assert model.predict(X).shape == (len(X), 2)
     assert model.coming(X) is None
-    assert columns_of_coming(None, world, horizons_days=(7,))["still_buying"].null_count == len(X)
+    assert columns_of_coming(None, world.snapshot(world.known_until), horizons_days=(7,))[
+        "still_buying"
+    ].null_count == len(X)
 
 
 def test_dates_of_scores_are_counted_from_where_they_stand(model: NextPurchaseModel, world: Any) -> None:
     coming = model.coming(world.snapshot(world.known_until).X)
     assert coming is not None
-    told = columns_of_coming(coming, world, horizons_days=(7, 30))["next_order_from"][0].as_py()
+    told = columns_of_coming(coming, world.snapshot(world.known_until), horizons_days=(7, 30))["next_order_from"][
+        0
+    ].as_py()
     first = coming.next_order().low[0]
     assert told == date.fromordinal(world.known_until.date().toordinal() + int(first) - 1)
 

@@ -175,13 +175,13 @@ def test_a_version_without_them_says_nothing_of_orders(bare: Trained, world: Any
     coming = coming_of(written(bare, world, tmp_path), world.snapshot(world.known_until).X)
     assert coming.orders(30) is None
     assert coming.spend(30) is None
-    columns = columns_of_coming(coming, world, horizons_days=HORIZONS)
+    columns = columns_of_coming(coming, world.snapshot(world.known_until), horizons_days=HORIZONS)
     assert columns["expected_orders_30d"].null_count == len(world.orders)
 
 
 def test_scores_have_a_column_a_horizon(model: NextPurchaseModel, world: Any) -> None:
     coming = coming_of(model, world.snapshot(world.known_until).X)
-    columns = columns_of_coming(coming, world, horizons_days=HORIZONS)
+    columns = columns_of_coming(coming, world.snapshot(world.known_until), horizons_days=HORIZONS)
     assert columns["expected_orders_7d"].to_pylist() == coming.orders(7).tolist()
     assert columns["expected_spend_30d"].to_pylist() == coming.spend(30).tolist()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.contract import EVENT_SCHEMA
+from features.database import connect
+from features.identity import IdentityTable
 from features.lake import Lake
 from features.starting import write_starter
 from features.workspace import Workspace
@@ -190,6 +193,28 @@ def test_everybody_with_an_order_is_told_of_and_parts_of_the_customers_hold_them
     assert [None if one is None else one[:2] for one in told] == [["p1", "p2"], ["p1", "p2"], ["p1", "p3"], None]
     whose = [read_baskets(workspace, part=part, n_parts=3) for part in range(3)]
     assert sorted(key for one in whose if one for key in one.customer_keys.tolist()) == [1, 2, 2, 3, 3, 4, 4, 5, 5]
+
+
+def test_a_part_that_lies_in_one_bucket_of_the_lake_has_what_was_bought_under_joined_keys_of_others_too(
+    tmp_path: Path,
+) -> None:
+    orders = [an_order(key, key % 9, (f"p{key % 4}", None), (f"p{key % 3}", None)) for key in range(1, 40)]
+    workspace = a_workspace(tmp_path, *orders)
+    with closing(connect(workspace.database)) as connection, connection:
+        IdentityTable(connection)  # makes the tables
+        for from_key, into_key in ((5, 14), (14, 31)):
+            merge = "INSERT INTO customer_merges (from_key, into_key, merged_at, why) VALUES (?, ?, 0, 'alias')"
+            connection.execute(merge, (from_key, into_key))
+    whole = read_baskets(workspace)
+    parts = [read_baskets(workspace, part=part, n_parts=16, kind=PRODUCT) for part in range(16)]
+
+    def bought(baskets: Baskets) -> list[tuple[int, int, str]]:
+        items = [baskets.names[item] for item in baskets.items.tolist()]
+        return list(zip(baskets.customer_keys.tolist(), baskets.days.tolist(), items, strict=True))
+
+    assert whole is not None
+    assert sorted(bought(whole)) == sorted(row for one in parts if one for row in bought(one))
+    assert {key for key, _, _ in bought(whole)} == set(range(1, 40)) - {5, 14}
 
 
 def test_what_was_told_beforehand_is_judged_by_the_next_order_alone(tmp_path: Path) -> None:

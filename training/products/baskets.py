@@ -96,7 +96,7 @@ def read_baskets(
         workspace: of the brand.
         known_until: only what had happened and was received before it; None for all that is known now.
         part: which of `n_parts` parts of the customers, dealt by their keys.
-        n_parts: into how many.
+        n_parts: into how many; where the lake's buckets divide it, a part reads little more than its own events.
         kind: of items; None to find out.
     """
     import duckdb
@@ -105,13 +105,14 @@ def read_baskets(
     from features.lake import Lake
     from features.owners import persons, persons_table
 
-    brand = load_brand(workspace)
+    brand, joined = load_brand(workspace), persons(workspace)
     until = known_until and known_until.astimezone(UTC).replace(tzinfo=None)
     asked = {"event": brand.events.order, "zone": brand.time_zone, "until": until, "part": part, "parts": n_parts}
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone='UTC'; SET threads=2; SET memory_limit='3GB'")
-        Lake(workspace.lake).register(connection, as_of=known_until)
-        connection.register("joined", persons_table(persons(workspace)))
+        buckets = _buckets(joined, part=part, n_parts=n_parts)
+        Lake(workspace.lake).register(connection, as_of=known_until, buckets=buckets)
+        connection.register("joined", persons_table(joined))
         connection.execute(f"CREATE TEMP TABLE lines AS {LINES}", asked)
         kind = kind or _kind_of(connection)
         column = "category" if kind == CATEGORY else "product_id"
@@ -126,6 +127,21 @@ def read_baskets(
         ).fetchnumpy()
     keys, days, items = (np.asarray(found[name], dtype=np.int64) for name in ("customer_key", "day", "item"))
     return Baskets.of(keys, days, items, names=names, kind=kind)
+
+
+def _buckets(joined: dict[int, int], *, part: int, n_parts: int) -> set[int] | None:
+    """Where in the lake a part's events lie; None where that may be anywhere.
+
+    Args:
+        joined: keys, each with the person under whom it goes on: their events are in the bucket of the key.
+        part: which.
+        n_parts: of how many.
+    """
+    from features.lake import N_BUCKETS, bucket_of
+
+    if n_parts % N_BUCKETS:
+        return None
+    return {bucket_of(part)} | {bucket_of(key) for key, person in joined.items() if person % n_parts == part}
 
 
 def _kind_of(connection: object) -> str:

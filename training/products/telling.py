@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.brand import load_brand
+from features.lake import N_BUCKETS
 from training.next_purchase import Trained
 from training.order_days import day_of
 from training.products.baskets import CUSTOMERS_A_PART, Baskets, read_baskets
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from features.workspace import Workspace
 
 CUSTOMERS_AT_ONCE = 10_000  # some hundred candidates each
+CUSTOMERS_A_PASS = 400_000  # whose orders lie in memory together
 
 
 def learned_ranker(
@@ -85,7 +87,8 @@ def next_products(
         kind: of the version's items.
         booster: the version's; None where frequency ranks.
     """
-    day, n_parts = day_of(as_of, time_zone=load_brand(workspace).time_zone), _parts(len(customer_keys))
+    day = day_of(as_of, time_zone=load_brand(workspace).time_zone)
+    n_parts = _parts_of_buckets(len(customer_keys))
     ranker, told = Ranker(booster, {}, ""), dict[int, list[str]]()
     for part in range(n_parts):
         baskets = read_baskets(workspace, known_until=as_of, part=part, n_parts=n_parts, kind=kind)
@@ -108,3 +111,8 @@ def _of_part(ranker: Ranker, known: Baskets, day: int, keys: NDArray[np.int64]) 
 
 def _parts(n_customers: int) -> int:
     return max(1, -(-n_customers // CUSTOMERS_A_PART))
+
+
+def _parts_of_buckets(n_customers: int) -> int:
+    """So many that each lies in one bucket of the lake, which is read once for few parts; one where that is enough."""
+    return 1 if n_customers <= CUSTOMERS_A_PASS else N_BUCKETS * -(-n_customers // (N_BUCKETS * CUSTOMERS_A_PASS))
