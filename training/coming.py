@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from training.dataset import Source
 from training.evaluation import auc, log_losses
 from training.fitting import fit_repeat_buying
-from training.heads import newest_split
+from training.heads import Head, newest_split
 from training.members import Customers, Repeat
 from training.next_purchase import Judged, Trained, fit_head
+from training.recipes import NO_SEASON
 from training.repeat_buying import BG_NBD, PARETO_NBD
+from training.season import Ahead, year_beyond
 from training.served.coming import Coming, NextOrder
 from training.served.curve import LONGEST_DAYS, SHARES, coverage, said_coverage
 from training.served.repeat_buying import Rhythm
@@ -47,7 +49,11 @@ def with_coming(trained: Trained, source: Source, *, seed: int = 0) -> Trained:
     now, then = (repeat_models(source, as_of) for as_of in (source.known_until, longest.as_of))
     if not now or not then or longest.head is None:
         return trained
-    described = {"repeat_buying": [asdict(fit) for fit in now], "judged": _judged(trained, longest, source, then, seed)}
+    described = {
+        "repeat_buying": [asdict(fit) for fit in now],
+        "year": list(year_of(source, trained.heads[-1])),
+        "judged": _judged(trained, longest, source, then, seed),
+    }
     return replace(trained, description=trained.description | {"coming": described})
 
 
@@ -67,6 +73,11 @@ def repeat_models(source: Source, as_of: datetime) -> tuple[Repeat, ...]:
     with np.errstate(all="ignore"):
         found = (fit_repeat_buying(source, as_of, kind=kind) for kind in KINDS)
         return tuple(fit for fit in found if fit is not None)
+
+
+def year_of(source: Source, head: Head) -> tuple[float, ...]:
+    """How the year goes on behind a head's horizon; nothing where it has no season, or no year tells."""
+    return () if head.recipe.season == NO_SEASON else year_beyond(source.n_orders, Ahead.of(source, head.split))
 
 
 def waits_of(source: Source, customer_keys: NDArray[np.int64], as_of: datetime, *, days: int) -> Floats:
@@ -93,7 +104,8 @@ def _judged(trained: Trained, longest: Judged, source: Source, fits: tuple[Repea
     anchors = {horizon: longest.probability} | _shorter(trained, longest, source, seed=seed)
     rising = np.maximum.accumulate([anchors[days] for days in sorted(anchors)], axis=0)
     history = replace(rhythm.history, **{name: getattr(rhythm.history, name)[asked] for name in ("x", "t_x", "T")})
-    coming = Coming(Rhythm(fits, history), {days: of[asked] for days, of in zip(sorted(anchors), rising, strict=True)})
+    told = {days: of[asked] for days, of in zip(sorted(anchors), rising, strict=True)}
+    coming = Coming(Rhythm(fits, history), told, () if longest.head is None else year_of(source, longest.head))
     waits = waits_of(source, snapshot.customer_keys[asked], longest.as_of, days=horizon)
     return {
         "as_of": longest.as_of.isoformat(),

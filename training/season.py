@@ -37,6 +37,7 @@ from training.split import Split
 
 YEAR = timedelta(days=364)  # 52 whole weeks: weekdays stay where they are
 DAY, WEEK, NOON = timedelta(days=1), timedelta(days=7), timedelta(hours=12)
+FOUR_WEEKS = timedelta(days=28)
 FEWEST_DAYS = 7
 FEWEST_ORDERS = 100  # in each window: below it the ratio is noise
 LOWEST, HIGHEST = 1 / 4, 4.0
@@ -131,6 +132,36 @@ def is_borne_out(n_orders: Count, repeats: Repeats, ahead: Ahead) -> bool:
         return False
     said, shown = (float(np.log(found.change().busier)) for found in (of_all, per_customer))
     return said * shown >= BORNE_OUT * said**2
+
+
+def year_beyond(n_orders: Count, ahead: Ahead) -> tuple[float, ...]:
+    """How much busier customers will be than within the coming window in each four weeks behind it, as a year ago.
+
+    Args:
+        n_orders: in a window that is closed by `ahead.used_at`.
+        ahead: of what.
+
+    Returns:
+        One multiplier for every 28 days from the end of the coming window to a year from now, less what the shop grows
+        anyway; the same for all of them where one holds under 100 orders. None where the season goes on as it is: what
+        was a year before the calibrating window is not known, or too few orders are.
+    """
+    found, reach = _counts(n_orders, ahead), timedelta(days=ahead.horizon_days)
+    if found is None or found.fewest < FEWEST_ORDERS or ahead.calibrate - YEAR < ahead.first:
+        return ()
+    past = _LastYear(n_orders, ahead.first, ahead.used_at, ahead.occasions).of_those_felt()
+    starts = [reach + place * FOUR_WEEKS for place in range(-(-(YEAR - reach) // FOUR_WEEKS))]
+    blocks = [(start, min(start + FOUR_WEEKS, YEAR)) for start in starts]
+    orders = [past.of(Window(ahead.used_at + start, ahead.used_at + end)) for start, end in blocks]
+    if not orders or sum(orders) < FEWEST_ORDERS:
+        return ()
+    growth, a_day = found.now / found.then, found.year_next / ahead.horizon_days
+    grown = [growth ** (((start + end) - reach) / 2 / YEAR) for start, end in blocks]
+    days = [(end - start) / DAY for start, end in blocks]
+    if min(orders) < FEWEST_ORDERS:
+        usual = sum(days[place] * grown[place] for place in range(len(days)))
+        return (bounded(sum(orders) / (a_day * usual)),) * len(blocks)
+    return tuple(bounded(n / (a_day * length * times)) for n, length, times in zip(orders, days, grown, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,27 @@ def test_a_horizon_that_nobody_calibrated_is_carried_by_the_shape() -> None:
     assert np.allclose(curve.p_any(10), -np.expm1(-PACES * 10 * 2.0), rtol=1e-4)
 
 
+def test_beyond_the_longest_horizon_four_weeks_are_as_busy_as_the_year_says() -> None:
+    steady = a_curve(h30=1.0)
+    curve = Curve(steady.shape, steady.anchors, (2.0, 0.5))
+    assert np.array_equal(curve.p_any(30), steady.p_any(30))
+    assert np.allclose(curve.intensity(30 + 14), PACES * (30 + 14 * 2.0), rtol=1e-6)
+    assert np.allclose(curve.intensity(30 + 28), PACES * (30 + 28 * 2.0), rtol=1e-6)
+    told = curve.intensity(30 + 28 + 100)[:2]  # a shape of more than ten orders is cut off
+    assert np.allclose(told, PACES[:2] * (30 + 28 * 2.0 + 100 * 0.5), rtol=1e-6)
+
+
+@given(
+    st.lists(st.floats(1.0, 365.0), min_size=2, max_size=6),
+    st.lists(st.floats(0.25, 4.0), min_size=1, max_size=12),
+)
+def test_however_the_year_goes_on_a_longer_horizon_is_never_less_probable(days: list[float], year: list[float]) -> None:
+    steady = a_curve(h30=1.3)
+    curve = Curve(steady.shape, steady.anchors, year)
+    said = np.stack([curve.p_any(day) for day in sorted(days)])
+    assert (np.diff(said, axis=0) >= -1e-12).all()
+
+
 @pytest.mark.parametrize("pace", [1e-9, 1e-30, 0.0])
 def test_whom_repeat_buying_gives_up_still_waits_for_what_was_calibrated(pace: float) -> None:
     def shape(days: float) -> NDArray[np.float64]:

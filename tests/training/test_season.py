@@ -9,7 +9,7 @@ import pytest
 from features.occasions import OccasionDays
 from training.calibration import busier
 from training.labels import Window
-from training.season import HIGHEST, LOWEST, YEAR, Ahead, season_multiplier
+from training.season import HIGHEST, LOWEST, YEAR, Ahead, season_multiplier, year_beyond
 
 FIRST = datetime(2022, 1, 3, tzinfo=UTC)
 NOW = FIRST + YEAR + timedelta(days=91)
@@ -37,6 +37,43 @@ def test_a_shop_without_season_is_as_busy_as_it_was() -> None:
 
 def test_a_shop_that_merely_grows_is_as_busy_as_it_was() -> None:
     assert multiplier(lambda day: 50.0 * 1.002**day) == pytest.approx(1.0, abs=0.001)
+
+
+def year(per_day: Callable[[float], float], *, horizon_days: int = 28, first: datetime = FIRST) -> tuple[float, ...]:
+    ahead = Ahead(NOW - timedelta(days=horizon_days), NOW, horizon_days, first)
+    return year_beyond(a_shop(per_day), ahead)
+
+
+def test_the_year_of_a_steady_shop_goes_on_as_it_is() -> None:
+    told = year(lambda day: 50.0)
+    assert len(told) == (364 - 28) / 28
+    assert told == pytest.approx([1.0] * 12)
+
+
+def test_a_shop_that_merely_grows_is_not_busier_later() -> None:
+    assert year(lambda day: 50.0 * 1.002**day) == pytest.approx([1.0] * 12, abs=0.01)
+
+
+def test_the_four_weeks_that_were_busy_a_year_ago_will_be_again() -> None:
+    def per_day(day: float) -> float:  # 56 to 84 days from now, a year ago
+        return 150.0 if 91 + 56 <= day < 91 + 84 else 50.0
+
+    told = year(per_day)
+    assert told[1] == 150 / 50
+    assert told[0] == told[2] == 1.0
+
+
+def test_where_four_weeks_hold_too_few_orders_the_rest_of_the_year_is_one() -> None:
+    def per_day(day: float) -> float:
+        return 5.0 if 91 <= day < 119 or day >= 91 + 336 or 63 <= day < 91 else 2.0  # 56 in most four weeks
+
+    told = year(per_day)
+    assert len(set(told)) == 1
+    assert told[0] == pytest.approx((11 * 28 * 2.0 + 28 * 5.0) / (12 * 28 * 5.0))
+
+
+def test_the_year_is_not_told_where_none_lies_behind_the_window_that_calibrated() -> None:
+    assert year(lambda day: 50.0, first=NOW - YEAR - timedelta(days=20)) == ()
 
 
 def test_what_doubled_a_year_ago_is_expected_to_double() -> None:

@@ -191,12 +191,13 @@ def _evaluate(
             name: _told(said.probability) if isinstance(said, Said) else None for name, said in told.items()
         }
         known_days = int(happened.orders.days[-1]) - task.day + 1
+        own = told["ours"] if isinstance(told["ours"], Said) else Said()
         more, silent = or_why(
-            "When the next order comes", lambda: waiting(task, probabilities["ours"], waits, known_days=known_days)
+            "When the next order comes",
+            lambda: waiting(task, probabilities["ours"], waits, known_days=known_days, year=own.year),
         )
-        once = told["ours"].once if isinstance(told["ours"], Said) else None
         ordered = (actual > 0).astype(np.uint8)
-        more["second_purchase"] = second_purchase(task, probabilities=probabilities, once=once, ordered=ordered)
+        more["second_purchase"] = second_purchase(task, probabilities=probabilities, once=own.once, ordered=ordered)
         of, unsaid = or_why(
             "What the next purchase is of",
             lambda: next_products_judged(

@@ -23,7 +23,7 @@ NOTHING = "nothing"
 
 def ours(task: Task) -> Said:
     """Fitted as it would have been on the day of the cutoff; the name says what the trainer made it of."""
-    probability, made_of, notes, once = _probability(task)
+    probability, made_of, notes, once, year = _probability(task)
     amounts: dict[Of, Floats | None] = {}
     for of in Of:
         expected = expect(task.shop, horizon_days=task.horizon_days, of=of, seed=task.seed)
@@ -31,18 +31,22 @@ def ours(task: Task) -> Said:
         chosen = expected and expected.recipe.chosen_on_days
         words = "; chosen on a held-back window of " + f"{chosen} days" if chosen else ""
         notes = (*notes, f"{of.value}: {expected.recipe if expected else 'too little to learn from'}{words}")
-    return Said(probability, amounts[Of.ORDERS], amounts[Of.SPEND], notes, f"ours ({made_of})", once)
+    return Said(probability, amounts[Of.ORDERS], amounts[Of.SPEND], notes, f"ours ({made_of})", once, year)
 
 
-def _probability(task: Task) -> tuple[Floats | None, str, tuple[str, ...], Once | None]:
-    """P(an order), what the head is made of, why, and of one order-day; None where there is too little for any head."""
+def _probability(task: Task) -> tuple[Floats | None, str, tuple[str, ...], Once | None, tuple[float, ...]]:
+    """P(an order), what the head is made of, why, of one order-day, and how the year goes on behind the horizon.
+
+    No probability where there is too little for any head.
+    """
+    from training.coming import year_of
     from training.evaluating.second_purchase import calibrated_on_its_own
-    from training.short_history import best_head
+    from training.short_history import ShortHead, best_head
 
     try:
         head = best_head(task.source, horizon_days=task.horizon_days, used_at=task.cutoff, seed=task.seed)
     except TooLittleData as reason:
-        return None, NOTHING, (f"probability: {reason}",), None
+        return None, NOTHING, (f"probability: {reason}",), None, ()
     snapshot = task.source.snapshot(task.cutoff)
     said = aligned(task.buyers.keys, snapshot.customer_keys, np.asarray(head.predict(snapshot.X)))
     said, unseen = _of_everybody(task, head, said)
@@ -50,7 +54,7 @@ def _probability(task: Task) -> tuple[Floats | None, str, tuple[str, ...], Once 
     once = calibrated_on_its_own(task, head)
     if once.probability is not None:
         once = replace(once, probability=np.where(np.isfinite(once.probability), once.probability, said))
-    return said, head.shipped, notes, once
+    return said, head.shipped, notes, once, () if isinstance(head, ShortHead) else year_of(task.source, head)
 
 
 def _of_everybody(task: Task, head: Head | ShortHead, said: Floats) -> tuple[Floats, tuple[str, ...]]:

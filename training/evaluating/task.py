@@ -77,6 +77,7 @@ class Said:
         notes: what a reader should know of how it came about.
         name: of the model that the figures belong to, where that is only known once it is fitted.
         once: of customers with one order-day, where the model has more to say of them.
+        year: how much busier customers are in each 28 days behind the horizon than within it; empty for as busy.
     """
 
     probability: Floats | None = None
@@ -85,3 +86,4 @@ class Said:
     notes: tuple[str, ...] = ()
     name: str | None = None
     once: Once | None = None
+    year: tuple[float, ...] = ()

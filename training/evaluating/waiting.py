@@ -7,7 +7,7 @@ Days beyond the horizon are judged too, as far as orders are known, up to a year
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ from training.served.repeat_buying import Rhythm
 OURS = "ours"
 
 
-def waiting(task: Task, probability: Floats | None, waits: Floats, *, known_days: int) -> dict[str, Any]:
+def waiting(
+    task: Task, probability: Floats | None, waits: Floats, *, known_days: int, year: Sequence[float] = ()
+) -> dict[str, Any]:
     """Figures beside the table's; empty where no model of repeat buying can be fitted.
 
     Args:
@@ -30,8 +32,9 @@ def waiting(task: Task, probability: Floats | None, waits: Floats, *, known_days
         probability: ours, of an order within the horizon, shape `(n,)`; None where there is none.
         waits: days from the cutoff to each buyer's next order, 1 for the day of the cutoff; infinite where unknown.
         known_days: from the cutoff to the last order that is known, both included.
+        year: how the year goes on behind the horizon, as ours has it.
     """
-    curves = _curves(task, probability)
+    curves = _curves(task, probability, year)
     if not curves:
         return {}
     return {
@@ -59,10 +62,10 @@ def _alive(task: Task, ours: Curve | None, waits: Floats, *, known_days: int) ->
     }
 
 
-def _curves(task: Task, probability: Floats | None) -> dict[str, Curve]:
+def _curves(task: Task, probability: Floats | None, year: Sequence[float]) -> dict[str, Curve]:
     curves: dict[str, Curve] = {}
     if probability is not None:
-        ours = curve_of(task.shop, {task.horizon_days: probability})
+        ours = curve_of(task.shop, {task.horizon_days: probability}, year=year)
         curves |= {} if ours is None else {OURS: ours}
     for name, fit in task.shop.fits(task.day).items():
         shape = Rhythm((fit,), task.buyers.history()).p_any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,16 @@ def rhythm_of(shop: Shop) -> Rhythm | None:
     return Rhythm(tuple(fits.values()), shop.buyers(shop.day).history()) if fits else None
 
 
-def curve_of(shop: Shop, anchors: Mapping[int, Floats]) -> Curve | None:
+def curve_of(shop: Shop, anchors: Mapping[int, Floats], *, year: Sequence[float] = ()) -> Curve | None:
     """The curve of the buyers; None where no model of repeat buying can be fitted.
 
     Args:
         shop: known until the cutoff.
         anchors: calibrated P(an order within h) by h in days, each of the buyers, by rising key.
+        year: how much busier customers are in each 28 days behind the longest horizon.
     """
     rhythm = rhythm_of(shop)
-    return None if rhythm is None or not anchors else Curve(rhythm.p_any, dict(anchors))
+    return None if rhythm is None or not anchors else Curve(rhythm.p_any, dict(anchors), year)
 
 
 def still_buying(shop: Shop, curve: Curve) -> Floats | None:

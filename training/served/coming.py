@@ -8,7 +8,7 @@ fewer than P(an order), and never fall from a horizon to a longer one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -46,22 +46,24 @@ class Coming:
     Attributes:
         rhythm: what the models of repeat buying say of them.
         anchors: calibrated P(an order within h days) by h, each of shape `(n,)`.
+        year: how much busier customers are in each 28 days behind the longest horizon than within it; empty: as busy.
         expect: how many orders and how much spend, worked out where it is asked for; None of a version without them.
     """
 
     rhythm: Rhythm
     anchors: Mapping[int, Floats]
-    expect: Callable[[Rhythm], Expected] | None = None
+    year: Sequence[float] = ()
+    expect: Callable[[Rhythm, Sequence[float]], Expected] | None = None
 
     @cached_property
     def curve(self) -> Curve:
         """P(an order within t days) for every t."""
-        return Curve(self.rhythm.p_any, self.anchors)
+        return Curve(self.rhythm.p_any, self.anchors, self.year)
 
     @cached_property
     def expected(self) -> Expected | None:
         """Order-days and spend within the longest horizon; None of a version without them."""
-        return None if self.expect is None else self.expect(self.rhythm)
+        return None if self.expect is None else self.expect(self.rhythm, self.year)
 
     @cached_property
     def laid_out(self) -> LaidOut:

@@ -2,7 +2,8 @@
 
 With Λ(t) = −ln(1 − P(t)), a customer's cumulative intensity, the models of repeat buying say its shape Λ₀ (their mean
 P), and a calibrated horizon h says its height: between two of them Λ rises as Λ₀ does, and it is Λ(h) · Λ₀(t) ÷ Λ₀(h)
-before the first and after the last. Λ₀ never falls, so neither does P, whatever t. Of a customer whom repeat buying
+before the first and after the last, where a year ago each four weeks were as much busier as `year` says. Λ₀ never
+falls, so neither does P, whatever t. Of a customer whom repeat buying
 gives up altogether its shape is only noise: there Λ₀(t) is t, a steady pace.
 """
 
@@ -23,6 +24,7 @@ LONGEST_DAYS = 365
 INTERVAL = 0.8
 SHARES = (0.1, 0.9)  # of it
 NEVER = 1e-12  # an intensity below which the shape is noise
+DAYS_A_BLOCK = 28  # of `year`
 GRID = 48  # days at which a quantile is looked for; between them the intensity is taken as linear
 
 
@@ -33,10 +35,13 @@ class Curve:
     Attributes:
         shape: P(an order within t days) by the models of repeat buying, shape `(n,)`, for a t in days.
         anchors: calibrated P by horizon in days, each of shape `(n,)`; at least one.
+        year: how much busier customers are than within the longest of them in each 28 days behind it, the last for all
+            that follows; as busy where it is empty.
     """
 
     shape: Callable[[float], Floats]
     anchors: Mapping[int, Floats]
+    year: Sequence[float] = ()
 
     def p_any(self, days: float) -> Floats:
         """P(an order within so many days), shape `(n,)`; never less than for fewer days."""
@@ -45,21 +50,29 @@ class Curve:
     def intensity(self, days: float) -> Floats:
         """−ln(1 − P), shape `(n,)`."""
         horizons, heights, knots = self._horizons, self._heights, self._knots
-        at = self._rises(days)
+        at = self.rises(days)
         after = int(np.searchsorted(horizons, days))
         if after == 0:
             return np.asarray(heights[0] * np.minimum(at / knots[0], 1.0))
         if after == len(horizons):
-            return np.asarray(heights[-1] * np.maximum(at / knots[-1], 1.0))
+            return np.asarray(heights[-1] * self._beyond(days, at))
         below, above = knots[after - 1], knots[after]
         steady = (days - horizons[after - 1]) / (horizons[after] - horizons[after - 1])
         with np.errstate(invalid="ignore", divide="ignore"):
             share = np.where(above > below, np.clip((at - below) / (above - below), 0.0, 1.0), steady)
         return np.asarray(heights[after - 1] + share * (heights[after] - heights[after - 1]))
 
+    def _beyond(self, days: float, at: Floats) -> Floats:
+        """How many times the longest horizon's height that of a longer one is, shape `(n,)`."""
+        return beyond(self.rises, self._horizons[-1], days, year=self.year, at=at, known=self._rises_by_block)
+
     @cached_property
     def _horizons(self) -> list[int]:
         return sorted(self.anchors)
+
+    @cached_property
+    def _rises_by_block(self) -> dict[int, Floats]:
+        return {}
 
     @cached_property
     def _heights(self) -> list[Floats]:
@@ -73,9 +86,9 @@ class Curve:
 
     @cached_property
     def _knots(self) -> list[Floats]:
-        return [self._rises(horizon) for horizon in self._horizons]
+        return [self.rises(horizon) for horizon in self._horizons]
 
-    def _rises(self, days: float) -> Floats:
+    def rises(self, days: float) -> Floats:
         """Λ₀, up to a factor of each customer's own, shape `(n,)`; more than 0."""
         shape = np.maximum(_intensity(self.shape(days)), NEVER * min(1.0, days / self._horizons[0]))
         return np.where(self._given_up, days, shape)
@@ -96,6 +109,42 @@ class Curve:
         """The curve at some days up to the longest, to look waiting times up in."""
         grid = np.unique(np.round(np.geomspace(1, longest_days, GRID)))
         return LaidOut(grid, np.stack([self.intensity(day) for day in grid]))
+
+
+def beyond(
+    rises: Callable[[float], Floats],
+    horizon_days: int,
+    days: float,
+    *,
+    year: Sequence[float],
+    at: Floats,
+    known: dict[int, Floats],
+) -> Floats:
+    """How many times what comes within a horizon comes within more days, shape `(n,)`: at least once.
+
+    Args:
+        rises: what grows with the days by itself, each of shape `(n,)`, more than 0.
+        horizon_days: of the horizon.
+        days: more than that.
+        year: how much faster it grows in each 28 days behind the horizon, the last for all that follows.
+        at: what `rises` says of the days.
+        known: what it says of the ends of those 28 days, as far as somebody asked; filled here.
+    """
+    if horizon_days not in known:
+        known[horizon_days] = rises(horizon_days)
+    knot = known[horizon_days]
+    if not len(year):
+        return np.maximum(at / knot, 1.0)
+    total, before = np.ones_like(knot), knot
+    for place, busier in enumerate(year[:-1]):
+        end = horizon_days + (place + 1) * DAYS_A_BLOCK
+        if days <= end:
+            return np.asarray(total + busier * np.maximum(at - before, 0.0) / knot)
+        if end not in known:
+            known[end] = rises(end)
+        total = total + busier * np.maximum(known[end] - before, 0.0) / knot
+        before = np.maximum(known[end], before)
+    return np.asarray(total + year[-1] * np.maximum(at - before, 0.0) / knot)
 
 
 @dataclass(frozen=True)

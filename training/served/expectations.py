@@ -21,6 +21,7 @@ from training.gamma_gamma import GammaGamma
 from training.linear import Linear
 from training.members import Customers
 from training.repeat_buying import BG_NBD, DAYS_A_WEEK, PARETO_NBD, History
+from training.served.curve import beyond
 from training.served.repeat_buying import Rhythm
 
 Floats = NDArray[np.float64]
@@ -150,6 +151,7 @@ class Expected:
         spend: within it, in the brand's currency, shape `(n,)`; None where no money was known.
         first_order: what the first order of somebody comes to; None likewise.
         shape: expected order-days within so many days by repeat buying alone, shape `(n,)`; never falling.
+        year: how much busier customers are behind the horizon, as of the curve.
     """
 
     horizon_days: int
@@ -157,17 +159,26 @@ class Expected:
     spend: Floats | None
     first_order: float | None
     shape: Callable[[float], Floats]
+    year: Sequence[float] = ()
 
     def rises(self, days: float) -> Floats:
         """How many times the horizon's expectation that of so many days is, shape `(n,)`; it never falls."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            share = self.shape(days) / self._whole
-        # Of whom repeat buying has given up its shape is only noise: a steady pace.
-        return np.where(self._whole > LEAST**2, share, days / self.horizon_days)
+        at = self._paced(days)
+        if days <= self.horizon_days:
+            return np.minimum(at / self._paced(self.horizon_days), 1.0)
+        return beyond(self._paced, self.horizon_days, days, year=self.year, at=at, known=self._known)
+
+    def _paced(self, days: float) -> Floats:
+        """The shape; of whom repeat buying has given up it is only noise, and the pace is steady."""
+        return np.where(self._given_up, days, np.maximum(self.shape(days), LEAST**3))
 
     @cached_property
-    def _whole(self) -> Floats:
-        return self.shape(self.horizon_days)
+    def _given_up(self) -> NDArray[np.bool_]:
+        return np.asarray(~(self.shape(self.horizon_days) > LEAST**2))
+
+    @cached_property
+    def _known(self) -> dict[int, Floats]:
+        return {}
 
 
 class Expectations:
@@ -190,13 +201,14 @@ class Expectations:
             of: Boosters([made.learned.trees]) for of, made in self._of.items() if made.learned.trees is not None
         }
 
-    def of(self, X: FloatArray, inputs: Sequence[str], rhythm: Rhythm) -> Expected:
+    def of(self, X: FloatArray, inputs: Sequence[str], rhythm: Rhythm, year: Sequence[float]) -> Expected:
         """What to expect of customers.
 
         Args:
             X: shape `(n, len(inputs))`, NaN where unknown.
             inputs: their names.
             rhythm: what repeat buying says of them.
+            year: how much busier customers are behind the horizon.
         """
         bought = np.flatnonzero(rhythm.bought)
         asked = Customers(X[bought], inputs)
@@ -214,7 +226,7 @@ class Expectations:
             of_each = expected_by(rhythm.named(), history, days=days, least=0.0)
             return _spread(np.mean(list(of_each.values()), axis=0), bought, n=len(X))
 
-        return Expected(self.horizon_days, orders, spend, first, shape)
+        return Expected(self.horizon_days, orders, spend, first, shape, year)
 
     def _told(self, of: str, seen: Seen, bought: NDArray[np.intp], *, n: int) -> Floats:
         made = self._of[of]

@@ -47,6 +47,7 @@ class NextPurchaseModel(ServedModel):
         self.products_booster = None if ranker is None else boosters[ranker]
         repeat = description.get("coming", {}).get("repeat_buying", [])
         self._repeat_buying = tuple(repeat_model_of(parameters) for parameters in repeat)
+        self._year = tuple(float(busier) for busier in description.get("coming", {}).get("year", ()))
         expected = description.get("expected")
         self._expectations = None if expected is None else Expectations(expected, boosters)
 
@@ -80,7 +81,8 @@ class NextPurchaseModel(ServedModel):
         rhythm = Rhythm(self._repeat_buying, Customers(columns, self.inputs).history())
         anchors = {horizon: said[:, place] for place, horizon in enumerate(self.horizons_days)}
         expectations = self._expectations
-        return Coming(rhythm, anchors, None if expectations is None else partial(expectations.of, columns, self.inputs))
+        expect = None if expectations is None else partial(expectations.of, columns, self.inputs)
+        return Coming(rhythm, anchors, self._year, expect)
 
     def contributions(self, row: Matrix, *, horizon_days: int) -> Contributions:
         """What each input adds to one customer's score over one of the horizons, exactly.
