@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -15,11 +14,9 @@ from rich.table import Table
 
 from features.faults import CallersMistake
 from features.workspace import Workspace
+from serving.asked import asked_of
 from serving.clocks import clock_from
 from serving.engine import Engine
-from serving.problems import wrong_fields
-from serving.refusals import RequestRefused
-from serving.schemas import DecisionRequest
 
 
 def ask(
@@ -32,11 +29,8 @@ def ask(
     """
     told = {name: _value(text) for name, text in map(_name_and_text, traits)}
     body = {**asked, "context": {**asked["context"], "traits": told}}
-    try:
-        request = DecisionRequest.model_validate_json(json.dumps(body))
-    except ValidationError as error:
-        raise RequestRefused(wrong_fields(error, DecisionRequest)) from None
     with Engine(workspace, clock=clock_from(at)) as engine:
+        request = asked_of(json.dumps(body), brand=engine.brand, actions=engine.shelf.offerables)
         return engine.decide(request)
 
 

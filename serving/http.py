@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
+from serving.asked import asked_of
 from serving.campaigns.http import add_campaign_routes
 from serving.catalogue_view import add_catalogue_routes
 from serving.coming import OF_DAYS, WITHIN_DAYS, asked_days
@@ -101,8 +102,9 @@ def _add_decisions(app: FastAPI) -> None:
     )
     async def decide(request: Request) -> Response:
         """Decides, writes the decision durably, and answers with the action, its probability and the message."""
-        asked = _parsed(DecisionRequest, await _json_body(request))
-        told = await _engine(request).decide_soon(asked, idempotency_key=request.headers.get(IDEMPOTENCY_KEY))
+        engine, body = _engine(request), await _json_body(request)
+        asked = asked_of(body, brand=engine.brand, actions=engine.shelf.offerables)
+        told = await engine.decide_soon(asked, idempotency_key=request.headers.get(IDEMPOTENCY_KEY))
         return Response(answer_bytes(told), media_type=JSON)
 
 

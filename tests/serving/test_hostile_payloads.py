@@ -38,6 +38,7 @@ def body(**changes: object) -> bytes:
     [
         (DECISIONS, b"", 422, "not JSON"),
         (DECISIONS, b"{", 422, "not JSON"),
+        (DECISIONS, b'{"customer_id": ' + b"9" * 5_000 + b"}", 422, "not JSON"),
         (DECISIONS, b"null", 422, "object"),
         (DECISIONS, b"[]", 422, "object"),
         (DECISIONS, b'"c"', 422, "object"),
@@ -88,7 +89,7 @@ def body(**changes: object) -> bytes:
         (OUTCOMES, b'{"outcome": "clicked"}', 422, "exactly one"),
         (OUTCOMES, b'{"decision_id": "nope", "outcome": "clicked"}', 404, "there is no decision 'nope'"),
     ],
-    ids=range(46),
+    ids=range(47),
 )
 def test_it_is_answered_with_a_problem_that_says_what_is_wrong(
     served_shop: Shop, path: str, payload: bytes, status: int, says: str

@@ -355,6 +355,32 @@ def test_every_fault_of_every_place_is_told_at_once(shop: Shop) -> None:
     assert pointers == {"/placements/0/placement", "/placements/1/channel", "/excluded_actions/0"}
 
 
+@pytest.mark.parametrize(
+    ("asked", "pointers"),
+    [
+        # What no brand would take, and what this one does not have.
+        ({"limit": 0, "channel": "fax", "locale": "zz-ZZ"}, {"/limit", "/channel", "/locale"}),
+        ({"context": {"traits": {"ned": "x"}, "intend": "buy"}}, {"/context/intend", "/context/traits/ned"}),
+        ({"context": {"currency": 7}, "excluded_actions": ["gone"]}, {"/context/currency", "/excluded_actions/0"}),
+        # Nothing is said of what only the wrong part's absence makes wrong.
+        ({"customer_id": 7, "placement": "repli"}, {"/customer_id", "/placement"}),
+        ({"anonymous_id": 7, "customer_id": None}, {"/anonymous_id"}),
+        ({"channel": None, "channels": "web", "locale": "zz-ZZ"}, {"/channels", "/locale"}),
+        (
+            {"placement": None, "channel": None, "placements": [{"placement": "reply", "limit": "x"}]},
+            {"/placements/0/limit"},
+        ),
+        ({"excluded_actions": ["gone", 7]}, {"/excluded_actions/1"}),
+    ],
+)
+def test_what_no_brand_would_take_and_what_this_one_does_not_have_are_told_together(
+    shop: Shop, asked: dict[str, Any], pointers: set[str]
+) -> None:
+    refused = shop.ask(**asked)
+    assert refused.status_code == 422
+    assert {one["pointer"] for one in refused.json()["errors"]} == pointers
+
+
 @pytest.mark.parametrize("second", [{"channel": "web"}, {"channels": ["chat", "web"], "limit": 3}])
 def test_a_place_is_not_asked_for_twice_on_one_channel(
     shop: Shop, workspace: Workspace, second: dict[str, Any]
