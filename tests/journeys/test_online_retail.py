@@ -25,12 +25,14 @@ def shop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
         horizons_days=(90,),
     )
     orders = a_third_of(shared_data / "online_retail" / "online_retail.parquet", into=tmp_path_factory.mktemp("export"))
-    shop.run("import", str(orders), "--mapping", str(MAPPINGS / "online_retail.yaml"))
-    shop.run("check")
-    shop.run("features", "build", "--as-of", AS_OF)
-    shop.run("train", "all", "--as-of", AS_OF)
-    shop.run("features", "materialize", "--as-of", AS_OF)
-    shop.run("score", "--as-of", AS_OF)
+    shop.run_in_turn(
+        ("import", str(orders), "--mapping", str(MAPPINGS / "online_retail.yaml")),
+        ("check",),
+        ("features", "build", "--as-of", AS_OF),
+        ("train", "all", "--as-of", AS_OF),
+        ("features", "materialize", "--as-of", AS_OF),
+        ("score", "--as-of", AS_OF),
+    )
     return shop
 
 

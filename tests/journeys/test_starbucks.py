@@ -29,13 +29,16 @@ def shop(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     brand = folder / "brand.yaml"
     brand.write_text(brand.read_text(encoding="utf-8").replace("  income:", TRAITS, 1), encoding="utf-8")
     data = an_eighth_of(shared_data / "starbucks", into=tmp_path_factory.mktemp("export"))
-    shop.run("import", str(data / "profile.json"), "--mapping", str(MAPPINGS / "starbucks_profile.yaml"))
-    shop.run("import", str(data / "transcript.parquet"), "--mapping", str(MAPPINGS / "starbucks_transcript.yaml"))
-    shop.run("check")
-    shop.run("features", "build", "--as-of", AS_OF)
-    (folder / "trained.txt").write_text(shop.run("train", "all", "--as-of", AS_OF), encoding="utf-8")
-    shop.run("features", "materialize", "--as-of", AS_OF)
-    shop.run("score", "--as-of", AS_OF)
+    told = shop.run_in_turn(
+        ("import", str(data / "profile.json"), "--mapping", str(MAPPINGS / "starbucks_profile.yaml")),
+        ("import", str(data / "transcript.parquet"), "--mapping", str(MAPPINGS / "starbucks_transcript.yaml")),
+        ("check",),
+        ("features", "build", "--as-of", AS_OF),
+        ("train", "all", "--as-of", AS_OF),
+        ("features", "materialize", "--as-of", AS_OF),
+        ("score", "--as-of", AS_OF),
+    )
+    (folder / "told.txt").write_text(told, encoding="utf-8")
     return shop
 
 
@@ -73,6 +76,6 @@ def test_declared_traits_and_orders_decide_what_is_said(shop: Shop) -> None:
 
 
 def test_a_horizon_longer_than_the_history_is_refused_with_the_day_that_suffices(shop: Shop) -> None:
-    told = (shop.workspace / "trained.txt").read_text(encoding="utf-8")
+    told = (shop.workspace / "told.txt").read_text(encoding="utf-8")
     assert "Asked for a 90-day model" in told
     assert "train on 2019-05-01" in " ".join(told.split())
