@@ -70,7 +70,7 @@ def groups_of(source: WorkspaceSource, as_of: datetime) -> dict[str, Names]:
 
 def stages_of(source: WorkspaceSource, as_of: datetime) -> Names:
     """Each customer's stage of the funnel, in the order of the snapshot's rows."""
-    table = source.table(as_of, columns=["customer_key", *source.schema.numeric, *source.schema.instants])
+    table = source.table(as_of, columns=_numbers(source))
     stages = stage_of(*matrices(table, source.schema), instant_us(as_of), source.schema, funnel=source.brand.funnel)
     rows = np.searchsorted(table["customer_key"].to_numpy(), source.snapshot(as_of).customer_keys)
     return np.asarray(stages[rows], dtype=object)
@@ -96,11 +96,16 @@ def as_old_as(source: WorkspaceSource, as_of: datetime, *, days: float) -> tuple
     Returns:
         The rows, and where their customers stand in `source.snapshot(as_of)`.
     """
-    table = source.table(as_of - timedelta(days=days))
+    table = source.table(as_of - timedelta(days=days), columns=_numbers(source))
     inputs = derive(*matrices(table, source.schema), instant_us(as_of), source.schema)
     today, keys = source.snapshot(as_of), table["customer_key"].to_numpy().astype(np.int64)
     _, then, now = np.intersect1d(keys, today.customer_keys, return_indices=True)
     return Snapshot(as_of, keys[then], inputs[then]), now
+
+
+def _numbers(source: WorkspaceSource) -> list[str]:
+    """The columns that inputs and stages are made of."""
+    return ["customer_key", *source.schema.numeric, *source.schema.instants]
 
 
 def _texts(table: pa.Table, name: str) -> Names:

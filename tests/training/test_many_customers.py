@@ -21,6 +21,9 @@ from training.fitting import (
     Lesson,
 )
 from training.labels import Window
+from training.members import TREES
+from training.next_purchase import fit_head
+from training.recipes import Recipe
 from training.some_customers import SomeCustomers, some_customers
 from training.split import Split
 
@@ -141,6 +144,19 @@ def test_of_few_rows_everybody_teaches_the_served_trees_and_everybody_calibrates
     served, otherwise = (Lesson(one, SPLIT).fit(Trees(), seed=0).booster for one in (few, turned))
 
     assert served.model_to_string() != otherwise.model_to_string()
+
+
+def test_the_season_of_very_many_customers_is_known_by_some_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = ManyCustomers(12_000, first=NOW - timedelta(days=800))
+    recipe = Recipe("small", num_leaves=4, rounds=5, min_data_in_leaf=40, members=(TREES,))
+
+    whole = fit_head(shop, horizon_days=7, used_at=NOW, recipe=recipe).season
+    monkeypatch.setattr("training.heads.ENOUGH_TODAY", 3_500)
+    some = fit_head(shop, horizon_days=7, used_at=NOW, recipe=recipe).season
+
+    assert whole != 1.0
+    assert some != whole
+    assert some == pytest.approx(whole, rel=0.03)
 
 
 def test_a_shop_of_no_more_customers_than_asked_for_is_left_as_it_is() -> None:
