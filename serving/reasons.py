@@ -94,7 +94,8 @@ def _choice(decision: Decision, brand: Brand) -> list[str]:
     by_key = dict(decision.candidates)
     taken = by_key[decision.slots[0].key]
     rate = taken.rate
-    evidence = f"{_counted(rate)}; expected {rate.rate:.2%}"
+    evidence = f"{_counted(rate, taken.action_id)}; expected {rate.rate:.2%}"
+    evidence += " without any message" if taken.action_id == NOTHING else ""
     if taken.reward is not None:
         evidence = _expected(taken, by_key.get(NOTHING), brand)
     if (worth := taken.worth) is not None:
@@ -115,11 +116,11 @@ def _expected(taken: Valuation, silence: Valuation | None, brand: Brand) -> str:
     return f"{told}, and {money_of(brand, silence.reward)} if nothing is said"
 
 
-def _counted(rate: EstimatedRate) -> str:
+def _counted(rate: EstimatedRate, action_id: str) -> str:
     """What an action's rate in its segment and stage rests on; a decision counts as far as its window has passed."""
     n_decided = max(rate.n_decided, rate.n_converted)
     if n_decided == 0:
-        return "Nobody like this has had it yet"
+        return "Nobody like this was left alone yet" if action_id == NOTHING else "Nobody like this has had it yet"
     if n_decided < 0.5:
         return "It is too new in this segment and stage to have been counted"
     return f"{rate.n_converted} of {n_decided:.0f} so far in this segment and stage"

@@ -25,8 +25,8 @@ def told(decision: Decision) -> str:
     return " ".join(reasons(decision, ServedModels(), "en", brand=a_brand()))
 
 
-def counted(n_decided: float, n_converted: int, *, rate: float = 0.07) -> str:
-    offer = an_offer("tip")
+def counted(n_decided: float, n_converted: int, *, rate: float = 0.07, action_id: str = "tip") -> str:
+    offer = an_offer(action_id)
     estimated = EstimatedRate(rate, n_decided=n_decided, n_converted=n_converted, prior=0.07)
     offer = replace(offer, valuation=replace(offer.valuation, rate=estimated))
     return reasons(settle(prepared("d-1", offer)), ServedModels(), "en", brand=a_brand())[-1]
@@ -39,6 +39,13 @@ def off_script(intent: str, *, arm: str = "personalised") -> str:
 
 def nothing_eligible(*answers: Offer, arm: str = "personalised") -> str:
     return told(settle(prepared("d-1", arm=arm, answers=answers)))
+
+
+def test_of_saying_nothing_it_is_told_what_comes_by_itself() -> None:
+    alone = "Nobody like this was left alone yet; expected 7.00% without any message."
+    assert counted(0.0, 0, action_id=NOTHING) == alone
+    some = "3 of 40 so far in this segment and stage; expected 7.00% without any message."
+    assert counted(40.0, 3, action_id=NOTHING) == some
 
 
 @pytest.mark.parametrize(
