@@ -13,12 +13,11 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from serving.contact.budgets import ENOUGH
 from serving.contact.facts import Facts
-from serving.contact.reading import Whose, read_budgets, read_facts, read_facts_together
+from serving.contact.reading import Whose, read_budgets, read_facts_together
 from serving.contact.rules import ContactRules
 from serving.contact.store import RELEASED_TOGETHER, Taken, release_due
 from serving.decide import Decision, Rules, settle_all
@@ -58,7 +57,8 @@ class Pending:
     @property
     def whose(self) -> Whose:
         """Whose facts it rests on."""
-        return Whose(self.keys, self.at, tuple(sorted({one.situation.initiated_by for one in self.asked})))
+        initiated_by = tuple(sorted({one.situation.initiated_by for one in self.asked}))
+        return Whose(self.keys, self.at, initiated_by, sum([len(one.draws) for one in self.asked]))
 
     def settled(self, facts: Facts) -> tuple[Decision, ...]:
         """The decisions on these facts."""
@@ -103,8 +103,7 @@ class Commit:
 
 def settled(connection: sqlite3.Connection, pending: Pending) -> tuple[Decision, ...]:
     """The decisions as the facts are now, for somebody who writes none of them."""
-    keys, at, initiated_by = pending.whose
-    facts = read_facts(connection, keys, at=at, rules=pending.rules, initiated_by=initiated_by)
+    (facts,) = read_facts_together(connection, [pending.whose], rules=pending.rules)
     return pending.settled(_with_questions(connection, pending, facts))
 
 
@@ -200,10 +199,9 @@ class _Group:
 
     def _facts_now(self, number: int, one: Pending) -> Facts:
         facts, taken = self._facts.get(number), self._taken
-        read = partial(read_facts, self.connection, at=one.at, rules=one.rules, initiated_by=one.whose.initiated_by)
         if facts is None or taken.has_released or not self._seen.isdisjoint(one.keys):
             taken.write(self.connection)
-            facts = read(one.keys)
+            (facts,) = read_facts_together(self.connection, [one.whose], rules=one.rules)
         elif _may_have_changed(facts, taken):
             taken.write(self.connection)
             facts = replace(facts, budgets=read_budgets(self.connection, at=one.at, rules=one.rules))

@@ -14,13 +14,11 @@ from serving.contact.caps import COUNTED, CompiledCap
 from serving.contact.facts import Contact
 
 FEW = 16
-"""So many are kept whatever they are: to look which decide would cost more than it saves."""
+"""So many of the newest are kept whatever they are: to look which decide would cost more than it saves."""
 
 
 def needed(contacts: Sequence[Contact], caps: Iterable[CompiledCap]) -> tuple[Contact, ...]:
     """The contacts on which the verdict of any of the caps may rest, in the order in which they were given."""
-    if len(contacts) <= FEW:
-        return tuple(contacts)
     alike: dict[tuple[str, str, tuple[str, ...], str], list[int]] = {}
     for number, contact in enumerate(contacts):
         alike.setdefault((contact.action_id, contact.channel, contact.tags, contact.initiated_by), []).append(number)

@@ -8,11 +8,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from serving.contact.budgets import ENOUGH
 from serving.contact.consent import EVERY_CHANNEL
 from serving.contact.facts import POOL, CarrierLimit, Contact, Facts, Left, Refusal, Returning
+from serving.contact.many import Person, contact_of, of_many, order
+from serving.contact.needed import FEW
 from serving.contact.rules import EVERYBODY, ContactRules
 from serving.contact.windows import to_us
 
@@ -37,10 +39,15 @@ LEFT JOIN decisions USING (decision_id)
 LEFT JOIN contacts ON contacts.decision_id = outcomes.decision_id AND contacts.slot = coalesce(outcomes.slot, 0)
 WHERE outcomes.customer_key IN ({keys}) AND outcomes.outcome = 'unsubscribed'
 """
+# The newest of each key that may count, few of them: whoever has more than that is looked at by themselves.
 _CONTACTS = """UNION ALL
 SELECT customer_key, 'contact', '', '', latest_at,
        decision_id, action_id, channel, tags, initiated_by, decided_at, exposed_at, open_until, clicked_at, converted_at
-FROM contacts WHERE customer_key IN ({keys}) AND initiated_by = '{who}' AND latest_at > :{who}
+FROM ({keys_as_rows}) AS one CROSS JOIN contacts ON customer_key = one.value AND initiated_by = '{who}'
+ AND latest_at >= max(:{who} + 1, coalesce((
+    SELECT newer.latest_at FROM contacts AS newer WHERE newer.customer_key = one.value AND newer.initiated_by = '{who}'
+    ORDER BY newer.latest_at DESC LIMIT 1 OFFSET {few}
+ ), 0))
 """
 _USED = """
 SELECT use.budget, use.units, use.amount
@@ -59,6 +66,7 @@ class Whose(NamedTuple):
     keys: Sequence[int]  # every key of the person
     at: datetime
     initiated_by: Collection[str] = EVERYBODY
+    n_chosen: int = 1  # so many may be chosen for them at once
 
 
 def read_facts(
@@ -68,6 +76,7 @@ def read_facts(
     at: datetime,
     rules: ContactRules,
     initiated_by: Collection[str] = EVERYBODY,
+    n_chosen: int = 1,
 ) -> Facts:
     """Everything that the rules ask about one person and the budgets.
 
@@ -77,8 +86,9 @@ def read_facts(
         at: when it is decided.
         rules: what is asked.
         initiated_by: who speaks first in the places that are asked for.
+        n_chosen: so many actions may be chosen in this request, at most.
     """
-    (facts,) = read_facts_together(connection, [Whose(keys, at, initiated_by)], rules=rules)
+    (facts,) = read_facts_together(connection, [Whose(keys, at, initiated_by, n_chosen)], rules=rules)
     return facts
 
 
@@ -119,15 +129,19 @@ def read_facts_together(connection: sqlite3.Connection, people: Sequence[Whose],
         if kind == "contact":
             back = counted[person].get(contact[4])
             if back is not None and instant > instants[person] - back:
-                mine.contacts.append(_contact(*contact))
+                mine.contacts.append(contact_of(*contact))
         elif kind == "refusal":
             mine.refusals.append(Refusal(name, said, instant))
         elif kind == "left":
             mine.unsubscribed.add(name)
         elif instant > instants[person]:
             mine.limits.append(CarrierLimit(name, instant, said))
+    for mine, one, at_us in zip(found, people, instants, strict=True):
+        if len(mine.contacts) > FEW:
+            somebody = Person(one.keys, at_us, one.initiated_by, one.n_chosen)
+            mine.contacts = list(of_many(connection, somebody, caps=rules.caps_of(one.initiated_by)))
     budgets = _budgets_at(connection, people, rules)
-    return [mine.facts(one, rules, budgets[one.at]) for mine, one in zip(found, people, strict=True)]
+    return [mine.facts(rules, budgets[one.at]) for mine, one in zip(found, people, strict=True)]
 
 
 @dataclass(slots=True)
@@ -139,9 +153,9 @@ class _Found:
     limits: list[CarrierLimit] = field(default_factory=list)
     unsubscribed: set[str] = field(default_factory=set)
 
-    def facts(self, of: Whose, rules: ContactRules, budgets: dict[str, Left]) -> Facts:
+    def facts(self, rules: ContactRules, budgets: dict[str, Left]) -> Facts:
         return Facts(
-            contacts=rules.needed(sorted(self.contacts, key=_order), of.initiated_by),
+            contacts=tuple(sorted(self.contacts, key=order)),
             refusals=tuple(sorted(self.refusals)),
             carrier_limits=tuple(sorted(self.limits)),
             unsubscribed=frozenset(self.unsubscribed),
@@ -175,13 +189,11 @@ def _asked_of(keys: Sequence[int], whos: tuple[str, ...]) -> tuple[str, dict[str
 @lru_cache(maxsize=4 * (_BY_NAME + 1))
 def _statement(n_keys: int, whos: tuple[str, ...]) -> str:
     """Of so many keys, the same text each time: SQLite keeps what it has compiled. 0: of any number."""
-    marks = ", ".join(f":key{n}" for n in range(n_keys)) or "SELECT value FROM json_each(:keys)"
-    parts = [_CUSTOMER.format(keys=marks), *(_CONTACTS.format(keys=marks, who=who) for who in whos)]
+    every = "SELECT value FROM json_each(:keys)"
+    marks = ", ".join(f":key{n}" for n in range(n_keys)) or every
+    rows = " UNION ALL ".join(f"SELECT :key{n} AS value" for n in range(n_keys)) or every
+    parts = [_CUSTOMER.format(keys=marks), *(_CONTACTS.format(keys_as_rows=rows, who=who, few=FEW) for who in whos)]
     return "".join(parts)
-
-
-def _contact(decision_id: str, action_id: str, channel: str, tags: str, *rest: Any) -> Contact:
-    return Contact(decision_id, action_id, channel, tuple(tags.split(",")) if tags else (), *rest)
 
 
 def read_budgets(
@@ -224,7 +236,3 @@ def _limited(
 
 def _returning(connection: sqlite3.Connection, name: str, period_us: int) -> tuple[Returning, ...]:
     return tuple(Returning(*row) for row in connection.execute(_RETURNING, (name, period_us, _NEXT_RETURNS)))
-
-
-def _order(contact: Contact) -> tuple[int, str, str, str]:
-    return contact.decided_at_us, contact.decision_id, contact.action_id, contact.channel

@@ -21,8 +21,7 @@ from serving.contact.blocks import REFUSED, Block
 from serving.contact.budgets import Budgets
 from serving.contact.caps import CompiledCap, compiled, of_action
 from serving.contact.consent import consent_for, missing_consent
-from serving.contact.facts import Contact, Facts, Initiator
-from serving.contact.needed import needed
+from serving.contact.facts import Facts, Initiator
 from serving.contact.single_rules import enough_asked, limited, over, quiet_now, quiet_of, reached
 from serving.contact.windows import to_instant, to_us, zone_of
 from serving.eligibility import Suppressed, as_utc
@@ -76,10 +75,9 @@ class ContactRules:
             else tuple((who, back) for who, back in self._counted_for_all if who in initiated_by)
         )
 
-    def needed(self, contacts: Sequence[Contact], initiated_by: Collection[str]) -> tuple[Contact, ...]:
-        """Those of a customer's contacts that may decide anything where these speak first."""
-        whose = (cap for cap in self._every_cap if any(cap.governs(who) for who in initiated_by))
-        return needed(contacts, whose)
+    def caps_of(self, initiated_by: Collection[str]) -> tuple[CompiledCap, ...]:
+        """The caps that govern where these speak first."""
+        return tuple(cap for cap in self._every_cap if any(cap.governs(who) for who in initiated_by))
 
     def reserved_until(self, at: datetime) -> datetime:
         """Until when something deferred that may be said from an instant on is a reservation."""

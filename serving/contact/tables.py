@@ -2,7 +2,8 @@
 
 A contact is one slot of a decision. It is exposed at once, or, deferred, a reservation: open until it is exposed, or
 until its time is over and everything that it took is given back. `latest_at` is the latest instant of a row, so that
-one index finds all that may still count, however long ago it was decided.
+one index finds all that may still count, however long ago it was decided, and another whether there are many of one
+action.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ CREATE TABLE IF NOT EXISTS contacts (
     PRIMARY KEY (decision_id, slot)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS contacts_of_customer ON contacts (customer_key, initiated_by, latest_at);
+CREATE INDEX IF NOT EXISTS contacts_of_action ON contacts (customer_key, action_id, latest_at, initiated_by);
 CREATE INDEX IF NOT EXISTS contacts_open ON contacts (open_until) WHERE open_until IS NOT NULL;
 CREATE INDEX IF NOT EXISTS contacts_of_code ON contacts (coupon_code COLLATE NOCASE) WHERE coupon_code IS NOT NULL;
 CREATE TABLE IF NOT EXISTS refusals (

@@ -1,62 +1,143 @@
-"""Only the contacts on which a cap may rest are weighed and recorded; what is decided is the same."""
+"""Only the contacts on which a cap may rest are read, weighed and recorded; what is decided is the same."""
 
 from __future__ import annotations
 
 import json
 import random
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.contact_policy import FrequencyCap
-from serving.contact import needed
+from features.contact_policy import Cap, FrequencyCap
+from serving.contact import many
 from serving.contact.facts import Contact, Facts
+from serving.contact.many import Person
+from serving.contact.reading import read_facts
+from serving.contact.rules import ContactRules
+from serving.contact.tables import SCHEMA
 from serving.contact.windows import to_us
 from tests.serving.test_contact_rules import CAPS, CONTACTS, judged, rules_of, said
 from tests.serving.tiny_offers import an_offer
 from tests.serving.tiny_world import NOON, an_action
 
+HOUR = timedelta(hours=1)
+_REST = "(decision_id TEXT, customer_key INTEGER, channel TEXT, slot INTEGER, outcome TEXT, joined_by TEXT)"
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[sqlite3.Connection]:
+    """A ledger's tables of contacts, and as much of the others as facts ask for."""
+    with closing(sqlite3.connect(":memory:")) as opened:
+        opened.executescript(f"{SCHEMA}; CREATE TABLE outcomes {_REST}; CREATE TABLE decisions {_REST};")
+        yield opened
+
+
+def told(connection: sqlite3.Connection, contacts: Sequence[Contact]) -> None:
+    """The contacts of customer 1, and no others."""
+    connection.execute("DELETE FROM contacts")
+    for n, one in enumerate(contacts):
+        instants = (one.exposed_at_us, one.open_until_us, one.clicked_at_us, one.converted_at_us)
+        latest = max([one.decided_at_us, *(instant for instant in instants if instant is not None)])
+        row = (one.decision_id, n, 1, one.action_id, one.channel, ",".join(one.tags), one.initiated_by)
+        connection.execute(
+            f"INSERT INTO contacts VALUES ({', '.join('?' * 18)})",
+            (*row, one.decided_at_us, *instants, latest, None, 0, None, None, None),
+        )
+
+
+def kept_of(connection: sqlite3.Connection, rules: ContactRules, *, n_chosen: int = 1) -> tuple[Contact, ...]:
+    person = Person((1,), to_us(NOON), ("brand",), n_chosen)
+    return many.of_many(connection, person, caps=rules.caps_of(("brand",)))
+
 
 @pytest.mark.parametrize("n_contacts", [40, 2_000])
-def test_a_record_does_not_grow_with_the_contacts_within_a_window(n_contacts: int) -> None:
+def test_a_record_does_not_grow_with_the_contacts_within_a_window(
+    connection: sqlite3.Connection, n_contacts: int
+) -> None:
     caps = {
         "yearly": FrequencyCap(at_most=3, rolling_days=366),
         "each": FrequencyCap(at_most=2, rolling_days=366, each="action"),
     }
-    rules = rules_of(frequency_caps=caps)
-    contacts = [said(NOON - timedelta(hours=n), f"a{n % 4}") for n in range(n_contacts)]
-    kept = rules.needed(contacts, ("brand",))
-    assert len(kept) == 8  # two of each action, the three latest of all among them
-    assert len(json.dumps(Facts(contacts=kept).as_dict())) < 1_200
+    told(connection, [said(NOON - timedelta(hours=n), f"a{n % 4}") for n in range(n_contacts)])
+    facts = read_facts(connection, (1,), at=NOON, rules=rules_of(frequency_caps=caps))
+    assert len(facts.contacts) == 16  # the newest, two of each action and the three latest of all among them
+    assert len(json.dumps(facts.as_dict())) < 2_000
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.parametrize(
+    "cap",
+    [
+        FrequencyCap(at_most=20_000, rolling_days=366),
+        FrequencyCap(at_most=3, rolling_days=366, channels=("mail",)),
+        FrequencyCap(at_most=3, rolling_days=366, tags=("sale",)),
+        FrequencyCap(at_most=3, rolling_days=366, actions=("a9", "a8")),
+        FrequencyCap(at_most=700, rolling_days=366, each="action"),
+    ],
+)
+def test_contacts_that_reach_no_cap_are_not_read_but_the_newest(
+    connection: sqlite3.Connection, cap: FrequencyCap
+) -> None:
+    own = (Cap(at_most=700, rolling_days=30),)
+    rules = rules_of(*(an_action(f"a{n}", caps=own) for n in range(8)), frequency_caps={"cap": cap})
+    told(connection, [said(NOON - n * timedelta(minutes=1), f"a{n % 8}") for n in range(5_000)])
+    facts = read_facts(connection, (1,), at=NOON, rules=rules)
+    assert len(facts.contacts) == 16
+    assert judged(rules, facts, offer=an_offer("a1", channel="chat", placement="weekly")) is None
+
+
+def test_of_an_action_that_is_at_its_cap_all_that_decides_is_found(connection: sqlite3.Connection) -> None:
+    rules = rules_of(an_action("tip", caps=(Cap(at_most=30, rolling_days=30),)), an_action("other"))
+    past = [said(NOON - HOUR * n, "tip" if n % 10 == 9 else "other") for n in range(300)]
+    told(connection, past)
+    found = judged(rules, Facts(contacts=kept_of(connection, rules)))
+    whole = judged(rules, Facts(contacts=tuple(past)))
+    assert found is not None
+    assert whole is not None
+    assert (found.detail, found.eligible_at, found.counter) == (whole.detail, whole.eligible_at, whole.counter)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     caps=st.lists(CAPS, min_size=1, max_size=3),
     some=st.lists(CONTACTS, min_size=1, max_size=6),
     seed=st.integers(0, 999),
     zone=st.sampled_from([None, "Asia/Kolkata", "America/New_York"]),
+    own=st.booleans(),
 )
 def test_verdicts_and_instants_are_those_of_the_whole_past(
-    caps: list[FrequencyCap], some: list[Contact], seed: int, zone: str | None
+    connection: sqlite3.Connection,
+    caps: list[FrequencyCap],
+    some: list[Contact],
+    seed: int,
+    zone: str | None,
+    own: bool,
 ) -> None:
     shifts = random.Random(seed)
     contacts = [
         one._replace(
-            decision_id=f"{one.decision_id}{n % 5}",
+            decision_id=f"{one.decision_id}{n}",
+            converted_at_us=None,
             exposed_at_us=one.exposed_at_us and to_us(NOON - timedelta(minutes=shifts.randint(-900, 50_000))),
             decided_at_us=to_us(NOON - timedelta(minutes=shifts.randint(0, 50_000))),
         )
         for n in range(5)
         for one in some
     ]
-    rules = rules_of(an_action("tip", tags=("sale",)), frequency_caps={f"c{i}": cap for i, cap in enumerate(caps)})
+    contacts = list({(one.decision_id, one.action_id, one.channel): one for one in contacts}.values())
+    mine = (Cap(at_most=2, rolling_days=30),) if own else ()
+    rules = rules_of(
+        an_action("tip", tags=("sale",), caps=mine), frequency_caps={f"c{i}": cap for i, cap in enumerate(caps)}
+    )
     offer = an_offer("tip", channel="chat", placement="weekly", tags=("sale",))
-    with patch.object(needed, "FEW", 0):
-        kept = rules.needed(contacts, ("brand",))
+    told(connection, contacts)
+    with patch.object(many, "FEW", 0):
+        kept = kept_of(connection, rules, n_chosen=2)
     for more in (None, an_offer("tip", channel="mail", placement="weekly", tags=("sale",))):
         whole, part = Facts(contacts=tuple(contacts)), Facts(contacts=kept)
         if more is not None:
