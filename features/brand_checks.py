@@ -21,7 +21,7 @@ from features.faults import Fault, closest_name
 from features.link_checks import link_host_faults, mail_button_faults
 from features.occasion_checks import occasion_faults
 from features.validation import shown, validate
-from features.variable_names import RESERVED_NAMES
+from features.variable_names import OF_ANY_HORIZON, RESERVED_NAMES
 from features.yaml_file import Location, YamlFile, read_yaml
 
 
@@ -134,7 +134,7 @@ def _trait_faults(file: YamlFile) -> Iterator[Fault]:
     for name in keys_at(file, ("traits",)):
         at: Location = ("traits", name)
         yield from unknown_name(file, (*at, "purpose"), known=known_purposes, what="The brand's purposes")
-        if name in RESERVED_NAMES | _feature_names() or name.startswith(("has_", "trait_", "purchase_propensity")):
+        if name in RESERVED_NAMES | _feature_names() or name.startswith(("has_", "trait_", *OF_ANY_HORIZON)):
             rule = "Expressions already know something by that name, or by its beginning: choose another."
             yield file.fault(at, "is not free as the name of a trait.", rule)
         choices, kind = file.value_at((*at, "choices")), file.value_at((*at, "type"))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from features.cel_loading import load_cel
 from features.faults import CallersMistake, closest_name
 from features.plain_expressions import plain
-from features.variable_names import VariableType
+from features.variable_names import PURCHASE_PROPENSITY, VariableType, of_a_horizon
 
 if TYPE_CHECKING:
     import cel
@@ -145,10 +145,11 @@ def _named(text: str, program: cel.Program, variables: dict[str, VariableType]) 
     """The variables that the expression names, with their types; None for `has_<name>`."""
     named: dict[str, VariableType | None] = {}
     for name in sorted(set(program.variables()) - set(_BOUND.findall(_TEXT_LITERAL.sub("''", text)))):
+        of = name.removeprefix(_HAS)
         if name in variables:
             named[name] = variables[name]
-        elif name.startswith(_HAS) and name[len(_HAS) :] in variables:
-            named[name] = None
+        elif of in variables or (PURCHASE_PROPENSITY in variables and of_a_horizon(of)):
+            named[name] = None if name.startswith(_HAS) else VariableType.NUMBER
         else:
             known = [*variables, *(f"{_HAS}{each}" for each in variables)]
             raise InvalidExpression(

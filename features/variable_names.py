@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 
@@ -21,6 +22,7 @@ CONTEXT_VARIABLES: dict[str, VariableType] = {
     "brand_segments": VariableType.TEXTS,
     "stage": VariableType.TEXT,
     "purchase_propensity": VariableType.NUMBER,
+    "still_buying": VariableType.NUMBER,
     "locale": VariableType.TEXT,
     "channel": VariableType.TEXT,
     "placement": VariableType.TEXT,
@@ -28,6 +30,12 @@ CONTEXT_VARIABLES: dict[str, VariableType] = {
     "inbound_text": VariableType.TEXT,
     "is_known": VariableType.FLAG,
 }
+
+# What next purchase says of any horizon from 1 to 365 days: `purchase_propensity_45d`.
+PURCHASE_PROPENSITY, EXPECTED_ORDERS, EXPECTED_SPEND = "purchase_propensity", "expected_orders", "expected_spend"
+OF_ANY_HORIZON = (PURCHASE_PROPENSITY, EXPECTED_ORDERS, EXPECTED_SPEND)
+LONGEST_DAYS = 365
+_OF_A_HORIZON = re.compile(rf"({'|'.join(OF_ANY_HORIZON)})_([1-9][0-9]{{0,2}})d")
 
 # What a moment's condition knows beside the customer: of the event that it waited after.
 MOMENT_VARIABLES: dict[str, VariableType] = {
@@ -50,3 +58,9 @@ RESERVED_NAMES = frozenset((*CONTEXT_VARIABLES, *MOMENT_VARIABLES)) | {
     "double",
     "string",
 }
+
+
+def of_a_horizon(name: str) -> tuple[str, int] | None:
+    """What a name says of how many days: `expected_orders_45d`; None for any other name."""
+    found = _OF_A_HORIZON.fullmatch(name)
+    return (found[1], int(found[2])) if found and int(found[2]) <= LONGEST_DAYS else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from features.brand import Brand, Trait
 from features.faults import Fault, InvalidFile
-from features.variable_names import CONTEXT_VARIABLES, MOMENT_VARIABLES, OF_A_REQUEST, VariableType
+from features.variable_names import CONTEXT_VARIABLES, MOMENT_VARIABLES, OF_A_REQUEST, OF_ANY_HORIZON, VariableType
 from features.workspace import Workspace
 
 _TRAIT_TYPES: dict[str, VariableType] = {
@@ -20,15 +20,17 @@ _TRAIT_TYPES: dict[str, VariableType] = {
 
 
 def variables_of(brand: Brand, brand_features: Mapping[str, VariableType] | None = None) -> dict[str, VariableType]:
-    """The names an expression may use: the decision's context, propensities, traits and features.
+    """The names an expression may use: the decision's context, what next purchase says, traits and features.
+
+    Of other horizons than the brand's it may ask as well, by the same names (`features.variable_names.of_a_horizon`).
 
     Args:
         brand: whose horizons and traits they are.
         brand_features: the features of that brand, as `feature_variables` gives them.
     """
-    propensities = {f"purchase_propensity_{days}d": VariableType.NUMBER for days in brand.horizons_days}
+    said = {f"{of}_{days}d": VariableType.NUMBER for of in OF_ANY_HORIZON for days in brand.horizons_days}
     traits = {name: trait_type(trait) for name, trait in brand.traits.items()}
-    return {**(brand_features or {}), **CONTEXT_VARIABLES, **propensities, **traits}
+    return {**(brand_features or {}), **CONTEXT_VARIABLES, **said, **traits}
 
 
 def moment_variables(brand: Brand, brand_features: Mapping[str, VariableType] | None = None) -> dict[str, VariableType]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
+from features.faults import closest_name
 from serving.refusals import SHOWN, RequestRefused, WrongField
 from serving.scoring import ScoredCustomer
 from training.artifact import INTERVAL, LONGEST_DAYS, Coming, NextPurchaseModel
 
+Floats = NDArray[np.float64]
+
 WITHIN_DAYS = "within_days"
+STILL_BUYING = "still_buying"
 OF_DAYS = {
     "name": WITHIN_DAYS,
     "in": "query",
@@ -24,18 +30,27 @@ OF_DAYS = {
 MOMENT = timedelta(microseconds=1)
 
 
-def asked_days(text: str | None) -> int | None:
+def asked_days(query: Mapping[str, str]) -> int | None:
     """The horizon that a query asks for; None where it asks for none.
 
     Raises:
-        RequestRefused: it is no whole number from 1 to 365.
+        RequestRefused: it names something else, or what is no whole number from 1 to 365.
     """
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit() and 1 <= int(text[:SHOWN]) <= LONGEST_DAYS:
-        return int(text)
-    rule = f"is '{text[:SHOWN]}'; it is a whole number of days from 1 to {LONGEST_DAYS}."
-    raise RequestRefused([WrongField(f"/{WITHIN_DAYS}", rule)])
+    faults = [_unknown(name) for name in query if name != WITHIN_DAYS]
+    text = query.get(WITHIN_DAYS)
+    is_one = text is None or (text.isascii() and text.isdigit() and 1 <= int(text[:SHOWN]) <= LONGEST_DAYS)
+    if text is not None and not is_one:
+        rule = f"is '{text[:SHOWN]}'; it is a whole number of days from 1 to {LONGEST_DAYS}."
+        faults.append(WrongField(f"/{WITHIN_DAYS}", rule))
+    if faults:
+        raise RequestRefused(faults)
+    return None if text is None else int(text)
+
+
+def _unknown(name: str) -> WrongField:
+    closest = closest_name(name, [WITHIN_DAYS])
+    hint = f"Closest: '{closest}'." if closest else f"The only one is '{WITHIN_DAYS}'."
+    return WrongField(f"/{name[:SHOWN]}", f"is no query parameter of this question. {hint}")
 
 
 def what_is_coming(
@@ -56,7 +71,7 @@ def what_is_coming(
     coming = model.coming(scored.inputs[None, :], said=said)
     if coming is None:
         return None
-    order, still = coming.next_order(), float(coming.still_buying()[0])
+    order = coming.next_order()
 
     def date_of(days: float, less: timedelta) -> str | None:
         if math.isinf(days):
@@ -70,12 +85,23 @@ def what_is_coming(
             "until": date_of(float(order.high[0]), MOMENT),
             "interval": INTERVAL,
         },
-        "still_buying": None if math.isnan(still) else still,
+        "still_buying": _value(coming.still_buying()),
         "expected": {f"{days}d": _expected(coming, days) for days in _horizons(scored, within_days)} or None,
     }
     if within_days is not None:
         told["purchase_propensity"] = {f"{within_days}d": float(coming.p_any(within_days)[0])}
     return told
+
+
+def coming_values(names: Sequence[str], scored: ScoredCustomer) -> dict[str, float | None]:
+    """What next purchase says under names of any horizon, and whether the customer still buys; None where unknown."""
+    coming = None if scored.coming is None else scored.coming()
+    return {name: None if coming is None else _value(coming.named(name)) for name in names}
+
+
+def _value(values: Floats | None) -> float | None:
+    """The first customer's, who is the only one."""
+    return None if values is None or math.isnan(values[0]) else float(values[0])
 
 
 def _horizons(scored: ScoredCustomer, within_days: int | None) -> list[int]:
@@ -85,5 +111,4 @@ def _horizons(scored: ScoredCustomer, within_days: int | None) -> list[int]:
 
 def _expected(coming: Coming, days: int) -> dict[str, float | None]:
     """Order-days and spend within so many days; None where nobody can say."""
-    said = {"orders": coming.orders(days), "spend": coming.spend(days)}
-    return {of: None if values is None else float(values[0]) for of, values in said.items()}
+    return {"orders": _value(coming.orders(days)), "spend": _value(coming.spend(days))}

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from serving.asked import asked_of
 from serving.campaigns.http import add_campaign_routes
 from serving.catalogue_view import add_catalogue_routes
-from serving.coming import OF_DAYS, WITHIN_DAYS, asked_days
+from serving.coming import OF_DAYS, asked_days
 from serving.contact.http import add_exposure_routes
 from serving.engine import Engine
 from serving.erasing.http import add_erasure_routes
@@ -134,7 +134,7 @@ def _add_knowledge(app: FastAPI) -> None:
     )
     async def customer(customer_id: str, request: Request) -> Response:
         """Traits and features with their ages, segment, stage, propensities, what is coming, consents, decisions."""
-        asked = asked_days(request.query_params.get(WITHIN_DAYS))
+        asked = asked_days(request.query_params)
         view = await customer_view_soon(_engine(request), customer_id, within_days=asked)
         if view is None:
             rule = "we have never heard of this customer. Ask for a decision with this id, or import their events."

@@ -9,6 +9,8 @@ from features.brand_segments import BRAND_SEGMENTS, brand_segments
 from features.derive import MISSING_INSTANT
 from features.packing import CustomerState
 from features.schema import FeatureSchema
+from features.variable_names import PURCHASE_PROPENSITY, of_a_horizon
+from serving.coming import STILL_BUYING, coming_values
 from serving.schemas import Context
 from serving.scoring import FEATURES_STALE, ScoredCustomer
 from serving.shelf import Place
@@ -21,6 +23,7 @@ class Knowns:
         self._traits = brand.traits
         self._inputs = {name: index for index, name in enumerate(schema.model_inputs)}
         self._instants = {name: index for index, name in enumerate(schema.instants)}
+        self._propensities = {f"{PURCHASE_PROPENSITY}_{days}d": days for days in brand.horizons_days}
         self._brand_segments = brand_segments(brand, schema)
 
     def values(
@@ -49,6 +52,7 @@ class Knowns:
         declared.update(scored.customer.told)
         scores = scored.scores
         values: dict[str, object] = {}
+        beyond: list[str] = []
         for name in names:
             if (index := self._inputs.get(name)) is not None:
                 value = float(scored.inputs[index])
@@ -57,10 +61,10 @@ class Knowns:
                 values[name] = declared.get(name)
             elif name in self._instants:
                 values[name] = self._instant(name, scored)
-            elif name.startswith("purchase_propensity_"):
-                for days, probability in scores.propensities:
-                    if name == f"purchase_propensity_{days}d":
-                        values[name] = probability
+            elif name in self._propensities:  # a horizon of the brand has its own model, or nobody knows
+                values[name] = dict(scores.propensities).get(self._propensities[name])
+            elif name == STILL_BUYING or of_a_horizon(name) is not None:
+                beyond.append(name)
         situation = {
             "segment": scores.segment,
             "stage": scores.stage,
@@ -69,6 +73,8 @@ class Knowns:
             "is_known": isinstance(state, CustomerState),
         }
         values.update(situation)
+        if beyond:
+            values.update(coming_values(beyond, scored))
         if BRAND_SEGMENTS in names:
             values[BRAND_SEGMENTS] = self._segments_of(scored, locale=locale)
         return values

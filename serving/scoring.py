@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from serving.models import ServedModels
 from serving.offers import Scores
 from serving.schemas import TraitValue
 from serving.told import lay_over
+from training.artifact import Coming
 
 UNKNOWN_CUSTOMER = "unknown_customer"
 FEATURES_STALE = "features_stale"
@@ -40,12 +42,14 @@ class ScoredCustomer:
     Attributes:
         inputs: (len(schema.model_inputs),), NaN where unknown; all but what was told where the stored row is stale.
         age_seconds: of the stored row; None where there is none.
+        coming: what next purchase says beyond its horizons, worked out where it is asked for; None where nobody can.
     """
 
     customer: Customer
     scores: Scores
     inputs: npt.NDArray[np.float32]
     age_seconds: float | None
+    coming: Callable[[], Coming | None] | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_known(self) -> bool:
@@ -86,8 +90,10 @@ def score_customers(
             best = int(segments[i].argmax())
             segment, segment_probability = models.segments.segment_ids[best], float(segments[i, best])
         propensities: tuple[tuple[int, float], ...] = ()
+        coming = None
         if models.next_purchase is not None and purchases is not None and reason is None:
             propensities = tuple(zip(models.next_purchase.horizons_days, purchases[i].tolist(), strict=True))
+            coming = partial(models.next_purchase.coming, inputs[i : i + 1], said=purchases[i : i + 1])
         if reason is None and (segments is None or purchases is None):
             reason = NO_MODEL
         scores = Scores(
@@ -98,7 +104,7 @@ def score_customers(
             purchase_propensity=dict(propensities).get(middle),
             fallback_reason=reason,
         )
-        scored.append(ScoredCustomer(customer, scores, inputs[i], _age_seconds(customer, at)))
+        scored.append(ScoredCustomer(customer, scores, inputs[i], _age_seconds(customer, at), coming))
     return scored
 
 

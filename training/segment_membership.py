@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from features.brand_segments import BrandSegments, brand_segments
+from features.variable_names import PURCHASE_PROPENSITY, of_a_horizon
 from training.artifact import NextPurchaseModel, SegmentsModel
 from training.segment_rfm import rfm_of
 
@@ -80,13 +81,19 @@ def _values(
     said = purchase.predict(snapshot.X) if purchase is not None and rules else None
     horizons = purchase.horizons_days if purchase is not None else ()
     known: dict[str, Sequence[object]] = {}
+    beyond = None
     for name in rules.names:
         if name == "segment" and assigned is not None:
             known[name] = assigned
-        elif name.startswith("purchase_propensity"):
-            days = _horizon(name, source)
-            if said is not None and days in horizons:
+        elif name.startswith(PURCHASE_PROPENSITY) and (days := _horizon(name, source)) in source.brand.horizons_days:
+            if said is not None and days in horizons:  # a horizon of the brand has its own model, or nobody knows
                 known[name] = said[:, horizons.index(days)].tolist()
+        elif name == "still_buying" or of_a_horizon(name):
+            if beyond is None and purchase is not None:
+                beyond = purchase.coming(snapshot.X, said=said)
+            told = None if beyond is None else beyond.named(name)
+            if told is not None:
+                known[name] = told.tolist()
         elif name in source.brand.traits:
             known[name] = frame[f"declared_{name}"].tolist()
         elif name in frame:

@@ -121,3 +121,16 @@ def test_a_value_of_the_wrong_type_is_not_known() -> None:
 
 def test_an_expression_is_compiled_once() -> None:
     assert compile_expression("n_orders > 1.0", VARIABLES) is compile_expression("n_orders > 1.0", VARIABLES)
+
+
+def test_any_horizon_up_to_a_year_may_be_named_where_next_purchase_may() -> None:
+    known = {"purchase_propensity": VariableType.NUMBER}
+    text = "expected_orders_45d > 1.5 && has_purchase_propensity_365d"
+    expression = compile_expression(text, known, result=VariableType.FLAG)
+    assert expression.names == {"expected_orders_45d", "purchase_propensity_365d"}
+    assert expression.evaluate({"expected_orders_45d": 2.0, "purchase_propensity_365d": 0.9}) is True
+    for unknown in ("expected_orders_366d", "expected_orders_0d", "expected_orders_045d", "expected_order_45d"):
+        with pytest.raises(InvalidExpression, match="does not exist"):
+            compile_expression(f"{unknown} > 1.0", known)
+    with pytest.raises(InvalidExpression, match="does not exist"):
+        compile_expression("expected_orders_45d > 1.0", {"segment": VariableType.TEXT})

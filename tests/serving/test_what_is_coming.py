@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.coming import asked_days, what_is_coming
+from serving.coming import asked_days, coming_values, what_is_coming
 from serving.refusals import RequestRefused
 from training.repeat_buying import BgNbd, History
 from training.served.coming import Coming
+from training.served.expectations import Expected
 from training.served.repeat_buying import Rhythm
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -23,7 +25,14 @@ class Steady:
 
     def coming(self, X: np.ndarray, *, said: np.ndarray) -> Coming:
         history = History(np.full(len(X), 8.0), np.full(len(X), 8.0), np.full(len(X), 8.0))
-        return Coming(Rhythm((BgNbd(1.0, 1.0, 0.01, 10.0),), history), {7: said[:, 0], 30: said[:, 1]})
+        fit = BgNbd(1.0, 1.0, 0.01, 10.0)
+        return Coming(Rhythm((fit,), history), {7: said[:, 0], 30: said[:, 1]}, (), expecting)
+
+
+def expecting(rhythm: Rhythm, year: Sequence[float]) -> Expected:
+    """Two order-days a week, of 25 each."""
+    n = np.ones(len(rhythm.history.x))
+    return Expected(7, 2.0 * n, 50.0 * n, 25.0, lambda days: days * n, year)
 
 
 def scored(*propensities: tuple[int, float]) -> Any:
@@ -65,12 +74,45 @@ def test_nobody_says_anything_of_a_customer_without_propensities() -> None:
     assert what_is_coming(None, scored((7, 0.5)), at=AT, time_zone="UTC", within_days=None) is None
 
 
+def test_orders_and_spend_are_expected_within_the_models_horizons_and_the_callers_own() -> None:
+    said = told(within_days=14)
+    assert said is not None
+    assert list(said["expected"]) == ["7d", "14d", "30d"]
+    orders = [said["expected"][days]["orders"] for days in said["expected"]]
+    assert orders == sorted(orders)
+    assert said["expected"]["14d"]["orders"] == pytest.approx(2 * 14 / 7)
+    assert said["expected"]["14d"]["spend"] == pytest.approx(2 * 14 / 7 * 25.0)
+
+
+def test_names_of_expressions_are_answered_by_the_same_curve() -> None:
+    said = told(within_days=14)
+    assert said is not None
+    names = ["still_buying", "purchase_propensity_14d", "expected_orders_14d", "expected_spend_14d"]
+    asked = scored((7, 0.5), (30, 0.9))
+    asked.coming = lambda: Steady().coming(np.zeros((1, 3)), said=np.array([[0.5, 0.9]]))
+    assert coming_values(names, asked) == {
+        "still_buying": said["still_buying"],
+        "purchase_propensity_14d": said["purchase_propensity"]["14d"],
+        "expected_orders_14d": said["expected"]["14d"]["orders"],
+        "expected_spend_14d": said["expected"]["14d"]["spend"],
+    }
+    asked.coming = None
+    assert coming_values(names, asked) == dict.fromkeys(names)
+
+
 @pytest.mark.parametrize("text", ["0", "366", "-1", "7.5", "week", "", "9" * 5_000])
 def test_a_horizon_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(RequestRefused, match="whole number of days from 1 to 365"):
-        asked_days(text)
+        asked_days({"within_days": text})
+
+
+def test_a_misspelt_parameter_is_told_with_the_closest() -> None:
+    with pytest.raises(RequestRefused, match=r"/within_day: is no query parameter.* Closest: 'within_days'"):
+        asked_days({"within_day": "30"})
+    with pytest.raises(RequestRefused, match="The only one is 'within_days'"):
+        asked_days({"page": "2", "within_days": "30"})
 
 
 def test_a_horizon_may_be_left_out() -> None:
-    assert asked_days(None) is None
-    assert asked_days("365") == 365
+    assert asked_days({}) is None
+    assert asked_days({"within_days": "365"}) == 365

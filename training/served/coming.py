@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from features.variable_names import EXPECTED_ORDERS, PURCHASE_PROPENSITY, of_a_horizon
 from training.served.curve import LONGEST_DAYS, SHARES, Curve, LaidOut
 from training.served.expectations import Expected
 from training.served.repeat_buying import Rhythm
@@ -95,6 +96,20 @@ class Coming:
     def still_buying(self) -> Floats:
         """P(not gone), shape `(n,)`, never less than P(an order within a year); NaN of whoever never ordered."""
         return self.curve.still_buying(self.rhythm.p_any_if_here(LONGEST_DAYS))
+
+    def named(self, name: str) -> Floats | None:
+        """What a name of expressions says, shape `(n,)`: `still_buying`, `expected_orders_45d`; None for another name.
+
+        NaN of whom nobody can say it.
+        """
+        if name == "still_buying":
+            return self.still_buying()
+        match of_a_horizon(name):
+            case (of, days) if of == PURCHASE_PROPENSITY:
+                return self.p_any(days)
+            case (of, days):
+                return self.orders(days) if of == EXPECTED_ORDERS else self.spend(days)
+        return None
 
     def next_order(self) -> NextOrder:
         """Its day, with an 80% interval."""
