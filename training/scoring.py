@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from features.workspace import Workspace
 
 EXPORTS = (".csv", ".parquet")
+ROWS_AT_ONCE = 50_000  # of an export
 CUSTOMERS_AT_ONCE = 100_000  # what is made of so many takes some 500 MB
 
 
@@ -92,22 +93,40 @@ def export_scores(workspace: Workspace, scored: Scored, target: Path) -> int:
     require_export(target)
     from features.database import connect
     from features.identity import IdentityTable
+    from features.lake_writer import limited_connection
 
-    identity = IdentityTable(connect(workspace.database)).as_arrow().to_pandas()
-    identity = identity[["customer_id", "kind", "customer_key"]]
-    known = set(identity.loc[identity["kind"] == "user", "customer_key"])
-    identity = identity[(identity["kind"] == "user") | ~identity["customer_key"].isin(known)]
-    scores = pyarrow.parquet.read_table(scored.path).to_pandas()
-    merged = identity.merge(scores, on="customer_key").drop(columns="customer_key")
-    table = pa.Table.from_pandas(merged.sort_values(["customer_id", "kind"]), preserve_index=False)
+    with contextlib.closing(connect(workspace.database)) as database:
+        identity = IdentityTable(database).as_arrow()
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.suffix == ".csv":
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
-        pyarrow.csv.write_csv(texts_of_lists(table), draft)
-        draft.replace(target)
-    else:
-        _replace_parquet(table, target)
-    return len(table)
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    with limited_connection(None, spill=workspace.lake / "spill") as connection:
+        connection.register("identity", identity)
+        scores = connection.execute(_EXPORTED, {"scores": str(scored.path)})
+        n_rows = _write_batches(scores.to_arrow_reader(ROWS_AT_ONCE), draft, is_text=target.suffix == ".csv")
+    draft.replace(target)
+    return n_rows
+
+
+_EXPORTED = """
+    SELECT customer_id, kind, scores.* EXCLUDE (customer_key)
+    FROM identity JOIN read_parquet($scores, hive_partitioning = false) AS scores USING (customer_key)
+    WHERE kind = 'user' OR customer_key NOT IN (SELECT customer_key FROM identity WHERE kind = 'user')
+    ORDER BY customer_id, kind
+"""
+
+
+def _write_batches(batches: pa.RecordBatchReader, path: Path, *, is_text: bool) -> int:
+    """Writes rows as they come, as CSV or Parquet; how many."""
+    n_rows, schema = 0, batches.schema
+    if is_text:
+        schema = texts_of_lists(schema.empty_table()).schema
+    writer = pyarrow.csv.CSVWriter if is_text else pyarrow.parquet.ParquetWriter
+    with writer(path, schema) as written:
+        for batch in batches:
+            table = pa.Table.from_batches([batch])
+            written.write_table(texts_of_lists(table) if is_text else table)
+            n_rows += len(table)
+    return n_rows
 
 
 def require_export(target: Path) -> None:
@@ -195,12 +214,6 @@ def _describe(model: SegmentsModel, in_segment: Counter[str | None]) -> list[dic
         }
         for identity in model.segment_ids
     ]
-
-
-def _replace_parquet(table: pa.Table, path: Path) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    pyarrow.parquet.write_table(table, draft)
-    draft.replace(path)
 
 
 def _replace_text(text: str, path: Path) -> None:
