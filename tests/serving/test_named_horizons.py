@@ -48,7 +48,7 @@ def promote_repeat_buying(engine: Engine) -> None:
         "booster": None,
         "members": {"offsets": {"repeat_buying": 0.0}, "repeat_buying": REPEAT, "silent": -3.0},
     }
-    description = {
+    description: dict[str, object] = {
         "name": "next_purchase",
         "as_of": "2026-03-01",
         "inputs": ["n_order_days", "days_since_last_order", "days_since_first_order", "revenue"],
