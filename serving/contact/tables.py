@@ -36,6 +36,8 @@ CREATE TABLE IF NOT EXISTS contacts (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS contacts_of_customer ON contacts (customer_key, initiated_by, latest_at);
 CREATE INDEX IF NOT EXISTS contacts_of_action ON contacts (customer_key, action_id, latest_at, initiated_by);
+CREATE INDEX IF NOT EXISTS contacts_clicked ON contacts (customer_key, clicked_at) WHERE clicked_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS contacts_converted ON contacts (customer_key, converted_at) WHERE converted_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS contacts_open ON contacts (open_until) WHERE open_until IS NOT NULL;
 CREATE INDEX IF NOT EXISTS contacts_of_code ON contacts (coupon_code COLLATE NOCASE) WHERE coupon_code IS NOT NULL;
 CREATE TABLE IF NOT EXISTS refusals (
