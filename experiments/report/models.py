@@ -38,7 +38,7 @@ class Promise:
     Attributes:
         what: by which a reason names it.
         unit: rate or money.
-        horizon_days: of an order; None of anything else.
+        horizon_days: so many days ahead: of an order, or of the segment; None of anything else.
     """
 
     what: str

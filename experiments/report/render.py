@@ -153,7 +153,9 @@ class Page:
 
     def promise(self, model: WatchedModel, promise: Promise) -> str:
         """What was said something of."""
-        return self.words(f"promise_{model.model}", days=self.words.number(promise.horizon_days))
+        ahead = f"promise_{model.model}_ahead"  # of what is said of today too
+        key = ahead if promise.horizon_days is not None and self.words.has(ahead) else f"promise_{model.model}"
+        return self.words(key, days=self.words.number(promise.horizon_days))
 
     def amount(self, promise: Promise, value: float | None) -> str:
         """A share of customers, or money."""

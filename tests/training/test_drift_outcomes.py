@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+from features.brand import Brand
 from features.database import connect
 from features.identity import IdentityTable
 from features.lake import instant_us
 from features.workspace import Workspace
-from training.artifact import NextPurchaseModel
+from training.artifact import NextPurchaseModel, SegmentsModel
+from training.drift.assigned import outcomes_of_segments
 from training.drift.outcomes import (
     Scores,
     newest_of_champion,
@@ -28,6 +32,7 @@ from training.drift.outcomes import (
 )
 from training.drift.report import reasons_of, status_of
 from training.drift.scored_days import scores_to_judge
+from training.segments import TrainedSegments, train_segments
 
 if TYPE_CHECKING:
     from tests.training.conftest import TinyWorld
@@ -36,6 +41,17 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def world(tiny_world: Callable[..., TinyWorld]) -> TinyWorld:
     return tiny_world(n_customers=600, days=400)
+
+
+def a_brand() -> Brand:
+    return Brand.model_validate_json(
+        """{"name": "Tiny", "time_zone": "UTC", "currency": "EUR", "default_locale": "en",
+        "locales": {"en": {"name": "Tiny"}}, "goals": {"order": {"event": "Order Completed"}},
+        "traits": {"skin_need": {"kind": "need", "type": "choice", "choices": ["dryness", "acne", "dullness"]}},
+        "channels": {"web": {"kind": "web", "consent": "session", "body_limit": 500}},
+        "placements": {"banner":
+            {"initiated_by": "customer", "channels": ["web"], "baseline": "b", "fallback": "b"}}}"""
+    )
 
 
 def days_before_the_end(world: TinyWorld, days: float) -> datetime:
@@ -300,3 +316,50 @@ def test_customers_who_were_joined_since_count_once(world: TinyWorld, tmp_path: 
     (day,) = scores_to_judge(world, workspace, Champion(world, trained_at=at - timedelta(days=1)))
     assert day.customer_keys.tolist() == [1, *range(4, 601)]
     assert len(day.probability[30]) == 598
+
+
+@pytest.fixture(scope="module")
+def later(tiny_world: Callable[..., TinyWorld]) -> TinyWorld:
+    return tiny_world(n_customers=600, days=300)
+
+
+@pytest.fixture(scope="module")
+def found(tiny_world: Callable[..., TinyWorld]) -> TrainedSegments:
+    """Segments that were found in the later world 100 days before."""
+    then = tiny_world(n_customers=600, days=300)
+    then.known_until -= timedelta(days=100)
+    return train_segments(then, brand=a_brand())
+
+
+def segments_model(world: TinyWorld, found: TrainedSegments, **onward: float) -> SegmentsModel:
+    schema = SimpleNamespace(model_inputs=world.inputs, categories=world.categories, version="tiny")
+    description = found.description | {"version": "v", "onward": found.description["onward"] | onward}
+    return SegmentsModel(description, found.boosters, schema=schema)
+
+
+def test_where_customers_would_be_is_held_against_where_they_are(later: TinyWorld, found: TrainedSegments) -> None:
+    today, onward = outcomes_of_segments(later, segments_model(later, found))
+    assert (today.horizon_days, onward.horizon_days, onward.what) == (None, 90, "the right segment 90 days later")
+    assert (later.known_until - onward.said_at).days == 90
+    assert onward.n == 600
+    model = segments_model(later, found)
+    said = model.predict_onward(later.snapshot(onward.said_at).X)
+    assert said is not None
+    said_then, are_now = said.argmax(axis=1), model.predict(later.snapshot(later.known_until).X).argmax(axis=1)
+    assert onward.said == pytest.approx(said.max(axis=1).mean())
+    assert onward.came == pytest.approx((said_then == are_now).mean(), abs=0.1)  # the assigner is not always right
+
+
+def test_a_model_that_knows_less_of_where_they_go_than_comes_true_is_off(
+    later: TinyWorld, found: TrainedSegments
+) -> None:
+    vague = segments_model(later, found, temperature=1_000.0)
+    assert [one.verdict for one in outcomes_of_segments(later, vague)] == ["calibrated", "off"]
+
+
+def test_before_so_many_days_have_passed_nothing_is_said_of_where_they_went(
+    later: TinyWorld, found: TrainedSegments
+) -> None:
+    soon = copy(later)
+    soon.known_until -= timedelta(days=11)
+    assert [one.horizon_days for one in outcomes_of_segments(soon, segments_model(soon, found))] == [None]

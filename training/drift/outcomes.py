@@ -37,7 +37,7 @@ class Outcome:
 
     Attributes:
         what: such as `within 30 days`.
-        horizon_days: of next purchase; None of what is no such thing.
+        horizon_days: so many days ahead: of an order, or of the segment; None of what is known at once, or of money.
         unit: rate or money, of `said`, `came` and its 95% interval from `low` to `high`.
         said_at: when; `until`: when all of it had come.
         version: that said it; `is_champions`: whether that is the one in use.

@@ -9,7 +9,6 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.metrics import wilson_interval
 from features.workspace import Workspace
 from training.artifact import (
     MODELS,
@@ -17,29 +16,25 @@ from training.artifact import (
     ArtifactRefused,
     NextPurchaseModel,
     ResponseModel,
-    SegmentsModel,
     load_model,
     read_beside,
     read_champions,
     read_description,
 )
-from training.calibration import FloatArray
-from training.dataset import Source, WorkspaceSource
+from training.dataset import WorkspaceSource
+from training.drift.assigned import outcomes_of_segments
 from training.drift.decided import decided_since, outcomes_of_decisions
 from training.drift.moves import FEWEST, moves_of
 from training.drift.outcomes import (
-    RATE,
     Outcome,
     newest_of_champion,
     outcomes_of_scores,
-    verdict_of_level,
 )
 from training.drift.reference import FILE, Reference, some
 from training.drift.report import RETRAIN, Drift, Looked, Reason, reasons_of, status_of
 from training.drift.said import saying_of
 from training.drift.scored_days import scores_to_judge
 from training.drift.silence import no_order_since, told_of
-from training.segment_discovery import Grouping
 
 ARE_FEW = f"Fewer than {FEWEST} customers can be compared: nothing can be told from noise yet."
 NO_REFERENCE = "This version was trained before its inputs' spread was kept: train once more to watch them."
@@ -117,39 +112,8 @@ def outcomes_of(source: WorkspaceSource, model: AnyModel) -> tuple[list[Outcome]
     if isinstance(model, ResponseModel):
         months, whole = outcomes_of_decisions(source, model)
         return months, [] if whole is None else [whole]
-    assigned = outcome_of_assigning(source, model)
-    return [assigned], [assigned]
-
-
-def outcome_of_assigning(source: Source, model: SegmentsModel) -> Outcome:
-    """How sure the assigner is of today's customers beside how often it is right: that is known at once.
-
-    Right is the group whose centre is nearest, as when the segments were found.
-    """
-    X = some(source.snapshot(source.known_until).X)
-    grouping, ids = Grouping.of_description(model.description, inputs=source.inputs, categories=source.categories)
-    probability = model.predict(X)
-    columns = np.array([model.segment_ids.index(one) for one in ids])
-    right = (probability.argmax(axis=1) == columns[grouping.labels(X, inputs=source.inputs)]).astype(np.uint8)
-    said: FloatArray = probability.max(axis=1)
-    low, high = wilson_interval(int(right.sum()), len(right))
-    return Outcome(
-        what="the right segment",
-        horizon_days=None,
-        unit=RATE,
-        said_at=source.known_until,
-        until=source.known_until,
-        version=model.version,
-        is_champions=True,
-        n=len(right),
-        said=float(said.mean()),
-        came=float(right.mean()),
-        low=low,
-        high=high,
-        slope=None,
-        slope_error=None,
-        verdict=verdict_of_level(right, said),
-    )
+    today, *onward = outcomes_of_segments(source, model)
+    return [today, *onward], [today]  # customers of a young shop change groups as it ages: that is told, and no reason
 
 
 def _customers(source: WorkspaceSource, model: AnyModel, trained_at: datetime) -> NDArray[np.float32]:
