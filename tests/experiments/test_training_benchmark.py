@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks.training.job import STEPS
+from experiments.benchmarks.training.measure import disk_bytes, disk_watched
 from experiments.benchmarks.training.steps import Steps
 from experiments.benchmarks.training.world import END, new_workspace, write_export
 from features.brand import load_brand
@@ -46,6 +48,19 @@ def test_the_benchmarks_retailer_is_imported_whole_with_every_customer(
     assert (report.n_new, report.n_customers, report.quarantined) == (2_000, 100, {})
     assert report.events["Order Completed"] > 50
     assert load_brand(workspace).horizons_days == (30,)
+
+
+def test_what_lay_on_the_disk_only_for_a_while_is_counted(tmp_path: Path) -> None:
+    kept, gone = tmp_path / "kept", tmp_path / "staging" / "gone"
+    gone.parent.mkdir()
+    kept.write_bytes(b"." * 100)
+    with disk_watched(tmp_path, every_seconds=0.001) as most:
+        assert most() == 100
+        gone.write_bytes(b"." * 50)
+        while most() < 150:
+            time.sleep(0.001)
+        gone.unlink()
+    assert (disk_bytes(tmp_path), most()) == (100, 150)
 
 
 def test_a_model_is_given_the_same_inputs_alone_as_beside_what_was_declared(

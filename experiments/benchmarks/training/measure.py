@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,5 +57,28 @@ def run(command: Sequence[str]) -> Cost:
 
 
 def disk_bytes(folder: Path) -> int:
-    """What the files of a folder take."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """What the files of a folder take; one that goes away meanwhile takes nothing."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += Path(root, name).stat().st_size
+    return total
+
+
+@contextmanager
+def disk_watched(folder: Path, *, every_seconds: float = 2.0) -> Iterator[Callable[[], int]]:
+    """Looks at a folder for as long as the block lasts; what it gives says how many bytes were there at most."""
+    most, is_over = [disk_bytes(folder)], threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(every_seconds):
+            most[0] = max(most[0], disk_bytes(folder))
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield lambda: most[0]
+    finally:
+        is_over.set()
+        watcher.join()

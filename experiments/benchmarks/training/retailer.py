@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.benchmarks.training.measure import HEADING, MIB, disk_bytes, run
+from experiments.benchmarks.training.measure import HEADING, MIB, disk_bytes, disk_watched, run
 from experiments.benchmarks.training.world import END, new_workspace, write_export
 
 RAPPORT = str(Path(sys.executable).with_name("rapport"))
@@ -28,13 +28,17 @@ def main(folder: Path, *, n_customers: int, n_events: int) -> None:
         print(f"generated in {time.perf_counter() - started:.0f} s", flush=True)
     new_workspace(shop)
     print(f"{n_customers:,} customers, {n_events:,} events; the export takes {disk_bytes(export) / MIB:,.0f} MiB")
-    print(f"{HEADING} {'disk MiB':>10}", flush=True)
+    print(f"{HEADING} {'disk MiB':>10} {'at most':>10}", flush=True)
     total = cpu = peak = 0.0
+    left = fullest = 0
     for name, command in _steps(export):
-        cost = run([RAPPORT, *command, "--workspace", str(shop)])
+        with disk_watched(shop) as most:
+            cost = run([RAPPORT, *command, "--workspace", str(shop)])
+            left = disk_bytes(shop)
         total, cpu, peak = total + cost.seconds, cpu + cost.cpu_seconds, max(peak, cost.peak_bytes / MIB)
-        print(f"{cost.line(name)} {disk_bytes(shop) / MIB:10,.0f}", flush=True)
-    print(f"{'all of it':44} {total:9.1f} {cpu:9.1f} {peak:10,.0f} {disk_bytes(shop) / MIB:10,.0f}")
+        fullest = max(fullest, most(), left)
+        print(f"{cost.line(name)} {left / MIB:10,.0f} {max(most(), left) / MIB:10,.0f}", flush=True)
+    print(f"{'all of it':44} {total:9.1f} {cpu:9.1f} {peak:10,.0f} {left / MIB:10,.0f} {fullest / MIB:10,.0f}")
 
 
 def _steps(export: Path) -> Iterator[tuple[str, list[str]]]:
