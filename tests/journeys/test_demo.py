@@ -10,7 +10,7 @@ from tests.journeys.shop import free_port, run, script_of
 
 def test_the_demo_proves_itself_beside_the_truth(tmp_path: Path) -> None:
     told = run(
-        "demo", "--folder", str(tmp_path / "demo"), "--customers", "1500", "--days", "400", "--port", str(free_port()),
+        "demo", "--folder", str(tmp_path / "demo"), "--customers", "1000", "--days", "300", "--port", str(free_port()),
         "--once",
     )  # fmt: skip
     assert told.count("curl -s http://127.0.0.1:") >= 3
