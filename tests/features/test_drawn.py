@@ -63,7 +63,7 @@ def test_who_is_drawn_says_nothing_of_other_draws_by_the_key(multiplier: int) ->
     n_lake=st.integers(0, 25),
     lots=st.sampled_from([LOTS // 4, LOTS // 2, 3 * LOTS // 4]),
 )
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_a_drawn_snapshot_has_everybodys_rows_of_those_who_were_drawn(
     a_workspace: WorkspaceOf, history: list[Event], merges: list[Any], n_lake: int, lots: int
 ) -> None:
