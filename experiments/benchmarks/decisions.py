@@ -51,10 +51,12 @@ def main() -> None:
     parser.add_argument(
         "--grown", type=int, default=1_000_000, help="customers and decisions of the last rows; 0: none"
     )
+    parser.add_argument("--grown-in", type=Path, help="the folder of the grown world: made there unless it is there")
     parser.add_argument("--actions", type=int, default=50)
     arguments = parser.parse_args()
-    print(f"{'2 workers, 2 cores with the client':46}  " + "  ".join(f"c = {n:<24}" for n in CONNECTIONS))
-    print(f"{'':46}  " + "  ".join(f"{'req/s':>8} {'p50 ms':>8} {'p99 ms':>8}  " for _ in CONNECTIONS))
+    print(f"{'2 workers, 2 cores with the client':46}  " + "  ".join(f"c = {n:<29}" for n in CONNECTIONS))
+    columns = f"{'req/s':>7} {'p50 ms':>7} {'p99 ms':>7} {'CPU ms':>7}  "
+    print(f"{'':46}  " + "  ".join(columns for _ in CONNECTIONS))
     with tempfile.TemporaryDirectory(prefix="rapport-decisions-") as folder:
         sizes = {"n_customers": arguments.customers, "n_decisions": arguments.decisions}
         workspace, naive = make_world(Path(folder), n_actions=arguments.actions, **sizes)
@@ -67,13 +69,23 @@ def main() -> None:
         n_scored, milliseconds = asked_of(workspace)
         print(f"{'rewards of ' + str(n_scored) + ' actions, one customer, CPU':46}  {milliseconds:8.3f} ms")
     if arguments.grown:
-        with tempfile.TemporaryDirectory(prefix="rapport-decisions-") as folder:
+        with grown(arguments.grown, n_actions=arguments.actions, folder=arguments.grown_in) as workspace:
             n = arguments.grown
-            sizes = {"n_customers": n, "n_decisions": n, "n_actions": arguments.actions}
-            workspace, _ = make_world(Path(folder), events_each=3, naive_too=False, **sizes)
-            print_row(ours("Rapport, durable", workspace, n_customers=n, size=f"{n:,}"), seconds=arguments.seconds)
+            print_row(ours("Rapport, durable", workspace, n_customers=n), seconds=arguments.seconds)
     print(f"\none decision, one thread, no server, {arguments.actions} actions (medians)")
     print_steps(found)
+
+
+@contextmanager
+def grown(n: int, *, n_actions: int, folder: Path | None) -> Iterator[Workspace]:
+    """A world of so many customers and past decisions; of a million 17 GB, which take five minutes."""
+    with tempfile.TemporaryDirectory(prefix="rapport-decisions-") as made:
+        root = folder or Path(made)
+        workspace = Workspace(root / "shop")
+        if not workspace.database.is_file():
+            sizes = {"n_customers": n, "n_decisions": n, "n_actions": n_actions}
+            workspace, _ = make_world(root, events_each=3, naive_too=False, **sizes)
+        yield workspace
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,7 @@ class Contender:
     request: Callable[[], bytes]
 
 
-def ours(title: str, workspace: Workspace, *, n_customers: int, size: str = "", **asked: object) -> Contender:
+def ours(title: str, workspace: Workspace, *, n_customers: int, **asked: object) -> Contender:
     """Rapport, asked about customers that it knows."""
     numbers = random.Random(1)
 
@@ -95,7 +107,7 @@ def ours(title: str, workspace: Workspace, *, n_customers: int, size: str = "", 
         body = who | {"placement": "chat_reply", "channel": "web", "locale": "hi-IN"} | asked
         return post("/v1/decisions", json.dumps(body).encode())
 
-    title = f"{title}, {size or f'{n_customers:,}'} customers"
+    title = f"{title}, {n_customers:,} customers"
     return Contender(title, "serving.service:Rapport", {WORKSPACE_VARIABLE: str(workspace.root)}, request)
 
 
@@ -138,12 +150,15 @@ def naively(title: str, service: str, folder: Path, *, n_customers: int) -> Cont
 
 
 def print_row(one: Contender, *, seconds: float) -> None:
-    """Serves it, loads it, prints what it did."""
+    """Serves it, loads it, prints what it did, and the CPU that a request took of the server: that is no wait."""
     cells = []
-    with served(one.service, one.variables) as port:
+    with started(one.service, one.variables) as server:
         for n in CONNECTIONS:
-            found = load(port, one.request, n_connections=n, seconds=seconds)
-            cells.append(f"{found.requests_per_second:8.0f} {found.p50_ms:8.2f} {found.p99_ms:8.2f}  ")
+            before = server.cpu_seconds()
+            found = load(server.port, one.request, n_connections=n, seconds=seconds)
+            cpu = 1e3 * (server.cpu_seconds() - before) / found.n_answered
+            told = f"{found.requests_per_second:7.0f} {found.p50_ms:7.2f} {found.p99_ms:7.2f} {cpu:7.2f}  "
+            cells.append(told)
     print(f"{one.title:46}  " + "  ".join(cells), flush=True)
 
 
@@ -180,8 +195,43 @@ def steps(workspace: Workspace, *, n_customers: int, n: int = 400) -> dict[str, 
     return {title: statistics.median(measured[title]) for title in titles}
 
 
+@dataclass(frozen=True)
+class Server:
+    """A service that answers.
+
+    Attributes:
+        port: of 127.0.0.1.
+        pid: of the process above its workers.
+    """
+
+    port: int
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """What it and its workers have used so far."""
+        return sum(_cpu_seconds(pid) for pid in _family_of(self.pid))
+
+
+def _family_of(pid: int) -> list[int]:
+    """A process and all that came of it; Linux only, as the workers are."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return [pid, *(one for child in children for one in _family_of(int(child)))]
+
+
+def _cpu_seconds(pid: int) -> float:
+    told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def served(service: str, variables: Mapping[str, str]) -> Iterator[int]:
+    """As `started`; gives the port."""
+    with started(service, variables) as server:
+        yield server.port
+
+
+@contextmanager
+def started(service: str, variables: Mapping[str, str]) -> Iterator[Server]:
     """Two workers of a service on a free port; gone, and the port with them, when the block ends."""
     port = free_port()
     quiet = {"BENTOML_DO_NOT_TRACK": "true", "PYTHONWARNINGS": "ignore"}
@@ -197,7 +247,7 @@ def served(service: str, variables: Mapping[str, str]) -> Iterator[int]:
             if process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{service} did not become ready.")
             time.sleep(0.2)
-        yield port
+        yield Server(port, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)

@@ -14,9 +14,10 @@ import uvloop
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a server did under load."""
+    """What a server did under load; `n_answered` counts the warm-up too."""
 
     n_connections: int
+    n_answered: int
     requests_per_second: float
     p50_ms: float
     p99_ms: float
@@ -72,6 +73,7 @@ def load(port: int, request: Callable[[], bytes], *, n_connections: int, seconds
     """
     taken: list[float] = []
     failed: list[bytes] = []
+    early: list[int] = []
 
     async def run() -> float:
         loop = asyncio.get_running_loop()
@@ -80,6 +82,7 @@ def load(port: int, request: Callable[[], bytes], *, n_connections: int, seconds
             for _ in range(n_connections)
         ]
         await asyncio.sleep(warm_up)
+        early.append(len(taken))
         taken.clear()
         started = time.perf_counter()
         await asyncio.sleep(seconds)
@@ -92,7 +95,9 @@ def load(port: int, request: Callable[[], bytes], *, n_connections: int, seconds
     if failed:
         raise RuntimeError(f"{len(failed)} requests failed, the first with: {failed[0].decode(errors='replace')}")
     p50, p99 = np.percentile(taken, [50, 99]) if taken else (float("nan"), float("nan"))
-    return Load(n_connections, len(taken) / elapsed, float(p50) * 1e3, float(p99) * 1e3, len(failed))
+    return Load(
+        n_connections, sum(early) + len(taken), len(taken) / elapsed, float(p50) * 1e3, float(p99) * 1e3, len(failed)
+    )
 
 
 def post(path: str, body: bytes) -> bytes:
