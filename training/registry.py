@@ -135,8 +135,8 @@ class Registry:
 def _make_quick(database: Path) -> None:
     """An empty database with a write-ahead log, a setting that the file keeps.
 
-    A commit is one fsync then, where SQLite's own journal takes four; MLflow's first opening commits a hundred
-    migrations (on a busy disk 10.0 s became 2.4 s).
+    A commit is one fsync then, where SQLite's own journal takes several, and MLflow's first opening commits a hundred
+    migrations.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(database)
