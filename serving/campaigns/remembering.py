@@ -15,7 +15,6 @@ from serving.contact.rules import ContactRules
 from serving.decide import Speaker
 from serving.eligibility import Suppressed
 from serving.offers import Offer
-from serving.stock import Stock
 
 _ABSENT = object()
 
@@ -29,16 +28,11 @@ class RememberingRules:
 
     Args:
         rules: the contact rules.
-        stock: whose brand and catalogue they are of.
         initiated_by: who speaks first in the campaign's place.
     """
 
-    def __init__(self, rules: ContactRules, stock: Stock, *, initiated_by: Speaker) -> None:
-        self._rules = rules
-        caps = [*stock.brand.contact_policy.frequency_caps.values()]
-        caps_of = [cap for action in stock.catalogue.actions for cap in action.caps]
-        applying = [cap.at_most for cap in (*caps, *caps_of) if cap.governs in ("everyone", initiated_by)]
-        self._harmless = min(applying, default=None)
+    def __init__(self, rules: ContactRules, *, initiated_by: Speaker) -> None:
+        self._rules, self._initiated_by = rules, initiated_by
         self._budgets: Mapping[str, Left] | None = None
         self._verdicts: dict[object, dict[tuple[str, str], Suppressed | None]] = {}
 
@@ -80,7 +74,7 @@ class RememberingRules:
         """The verdicts of everybody in the same situation; None where their own past may apply."""
         if facts.refusals or facts.carrier_limits:
             return None
-        if self._harmless is not None and len(facts.contacts) >= self._harmless:
+        if not self._rules.reach_no_cap(len(facts.contacts), self._initiated_by):
             return None
         if facts.budgets is not self._budgets and facts.budgets != self._budgets:
             self._verdicts.clear()

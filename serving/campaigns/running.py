@@ -140,7 +140,7 @@ class Campaign:
             self._kept = _Remembering(
                 stock,
                 Composer(stock.brand, self._engine.schema, stock.shelf),
-                RememberingRules(stock.rules, stock, initiated_by=placement.initiated_by),
+                RememberingRules(stock.rules, initiated_by=placement.initiated_by),
                 self._engine.deciding.rates(stock, at=self._engine.now()),
                 now + RATES_KEPT_SECONDS,
             )

@@ -75,6 +75,10 @@ class ContactRules:
             else tuple((who, back) for who, back in self._counted_for_all if who in initiated_by)
         )
 
+    def reach_no_cap(self, n_contacts: int, initiated_by: Initiator) -> bool:
+        """Whether so few contacts reach no cap at all where these speak first, whatever they are."""
+        return n_contacts < self._fewest[initiated_by]
+
     def caps_of(self, initiated_by: Collection[str]) -> tuple[CompiledCap, ...]:
         """The caps that govern where these speak first."""
         return tuple(cap for cap in self._every_cap if any(cap.governs(who) for who in initiated_by))
@@ -145,7 +149,7 @@ class ContactRules:
             if asks is not None or self._of_channel(channel, purpose, facts, initiated_by, at_us, clock, consents)
         }
         n_contacts = len(facts.contacts)
-        if not shut and n_contacts < self._fewest[initiated_by]:
+        if not shut and self.reach_no_cap(n_contacts, initiated_by):
             return [None] * len(offers)
         return [
             None
