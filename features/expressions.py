@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from features.cel_loading import load_cel
 from features.faults import CallersMistake, closest_name
-from features.plain_expressions import plain
 from features.variable_names import PURCHASE_PROPENSITY, VariableType, of_a_horizon
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class Expression:
         names: the variables whose values it may need.
     """
 
-    __slots__ = ("_is_date", "_plain", "_presence", "_program", "_types", "names", "text")
+    __slots__ = ("_is_date", "_presence", "_program", "_types", "names", "text")
 
     def __init__(self, text: str, program: cel.Program, types: Mapping[str, VariableType | None]) -> None:
         self.text = text
@@ -81,12 +80,6 @@ class Expression:
         self._types = tuple((name, kind) for name, kind in types.items() if kind is not None)
         self._is_date = types.get(text.strip()) is VariableType.DATE
         self.names = frozenset((*(of for _, of in self._presence), *(name for name, _ in self._types)))
-        self._plain = plain(text, types)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it only compares, so that CEL is hardly ever asked."""
-        return self._plain is not None
 
     def evaluate(self, values: Mapping[str, object]) -> object:
         """The value for these variables; others than `names` are not looked at. A date that stands alone stays a date.
@@ -104,8 +97,6 @@ class Expression:
                 context[name] = value
         for name, of in self._presence:
             context[name] = has_value(values.get(of))
-        if absent is None and self._plain is not None:
-            return self._plain(context)
         try:
             value = self._program.execute(cel.Context(variables=context))
             return value.date() if self._is_date else value

@@ -144,9 +144,7 @@ class PlaceMemory:
         expression: Expression,
         values: Mapping[str, object],
     ) -> object:
-        """What is made of an expression, by the values that it looks at; a plain one is asked as fast as looked up."""
-        if expression.is_plain:
-            return of(expression, values)
+        """What is made of an expression, by the values that it looks at."""
         known = self._known.setdefault((expression, of), {})
         seen = [values.get(name) for name in expression.names]
         key = (*seen, *map(type, seen))

@@ -117,13 +117,13 @@ def written_inputs(
         intents: that the brand knows.
     """
     state, context = customer.state, request.context
-    said = {name: getattr(context, name) for name in context.model_fields_set - _NOT_CONTEXT}
+    said = {name: getattr(context, name) for name in sorted(context.model_fields_set - _NOT_CONTEXT)}
     if (intent := context.intent) is not None and intent not in intents and not looks_like_a_name(intent):
         said[INTENT] = WITHHELD
     written = _Written(
         told=tuple(customer.told),
         context=said,
-        request={name: getattr(request, name) for name in request.model_fields_set - _NOT_INPUTS},
+        request={name: getattr(request, name) for name in sorted(request.model_fields_set - _NOT_INPUTS)},
         had_text=context.inbound_text is not None,
         new=dict(new or {}),
         questions=dict(questions or {}),
