@@ -22,21 +22,6 @@ def queued(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def queued_at_once(path: Path) -> Iterator[bool]:
-    """As `queued`, without waiting: gives whether it is its turn, which is nobody's else where it is."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
 def alone(path: Path, *, busy: Callable[[str], Exception]) -> Iterator[None]:
     """Nobody else while the block lasts; where somebody is, what `busy` makes of their process id is raised."""
     with path.open("a+") as file:

@@ -71,19 +71,8 @@ def tell(group: Sequence[Waiting], results: Sequence[Any]) -> None:
         else:
             resolve(waiting.future, result)
     for loop, settled in for_loops.items():
-        if _is_here(loop):
-            _settle_all(settled)
-            continue
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits there
             loop.call_soon_threadsafe(_settle_all, settled)
-
-
-def _is_here(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether that loop runs in this thread: then it is awake."""
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False
 
 
 def _settle_all(settled: list[tuple[asyncio.Future[Any], Any]]) -> None:
@@ -94,6 +83,8 @@ def _settle_all(settled: list[tuple[asyncio.Future[Any], Any]]) -> None:
 
 def resolve(future: Future[Any] | asyncio.Future[Any], result: object) -> None:
     """Gives a future its result, or the fault that it is."""
+    if isinstance(result, StopIteration):  # no future takes it, and those behind it would wait for ever
+        result = RuntimeError(f"A decision raised {result!r}.")
     if isinstance(result, Exception):
         future.set_exception(result)
     else:

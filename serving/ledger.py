@@ -1,11 +1,9 @@
 """The durable writer of decisions and outcomes: nobody is answered before the row is on disk.
 
-One committer thread a process takes everything that waits, as one transaction: a group commit. A single decision that
-nobody else's work is in the way of is committed by its event loop's own thread, which saves two handovers; where it had
-to wait for anybody, it goes to the committer like the others. Across processes an `flock` before `BEGIN IMMEDIATE`
-queues the writers, which SQLite's own busy timeout would leave to chance (commit p99 7.7 ms behind the lock, 18.7
-without). Counts for the empirical-Bayes rates move in the same transactions, so that they are never behind the log that
-they summarise.
+One committer thread a process takes everything that waits, as one transaction: a group commit. Across processes an
+`flock` before `BEGIN IMMEDIATE` queues the writers, which SQLite's own busy timeout would leave to chance (commit p99
+7.7 ms behind the lock, 18.7 without). Counts for the empirical-Bayes rates move in the same transactions, so that they
+are never behind the log that they summarise.
 
 Where the disk or the database takes no write (full, locked, read-only), whoever waits is told so at once and together,
 and the committer tries by itself until it does. What nobody waits for any more, because its request was answered that
@@ -24,7 +22,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import groupby
 from pathlib import Path
@@ -42,13 +40,13 @@ from serving.journal import JournalKeeper
 from serving.kept import SCHEMA as KEPT_SCHEMA
 from serving.ledger_rows import STATISTICS_SCHEMA
 from serving.unavailable import Unavailable, unavailability, write_something
-from serving.writing import InTheWayError, WritingConnection
 
 Result = TypeVar("Result")
 
 LARGEST_GROUP = 256
 PATIENCE_SECONDS = 1.2
 """How long one group waits for a lock of another program: less than a request may take to be answered (2 s)."""
+_ATTEMPT_MS = 100  # behind the flock, which the other processes' committers wait for meanwhile
 _TRY_AGAIN_SECONDS = 1.0
 _log = logging.getLogger("rapport.serving")
 
@@ -62,11 +60,11 @@ class Ledger:
 
     def __init__(self, database: Path) -> None:
         database.parent.mkdir(parents=True, exist_ok=True)
+        self._database, self._lock = database, lock_of(database)
         self._waiting: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
-        self._turns: Turns[Waiting] = Turns(self._commit_or_put)
-        self._in_hand = threading.Lock()  # of whoever commits
+        self._turns: Turns[Waiting] = Turns(self._put_or_refuse)
         self._journal = JournalKeeper(database)
-        with queued(lock_of(database)):
+        with queued(self._lock):
             connection = connect(database)
             connection.executescript(
                 SCHEMA + STATISTICS_SCHEMA + INTENTS_SCHEMA + CONTACT_SCHEMA + EXPOSURES_SCHEMA + KEPT_SCHEMA
@@ -75,7 +73,7 @@ class Ledger:
             count_earlier_exposures(connection)
             connection.commit()
             connection.close()
-        self._writing = WritingConnection(database)
+        self._connection: sqlite3.Connection | None = None  # the committer's
         self._trouble: Unavailable | None = None
         self._in_trouble_since = 0.0
         self._entrance = threading.Lock()  # nobody puts work behind the end
@@ -138,36 +136,15 @@ class Ledger:
         except LedgerClosedError as closed:
             tell(waiting, [closed] * len(waiting))
 
-    # -- the event loop's thread --------------------------------------------------------------------------------
-
-    def _commit_or_put(self, waiting: list[Waiting]) -> None:
-        if len(waiting) > 1 or not _is_small(waiting[0].work) or not self._is_committed_here(waiting):
-            self._put_or_refuse(waiting)
-
-    def _is_committed_here(self, waiting: list[Waiting]) -> bool:
-        """Whether that could be done without waiting for another thread, process or lock; else nothing was done."""
-        if self._trouble or not self._waiting.empty() or not self._in_hand.acquire(blocking=False):
-            return False
-        try:
-            with contextlib.suppress(InTheWayError):
-                if self._takes_work:
-                    self._commit(waiting, at_once=True)
-                    return True
-            return False
-        finally:
-            self._in_hand.release()
-
     # -- the committer's thread ---------------------------------------------------------------------------------
 
     def _commit_for_ever(self) -> None:
         group: list[Waiting] | None = None
         try:
             while (group := self._next_group()) is not None:
-                with self._in_hand:
-                    self._commit(group)
+                self._commit(group)
         finally:
-            with self._in_hand:
-                self._writing.close()
+            self._let_go()
             self._refuse_the_rest(group or [])
 
     def _refuse_the_rest(self, in_hand: list[Waiting]) -> None:
@@ -200,19 +177,12 @@ class Ledger:
             group += following
         return group
 
-    def _commit(self, group: list[Waiting], *, at_once: bool = False) -> None:
-        """One transaction, with whoever waits for it told.
-
-        Raises:
-            InTheWayError: it had to be `at_once`, and somebody else writes.
-        """
+    def _commit(self, group: list[Waiting]) -> None:
         group = [waiting for waiting in group if not waiting.future.cancelled()]
         if not group and not self._trouble:
             return
         try:
-            results = self._written(group, at_once=at_once)
-        except InTheWayError:
-            raise
+            results = self._written(group)
         except Exception as fault:
             trouble = unavailability(fault)
             if trouble is not None:
@@ -223,10 +193,10 @@ class Ledger:
             tell(group, results)
             self._journal.note(len(group))
 
-    def _written(self, group: list[Waiting], *, at_once: bool) -> list[Any]:
+    def _written(self, group: list[Waiting]) -> list[Any]:
         """All results of one transaction; where a piece of work fails, its fault is its result."""
         try:
-            with self._transaction(at_once=at_once) as connection:
+            with self._transaction() as connection:
                 if self._trouble:
                     write_something(connection)
                 return _done(connection, [waiting.work for waiting in group])
@@ -236,13 +206,43 @@ class Ledger:
         with self._transaction() as connection:  # one bad piece of work must not take the others with it
             return [_apart(connection, waiting.work) for waiting in group]
 
-    def _transaction(self, *, at_once: bool = False) -> contextlib.AbstractContextManager[sqlite3.Connection]:
-        if at_once:
-            return self._writing.transaction_at_once()
-        return self._writing.transaction(patience_seconds=0.0 if self._trouble else PATIENCE_SECONDS)
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction behind the flock; what is committed when it ends is on disk."""
+        until = time.monotonic() + (0.0 if self._trouble else PATIENCE_SECONDS)
+        while True:
+            with queued(self._lock):
+                try:
+                    connection = self._opened()
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as fault:
+                    if not _is_busy(fault) or time.monotonic() > until:
+                        raise
+                    continue  # lets the other processes' committers have their turn
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    connection.rollback()  # does nothing where SQLite has ended a failed transaction itself
+                    raise
+                return
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = connect(self._database)
+            connection.isolation_level = None
+            connection.execute(f"PRAGMA busy_timeout = {_ATTEMPT_MS}")
+            self._connection = connection
+        return self._connection
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
 
     def _enter(self, trouble: Unavailable, fault: Exception) -> None:
-        self._writing.close()  # a descriptor that was opened before the trouble may not outlive it
+        self._let_go()  # a descriptor that was opened before the trouble may not outlive it
         if self._trouble is None:
             self._in_trouble_since = time.monotonic()
             _log.error("the ledger takes no writes: %s (%s)", trouble, fault)
@@ -254,9 +254,8 @@ class Ledger:
             _log.warning("the ledger takes writes again, after %.1f s", time.monotonic() - self._in_trouble_since)
 
 
-def _is_small(work: Work) -> bool:
-    """Whether a piece of work is one decision, and not many."""
-    return hasattr(work, "together")
+def _is_busy(fault: sqlite3.Error) -> bool:
+    return getattr(fault, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _done(connection: sqlite3.Connection, works: Sequence[Work]) -> list[Any]:

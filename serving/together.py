@@ -16,6 +16,7 @@ from serving.current import CurrentRows
 from serving.deciding import Deciding, Inquiry, Settled
 from serving.handing_over import Turns, resolve
 from serving.people import Keys
+from serving.unavailable import unavailability
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,9 @@ class Together:
         results: Sequence[Settled | Exception | None]
         try:
             results = self._of(asked)
-        except Exception:
-            results = [self._alone(one) for one in asked]
+        except Exception as fault:
+            is_of_all = unavailability(fault) is not None  # a store that all of them would wait for, one by one
+            results = [fault] * len(asked) if is_of_all else [self._alone(one) for one in asked]
         for one, result in zip(asked, results, strict=True):
             resolve(one.future, result)
 

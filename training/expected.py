@@ -8,8 +8,9 @@ one is shipped, and it is said. Twenty thousand customers teach as well as a mil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from training.split import whole_weeks
 Floats = NDArray[np.float64]
 
 ENOUGH_CUSTOMERS = 20_000
+WINDOWS = 3  # of the longest horizon, one behind the other: to be judged on, to choose on, and what taught then
 DIGITS = 6
 WITHOUT = "expected orders and spend are not said: no closed window of the longest horizon could teach and judge them"
 
@@ -38,6 +40,12 @@ WITHOUT = "expected orders and spend are not said: no closed window of the longe
 class _Judged:
     recipe: Recipe
     figures: dict[str, Any]
+
+
+def cutoffs_of_expected(source: Source, *, horizons_days: Sequence[int]) -> set[datetime]:
+    """The days whose snapshots `with_expected` looks at: what teaches, what judges, and what chooses before that."""
+    days = whole_weeks(max(horizons_days))
+    return {source.known_until - timedelta(days=windows * days) for windows in range(WINDOWS + 1)}
 
 
 def with_expected(trained: Trained, source: Source, orders: OrderDays, *, seed: int = 0) -> Trained:

@@ -74,7 +74,8 @@ def of_many(connection: sqlite3.Connection, person: Person, *, caps: Iterable[Co
     kept: set[Contact] = set()
     for who in {who for cap in caps for who in _counted(cap)}:
         earliest = max((cap for cap in caps if cap.governs(who)), key=lambda cap: cap.reaches_back)
-        kept.update(contact for contact, _ in asking.newest(earliest, "", {}, whos=(who,), most=FEW))
+        said = asking.newest(earliest, "", {}, whos=(who,), most=FEW, counted="latest_at")
+        kept.update(contact for contact, _ in said)
     kept = set(sorted(kept, key=order, reverse=True)[:FEW])
     for cap, actions in asking.within_reach(caps):
         kept.update(needed(sorted(asking.of_cap(cap, actions), key=order), [cap]))
@@ -116,17 +117,24 @@ class _Asking:
             about, named = _OF_ACTIONS, {"actions": json.dumps(actions)}
         most = 2 * cap.cap.at_most + FEW if cap.each is None else ALL
         while True:
-            found = self.newest(cap, about, named, whos=_counted(cap), most=most)
+            found = self.newest(cap, about, named, whos=_counted(cap), most=most, counted=_column(cap))
             contacts = [contact for contact, _ in found]
             if len(found) < most or self._is_settled(cap, contacts, unread_us=found[most - 1][1]):
                 return contacts
             most *= 4
 
     def newest(
-        self, cap: CompiledCap, about: str, named: dict[str, object], *, whos: Collection[str], most: int
+        self,
+        cap: CompiledCap,
+        about: str,
+        named: dict[str, object],
+        *,
+        whos: Collection[str],
+        most: int,
+        counted: str,
     ) -> list[tuple[Contact, int]]:
         """The newest in the window of a cap, each with its latest instant, the latest first; so many of each key."""
-        query = _NEWEST.format(counted=_column(cap), about=about)
+        query = _NEWEST.format(counted=counted, about=about)
         rows = [
             row
             for asked in self._asked(cap, whos)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -103,7 +104,10 @@ def test_all_of_one_turn_are_one_batch(engine: Engine, monkeypatch: pytest.Monke
     assert sizes == [len(NAMES)]
 
 
-def test_where_a_batch_fails_only_the_request_at_fault_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("fault", "told_as"), [(ArithmeticError, ArithmeticError), (StopIteration, RuntimeError)])
+def test_where_a_batch_fails_only_the_request_at_fault_is_told(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, fault: type[Exception], told_as: type[Exception]
+) -> None:
     made = engine.deciding.settled
 
     def settled(
@@ -114,14 +118,29 @@ def test_where_a_batch_fails_only_the_request_at_fault_is_told(engine: Engine, m
         at: datetime,
     ) -> list[Settled]:
         if any(one.request.customer_id == "bob" for one in inquiries):
-            raise ArithmeticError("bob")
+            raise fault("bob")
         return made(inquiries, keys, states, at=at)
 
     monkeypatch.setattr(engine.deciding, "settled", settled)
     told = at_once(engine, [asked(name) for name in NAMES])
-    assert [type(one) for one in told] == [dict, ArithmeticError, dict, dict]
+    assert [type(one) for one in told] == [dict, told_as, dict, dict]
     found = engine.reader.execute("SELECT count(*) FROM decisions WHERE decision_id = ?", (told[2]["decision_id"],))
     assert found.fetchone() == (1,)
+
+
+def test_a_store_that_cannot_be_read_is_asked_once_a_turn(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for: list[int] = []
+
+    def among(keys: Sequence[Keys]) -> list[CustomerState | Missing | None]:
+        asked_for.append(len(keys))
+        fault = sqlite3.OperationalError("database is locked")
+        fault.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise fault
+
+    monkeypatch.setattr(engine.current, "among", among)
+    told = at_once(engine, [asked(name) for name in NAMES])
+    assert {type(one) for one in told} == {sqlite3.OperationalError}
+    assert asked_for == [len(NAMES)]
 
 
 def test_who_has_an_event_that_their_row_lacks_is_decided_on_with_it(tmp_path: Path) -> None:

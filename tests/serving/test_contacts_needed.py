@@ -91,6 +91,17 @@ def test_contacts_that_reach_no_cap_are_not_read_but_the_newest(
     assert judged(rules, facts, offer=an_offer("a1", channel="chat", placement="weekly")) is None
 
 
+def test_the_newest_are_kept_though_the_longest_cap_counts_clicks_that_nobody_made(
+    connection: sqlite3.Connection,
+) -> None:
+    caps = {
+        "clicks": FrequencyCap(at_most=5, rolling_days=60, counts="click"),
+        "said": FrequencyCap(at_most=50, rolling_days=7),
+    }
+    told(connection, [said(NOON - n * HOUR) for n in range(1, 41)])
+    assert len(kept_of(connection, rules_of(frequency_caps=caps))) == 16
+
+
 def test_of_an_action_that_is_at_its_cap_all_that_decides_is_found(connection: sqlite3.Connection) -> None:
     rules = rules_of(an_action("tip", caps=(Cap(at_most=30, rolling_days=30),)), an_action("other"))
     past = [said(NOON - HOUR * n, "tip" if n % 10 == 9 else "other") for n in range(300)]

@@ -35,6 +35,7 @@ AMOUNTS: dict[str, Any] = {
     "booster": None,
     "trees_level": 0.0,
     "highest": 1e9,
+    "is_seasonal": True,
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

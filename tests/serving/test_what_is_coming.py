@@ -32,7 +32,7 @@ class Steady:
 def expecting(rhythm: Rhythm, year: Sequence[float]) -> Expected:
     """Two order-days a week, of 25 each."""
     n = np.ones(len(rhythm.history.x))
-    return Expected(7, 2.0 * n, 50.0 * n, 25.0, lambda days: days * n, year)
+    return Expected(7, 2.0 * n, 50.0 * n, 25.0, lambda days: days * n, year, year)
 
 
 def scored(*propensities: tuple[int, float]) -> Any:

@@ -290,6 +290,9 @@ def test_scores_hold_everybody_once_with_the_documented_columns(
     keys = table["customer_key"].to_pylist()
     assert len(keys) == len(set(keys)) == 400
     assert table["purchase_propensity_30d"].null_count == 0
+    expected = table["expected_orders_30d"].to_numpy()
+    assert (expected >= table["purchase_propensity_30d"].to_numpy() - 1e-6).all()  # NaN is not
+    assert table["expected_spend_30d"].null_count == 0
     assert table["purchase_propensity_90d"].null_count == 400  # there is no such head: unknown is not zero
     assert set(table["segments_version"].to_pylist()) == {champions["segments"]["version"]}
     segments = json.loads((Path(scored["path"]).parent / "segments.json").read_text(encoding="utf-8"))

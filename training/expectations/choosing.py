@@ -117,7 +117,7 @@ def made_of(shop: Shop, recipe: Recipe, *, horizon_days: int, of: Of, seed: int 
         return None
     season = _season(shop, shop.day, horizon_days=horizon_days, window_days=now.window_days)
     times = factor(now, recipe.members, level=recipe.level, season=season)
-    return Expectation(recipe.members, float(f"{times:.9g}"), now.learned)
+    return Expectation(recipe.members, float(f"{times:.9g}"), now.learned, recipe.level == SEASON)
 
 
 def combined(of: Pieces, members: tuple[str, ...], *, level: str, season: float) -> Floats:

@@ -52,6 +52,7 @@ class Shop:
     _fits: dict[int, dict[str, BgNbd | ParetoNbd]] = field(default_factory=dict, repr=False)
     _gammas: dict[int, GammaGamma | None] = field(default_factory=dict, repr=False)
     _X: dict[int, Floats] = field(default_factory=dict, repr=False)
+    _expected: dict[tuple[int, int], dict[str, Floats]] = field(default_factory=dict, repr=False)
 
     @property
     def n_days(self) -> int:
@@ -68,7 +69,7 @@ class Shop:
     def fitted(self, fits: Iterable[BgNbd | ParetoNbd]) -> Shop:
         """The same with the models of repeat buying as of its cutoff, which somebody has fitted already."""
         named = {PARETO_NBD if isinstance(fit, ParetoNbd) else BG_NBD: fit for fit in fits}
-        return replace(self, _fits=self._fits | {self.day: named})
+        return replace(self, _fits=self._fits | {self.day: named}, _expected={})
 
     def buyers(self, day: int) -> Buyers:
         """Who had ordered before a day."""
@@ -87,10 +88,13 @@ class Shop:
 
     def expected(self, day: int, *, horizon_days: int) -> dict[str, Floats]:
         """Expected order-days of each buyer as of a day, by each model of repeat buying; each of shape `(n,)`."""
-        history, weeks = self.buyers(day).history(), horizon_days / DAYS_A_WEEK
-        with np.errstate(all="ignore"):
-            said = {name: fit.expected(history, weeks=weeks) for name, fit in self.fits(day).items()}
-        return {name: np.maximum(of, LEAST) for name, of in said.items() if np.isfinite(of).all()}
+        if (day, horizon_days) not in self._expected:
+            history, weeks = self.buyers(day).history(), horizon_days / DAYS_A_WEEK
+            with np.errstate(all="ignore"):
+                said = {name: fit.expected(history, weeks=weeks) for name, fit in self.fits(day).items()}
+            finite = {name: np.maximum(of, LEAST) for name, of in said.items() if np.isfinite(of).all()}
+            self._expected[day, horizon_days] = finite
+        return self._expected[day, horizon_days]
 
     def gamma_gamma(self, day: int) -> GammaGamma | None:
         """What an order-day brings, fitted to what was known as of a day; None where there is too little money."""

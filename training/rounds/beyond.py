@@ -8,17 +8,19 @@ from typing import Any
 
 from training.coming import WITHOUT, line_of, with_coming
 from training.dataset import WorkspaceSource
-from training.expected import lines_of
+from training.expected import lines_of, with_expected
 from training.next_purchase import Trained
+from training.order_days import read_order_days
 from training.products.telling import with_products
 from training.second_purchase import judged_once
 
 
 def with_beyond(trained: Trained, source: WorkspaceSource, *, seed: int) -> Trained:
-    """The same horizons with their curve, and with what the next order is of, where there is data for it."""
-    trained = _with_second_purchase(trained, source)
+    """The same horizons with curve, expected orders and spend, and what the next order is of, where there is data."""
+    trained = with_coming(_with_second_purchase(trained, source), source, seed=seed)
+    orders = read_order_days(source.workspace, known_until=source.known_until, days_end_at=source.known_until)
     return with_products(
-        with_coming(trained, source, seed=seed),
+        with_expected(trained, source, orders, seed=seed),
         source.workspace,
         as_of=source.known_until,
         n_customers=source.n_customers,

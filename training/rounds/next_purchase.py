@@ -26,6 +26,7 @@ from training.dataset import WorkspaceSource
 from training.declared import asked_for
 from training.drift.keeping import of_everybody
 from training.evaluation import log_losses
+from training.expected import cutoffs_of_expected
 from training.gating import (
     Check,
     Gate,
@@ -124,6 +125,7 @@ def _make_snapshots(source: WorkspaceSource) -> None:
     wanted = {*cutoffs_of(source, horizons_days=horizons)}
     wanted |= {as_of - old for as_of in judged_at & wanted if as_of - old > source.first}
     wanted |= cutoffs_of_curve(source, horizons_days=horizons)
+    wanted |= {as_of for as_of in cutoffs_of_expected(source, horizons_days=horizons) if as_of > source.first}
     source.prepare(sorted(wanted))
 
 

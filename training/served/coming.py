@@ -83,15 +83,17 @@ class Coming:
         if self.expected is None:
             return None
         intensity = self.curve.intensity(_asked(days))
-        carried = self.expected.orders * self.expected.rises(days)
+        carried = self.expected.orders_within(days)
         return np.where(self.rhythm.bought, np.fmax(carried, -np.expm1(-intensity)), intensity)
 
     def spend(self, days: float) -> Floats | None:
         """Expected spend within so many days, in the brand's currency, shape `(n,)`; None where nothing tells money."""
-        if self.expected is None or self.expected.spend is None or self.expected.first_order is None:
+        if self.expected is None or self.expected.first_order is None:
+            return None
+        if (carried := self.expected.spend_within(days)) is None:
             return None
         first = self.curve.intensity(_asked(days)) * self.expected.first_order
-        return np.where(self.rhythm.bought, self.expected.spend * self.expected.rises(days), first)
+        return np.where(self.rhythm.bought, carried, first)
 
     def still_buying(self) -> Floats:
         """P(not gone), shape `(n,)`, never less than P(an order within a year); NaN of whoever never ordered."""

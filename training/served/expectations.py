@@ -103,11 +103,19 @@ class Learned:
 
 @dataclass(frozen=True)
 class Expectation:
-    """Order-days or spend: the mean of some members, times the level that was chosen for it."""
+    """Order-days or spend: the mean of some members, times the level that was chosen for it.
+
+    Attributes:
+        members: by name.
+        factor: the level, as a multiple of their mean.
+        learned: what they say.
+        is_seasonal: whether that is the season's level; else it is the year's, whatever the season.
+    """
 
     members: tuple[str, ...]
     factor: float
     learned: Learned
+    is_seasonal: bool
 
     def as_dict(self, *, booster: int | None) -> dict[str, Any]:
         """What model.json keeps; a booster stands in a file of its own, by its place."""
@@ -120,6 +128,7 @@ class Expectation:
             "booster": booster,
             "trees_level": learned.trees_level,
             "highest": learned.highest,
+            "is_seasonal": self.is_seasonal,
         }
 
     @property
@@ -138,7 +147,7 @@ class Expectation:
             float(value["trees_level"]),
             float(value["highest"]),
         )
-        return cls(tuple(value["members"]), float(value["factor"]), learned)
+        return cls(tuple(value["members"]), float(value["factor"]), learned, bool(value["is_seasonal"]))
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,9 @@ class Expected:
         spend: within it, in the brand's currency, shape `(n,)`; None where no money was known.
         first_order: what the first order of somebody comes to; None likewise.
         shape: expected order-days within so many days by repeat buying alone, shape `(n,)`; never falling.
-        year: how much busier customers are behind the horizon, as of the curve.
+        year: how much busier customers are behind the horizon than within it, as of the curve: where the level within
+            it is the season's.
+        year_of_spend: the same, where that of spend is.
     """
 
     horizon_days: int
@@ -160,13 +171,22 @@ class Expected:
     first_order: float | None
     shape: Callable[[float], Floats]
     year: Sequence[float] = ()
+    year_of_spend: Sequence[float] = ()
 
-    def rises(self, days: float) -> Floats:
-        """How many times the horizon's expectation that of so many days is, shape `(n,)`; it never falls."""
+    def orders_within(self, days: float) -> Floats:
+        """Order-days within so many days, shape `(n,)`; they never fall."""
+        return self.orders * self._rises(days, self.year)
+
+    def spend_within(self, days: float) -> Floats | None:
+        """Spend within so many days, shape `(n,)`, which never falls; None where no money was known."""
+        return None if self.spend is None else self.spend * self._rises(days, self.year_of_spend)
+
+    def _rises(self, days: float, year: Sequence[float]) -> Floats:
+        """How many times the horizon's expectation that of so many days is."""
         at = self._paced(days)
         if days <= self.horizon_days:
             return np.minimum(at / self._paced(self.horizon_days), 1.0)
-        return beyond(self._paced, self.horizon_days, days, year=self.year, at=at, known=self._known)
+        return beyond(self._paced, self.horizon_days, days, year=year, at=at, known=self._known)
 
     def _paced(self, days: float) -> Floats:
         """The shape; of whom repeat buying has given up it is only noise, and the pace is steady."""
@@ -226,7 +246,8 @@ class Expectations:
             of_each = expected_by(rhythm.named(), history, days=days, least=0.0)
             return _spread(np.mean(list(of_each.values()), axis=0), bought, n=len(X))
 
-        return Expected(self.horizon_days, orders, spend, first, shape, year)
+        years = (year if of in self._of and self._of[of].is_seasonal else () for of in ("orders", "spend"))
+        return Expected(self.horizon_days, orders, spend, first, shape, *years)
 
     def _told(self, of: str, seen: Seen, bought: NDArray[np.intp], *, n: int) -> Floats:
         made = self._of[of]
