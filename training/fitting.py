@@ -148,7 +148,8 @@ class Lesson:
         """
         keys, n_rows = self.rows.customer_keys, len(self.rows.y)
         teaching = int(np.clip(round(LOTS * ENOUGH_TO_TRY / n), 1, LOTS * (N_FOLDS - 1) // N_FOLDS))
-        if is_tried and n_rows > ENOUGH_ROWS_TO_TRY and rarer * (LOTS - teaching) >= LOTS * RARER_TO_TRY:
+        fewest = rarer * min(teaching, LOTS - teaching)  # of those who teach, and of those who calibrate
+        if is_tried and n_rows > ENOUGH_ROWS_TO_TRY and fewest >= LOTS * RARER_TO_TRY:
             return (_fold_of(keys, n_folds=LOTS) < teaching).astype(np.int64), range(1)
         if n_rows > ENOUGH_ROWS and rarer >= N_FOLDS * ENOUGH_RARER:
             n_folds = max(N_FOLDS, min(n // ENOUGH_CALIBRATING, rarer // ENOUGH_RARER))

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet
+
 from tests.conftest import REPOSITORY
 
 
@@ -29,6 +31,12 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert (tmp_path / "report" / "index.html").is_file()
+    (scores,) = (tmp_path / "shop" / "lake" / "scores").rglob("*.parquet")
+    scored = pyarrow.parquet.read_table(scores).to_pylist()
+    assert len(scored) == 800
+    for one in scored:
+        assert one["expected_orders_30d"] >= one["purchase_propensity_30d"] - 1e-6
+        assert one["expected_spend_90d"] >= one["expected_spend_30d"] > 0.0
 
 
 def test_every_link_of_the_readme_leads_somewhere() -> None:

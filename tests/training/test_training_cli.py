@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -285,14 +286,12 @@ def test_scores_hold_everybody_once_with_the_documented_columns(
     table = pyarrow.parquet.read_table(scored["path"])
     documented = (Path(__file__).resolve().parents[2] / "docs" / "scores.md").read_text(encoding="utf-8")
     for name in table.column_names:
-        shown = "purchase_propensity_<h>d" if name.startswith("purchase_propensity_") else name
-        assert f"`{shown}`" in documented
+        of_any_horizon = re.sub(r"_[0-9]+d$", "_<h>d", name)
+        assert f"`{name}`" in documented or f"`{of_any_horizon}`" in documented
     keys = table["customer_key"].to_pylist()
     assert len(keys) == len(set(keys)) == 400
     assert table["purchase_propensity_30d"].null_count == 0
-    expected = table["expected_orders_30d"].to_numpy()
-    assert (expected >= table["purchase_propensity_30d"].to_numpy() - 1e-6).all()  # NaN is not
-    assert table["expected_spend_30d"].null_count == 0
+    assert table["expected_orders_30d"].null_count == 400  # 150 days are too few to teach and judge them
     assert table["purchase_propensity_90d"].null_count == 400  # there is no such head: unknown is not zero
     assert set(table["segments_version"].to_pylist()) == {champions["segments"]["version"]}
     segments = json.loads((Path(scored["path"]).parent / "segments.json").read_text(encoding="utf-8"))
