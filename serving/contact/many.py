@@ -37,10 +37,8 @@ _SO_MANY_OF_ACTIONS = (
 _SO_MANY_OF_EACH = (
     f"SELECT action_id, count(*) FROM contacts INDEXED BY contacts_of_action WHERE {_MINE} GROUP BY action_id"
 )
-_BY_ITS_OWN_INDEX = {
-    "click": "clicked_at",
-    "conversion": "converted_at",
-}  # of few; anything else is not after latest_at
+# Clicks and conversions are few, and have indexes of their own; the instant of anything else is not after latest_at.
+_BY_ITS_OWN_INDEX = {"click": "clicked_at", "conversion": "converted_at"}
 _OF_CHANNELS = "AND channel IN (SELECT value FROM json_each(:channels))"
 _OF_ACTIONS = "AND action_id IN (SELECT value FROM json_each(:actions))"
 _OF_TAGS = "AND EXISTS (SELECT 1 FROM json_each(:tags) WHERE instr(',' || tags || ',', ',' || value || ','))"

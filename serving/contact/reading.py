@@ -92,26 +92,6 @@ def read_facts(
     return facts
 
 
-def read_facts_of(
-    connection: sqlite3.Connection,
-    people: Sequence[Sequence[int]],
-    *,
-    at: datetime,
-    rules: ContactRules,
-    initiated_by: Collection[str] = EVERYBODY,
-) -> list[Facts]:
-    """As `read_facts`, of several people in as many queries as of one.
-
-    Args:
-        connection: to read with.
-        people: every key of each; of different people.
-        at: when it is decided.
-        rules: what is asked.
-        initiated_by: who speaks first in the places that are asked for.
-    """
-    return read_facts_together(connection, [Whose(keys, at, initiated_by) for keys in people], rules=rules)
-
-
 def read_facts_together(connection: sqlite3.Connection, people: Sequence[Whose], *, rules: ContactRules) -> list[Facts]:
     """As `read_facts`, of different people in as many queries as of one, each as of an instant of their own."""
     found: list[_Found] = [_Found() for _ in people]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,17 @@ def an_event(customer_key: int) -> dict[str, Any]:
     }
 
 
+def each_batch(engine: Engine, monkeypatch: pytest.MonkeyPatch, look: Callable[[Sequence[Inquiry]], None]) -> None:
+    """Has somebody look at each batch before it is settled."""
+    made = engine.deciding.settled
+
+    def settled(inquiries: Sequence[Inquiry], *arguments: Any, **named: Any) -> list[Settled]:
+        look(inquiries)
+        return made(inquiries, *arguments, **named)
+
+    monkeypatch.setattr(engine.deciding, "settled", settled)
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
@@ -87,19 +98,7 @@ def test_a_batch_is_told_what_each_would_be_alone(engine: Engine, wanted: list[t
 
 def test_all_of_one_turn_are_one_batch(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    made = engine.deciding.settled
-
-    def settled(
-        inquiries: Sequence[Inquiry],
-        keys: Sequence[Keys],
-        states: Sequence[CustomerState | Missing],
-        *,
-        at: datetime,
-    ) -> list[Settled]:
-        sizes.append(len(inquiries))
-        return made(inquiries, keys, states, at=at)
-
-    monkeypatch.setattr(engine.deciding, "settled", settled)
+    each_batch(engine, monkeypatch, lambda inquiries: sizes.append(len(inquiries)))
     at_once(engine, [asked(name) for name in NAMES])
     assert sizes == [len(NAMES)]
 
@@ -108,20 +107,11 @@ def test_all_of_one_turn_are_one_batch(engine: Engine, monkeypatch: pytest.Monke
 def test_where_a_batch_fails_only_the_request_at_fault_is_told(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, fault: type[Exception], told_as: type[Exception]
 ) -> None:
-    made = engine.deciding.settled
-
-    def settled(
-        inquiries: Sequence[Inquiry],
-        keys: Sequence[Keys],
-        states: Sequence[CustomerState | Missing],
-        *,
-        at: datetime,
-    ) -> list[Settled]:
+    def refuse_bob(inquiries: Sequence[Inquiry]) -> None:
         if any(one.request.customer_id == "bob" for one in inquiries):
             raise fault("bob")
-        return made(inquiries, keys, states, at=at)
 
-    monkeypatch.setattr(engine.deciding, "settled", settled)
+    each_batch(engine, monkeypatch, refuse_bob)
     told = at_once(engine, [asked(name) for name in NAMES])
     assert [type(one) for one in told] == [dict, told_as, dict, dict]
     found = engine.reader.execute("SELECT count(*) FROM decisions WHERE decision_id = ?", (told[2]["decision_id"],))

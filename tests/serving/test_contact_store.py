@@ -23,7 +23,7 @@ from features.identity import IdentityTable
 from serving.contact import coupons, store
 from serving.contact.budgets import ENOUGH
 from serving.contact.facts import THIS_REQUEST, facts_of
-from serving.contact.reading import read_facts, read_facts_of
+from serving.contact.reading import Whose, read_facts, read_facts_together
 from serving.contact.rules import ContactRules
 from serving.contact.tables import SCHEMA
 from serving.contact.windows import to_us
@@ -257,7 +257,7 @@ def test_many_people_are_read_as_each_of_them_is(connection: sqlite3.Connection)
         says(connection, f"d-{one}", "tip", rules=rules, customer_key=one)
         says(connection, f"d-{other}", "tip", rules=rules, customer_key=other)
         store.refuse(connection, f"d-{one}", reason="never", at_us=to_us(NOON) + one)
-    together = read_facts_of(connection, people, at=NOON, rules=rules)
+    together = read_facts_together(connection, [Whose(keys, NOON) for keys in people], rules=rules)
     assert together == [read_facts(connection, keys, at=NOON, rules=rules) for keys in people]
     assert [len(facts.contacts) for facts in together] == [2] * 7
 

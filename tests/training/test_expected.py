@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.artifact import NEXT_PURCHASE, NextPurchaseModel, load_model, write_artifact
+from tests.training.test_coming import never_ordered, written
+from training.artifact import NextPurchaseModel
 from training.cards.beyond import beyond
 from training.expectations.choosing import OWN, Recipe
 from training.expectations.shop import BG_NBD, EPOCH, PARETO_NBD
@@ -53,25 +53,10 @@ def model(trained: Trained, world: Any, tmp_path_factory: pytest.TempPathFactory
     return written(trained, world, tmp_path_factory.mktemp("artifacts"))
 
 
-def written(trained: Trained, world: Any, folder: Path) -> NextPurchaseModel:
-    version = write_artifact(folder, trained.description, trained.boosters)
-    schema = SimpleNamespace(model_inputs=world.inputs, categories=world.categories, version="tiny")
-    model = load_model(folder, NEXT_PURCHASE, version, schema=schema)
-    assert isinstance(model, NextPurchaseModel)
-    return model
-
-
 def coming_of(model: NextPurchaseModel, X: np.ndarray) -> Any:
     coming = model.coming(X)
     assert coming is not None
     return coming
-
-
-def never_ordered(world: Any) -> np.ndarray:
-    X = world.snapshot(world.known_until).X[:1].copy()
-    X[:, [world.inputs.index(name) for name in ("days_since_last_order", "days_since_first_order")]] = np.nan
-    X[:, [world.inputs.index(name) for name in ("n_orders", "n_orders_90d", "n_order_days", "revenue")]] = 0.0
-    return np.asarray(X)
 
 
 @settings(max_examples=15, deadline=None)
