@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +159,7 @@ def _when_gone(fitted: ParetoNbd, history: History) -> tuple[Floats, Floats]:
     Gauss-Legendre in the logarithm of the time, up to where less than e^-40 is left.
     """
     n, alpha, beta = fitted.r + history.x, fitted.alpha, fitted.beta
-    nodes, of_node = np.polynomial.legendre.leggauss(N_NODES)
+    nodes, of_node = _nodes(N_NODES)
     least = min(alpha, beta)
     furthest = (alpha + history.t_x) * np.exp(np.minimum(40.0 / n, 40.0)) - alpha
     start, end = np.log(least + history.t_x), np.log(least + np.minimum(history.T, furthest))
@@ -208,7 +209,7 @@ def _mean_of_inverse(b: Floats, rest: Floats, gap: Floats) -> Floats:
 
     Gauss-Legendre in the logarithm of 1 − U, over all but e^-40 of it.
     """
-    nodes, of_node = np.polynomial.legendre.leggauss(N_NODES_OF_MEAN)
+    nodes, of_node = _nodes(N_NODES_OF_MEAN)
     end = np.minimum((rest + 40.0 + 9.0 * np.sqrt(rest)) / b, 1.0)
     width = 40.0 / rest + 1.0 + np.log1p(end * b / rest)
     at = np.log(end) - 0.5 * (1.0 - nodes[:, None]) * width
@@ -216,6 +217,13 @@ def _mean_of_inverse(b: Floats, rest: Floats, gap: Floats) -> Floats:
     log_weight = rest * at + (b - 1.0) * np.log1p(-np.minimum(v, 1.0 - 1e-15))
     weight = of_node[:, None] * np.exp(log_weight - log_weight.max(axis=0))
     return np.asarray((weight / (gap + (1.0 - gap) * v)).sum(axis=0) / weight.sum(axis=0))
+
+
+@cache
+def _nodes(count: int) -> tuple[Floats, Floats]:
+    """Gauss-Legendre's nodes and weights, found once: to find them costs more than to use them on a small shop."""
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return np.asarray(nodes), np.asarray(weights)
 
 
 def _weeks_there(s: float, log_ratio: Floats) -> Floats:
