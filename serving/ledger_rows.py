@@ -187,15 +187,6 @@ def fold_mature(connection: sqlite3.Connection, *, at: datetime, window: timedel
     connection.execute(_FORGET_FOLDED, (before_day,))
 
 
-def outcomes_of(connection: sqlite3.Connection, decision_id: str) -> list[tuple[str, str | None, float | None, int]]:
-    """Outcome, goal, value and `occurred_at` (µs) of one decision, oldest first; what machines did is left out."""
-    query = (
-        "SELECT outcome, goal, value, occurred_at FROM outcomes WHERE decision_id = ? AND is_machine IS NOT 1 "
-        "ORDER BY occurred_at"
-    )
-    return connection.execute(query, (decision_id,)).fetchall()
-
-
 def recorded_decision(connection: sqlite3.Connection, decision_id: str) -> str | None:
     """The decision's canonical JSON, or None where there is none."""
     row = connection.execute("SELECT record FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone()

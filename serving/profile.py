@@ -13,7 +13,8 @@ from features.erased_rows import is_erased_decision
 from features.packing import EPOCH, CustomerState, Missing
 from serving.coming import what_is_coming
 from serving.engine import Engine
-from serving.ledger_rows import outcomes_of, recent_decisions, recorded_decision
+from serving.followed import outcomes_of
+from serving.ledger_rows import recent_decisions, recorded_decision
 from serving.scoring import Customer, score_customers
 
 SECONDS_A_DAY = 86_400.0
@@ -126,10 +127,7 @@ def decision_view(engine: Engine, decision_id: str) -> dict[str, Any] | None:
         return {"decision_id": decision_id, "erased": True} if is_erased else None
     told: dict[str, Any] = json.loads(record)
     key = told.pop("customer_key")
-    outcomes = [
-        {"outcome": outcome, "goal": goal, "value": value, "occurred_at": _instant(occurred_at)}
-        for outcome, goal, value, occurred_at in outcomes_of(engine.reader, decision_id)
-    ]
+    outcomes = [one.as_dict() for one in outcomes_of(engine.reader, decision_id)]
     return {"customer_id": engine.id_of(key)} | told | {"outcomes": outcomes}
 
 

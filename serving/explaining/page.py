@@ -12,7 +12,6 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from serving.decide import Decision
 from serving.explaining.explanation import age_in_words, explained, propensity_of
 from serving.explaining.response import response_of
 from serving.explaining.worth import money_of, why_taken
-from serving.ledger_rows import outcomes_of
+from serving.followed import Followed, outcomes_of
 from serving.reasons import FALLBACKS_IN_WORDS
 from serving.replaying.recreating import CannotRecreateError, Recorded, Recreated, recorded, recreate, stock_of
 from serving.replaying.replay import decided_again, verdict_on
@@ -124,7 +123,7 @@ def _page(
     workspace: Workspace,
     one: Recorded,
     *,
-    outcomes: Sequence[tuple[str, str | None, float | None, int]],
+    outcomes: Sequence[Followed],
     customer_id: str | None,
     locale: str | None,
 ) -> Page:
@@ -159,7 +158,7 @@ def _page(
         propensity=propensity,
         no_propensity=_no_propensity(record),
         response=response,
-        outcomes=[_outcome(*outcome, brand=brand, zone=zone) for outcome in outcomes],
+        outcomes=[_outcome(outcome, brand=brand, zone=zone) for outcome in outcomes],
         verdict=verdict.as_dict(),
         rests_on=_rests_on(one, recreated, locale=locale),
     )
@@ -271,13 +270,11 @@ def _no_propensity(record: Mapping[str, Any]) -> str:
     return f"{record['purchase_propensity']:.1%}; what made it so could not be made once more."
 
 
-def _outcome(
-    outcome: str, goal: str | None, value: float | None, occurred_at: int, *, brand: Brand | None, zone: ZoneInfo
-) -> dict[str, str]:
-    at = datetime.fromtimestamp(occurred_at / 1e6, tz=UTC).astimezone(zone)
-    worth = "" if value is None else f", {money_of(brand, value) if brand else value}"
-    words = outcome.capitalize() + (f" ({goal})" if goal else "") + worth
-    return {"at": f"{at:%-d %B %Y, %H:%M:%S}", "in_words": words}
+def _outcome(one: Followed, *, brand: Brand | None, zone: ZoneInfo) -> dict[str, str]:
+    worth = "" if one.value is None else f", {money_of(brand, one.value) if brand else one.value}"
+    flags = f" ({one.flags_in_words})" if one.flags_in_words else ""
+    words = one.outcome.capitalize() + (f" ({one.goal})" if one.goal else "") + worth + flags
+    return {"at": f"{one.occurred_at.astimezone(zone):%-d %B %Y, %H:%M:%S}", "in_words": words}
 
 
 def _rests_on(one: Recorded, recreated: Recreated | None, *, locale: str | None) -> list[tuple[str, str]]:
