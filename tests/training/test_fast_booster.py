@@ -156,8 +156,9 @@ def test_a_calibrated_score_alone_is_what_it_is_among_others(calibration: Calibr
     assert np.array_equal(calibration.apply(scores), from_log_odds(calibration.calibrated(scores)))
 
 
-def test_whoever_serves_imports_neither_scikit_learn_nor_scipy() -> None:
-    code = "import sys, training.artifact; print(sorted({'lightgbm', 'sklearn', 'scipy'} & set(sys.modules)))"
+@pytest.mark.parametrize("module", ["training.artifact", "training.scoring"])
+def test_whoever_serves_or_scores_imports_neither_scikit_learn_nor_scipy(module: str) -> None:
+    code = f"import sys, {module}; print(sorted({{'lightgbm', 'sklearn', 'scipy'}} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 

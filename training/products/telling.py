@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from features.brand import load_brand
 from features.lake import N_BUCKETS
-from training.next_purchase import Trained
 from training.order_days import day_of
 from training.products.baskets import CUSTOMERS_A_PART, Baskets, read_baskets
 from training.products.candidates import INPUTS, Items, candidates_of, items_of
@@ -19,6 +18,7 @@ from training.products.ranking import Ranker, fit_ranker, ranked
 
 if TYPE_CHECKING:
     from features.workspace import Workspace
+    from training.next_purchase import Trained
 
 CUSTOMERS_AT_ONCE = 10_000  # some hundred candidates each
 CUSTOMERS_A_PASS = 400_000  # whose orders lie in memory together
