@@ -16,7 +16,7 @@ from serving.decide import (
     UNKNOWN_INTENT,
     Decision,
 )
-from serving.explaining.worth import money_of, why_taken
+from serving.explaining.worth import LEAST_COUNTED, money_of, why_taken
 from serving.models import ServedModels
 from serving.scoring import FEATURES_STALE, NO_MODEL, UNKNOWN_CUSTOMER
 from serving.values import EstimatedRate, Valuation
@@ -121,6 +121,6 @@ def _counted(rate: EstimatedRate, action_id: str) -> str:
     n_decided = max(rate.n_decided, rate.n_converted)
     if n_decided == 0:
         return "Nobody like this was left alone yet" if action_id == NOTHING else "Nobody like this has had it yet"
-    if n_decided < 0.5:
+    if n_decided < LEAST_COUNTED:
         return "It is too new in this segment and stage to have been counted"
     return f"{rate.n_converted} of {n_decided:.0f} so far in this segment and stage"

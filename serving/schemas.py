@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from experiments.records import Outcome
 from features.brand import Locale
@@ -20,6 +31,17 @@ PLACES_IN_ONE_REQUEST = 20
 LONGEST_WAIT_SECONDS = 31 * 86_400
 
 TraitValue = str | bool | int | FiniteFloat | list[str]
+
+
+def _in_one_sentence(value: Any, is_one: ValidatorFunctionWrapHandler) -> Any:
+    """Refuses a value once; a union's own fault is one a branch, at places that the body does not have."""
+    try:
+        return is_one(value)
+    except ValidationError as wrong:
+        raise ValueError("must be a text, a finite number, true or false, or a list of texts") from wrong
+
+
+ToldValue = Annotated[TraitValue, WrapValidator(_in_one_sentence)]
 
 
 def _printable(text: str) -> str:
@@ -50,7 +72,7 @@ class Context(_Asked):
 
     intent: ShortName | None = Field(None, description="What the customer wants, as your bot understood it.")
     inbound_text: Text | None = Field(None, description="What the customer has just written; never stored.")
-    traits: Annotated[dict[ShortName, TraitValue], Field(max_length=64)] = Field(
+    traits: Annotated[dict[ShortName, ToldValue], Field(max_length=64)] = Field(
         default_factory=dict, description="Traits that you know and Rapport may not, by the names of brand.yaml."
     )
     conversation_id: Identifier | None = Field(

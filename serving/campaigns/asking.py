@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from features.brand import Brand, Locale
 from serving.problems import wrong_fields
 from serving.refusals import RequestRefused, WrongField, shown
-from serving.schemas import DecisionRequest, Identifier, ShortName, TraitValue
+from serving.schemas import DecisionRequest, Identifier, ShortName, ToldValue
 from serving.told import locale_faults, trait_faults
 
 CUSTOMERS_IN_ONE_CAMPAIGN = 100_000
@@ -32,7 +32,7 @@ class CampaignCustomer(BaseModel):
 
     customer_id: Identifier = Field(description="Your own id of the customer; an unknown one is welcome.")
     locale: Locale | None = Field(None, description="BCP 47; else the campaign's, else the customer's own.")
-    traits: Annotated[dict[ShortName, TraitValue], Field(max_length=64)] = Field(
+    traits: Annotated[dict[ShortName, ToldValue], Field(max_length=64)] = Field(
         {}, description="Traits that you know of this customer and Rapport may not, by the names of brand.yaml."
     )
 

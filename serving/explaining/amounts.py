@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 DECIMALS = 6
@@ -37,7 +38,14 @@ def _candidate(one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _valued(one: Mapping[str, Any]) -> dict[str, Any]:
-    return _rounded(one, "value") | {"parts": [_rounded(part, "amount") for part in one["parts"]]}
+    return _rounded(one, "value") | {"parts": _adding_up(one["parts"])}
+
+
+def _adding_up(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Parts as people are told them, so that they still add up: each is the step from one rounded sum to the next."""
+    sums = [told_amount(total) for total in accumulate(part["amount"] for part in parts)]
+    steps = (told_amount(reached - before) for before, reached in pairwise([0.0, *sums]))
+    return [{**part, "amount": step} for part, step in zip(parts, steps, strict=True)]
 
 
 def _of_policy(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from features.catalogue import NOTHING, Action
 PRIOR, COUNTS, INCENTIVE, PRICE = "prior", "counts", "incentive", "price"
 QUESTION, ASKING = "question", "asking"
 SILENCE, UPLIFT, RESPONSE, BASE = "silence", "uplift", "response", "base"
+LEAST_COUNTED = 0.5
+"""A decision counts as far as its attribution window has passed: what rounds to none is told as none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +168,11 @@ def _counted(candidate: Mapping[str, Any], brand: Brand) -> str:
     n = max(n_decided, n_converted)
     if not n:
         return "Nothing has been counted yet in this segment and stage."
+    if n < LEAST_COUNTED:
+        return f"In this segment and stage it is too new to have been counted: together {rate:.2%}."
     weight = n / (n + brand.rewards.prior_strength)
     return (
-        f"In this segment and stage {n_converted} of {n_decided:.0f} reached it, which weighs {weight:.0%}: "
+        f"In this segment and stage {n_converted} of {n:.0f} reached it, which weighs {weight:.0%}: "
         f"together {rate:.2%}."
     )
 

@@ -173,3 +173,19 @@ def test_every_rule_that_keeps_an_action_away_has_its_own_words() -> None:
         *(asked.ENOUGH_ASKED, asking.ALREADY_KNOWN, asking.WORTH_NOTHING),
     }
     assert rules <= set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("n_decided", "n_converted", "told"),
+    [
+        (0.0, 0, "Nothing has been counted yet in this segment and stage."),
+        (0.2, 0, "In this segment and stage it is too new to have been counted: together 4.98%."),
+        (0.2, 3, "In this segment and stage 3 of 3 reached it, which weighs 6%: together 4.98%."),
+    ],
+)
+def test_what_is_hardly_counted_is_never_told_as_none_of_none(n_decided: float, n_converted: int, told: str) -> None:
+    candidate = {"action_id": "coupon", "value": 4.98, "rate": 0.0498, "prior": 0.05}
+    counted = {"n_decided": n_decided, "n_converted": n_converted}
+    action = an_action("coupon")
+    parts = worth_of(candidate | counted, action, brand=a_brand(), channel="web", purchase_propensity=None)
+    assert parts[1].in_words == told

@@ -66,7 +66,12 @@ def body(**changes: object) -> bytes:
         (DECISIONS, body(context={"traits": {"income": True}}), 422, "a number"),
         (DECISIONS, body(context={"traits": {str(n): 1 for n in range(100)}}), 422, "/context/traits"),
         (DECISIONS, body(context={"inbound_text": "x" * 5_000}), 422, "at most 4096"),
-        (DECISIONS, json.dumps(GOOD).replace("}", ', "context": {"traits": {"income": NaN}}}').encode(), 422, ""),
+        (
+            DECISIONS,
+            json.dumps(GOOD).replace("}", ', "context": {"traits": {"income": NaN}}}').encode(),
+            422,
+            "/context/traits/income: is nan",
+        ),
         (DECISIONS, json.dumps(GOOD).replace("}", ', "context": {"traits": {"income": 1e999}}}').encode(), 422, ""),
         (DECISIONS, json.dumps(GOOD)[:-1].encode() + NUMBER % (b"9" * 400), 422, "a number between"),
         (DECISIONS, json.dumps(GOOD)[:-1].encode() + NUMBER % b"1e300", 422, "a number between"),

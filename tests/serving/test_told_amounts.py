@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from serving.explaining.amounts import told_amount, with_told_amounts
 
 DUST, CLEAN = 22.300000000000004, 22.3
@@ -31,3 +37,14 @@ def test_every_amount_of_an_explanation_is_told_so_and_no_probability() -> None:
     exact = explanation(DUST)
     assert with_told_amounts(exact) == explanation(CLEAN)
     assert exact == explanation(DUST)  # what is recorded stays as it is
+
+
+@given(st.lists(st.floats(-1e5, 1e5), min_size=1, max_size=5))
+def test_told_parts_add_up_to_the_told_value(amounts: list[float]) -> None:
+    one = {"value": sum(amounts), "parts": [{"name": "a", "amount": amount} for amount in amounts]}
+    (told,) = with_told_amounts({"values": [one]})["values"]
+    assert sum(Decimal(str(part["amount"])) for part in told["parts"]) == pytest.approx(
+        Decimal(str(told["value"])), abs=Decimal("1e-9")
+    )
+    for part, exact in zip(told["parts"], amounts, strict=True):
+        assert part["amount"] == pytest.approx(exact, abs=1.1e-6)
