@@ -155,10 +155,14 @@ def stage_of(
     plan = _plan(schema)
     if len(vector) == 1 and isinstance(as_of_us, int):
         return _stage_names()[[_stage_of_one(vector[0], instants[0], as_of_us, plan, funnel)]]
-    n_orders = vector[:, plan.n_orders]  # NaN is at least no number
-    last = instants[:, plan.last_consideration]
+    return stages_by(vector[:, plan.n_orders], instants[:, plan.last_consideration], as_of_us, funnel=funnel)
+
+
+def stages_by(n_orders: Floats, last: Instants, as_of_us: int | Instants, *, funnel: Funnel) -> npt.NDArray[np.object_]:
+    """As `stage_of`, by the two columns that it looks at: `n_orders` and `last_consideration_at`, shapes `(n,)`."""
     since = np.asarray(as_of_us, dtype=np.int64).reshape(-1) - funnel.consideration_days * DAY_US
     considering = (last != MISSING_INSTANT) & (last >= since)
+    # NaN is at least no number.
     index = np.where(n_orders >= 1, np.where(n_orders >= funnel.loyalty_orders, 3, 2), considering)
     stages: npt.NDArray[np.object_] = _stage_names()[index]
     return stages

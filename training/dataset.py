@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from features.brand import Brand
     from features.drawn import Draw
     from features.workspace import Workspace
+    from training.members import Repeat
 
 FloatMatrix = NDArray[np.float32]
 
@@ -124,6 +125,7 @@ class WorkspaceSource:
         self._history = open_workspace(workspace.root)
         self._eligible = eligible
         self._snapshots: dict[datetime, Snapshot] = {}
+        self.repeat_fits: dict[tuple[datetime, str], Repeat | None] = {}  # by instant and kind, as they are asked for
         first, self.known_until = _span(self._history.span(), as_of, now=now or datetime.now(UTC))
         self.draw: Draw | None = None
         self._orders = read_orders(workspace, event=self.brand.events.order, known_until=self.known_until)
@@ -137,7 +139,7 @@ class WorkspaceSource:
         if draw is None:
             return self
         fewer = copy(self)
-        fewer.draw, fewer._snapshots = draw, {}
+        fewer.draw, fewer._snapshots, fewer.repeat_fits = draw, {}, {}
         return fewer
 
     def prepare(self, as_ofs: Sequence[datetime]) -> None:

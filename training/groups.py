@@ -9,19 +9,18 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features.derive import derive, stage_of
+from features.derive import MISSING_INSTANT, derive, stages_by
 from features.lake import instant_us
 from features.packing import matrices
 from training.artifact import SEGMENTS, ArtifactRefused, SegmentsModel, load_champion
 from training.dataset import Snapshot, WorkspaceSource
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 LARGE_SHARE = 0.05
 LARGE = 200  # customers: of fewer, a mean loss says nothing beyond noise
@@ -70,8 +69,9 @@ def groups_of(source: WorkspaceSource, as_of: datetime) -> dict[str, Names]:
 
 def stages_of(source: WorkspaceSource, as_of: datetime) -> Names:
     """Each customer's stage of the funnel, in the order of the snapshot's rows."""
-    table = source.table(as_of, columns=_numbers(source))
-    stages = stage_of(*matrices(table, source.schema), instant_us(as_of), source.schema, funnel=source.brand.funnel)
+    table = source.table(as_of, columns=["customer_key", "n_orders", "last_consideration_at"])
+    last = pc.fill_null(table["last_consideration_at"].cast(pa.int64()), MISSING_INSTANT).to_numpy()
+    stages = stages_by(table["n_orders"].to_numpy(), last, instant_us(as_of), funnel=source.brand.funnel)
     rows = np.searchsorted(table["customer_key"].to_numpy(), source.snapshot(as_of).customer_keys)
     return np.asarray(stages[rows], dtype=object)
 

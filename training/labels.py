@@ -90,6 +90,8 @@ class Orders:
         """Keys, rising, of customers with an order in the window; of a person with several keys, all of them."""
         start, end = self._places(window)
         ordered = np.unique(self.customer_keys[start:end])
+        if not self.joined:
+            return ordered
         persons = set(ordered.tolist())
         others = [key for key, person in self.joined.items() if person in persons]
         return np.union1d(ordered, np.asarray(others, dtype=np.int64))
@@ -124,7 +126,8 @@ def read_orders(workspace: Workspace, *, event: str, known_until: datetime) -> O
         Lake(workspace.lake).register(connection, as_of=known_until)
         connection.register("log_events", log)
         connection.register("joined", persons_table(joined))
-        found = connection.execute(ORDERS, {"event": event, "until": known_until.replace(tzinfo=None)}).fetchnumpy()
+        asked = {"event": event} | ({"until": known_until.replace(tzinfo=None)} if log.num_rows else {})
+        found = connection.execute(ORDERS.format(logged=LOGGED if log.num_rows else ""), asked).fetchnumpy()
     keys, at_us = (np.asarray(found[name], dtype=np.int64) for name in ("customer_key", "at_us"))
     return Orders(keys, at_us, joined)
 
@@ -132,15 +135,19 @@ def read_orders(workspace: Workspace, *, event: str, known_until: datetime) -> O
 ORDERS = """
     WITH known AS (
         SELECT customer_key, event_id, order_id, occurred_at, received_at FROM events WHERE event = $event
+        {logged}
+    )
+    SELECT coalesce(person, customer_key) AS customer_key,
+           epoch_us(min({{'known_at': greatest(occurred_at, received_at), 'at': occurred_at}}).at) AS at_us
+    FROM known LEFT JOIN joined ON customer_key = from_key
+    GROUP BY 1, coalesce(order_id, event_id) ORDER BY at_us, 1
+"""
+# Of a log that holds anything: what is in both is looked for among the lake's orders alone.
+LOGGED = """
         UNION ALL
         SELECT customer_key, event_id, order_id, occurred_at, received_at FROM log_events
         WHERE event = $event AND occurred_at < $until AND received_at < $until
-          AND event_id NOT IN (SELECT event_id FROM events)
-    )
-    SELECT coalesce(person, customer_key) AS customer_key,
-           epoch_us(min({'known_at': greatest(occurred_at, received_at), 'at': occurred_at}).at) AS at_us
-    FROM known LEFT JOIN joined ON customer_key = from_key
-    GROUP BY 1, coalesce(order_id, event_id) ORDER BY at_us, 1
+          AND event_id NOT IN (SELECT event_id FROM events WHERE event = $event)
 """
 
 

@@ -16,7 +16,7 @@ traits, imported attributes, the brand's own SQL.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,21 +135,21 @@ def find_leaks(
     positive = np.asarray(y, dtype=np.float64) > 0
     if not _enough(positive):
         return []
-    sample = _sample(positive)
-    looks = {
-        name: _Look(X[sample, i], positive[sample], is_category=name in categories)
-        for i, name in enumerate(inputs)
-        if name not in trusted and _differs(X[:, i])
-    }
+    sample, differs = _sample(positive), _differing(X)
+    looked_at = [name for name, any_differ in zip(inputs, differs, strict=True) if any_differ and name not in trusted]
+
+    def look(name: str) -> _Look:
+        return _Look(X[sample, inputs.index(name)], positive[sample], is_category=name in categories)
+
+    looks = {name: look(name) for name in looked_at if name not in OWN}
     separating = [
-        Leak(name, "separates", look.auc, int(np.isfinite(X[:, inputs.index(name)]).sum()))
-        for name, look in looks.items()
-        if name not in OWN
-        and look.auc > MOST_AUC
-        and _separates_within(X, positive, name, inputs=inputs, categories=categories)
+        Leak(name, "separates", found.auc, int(np.isfinite(X[:, inputs.index(name)]).sum()))
+        for name, found in looks.items()
+        if found.auc > MOST_AUC and _separates_within(X, positive, name, inputs=inputs, categories=categories)
     ]
     named = {leak.feature for leak in separating}
-    only = [leak for leak in _only_for_positives(X, positive, looks, inputs=inputs) if leak.feature not in named]
+    own = (look(name) for name in looked_at if name in OWN)  # nobody asks where nobody is suspected
+    only = [leak for leak in _only_for_positives(X, positive, looks, own, inputs=inputs) if leak.feature not in named]
     return sorted(separating, key=lambda leak: (-leak.auc, len(leak.feature))) + sorted(
         only, key=lambda leak: (-leak.n_present, len(leak.feature))
     )
@@ -180,11 +180,24 @@ class _Look:
 
 
 def _only_for_positives(
-    X: NDArray[np.float32], positive: Booleans, looks: Mapping[str, _Look], *, inputs: Sequence[str]
+    X: NDArray[np.float32],
+    positive: Booleans,
+    looks: Mapping[str, _Look],
+    own: Iterable[_Look],
+    *,
+    inputs: Sequence[str],
 ) -> Iterator[Leak]:
-    """Features that only positives have, where no other feature says that those were bound to be positive anyway."""
+    """Features that only positives have, where no other feature says that those were bound to be positive anyway.
+
+    Args:
+        X: shape `(n, n_inputs)`.
+        positive: to whom it happened, shape `(n,)`.
+        looks: at what others wrote, by name.
+        own: looks at what Rapport itself counts.
+        inputs: the columns' names.
+    """
     suspects: dict[str, Booleans] = {}
-    for name in (one for one in looks if one not in OWN):
+    for name in looks:
         x = X[:, inputs.index(name)]
         for present in (np.isfinite(x), np.isfinite(x) & (x != 0)):
             n = int(present.sum())
@@ -196,7 +209,7 @@ def _only_for_positives(
     sample = _sample(positive)
     sampled = positive[sample]
     weights = _undone(positive, sampled)
-    others = [look for name, look in looks.items() if name not in suspects]
+    others = [*(look for name, look in looks.items() if name not in suspects), *own]
     for name, present in suspects.items():
         here = present[sample]
         by_rate = float(here.sum() * np.log(positive.mean()))
@@ -223,10 +236,11 @@ def _separates_within(
     return True
 
 
-def _differs(x: NDArray[np.float32]) -> bool:
-    """Whether a column tells any two customers apart, if only by being unknown."""
-    known = np.isfinite(x)
-    return bool(known.any()) and bool((x != x[int(np.argmax(known))]).any())
+def _differing(X: NDArray[np.float32]) -> Booleans:
+    """Which columns tell any two customers apart, if only by being unknown; shape `(n_inputs,)`."""
+    least, most = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
+    is_known = np.isfinite(least) | np.isfinite(most)
+    return np.asarray(is_known & ((least < most) | np.isnan(X).any(axis=0)))
 
 
 def _enough(positive: Booleans) -> bool:

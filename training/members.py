@@ -43,6 +43,7 @@ class Customers:
         self._places = _places_of(self.inputs)
         self._designs: dict[tuple[tuple[str, ...], ...], Floats] = {}
         self._alive: dict[Repeat, Floats] = {}
+        self._repeat: dict[tuple[Repeat, int], Floats] = {}
         self._history: History | None = None
 
     def design(self, columns: tuple[tuple[str, ...], ...]) -> Floats:
@@ -75,10 +76,12 @@ class Customers:
 
     def repeat_buying(self, fitted: Repeat, *, horizon_days: int) -> Floats:
         """Log-odds of an order within the horizon, shape `(n,)`; NaN for customers who never bought."""
-        alive, bought = self.alive(fitted), self.bought()
-        with np.errstate(invalid="ignore"):
-            said = fitted.p_any(self.history(), weeks=horizon_days / DAYS_A_WEEK, alive=alive)
-        return np.where(bought, log_odds(np.where(bought, said, 0.5)), np.nan)
+        if (fitted, horizon_days) not in self._repeat:
+            alive, bought = self.alive(fitted), self.bought()
+            with np.errstate(invalid="ignore"):
+                said = fitted.p_any(self.history(), weeks=horizon_days / DAYS_A_WEEK, alive=alive)
+            self._repeat[fitted, horizon_days] = np.where(bought, log_odds(np.where(bought, said, 0.5)), np.nan)
+        return self._repeat[fitted, horizon_days]
 
 
 @lru_cache(maxsize=16)

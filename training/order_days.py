@@ -202,7 +202,11 @@ def day_of(instant: datetime, *, time_zone: str) -> int:
 
 
 def read_order_days(
-    workspace: Workspace, *, known_until: datetime | None = None, days_end_at: datetime | None = None
+    workspace: Workspace,
+    *,
+    known_until: datetime | None = None,
+    days_end_at: datetime | None = None,
+    customer_keys: Keys | None = None,
 ) -> OrderDays:
     """Every order in the lake and in the event log, by the brand's days.
 
@@ -214,8 +218,10 @@ def read_order_days(
             were joined by then; None for all that is known now.
         days_end_at: an instant at which one of the days ends; None where the brand's do. A snapshot is of an instant,
             and a day that it cuts in two would be before it and after it.
+        customer_keys: of these alone; None for everybody.
     """
     import duckdb
+    import pyarrow as pa
 
     from features.brand import load_brand
     from features.lake import Lake
@@ -229,10 +235,16 @@ def read_order_days(
         Lake(workspace.lake).register(connection, as_of=known_until)
         connection.register("log_events", log)
         connection.register("joined", persons_table(_persons(workspace, known_until)))
-        until = known_until and known_until.astimezone(UTC).replace(tzinfo=None)
         zone, shift = (brand.time_zone, 0) if days_end_at is None else ("UTC", since_midnight_us(days_end_at))
-        asked = {"event": brand.events.order, "zone": zone, "until": until, "shift": shift}
-        found = connection.execute(ORDER_DAYS, asked).fetchnumpy()
+        asked = {"event": brand.events.order, "zone": zone, "shift": shift}
+        if log.num_rows:
+            asked["until"] = known_until and known_until.astimezone(UTC).replace(tzinfo=None)
+        if customer_keys is not None:
+            connection.register("asked", pa.table({"key": pa.array(customer_keys, type=pa.int64())}))
+        query = ORDER_DAYS.format(
+            logged=LOGGED if log.num_rows else "", whose="" if customer_keys is None else OF_THESE
+        )
+        found = connection.execute(query, asked).fetchnumpy()
     return OrderDays.of(
         np.asarray(found["customer_key"], dtype=np.int64),
         np.asarray(found["day"], dtype=np.int64),
@@ -263,19 +275,17 @@ ORDER_DAYS = """
     WITH known AS (
         SELECT customer_key, event_id, order_id, occurred_at, received_at, total, products
         FROM events WHERE event = $event
-        UNION ALL
-        SELECT customer_key, event_id, order_id, occurred_at, received_at, total, products
-        FROM log_events WHERE event = $event AND event_id NOT IN (SELECT event_id FROM events)
-          AND ($until IS NULL OR greatest(occurred_at, received_at) < $until::TIMESTAMP)
+        {logged}
     ),
     orders AS (
         SELECT coalesce(person, customer_key) AS customer_key,
-               min({
+               min({{
                    'known_at': greatest(occurred_at, received_at), 'at': occurred_at, 'id': event_id,
                    'amount': coalesce(total, list_sum(list_transform(products,
                        lambda line: coalesce(line.quantity, 1) * line.price)))
-               }) AS first
+               }}) AS first
         FROM known LEFT JOIN joined ON customer_key = from_key
+        {whose}
         GROUP BY 1, coalesce(order_id, event_id)
     )
     SELECT customer_key, first.amount AS amount,
@@ -283,3 +293,12 @@ ORDER_DAYS = """
                      CAST(timezone($zone, timezone('UTC', first['at'] - to_microseconds($shift))) AS DATE)) AS day
     FROM orders
 """
+# Of a log that holds anything: what is in both is looked for among the lake's orders alone.
+LOGGED = """
+        UNION ALL
+        SELECT customer_key, event_id, order_id, occurred_at, received_at, total, products
+        FROM log_events
+        WHERE event = $event AND event_id NOT IN (SELECT event_id FROM events WHERE event = $event)
+          AND ($until IS NULL OR greatest(occurred_at, received_at) < $until::TIMESTAMP)
+"""
+OF_THESE = "WHERE coalesce(person, customer_key) IN (SELECT key FROM asked)"

@@ -8,17 +8,24 @@ from typing import Any
 
 from training.coming import WITHOUT, line_of, with_coming
 from training.dataset import WorkspaceSource
-from training.expected import lines_of, with_expected
+from training.expected import ENOUGH_CUSTOMERS, lines_of, with_expected
 from training.next_purchase import Trained
 from training.order_days import read_order_days
 from training.products.telling import with_products
 from training.second_purchase import judged_once
+from training.some_customers import some_customers
 
 
 def with_beyond(trained: Trained, source: WorkspaceSource, *, seed: int) -> Trained:
     """The same horizons with curve, expected orders and spend, and what the next order is of, where there is data."""
     trained = with_coming(_with_second_purchase(trained, source), source, seed=seed)
-    orders = read_order_days(source.workspace, known_until=source.known_until, days_end_at=source.known_until)
+    some = some_customers(source, most=ENOUGH_CUSTOMERS)
+    orders = read_order_days(
+        source.workspace,
+        known_until=source.known_until,
+        days_end_at=source.known_until,
+        customer_keys=some.snapshot(some.known_until).customer_keys,
+    )
     return with_products(
         with_expected(trained, source, orders, seed=seed),
         source.workspace,
