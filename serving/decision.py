@@ -180,11 +180,8 @@ class Decision:
     @cached_property
     def candidates(self) -> tuple[tuple[str, Valuation], ...]:
         """Everything that could have been first, by key, with its value; in the catalogue's order, `nothing` last."""
-        could_be, valued = self.distribution.action_ids, _valued(self.prepared)
-        if len(valued) == len(could_be):
-            return valued  # nearly always: no rule that looks at counters keeps any of them away
-        known = frozenset(could_be)
-        return tuple([one for one in valued if one[0] in known])
+        could_be = frozenset(self.distribution.action_ids)  # an answer that nobody drew may be none of them
+        return tuple([one for one in _valued(self.prepared) if one[0] in could_be])
 
     def as_dict(self) -> dict[str, Any]:
         """Every input and output, as JSON types."""

@@ -267,3 +267,13 @@ def test_who_leaves_by_one_slot_of_a_list_leaves_its_channel(opened: Any) -> Non
     assert read_facts(engine.reader, engine.people.keys("ann"), at=NOON, rules=engine.stock.rules).unsubscribed == {
         "web"
     }
+
+
+def test_the_only_candidate_kept_away_leaves_an_answer_that_ranks_what_it_says(opened: Any) -> None:
+    shop = opened(an_action("offer", expected_rate=0.5, budget=Budget(units=1)), holdout_rate=0.5)
+    asked = [{"customer": f"customer-{n}", "dry_run": n % 4 == 3} for n in range(12)]
+    told = [shop.decide(candidate_actions=["offer"], **one) for one in asked]
+    assert {one["holdout"] for one in told} == {True, False}
+    assert [one["action"]["id"] for one in told].count("offer") == 1
+    for one in told:
+        assert {ranked["action_id"] for ranked in one["ranking"]} <= set(one["explanation"]["distribution"])
