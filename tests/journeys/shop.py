@@ -81,8 +81,7 @@ def run(*words: str, code: int = 0) -> str:
 
 
 def done_by(command: list[str], *, code: int = 0) -> str:
-    quiet = {"NO_COLOR": "1", "OMP_WAIT_POLICY": "PASSIVE"}  # the latter as `rapport` itself says to LightGBM
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=os.environ | quiet)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=os.environ | {"NO_COLOR": "1"})
     assert done.returncode == code, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
