@@ -134,16 +134,18 @@ def imagine(
     brand: Brand,
     at: datetime,
 ) -> Asking:
-    """With the scores that the customer would have after each answer, all of them in one batch."""
+    """With the scores that the customer would have after each answer, all of them in one batch.
+
+    Of a trait whose answers nobody can foresee (a date or a number of which nobody has said any yet) there are none.
+    """
     told: Sequence[tuple[str, Customer]] = [
         (name, replace(customer, told={**customer.told, name: one.answer}))
         for name, about in asking.about.items()
         for one in about.likely
     ]
-    if not told:
-        return asking
-    scored = score_customers([each for _, each in told], models=models, schema=schema, brand=brand, at=at)
-    imagined: dict[str, tuple[ScoredCustomer, ...]] = {}
-    for (name, _), one in zip(told, scored, strict=True):
-        imagined[name] = (*imagined.get(name, ()), one)
+    imagined: dict[str, tuple[ScoredCustomer, ...]] = dict.fromkeys(asking.about, ())
+    if told:
+        scored = score_customers([each for _, each in told], models=models, schema=schema, brand=brand, at=at)
+        for (name, _), one in zip(told, scored, strict=True):
+            imagined[name] = (*imagined[name], one)
     return replace(asking, imagined=imagined)

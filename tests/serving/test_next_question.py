@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -51,7 +52,15 @@ GAIN = 0.5 * 0.3 * 100 + 0.5 * 0.2 * 100 - 0.1 * 100  # cream for the dry, soap 
 class World:
     """A brand that may ask for two traits, of which one matters."""
 
-    def __init__(self, folder: Path, *, cost: float = 1.0, intents: tuple[str, ...] = (), **placed: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        cost: float = 1.0,
+        intents: tuple[str, ...] = (),
+        traits: Mapping[str, Trait] | None = None,
+        **placed: object,
+    ) -> None:
         asks = Placement(
             initiated_by="customer",
             channels=("web", "chat", "mail"),
@@ -62,7 +71,7 @@ class World:
         tiny = a_brand()
         self.brand: Brand = tiny.model_copy(
             update={
-                "traits": {**tiny.traits, "need": NEED, "likes": LIKES},
+                "traits": {**tiny.traits, "need": NEED, "likes": LIKES, **(traits or {})},
                 "placements": {**tiny.placements, "reply": asks},
                 "rewards": Rewards(question_cost=cost),
                 "intents": intents,
@@ -134,6 +143,15 @@ def test_a_question_that_matters_is_asked_before_an_offer_is_made(tmp_path: Path
 def test_a_question_that_changes_no_choice_is_worth_nothing_and_never_asked(tmp_path: Path) -> None:
     decision = World(tmp_path, cost=0.0).decide()
     assert suppressed(decision)["ask_likes"] == "worth_nothing"
+
+
+def test_a_question_whose_answers_nobody_has_ever_given_is_worth_nothing_yet(tmp_path: Path) -> None:
+    born = NEED.model_copy(update={"type": "date", "choices": (), "labels": {}, "question": {"en": "Born when?"}})
+    world = World(tmp_path, traits={"born": born}, questions=("need", "born"))
+    decision = world.decide()
+    assert suppressed(decision)["ask_born"] == "worth_nothing"
+    assert decision.action_id == "ask_need"
+    assert world.decide(context=Context(traits={"need": "dry"})).action_id == "cream"  # and nothing else to imagine
 
 
 def test_an_offer_that_earns_more_now_goes_first(tmp_path: Path) -> None:
