@@ -86,7 +86,8 @@ class Calibration:
 
 IDENTITY = Calibration("identity", (0.0, 1.0), (0.0, 1.0), extend=True)
 
-KINDS = ("shift", "platt", "isotonic")
+ISOTONIC = "isotonic"
+KINDS = ("shift", "platt", ISOTONIC)
 STEP_PRIOR = 5.0  # rows of Platt's line in each step of an isotonic fit: few rows prove no certainty
 
 
@@ -101,7 +102,7 @@ def fit_calibration(score: FloatArray, y: NDArray[np.uint8], *, kind: str) -> Ca
     References:
         Platt (1999), Probabilistic outputs for support vector machines; Zadrozny, Elkan (2002), isotonic calibration.
     """
-    if kind == "isotonic":
+    if kind == ISOTONIC:
         return _isotonic(score, y)
     if kind == "platt":
         intercept, slope = logistic_line(score, y)
@@ -156,4 +157,4 @@ def _isotonic(score: FloatArray, y: NDArray[np.uint8]) -> Calibration:
     ]
     x, first = np.unique([knot[0] for knot in knots], return_index=True)
     levels = np.maximum.accumulate(log_odds(np.array([knots[i][1] for i in first])))
-    return Calibration("isotonic", tuple(x.tolist()), tuple(levels.tolist()))
+    return Calibration(ISOTONIC, tuple(x.tolist()), tuple(levels.tolist()))

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from training.dataset import Source
 from training.evaluating.figures import amount_figures
-from training.expectations.choosing import HARM, OWN, Recipe, error, expect, made_of
+from training.expectations.choosing import HARM, OWN, Recipe, error, expect, made_of, weeks_ahead
 from training.expectations.members import Of, actual, repeat_expectations, rfm_columns
 from training.expectations.shop import EPOCH, Shop
 from training.gamma_gamma import GammaGamma
 from training.members import repeat_model_of
-from training.next_purchase import Trained
+from training.next_purchase import JudgedAmounts, Trained
 from training.order_days import OrderDays
 from training.some_customers import some_customers
 from training.split import whole_weeks
@@ -40,6 +40,7 @@ WITHOUT = "expected orders and spend are not said: no closed window of the longe
 class _Judged:
     recipe: Recipe
     figures: dict[str, Any]
+    amounts: JudgedAmounts
 
 
 def cutoffs_of_expected(source: Source, *, horizons_days: Sequence[int]) -> set[datetime]:
@@ -70,17 +71,21 @@ def with_expected(trained: Trained, source: Source, orders: OrderDays, *, seed: 
     repeat = [repeat_model_of(fit) for fit in trained.description["coming"]["repeat_buying"]]
     shop = Shop(known, source.known_until, day, some).fitted(repeat)
     with threadpool_limits(1):  # on so few customers a second thread only waits: a quarter of the CPU
-        described, texts = _described(shop, horizon_days=horizon, seed=seed, n_boosters=len(trained.boosters))
+        judged = {of: found for of in Of if (found := _judged(shop, horizon_days=horizon, of=of, seed=seed))}
+        described, texts = _described(shop, judged, horizon_days=horizon, seed=seed, n_boosters=len(trained.boosters))
     if "orders" not in described:
         return trained
     return replace(
         trained,
         description=trained.description | {"expected": described},
         other_boosters=(*trained.other_boosters, *texts),
+        amounts={of.value: found.amounts for of, found in judged.items() if of.value in described},
     )
 
 
-def _described(shop: Shop, *, horizon_days: int, seed: int, n_boosters: int) -> tuple[dict[str, Any], list[str]]:
+def _described(
+    shop: Shop, judged: Mapping[Of, _Judged], *, horizon_days: int, seed: int, n_boosters: int
+) -> tuple[dict[str, Any], list[str]]:
     texts: list[str] = []
     gamma: GammaGamma | None = shop.gamma_gamma(shop.day)
     described: dict[str, Any] = {
@@ -89,17 +94,27 @@ def _described(shop: Shop, *, horizon_days: int, seed: int, n_boosters: int) -> 
         "gamma_gamma": None if gamma is None else asdict(gamma),
         "judged": {},
     }
-    for of in Of:
-        judged = _judged(shop, horizon_days=horizon_days, of=of, seed=seed)
-        if judged is None:
+    for of, verdict in judged.items():
+        found = made_of(shop, verdict.recipe, horizon_days=horizon_days, of=of, seed=seed)
+        if found is None:
             continue
-        made = made_of(shop, judged.recipe, horizon_days=horizon_days, of=of, seed=seed)
-        if made is None:
-            continue
+        made, recipe = found
         described[of.value] = made.as_dict(booster=n_boosters + len(texts) if made.needs_trees else None)
-        described["judged"][of.value] = judged.figures
+        described["judged"][of.value] = verdict.figures | _another_level(verdict.recipe, recipe)
         texts += [made.learned.trees] if made.needs_trees and made.learned.trees else []
+        if made.is_seasonal and "within" not in described:
+            described["within"] = [list(by) for by in weeks_ahead(shop, horizon_days=horizon_days)]
     return described, texts
+
+
+def _another_level(judged: Recipe, served: Recipe) -> dict[str, str]:
+    """What is said where what is served has another level than what was judged."""
+    if judged == served:
+        return {}
+    return {
+        "shipped": str(served),
+        "because": f"judged with {judged}; a season that no window has tried is nearer to it",
+    }
 
 
 def _judged(shop: Shop, *, horizon_days: int, of: Of, seed: int) -> _Judged | None:
@@ -115,7 +130,9 @@ def _judged(shop: Shop, *, horizon_days: int, of: Of, seed: int) -> _Judged | No
     recipe, because = _shipped(expected.recipe, told, happened)
     models = {name: _rounded(amount_figures(happened, values)) for name, values in told.items()}
     figures = {"as_of": then.cutoff.isoformat(), "n": len(happened), "shipped": str(recipe), "because": because}
-    return _Judged(recipe, figures | {"models": models})
+    said = told["ours"] if recipe == expected.recipe else told[recipe.members[0]]
+    amounts = JudgedAmounts(horizon_days, then.cutoff, shop.buyers(then.day).keys, said, happened)
+    return _Judged(recipe, figures | {"models": models}, amounts)
 
 
 def _shipped(recipe: Recipe, told: Mapping[str, Floats], happened: Floats) -> tuple[Recipe, str]:

@@ -58,14 +58,36 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedAmounts:
+    """Expected order-days or spend on the newest closed window, by a fit that knew nothing of it.
+
+    Attributes:
+        customer_keys: of those who had ordered by then, rising, shape `(n,)`.
+        said: likewise.
+        happened: likewise.
+    """
+
+    horizon_days: int
+    as_of: datetime
+    customer_keys: NDArray[np.int64]
+    said: FloatArray
+    happened: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
-    """A model ready to be written, what it was judged by, and the horizons that there is too little data for."""
+    """A model ready to be written, what it was judged by, and the horizons that there is too little data for.
+
+    Attributes:
+        amounts: what expected `orders` and `spend` were judged by, where there are any.
+    """
 
     description: dict[str, Any]
     heads: list[Head]
     judged: list[Judged]
     refused: dict[int, str] = field(default_factory=dict)
     other_boosters: tuple[str, ...] = ()
+    amounts: Mapping[str, JudgedAmounts] = field(default_factory=dict)
 
     @property
     def boosters(self) -> list[str]:

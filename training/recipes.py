@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from training.boosting import reproducible
-from training.calibration import KINDS
+from training.calibration import ISOTONIC, KINDS
 from training.members import LINEAR, REPEAT_BUYING, TREES
 from training.repeat_buying import BG_NBD, PARETO_NBD
 
@@ -21,6 +21,7 @@ SEASONS = (AS_MANY_ORDERS, AS_BUSY, NO_SEASON)
 HARM_OF_SEASON = 0.002  # nats: season is given up only where it did harm, for a calm window shows nothing of it
 HARM_OF_A_MEMBER = 0.002  # nats: so is a member; less than this is noise on windows of some thousand customers
 HARM_OF_BG_NBD = 0.002  # nats: so is BG/NBD for Pareto/NBD, which costs a decision more time
+HARM_OF_STEPS = 0.002  # nats: so are steps, which tell a whole crowd of customers one value
 HARM_OF_TUNING = 0.002  # nats: trees that were tuned on the very window that chooses flatter themselves there
 TUNED = "tuned"
 WORDS = {TREES: "trees", LINEAR: "regression"}
@@ -68,6 +69,7 @@ class Recipe:
             HARM_OF_SEASON * (self.season != AS_MANY_ORDERS)
             + HARM_OF_A_MEMBER * (self.members != EVERY_MEMBER)
             + HARM_OF_BG_NBD * (self.repeat_buying != BG_NBD)
+            + HARM_OF_STEPS * (self.calibration == ISOTONIC)
             + HARM_OF_TUNING * (self.name == TUNED)
         )
 

@@ -110,7 +110,7 @@ def season_change(n_orders: Count, ahead: Ahead) -> Change | None:
     Returns:
         None where a year ago is not known, or holds too little.
     """
-    found = _counts(n_orders, ahead)
+    found = counts_of(n_orders, ahead)
     return None if found is None or found.fewest < FEWEST_ORDERS else found.change()
 
 
@@ -125,7 +125,9 @@ def is_borne_out(n_orders: Count, repeats: Repeats, ahead: Ahead) -> bool:
     Returns:
         False also where a year ago holds too few repeat orders to tell.
     """
-    of_all, of_repeats, per_customer = (_counts(count, ahead) for count in (n_orders, repeats.n, repeats.per_customer))
+    of_all, of_repeats, per_customer = (
+        counts_of(count, ahead) for count in (n_orders, repeats.n, repeats.per_customer)
+    )
     if of_all is None or of_repeats is None or per_customer is None:
         return False
     if min(of_all.fewest, of_repeats.fewest) < FEWEST_ORDERS:
@@ -134,38 +136,8 @@ def is_borne_out(n_orders: Count, repeats: Repeats, ahead: Ahead) -> bool:
     return said * shown >= BORNE_OUT * said**2
 
 
-def year_beyond(n_orders: Count, ahead: Ahead) -> tuple[float, ...]:
-    """How much busier customers will be than within the coming window in each four weeks behind it, as a year ago.
-
-    Args:
-        n_orders: in a window that is closed by `ahead.used_at`.
-        ahead: of what.
-
-    Returns:
-        One multiplier for every 28 days from the end of the coming window to a year from now, less what the shop grows
-        anyway; the same for all of them where one holds under 100 orders. None where the season goes on as it is: what
-        was a year before the calibrating window is not known, or too few orders are.
-    """
-    found, reach = _counts(n_orders, ahead), timedelta(days=ahead.horizon_days)
-    if found is None or found.fewest < FEWEST_ORDERS or ahead.calibrate - YEAR < ahead.first:
-        return ()
-    past = _LastYear(n_orders, ahead.first, ahead.used_at, ahead.occasions).of_those_felt()
-    starts = [reach + place * FOUR_WEEKS for place in range(-(-(YEAR - reach) // FOUR_WEEKS))]
-    blocks = [(start, min(start + FOUR_WEEKS, YEAR)) for start in starts]
-    orders = [past.of(Window(ahead.used_at + start, ahead.used_at + end)) for start, end in blocks]
-    if not orders or sum(orders) < FEWEST_ORDERS:
-        return ()
-    growth, a_day = found.now / found.then, found.year_next / ahead.horizon_days
-    grown = [growth ** (((start + end) - reach) / 2 / YEAR) for start, end in blocks]
-    days = [(end - start) / DAY for start, end in blocks]
-    if min(orders) < FEWEST_ORDERS:
-        usual = sum(days[place] * grown[place] for place in range(len(days)))
-        return (bounded(sum(orders) / (a_day * usual)),) * len(blocks)
-    return tuple(bounded(n / (a_day * length * times)) for n, length, times in zip(orders, days, grown, strict=True))
-
-
 @dataclass(frozen=True, slots=True)
-class _Counts:
+class Counts:
     """Orders of the four windows that tell a season, and how many years lie between calibration and now."""
 
     then: float
@@ -176,15 +148,17 @@ class _Counts:
 
     @property
     def fewest(self) -> float:
+        """Of the four."""
         return min(self.then, self.now, self.year_next, self.last)
 
     def change(self) -> Change:
+        """From the calibrating window to the coming one."""
         growth = self.now / self.then
         busier = growth ** (1.0 - self.apart) * self.year_next / self.last
         return Change(busier, busier * growth**self.apart)
 
 
-def _counts(n_orders: Count, ahead: Ahead) -> _Counts | None:
+def counts_of(n_orders: Count, ahead: Ahead) -> Counts | None:
     """None where a year ago is not known."""
     reach, calibrate, used_at = timedelta(days=ahead.horizon_days), ahead.calibrate, ahead.used_at
     if reach > YEAR:
@@ -195,8 +169,8 @@ def _counts(n_orders: Count, ahead: Ahead) -> _Counts | None:
         if overlap < timedelta(days=FEWEST_DAYS):
             return None
         grown = Window(used_at - overlap, used_at)
-    past = _LastYear(n_orders, ahead.first, used_at, ahead.occasions).of_those_felt()
-    return _Counts(
+    past = LastYear(n_orders, ahead.first, used_at, ahead.occasions).of_those_felt()
+    return Counts(
         then=past.of(grown),
         now=n_orders(grown),
         year_next=past.of(Window(used_at, used_at + reach)),
@@ -211,7 +185,7 @@ def bounded(multiplier: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _LastYear:
+class LastYear:
     """Orders of a year ago, occasions put where they fall this year."""
 
     n_orders: Count
@@ -229,7 +203,7 @@ class _LastYear:
         left_over = self.n_orders(Window(window.end - rest - YEAR, window.end - YEAR)) if rest else 0
         return sum(self._of_day(start) for start in whole) + left_over
 
-    def of_those_felt(self) -> _LastYear:
+    def of_those_felt(self) -> LastYear:
         """Without occasions whose known days were like the ordinary ones beside them: to move those is to add noise."""
         return replace(self, occasions=tuple(occasion for occasion in self.occasions if self._is_felt(occasion)))
 

@@ -14,7 +14,7 @@ from serving.coming import asked_days, coming_values, what_is_coming
 from serving.refusals import RequestRefused
 from training.repeat_buying import BgNbd, History
 from training.served.coming import Coming
-from training.served.expectations import Expected
+from training.served.expected import Expected
 from training.served.repeat_buying import Rhythm
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

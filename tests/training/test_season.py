@@ -9,7 +9,8 @@ import pytest
 from features.occasions import OccasionDays
 from training.calibration import busier
 from training.labels import Window
-from training.season import HIGHEST, LOWEST, YEAR, Ahead, season_multiplier, year_beyond
+from training.season import HIGHEST, LOWEST, YEAR, Ahead, season_multiplier
+from training.year_ahead import year_beyond
 
 FIRST = datetime(2022, 1, 3, tzinfo=UTC)
 NOW = FIRST + YEAR + timedelta(days=91)

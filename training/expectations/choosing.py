@@ -8,7 +8,7 @@ themselves, who know nothing of season but that people leave.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -30,6 +30,7 @@ from training.expectations.shop import BG_NBD, EPOCH, PARETO_NBD, REPEAT, Shop
 from training.season import Ahead, is_borne_out, season_multiplier
 from training.served.expectations import Expectation
 from training.split import whole_weeks
+from training.year_ahead import year_within
 
 Floats = NDArray[np.float64]
 
@@ -102,8 +103,13 @@ def expect(shop: Shop, *, horizon_days: int, of: Of, seed: int = 0) -> Expected 
     return Expected(combined(now, recipe.members, level=recipe.level, season=season), recipe, now.window_days)
 
 
-def made_of(shop: Shop, recipe: Recipe, *, horizon_days: int, of: Of, seed: int = 0) -> Expectation | None:
+def made_of(
+    shop: Shop, recipe: Recipe, *, horizon_days: int, of: Of, seed: int = 0
+) -> tuple[Expectation, Recipe] | None:
     """That recipe, fitted to everything that is known; None where no window of the horizon's length has closed.
+
+    A season that is known by now, which the window that judged did not know, is not served. But where repeat orders
+    bear it out, it says which of the levels that were tried is served: the nearest.
 
     Args:
         shop: known until the cutoff.
@@ -116,8 +122,21 @@ def made_of(shop: Shop, recipe: Recipe, *, horizon_days: int, of: Of, seed: int 
     if now.learned is None or now.window_days != horizon_days or not set(recipe.members) <= now.said.keys():
         return None
     season = _season(shop, shop.day, horizon_days=horizon_days, window_days=now.window_days)
-    times = factor(now, recipe.members, level=recipe.level, season=season)
-    return Expectation(recipe.members, float(f"{times:.9g}"), now.learned, recipe.level == SEASON)
+    judged_at = shop.day - whole_weeks(horizon_days)
+    judged = (
+        recipe.level == SEASON or _season(shop, judged_at, horizon_days=horizon_days, window_days=horizon_days) != 1
+    )
+    times = {level: factor(now, recipe.members, level=level, season=season) for level in (SEASON, TAUGHT, BETWEEN, OWN)}
+    level = recipe.level
+    if not judged and season != 1.0 and _untried(shop, horizon_days=horizon_days) == SEASON:
+        level = min((TAUGHT, BETWEEN, OWN), key=lambda one: abs(float(np.log(times[one] / season))))
+    made = Expectation(recipe.members, float(f"{times[level]:.9g}"), now.learned, level == SEASON)
+    return made, replace(recipe, level=level)
+
+
+def weeks_ahead(shop: Shop, *, horizon_days: int) -> tuple[tuple[int, float], ...]:
+    """Which share of the coming window's orders will have come by when, as a year ago; nothing where none tells."""
+    return year_within(shop.n_orders, _ahead(shop, shop.day, horizon_days=horizon_days))
 
 
 def combined(of: Pieces, members: tuple[str, ...], *, level: str, season: float) -> Floats:

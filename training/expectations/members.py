@@ -31,7 +31,6 @@ Floats = NDArray[np.float64]
 CORRECTED = "repeat buying corrected"
 RIDGE = 0.01  # of a standardised column, a row; 0.001 and 0.1 were a little worse
 ROUNDS, LEAVES, FEWEST_IN_LEAF = 75, 4, 40
-HIGHEST = 50.0  # times the most that anybody did in the window that taught: what a regression may not go beyond
 FEWEST_ROWS = 60  # customers, and order-days in the window, that a regression or trees learn from
 FEWEST_DAYS = 7
 
@@ -110,7 +109,7 @@ def pieces(shop: Shop, day: int, *, horizon_days: int, of: Of, seed: int) -> Pie
         levels={name: float(happened.sum() / said_then[name].sum()) for name in repeat},
         regression=_regression(before, happened, columns=rfm_columns(shop.source.inputs)),
         **_boosting(shop, before, happened, of=of, seed=seed),
-        highest=HIGHEST * float(happened.max()),
+        highest=float(happened.max()),
     )
     said = learned.said(now, carried=sum(repeat.values()) / sum(here.values()))
     levelled = {name: of_now * learned.levels[name] for name, of_now in repeat.items()}

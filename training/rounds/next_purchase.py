@@ -43,6 +43,7 @@ from training.plots import plots_of_leanings, plots_of_next_purchase
 from training.registry import Registry
 from training.resampling import FEW_DRAWS, Difference, mean_over_windows, paired_difference
 from training.rounds.beyond import details_of_beyond, lines_of_beyond, with_beyond
+from training.rounds.expected_gate import expected_checks
 from training.rounds.settling import Round, settle, tags_of
 from training.shapley import Leaning, leanings_of
 from training.some_customers import lines_of
@@ -235,6 +236,7 @@ def _gate(
     checks = [check for one in trained.judged for check in own[one.horizon_days]]
     if champion is not None:
         checks.append(_against_champion(trained, source, champion))
+        checks += expected_checks(trained, source, champion)
     checks += [_in_groups(one, source, champion) for one in trained.judged]
     model = NextPurchaseModel(*verify(source.workspace.artifacts, NEXT_PURCHASE, version), schema=source.schema)
     checks.append(fast_enough("fast enough to serve", model.predict, source.snapshot(source.known_until).X))

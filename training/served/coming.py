@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from features.variable_names import EXPECTED_ORDERS, PURCHASE_PROPENSITY, of_a_horizon
 from training.served.curve import LONGEST_DAYS, SHARES, Curve, LaidOut
-from training.served.expectations import Expected
+from training.served.expected import Expected
 from training.served.repeat_buying import Rhythm
 
 Floats = NDArray[np.float64]

@@ -7,9 +7,8 @@ never falls. Numbers and booster text only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,14 +20,12 @@ from training.gamma_gamma import GammaGamma
 from training.linear import Linear
 from training.members import Customers
 from training.repeat_buying import BG_NBD, DAYS_A_WEEK, PARETO_NBD, History
-from training.served.curve import beyond
+from training.served.expected import LEAST as LEAST
+from training.served.expected import Expected, Floats, Shares
 from training.served.repeat_buying import Rhythm
-
-Floats = NDArray[np.float64]
 
 REPEAT = (BG_NBD, PARETO_NBD)
 REGRESSION, BOOSTING = "regression", "boosting"
-LEAST = 1e-6  # an expectation that a logarithm can be taken of
 WIDEST = 50.0  # of a logarithm of trees
 
 
@@ -69,7 +66,7 @@ class Learned:
         regression: logarithms of an expectation, over the design and what repeat buying says.
         trees: on top of what repeat buying says, over the inputs and that; their text.
         trees_level: what is added to them.
-        highest: what neither of the last two may go beyond.
+        highest: the most that anybody did there: of somebody unlike all who taught it an exponential says far more.
     """
 
     levels: Mapping[str, float]
@@ -97,7 +94,7 @@ class Learned:
             told[BOOSTING] = np.exp(np.clip(raw + start.mean(axis=1) + self.trees_level, -WIDEST, WIDEST))
         for name in (REGRESSION, BOOSTING):
             if name in told:
-                told[name] = np.clip(told[name] * carried, LEAST, self.highest)
+                told[name] = np.clip(told[name], LEAST, self.highest) * carried
         return told
 
 
@@ -150,57 +147,6 @@ class Expectation:
         return cls(tuple(value["members"]), float(value["factor"]), learned, bool(value["is_seasonal"]))
 
 
-@dataclass(frozen=True)
-class Expected:
-    """Of some customers, in their order; NaN of whoever never bought.
-
-    Attributes:
-        horizon_days: within which the members speak.
-        orders: order-days within it, shape `(n,)`.
-        spend: within it, in the brand's currency, shape `(n,)`; None where no money was known.
-        first_order: what the first order of somebody comes to; None likewise.
-        shape: expected order-days within so many days by repeat buying alone, shape `(n,)`; never falling.
-        year: how much busier customers are behind the horizon than within it, as of the curve: where the level within
-            it is the season's.
-        year_of_spend: the same, where that of spend is.
-    """
-
-    horizon_days: int
-    orders: Floats
-    spend: Floats | None
-    first_order: float | None
-    shape: Callable[[float], Floats]
-    year: Sequence[float] = ()
-    year_of_spend: Sequence[float] = ()
-
-    def orders_within(self, days: float) -> Floats:
-        """Order-days within so many days, shape `(n,)`; they never fall."""
-        return self.orders * self._rises(days, self.year)
-
-    def spend_within(self, days: float) -> Floats | None:
-        """Spend within so many days, shape `(n,)`, which never falls; None where no money was known."""
-        return None if self.spend is None else self.spend * self._rises(days, self.year_of_spend)
-
-    def _rises(self, days: float, year: Sequence[float]) -> Floats:
-        """How many times the horizon's expectation that of so many days is."""
-        at = self._paced(days)
-        if days <= self.horizon_days:
-            return np.minimum(at / self._paced(self.horizon_days), 1.0)
-        return beyond(self._paced, self.horizon_days, days, year=year, at=at, known=self._known)
-
-    def _paced(self, days: float) -> Floats:
-        """The shape; of whom repeat buying has given up it is only noise, and the pace is steady."""
-        return np.where(self._given_up, days, np.maximum(self.shape(days), LEAST**3))
-
-    @cached_property
-    def _given_up(self) -> NDArray[np.bool_]:
-        return np.asarray(~(self.shape(self.horizon_days) > LEAST**2))
-
-    @cached_property
-    def _known(self) -> dict[int, Floats]:
-        return {}
-
-
 class Expectations:
     """Order-days and spend of a version.
 
@@ -214,6 +160,7 @@ class Expectations:
         self._columns = tuple(tuple(column) for column in description["columns"])
         gamma = description["gamma_gamma"]
         self._gamma = None if gamma is None else GammaGamma(**gamma)
+        self._within: Shares = tuple((int(days), float(share)) for days, share in description.get("within", ()))
         self._of = {
             of: Expectation.from_dict(description[of], boosters) for of in ("orders", "spend") if description.get(of)
         }
@@ -246,8 +193,20 @@ class Expectations:
             of_each = expected_by(rhythm.named(), history, days=days, least=0.0)
             return _spread(np.mean(list(of_each.values()), axis=0), bought, n=len(X))
 
-        years = (year if of in self._of and self._of[of].is_seasonal else () for of in ("orders", "spend"))
-        return Expected(self.horizon_days, orders, spend, first, shape, *years)
+        seasonal = [of in self._of and self._of[of].is_seasonal for of in ("orders", "spend")]
+        years = [year if has else () for has in seasonal]
+        within = [self._within if has else () for has in seasonal]
+        return Expected(
+            self.horizon_days,
+            orders,
+            spend,
+            first,
+            shape,
+            year=years[0],
+            year_of_spend=years[1],
+            within=within[0],
+            within_of_spend=within[1],
+        )
 
     def _told(self, of: str, seen: Seen, bought: NDArray[np.intp], *, n: int) -> Floats:
         made = self._of[of]
