@@ -161,7 +161,7 @@ class Training(Part):
     positive_weight: Annotated[float, Field(ge=0.01, le=100)] = 1.0  # of a customer who ordered; one who did not has 1
     monotone: dict[Name, Literal["rising", "falling"]] = Field(default_factory=dict)  # a model's input: which way
     trusted: tuple[Name, ...] = ()  # inputs that look as if they knew the future, and were found to be known in time
-    customers: Annotated[int, Field(ge=100, le=1_000_000_000)] = 200_000  # teach and judge; of more, so many are drawn
+    customers: Annotated[int, Field(ge=100, le=1_000_000_000)] = 100_000  # teach and judge; of more, so many are drawn
 
 
 class Trigger(Part):

@@ -129,6 +129,7 @@ def compare(source: WorkspaceSource, first: str, second: str) -> Comparison:
             f"closed on {ready:%Y-%m-%d}: compare then.",
             ready=ready,
         )
+    source = source.at_most(source.brand.training.customers)  # as judged by a training: more would tell no better
     source.prepare([as_of for _, as_of in asked])
     return Comparison(NEXT_PURCHASE, (first, second), tuple(_on(source, loaded, *one) for one in asked))
 

@@ -239,8 +239,7 @@ def _separates_within(
 def _differing(X: NDArray[np.float32]) -> Booleans:
     """Which columns tell any two customers apart, if only by being unknown; shape `(n_inputs,)`."""
     least, most = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
-    is_known = np.isfinite(least) | np.isfinite(most)
-    return np.asarray(is_known & ((least < most) | np.isnan(X).any(axis=0)))
+    return np.asarray(np.isfinite(X).any(axis=0) & ((least < most) | np.isnan(X).any(axis=0)))
 
 
 def _enough(positive: Booleans) -> bool:

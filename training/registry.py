@@ -11,12 +11,14 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from mlflow import MlflowClient
 
     from features.workspace import Workspace
 
@@ -28,7 +30,7 @@ MOST_PARAMETERS, MOST_METRICS = 100, 1_000  # of one call, in MLflow
 
 
 class Registry:
-    """Open it with `with`: only then is MLflow imported and told where it lives.
+    """Open it with `with`; MLflow is imported, and told where it lives, when something is first asked of it.
 
     Args:
         workspace: whose runs these are.
@@ -37,8 +39,22 @@ class Registry:
     def __init__(self, workspace: Workspace) -> None:
         self._state = workspace.state
         self._artifacts = workspace.artifacts
+        self._before: str | None = None
 
     def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is None:
+            return
+        import mlflow
+
+        mlflow.set_tracking_uri(self._before)
+        mlflow.set_registry_uri(self._before)
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's own, of the workspace's database; opening it takes seconds."""
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         os.environ["DO_NOT_TRACK"] = "true"
         os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
@@ -49,24 +65,18 @@ class Registry:
             database = self._state / "mlflow.db"
             if not database.exists():
                 _make_quick(database)
-            self._uri = f"sqlite:///{database}"
+            uri = f"sqlite:///{database}"
             self._before = mlflow.get_tracking_uri()
-            mlflow.set_tracking_uri(self._uri)
-            mlflow.set_registry_uri(self._uri)
-            self.client = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-            found = self.client.get_experiment_by_name(EXPERIMENT)
-            self._experiment: str = (
-                found.experiment_id
-                if found
-                else self.client.create_experiment(EXPERIMENT, artifact_location=(self._state / "mlflow").as_uri())
-            )
-        return self
+            mlflow.set_tracking_uri(uri)
+            mlflow.set_registry_uri(uri)
+            return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
-    def __exit__(self, *_: object) -> None:
-        import mlflow
-
-        mlflow.set_tracking_uri(self._before)
-        mlflow.set_registry_uri(self._before)
+    @cached_property
+    def _experiment(self) -> str:
+        found = self.client.get_experiment_by_name(EXPERIMENT)
+        if found:
+            return str(found.experiment_id)
+        return str(self.client.create_experiment(EXPERIMENT, artifact_location=(self._state / "mlflow").as_uri()))
 
     def record(
         self,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.dataset import Snapshot
-from training.leakage import LeakFound, find_leaks, refuse_leaks
+from training.leakage import LeakFound, _differing, find_leaks, refuse_leaks
 from training.next_purchase import train_next_purchase
 
 INPUTS = ("n_orders", "recency", "trait_skin", "suspect")
@@ -177,3 +177,23 @@ def test_noise_is_never_named(seed: int, n: int) -> None:
     X[:, 2] = rng.integers(0, 40, n)
     X[rng.random((n, 4)) < 0.3] = np.nan
     assert names(X, (np.arange(n) % 2).astype(np.uint8)) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.sampled_from([0.0, 1.0, -2.5, float("nan"), float("inf"), float("-inf")]), min_size=4, max_size=4),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_a_column_tells_customers_apart_if_any_two_of_them_differ_there_and_one_of_them_is_known(
+    columns: list[list[float]],
+) -> None:
+    X = np.array(columns, dtype=np.float32).T
+
+    def differs(column: list[float]) -> bool:
+        known = [value for value in column if np.isfinite(value)]
+        return bool(known) and any(value != known[0] for value in column)
+
+    assert _differing(X).tolist() == [differs(column) for column in columns]

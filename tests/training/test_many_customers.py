@@ -19,11 +19,13 @@ from training.fitting import (
     ENOUGH_ROWS_TO_TRY,
     ENOUGH_TO_TRY,
     Lesson,
+    fit_repeat_buying,
 )
 from training.labels import Window
 from training.members import TREES
 from training.next_purchase import fit_head
 from training.recipes import Recipe
+from training.repeat_buying import BG_NBD
 from training.some_customers import SomeCustomers, some_customers
 from training.split import Split
 
@@ -199,3 +201,20 @@ def test_some_customers_know_of_the_whole_shop_what_is_no_customers_own() -> Non
 def test_a_tiny_world_is_some_customers_of_itself(tiny_world: Callable[..., Source]) -> None:
     world = tiny_world(n_customers=50, days=60)
     assert some_customers(world) is world
+
+
+def test_repeat_buying_is_fitted_once_an_instant_and_kind_and_some_customers_share_the_fit_of_all(
+    tiny_world: Callable[..., Any],
+) -> None:
+    world = tiny_world(n_customers=200)
+    alone = fit_repeat_buying(world, world.known_until, kind=BG_NBD)
+    world.repeat_fits = {}
+    some = some_customers(world, most=50)
+
+    of_some = fit_repeat_buying(some, world.known_until, kind=BG_NBD)
+
+    assert isinstance(some, SomeCustomers)
+    assert len(some.snapshot(world.known_until).customer_keys) < 100
+    assert of_some == alone
+    assert fit_repeat_buying(world, world.known_until, kind=BG_NBD) is of_some
+    assert list(world.repeat_fits) == [(world.known_until, BG_NBD)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -112,3 +113,25 @@ def test_as_of_an_instant_late_orders_and_later_joins_are_not_known(tmp_path: Pa
     then, now = read_order_days(workspace, known_until=cutoff), read_order_days(workspace)
     assert list(zip(then.customer_keys, then.days - first, strict=True)) == [(device, 0), (user, 2)]
     assert list(zip(now.customer_keys, now.days - first, strict=True)) == [(user, 0), (user, 2), (user, 4), (user, 13)]
+
+
+def test_of_some_customers_are_read_what_is_read_of_them_among_all(
+    tmp_path: Path,
+) -> None:
+    start = datetime(2024, 6, 1, 12, tzinfo=UTC)
+    workspace = Workspace(tmp_path)
+    write_starter(tmp_path)
+    with closing(connect(workspace.database)) as connection:
+        identity = IdentityTable(connection)
+        asha, ben = identity.key_or_new("asha"), identity.key_or_new("ben")
+    rows = [an_order(asha, 1, at=start), an_order(ben, 2, at=start), an_order(ben, 3, at=start + timedelta(days=5))]
+    with Lake(workspace.lake).writer() as writer:
+        writer.write(pa.Table.from_pylist(rows, schema=EVENT_SCHEMA))
+    everybody = read_order_days(workspace)
+
+    some = read_order_days(workspace, customer_keys=np.array([ben], dtype=np.int64))
+
+    of_ben = everybody.customer_keys == ben
+    assert (len(everybody.days), len(some.days)) == (3, 2)
+    for name in ("customer_keys", "days", "amounts"):
+        np.testing.assert_array_equal(getattr(some, name), getattr(everybody, name)[of_ben])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from features.workspace import Workspace
 from training.artifact import (
     MODELS,
+    RESPONSE,
     AnyModel,
     ArtifactRefused,
     NextPurchaseModel,
@@ -30,7 +31,7 @@ from training.drift.outcomes import (
     newest_of_champion,
     outcomes_of_scores,
 )
-from training.drift.reference import FILE, Reference, some
+from training.drift.reference import FILE, MOST_CUSTOMERS, Reference, some
 from training.drift.report import RETRAIN, Drift, Looked, Reason, reasons_of, status_of
 from training.drift.said import saying_of
 from training.drift.scored_days import scores_to_judge
@@ -49,8 +50,13 @@ def watch(workspace: Workspace, *, as_of: datetime | None = None) -> Drift:
         as_of: nothing later is known; None for the midnight after the last event, at latest today's start.
     """
     source = WorkspaceSource(workspace, as_of=as_of)
+    some_customers = source.at_most(MOST_CUSTOMERS)
     champions = read_champions(workspace.artifacts)
-    looked = [look(source, name, champions[name]) for name in MODELS if name in champions]
+    looked = [
+        look(source if name == RESPONSE else some_customers, name, champions[name])  # response: whoever was decided of
+        for name in MODELS
+        if name in champions
+    ]
     since = no_order_since(source.orders_at_us, known_until=source.known_until)
     return Drift(source.known_until, tuple(told_of(one, since) for one in looked), since)
 

@@ -4,8 +4,8 @@ The matrix is every customer's rows of the newest closed windows, as float32. Th
 their parameters, rounds and seed. Plain LightGBM gets matrix and labels ready-made from a file; the job reads
 snapshots, makes inputs and labels, looks for leaks, chooses a recipe on a held-back window, is judged on a later one,
 fits every member, calibrates, draws, writes artefact and card, and records the run. Of very many customers the job
-learns from those that brand.yaml says (`training.customers`): it stands there twice, as it is by default, beside plain
-LightGBM on the rows that taught it and on everybody's, and with everybody teaching.
+learns from those that brand.yaml says (`training.customers`): plain LightGBM stands beside it on everybody's rows, and
+on the rows that taught it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +30,8 @@ if TYPE_CHECKING:
 
 RAPPORT = str(Path(sys.executable).with_name("rapport"))
 HORIZON_DAYS = 30  # one: a matrix, and a fit of it
-TAUGHT = (25_000, 50_000, 80_000, 100_000, 200_000, 300_000)  # customers, of the curve
+TAUGHT = (25_000, 50_000, 100_000, 200_000)  # customers, of the curve; the last is what the others are held against
+EVERYBODY, TAUGHT_IT = "everybody's rows", "the rows that taught it"
 HERE = [sys.executable, "-m", "experiments.benchmarks.training.job"]
 STEPS = {
     "read snapshots, make inputs": [
@@ -86,72 +85,42 @@ def main(folder: Path, *, n_customers: int, n_events: int) -> None:
                 str(shop),
             ]
         )
+    for made in (shop / "artifacts", shop / "lake" / "snapshots"):  # of a run before: this is a first one
+        shutil.rmtree(made, ignore_errors=True)
     print(HEADING, flush=True)
-    usual, everybody = _pair(folder, "by default"), _pair(folder, "everybody teaching", teach=n_customers)
+    print(run([*HERE, "snapshots", str(folder)]).line("its snapshots"), flush=True)
+    ours = run([*HERE, "ours", str(folder)])
+    print(ours.line("the training job"), flush=True)
+    plain = {whose: _plain(folder, whose) for whose in (EVERYBODY, TAUGHT_IT)}
     print()
-    _ratio("the job by default beside plain of everybody's rows", usual.job, everybody.plain)
-    _ratio("the job by default beside plain of the rows that taught it", usual.job, usual.plain)
-    _ratio("the job with everybody teaching beside plain of everybody's rows", everybody.job, everybody.plain)
-    for pair in (usual, everybody):
-        pair.show_steps()
-    print(f"\n{'of the next window, by how many taught':44} {'log-loss':>9} {'beyond everybody':>22}")
+    for whose, cost in plain.items():
+        _ratio(f"the job beside plain of {whose}", ours, cost)
+    _show_steps(json.loads((folder / "ours.json").read_text("utf-8"))["steps"], ours)
+    print(f"\n{'of the next window, by how many taught':44} {'log-loss':>9} {f'beyond {TAUGHT[-1]:,}':>22}")
     run([*HERE, "curve", str(folder)])
     print((folder / "curve.txt").read_text("utf-8"), end="")
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The job, and plain LightGBM on the rows that taught it.
-
-    Attributes:
-        steps: the job's seconds of CPU by step.
-    """
-
-    name: str
-    job: Cost
-    plain: Cost
-    steps: Mapping[str, float]
-
-    def show_steps(self) -> None:
-        """The job's CPU by step, the most first."""
-        print(f"\n{f'the job, {self.name}: CPU by step':44} {'CPU s':>9}")
-        for step, seconds in sorted(self.steps.items(), key=lambda one: -one[1]):
-            print(f"{step:44} {seconds:9.1f}")
-        print(f"{'imports, and the end of the process':44} {self.job.cpu_seconds - sum(self.steps.values()):9.1f}")
-
-
-def _pair(folder: Path, name: str, *, teach: int | None = None) -> Pair:
-    """Both, printed as they come.
-
-    Args:
-        folder: as for `main`.
-        name: of this way.
-        teach: how many customers at most; None for brand.yaml's own default.
-    """
-    shop = folder / "shop"
-    _let_teach(shop / "brand.yaml", teach)
-    for made in (shop / "artifacts", shop / "lake" / "snapshots"):  # of a run before: this is a first one
-        shutil.rmtree(made, ignore_errors=True)
-    print(run([*HERE, "snapshots", str(folder)]).line(f"its snapshots, {name}"), flush=True)
-    ours = run([*HERE, "ours", str(folder)])
-    print(ours.line(f"the training job, {name}"), flush=True)
-    run([*HERE, "matrices", str(folder)])
-    plain = run([*HERE, "plain", str(folder)])
-    print(plain.line("plain lightgbm.train of its rows"))
+def _plain(folder: Path, whose: str) -> Cost:
+    """LightGBM alone on those rows, printed."""
+    run([*HERE, "matrices", str(folder), "--rows", whose])
+    cost = run([*HERE, "plain", str(folder)])
+    print(cost.line(f"plain lightgbm.train of {whose}"))
     for one in json.loads((folder / "plain.json").read_text("utf-8"))["matrices"]:
         print(
             f"  {one['horizon_days']} days: {one['rows']:,} rows × {one['inputs']} inputs, {one['vary']} of which "
             f"vary; {one['rounds']} trees of {one['leaves']} leaves",
             flush=True,
         )
-    return Pair(name, ours, plain, json.loads((folder / "ours.json").read_text("utf-8"))["steps"])
+    return cost
 
 
-def _let_teach(brand_file: Path, n_customers: int | None) -> None:
-    """Makes the brand say of how many customers is learned; nothing, so the default, with None."""
-    kept = [line for line in brand_file.read_text("utf-8").splitlines() if not line.startswith("training: {customers")]
-    asked = [] if n_customers is None else [f"training: {{customers: {n_customers}}}"]
-    brand_file.write_text("\n".join([*kept, *asked, ""]), encoding="utf-8")
+def _show_steps(steps: dict[str, float], job: Cost) -> None:
+    """The job's CPU by step, the most first."""
+    print(f"\n{'the job: CPU by step':44} {'CPU s':>9}")
+    for step, seconds in sorted(steps.items(), key=lambda one: -one[1]):
+        print(f"{step:44} {seconds:9.1f}")
+    print(f"{'imports, and the end of the process':44} {job.cpu_seconds - sum(steps.values()):9.1f}")
 
 
 def _ratio(name: str, ours: Cost, plain: Cost) -> None:
@@ -159,7 +128,7 @@ def _ratio(name: str, ours: Cost, plain: Cost) -> None:
     print("{}: {:.2f} times in CPU, {:.2f} by the wall, {:.2f} in memory".format(name, *ratio))
 
 
-def make_snapshots(folder: Path) -> None:
+def make_snapshots(folder: Path, _: str) -> None:
     """Everything that the job will look at, made before: it is the build's cost, not the training's."""
     from features.workspace import Workspace
     from training.rounds.next_purchase import _make_snapshots
@@ -167,15 +136,15 @@ def make_snapshots(folder: Path) -> None:
     _make_snapshots(_source(Workspace(folder / "shop")))
 
 
-def _source(workspace: Workspace) -> WorkspaceSource:
-    """What the job learns from."""
+def _source(workspace: Workspace, *, n_customers: int | None = None) -> WorkspaceSource:
+    """What the job learns from; of as many customers as brand.yaml says, or as are asked for."""
     from training.dataset import WorkspaceSource
 
     source = WorkspaceSource(workspace, as_of=None)
-    return source.at_most(source.brand.training.customers)
+    return source.at_most(n_customers or source.brand.training.customers)
 
 
-def ours(folder: Path) -> None:
+def ours(folder: Path, _: str) -> None:
     """The job as `rapport train next-purchase` does it, in a workspace without a champion, and its steps."""
     from features.workspace import Workspace
     from training.learning import train_models
@@ -189,21 +158,23 @@ def ours(folder: Path) -> None:
     )
 
 
-def matrices(folder: Path) -> None:
-    """The rows that each horizon of the newest version learned from, and LightGBM's parameters, as files."""
+def matrices(folder: Path, whose: str) -> None:
+    """The rows that each horizon of the newest version learned from, or everybody's of the same windows, as files."""
     from features.workspace import Workspace
     from training.artifact import NEXT_PURCHASE, read_description
     from training.boosting import reproducible
-    from training.dataset import rows_of
+    from training.dataset import WorkspaceSource, rows_of
     from training.recipes import Recipe
 
     workspace = Workspace(folder / "shop")
     version = json.loads((folder / "ours.json").read_text("utf-8"))["version"]
     described = read_description(workspace.artifacts, NEXT_PURCHASE, version)
-    source, heads = _source(workspace), []
+    source = WorkspaceSource(workspace, as_of=None) if whose == EVERYBODY else _source(workspace)
+    heads: list[dict[str, Any]] = []
     for head in described["heads"]:
         horizon = int(head["horizon_days"])
         starts = [datetime.fromisoformat(start) for start, _ in head["windows"]["train"]]
+        source.prepare(starts)
         rows = rows_of(source, sorted(starts, reverse=True), horizon_days=horizon)
         np.save(folder / f"X-{horizon}.npy", rows.X)
         np.save(folder / f"y-{horizon}.npy", rows.y)
@@ -215,7 +186,7 @@ def matrices(folder: Path) -> None:
     (folder / "matrices.json").write_text(json.dumps({"heads": heads, "categories": categories}), "utf-8")
 
 
-def plain(folder: Path) -> None:
+def plain(folder: Path, _: str) -> None:
     """Only LightGBM: bins, trees, and the model's text written."""
     import lightgbm
 
@@ -234,7 +205,7 @@ def plain(folder: Path) -> None:
     (folder / "plain.json").write_text(json.dumps({"matrices": shapes}), "utf-8")
 
 
-def curve(folder: Path) -> None:
+def curve(folder: Path, _: str) -> None:
     """What the window that judges says of whole fits to ever more customers, by the recipe that was shipped."""
     from features.workspace import Workspace
     from training.artifact import NEXT_PURCHASE, read_description
@@ -247,20 +218,18 @@ def curve(folder: Path) -> None:
     from training.split import gate_cutoff
 
     workspace = Workspace(folder / "shop")
-    source, lines, losses = _source(workspace), [], {}
+    source, lines, losses = _source(workspace, n_customers=TAUGHT[-1]), [], {}
     version = json.loads((folder / "ours.json").read_text("utf-8"))["version"]
     told = read_description(workspace.artifacts, NEXT_PURCHASE, version)["heads"][0]["recipe"]
     recipe = Recipe(**told | {"members": tuple(told["members"])})
     judge_at = gate_cutoff(source.known_until, horizon_days=HORIZON_DAYS)
     judging = rows_of(source, [judge_at], horizon_days=HORIZON_DAYS)
-    for most in (*TAUGHT, source.n_customers):
-        if most > source.n_customers:
-            continue
+    for most in TAUGHT:
         some = some_customers(source, most=most)
         head = fit_head(some, horizon_days=HORIZON_DAYS, used_at=judge_at, recipe=recipe)
         losses[most] = log_losses(judging.y, head.predict(judging.X))
     for most, of in losses.items():
-        beyond = paired_difference(of - losses[source.n_customers])
+        beyond = paired_difference(of - losses[TAUGHT[-1]])
         lines.append(
             f"{f'{most:,} customers':44} {of.mean():9.5f} {beyond.mean:+11.5f} ± {1.96 * beyond.standard_error:.5f}\n"
         )
@@ -273,5 +242,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--rows", choices=(EVERYBODY, TAUGHT_IT), default=EVERYBODY, help="of the matrices")
     asked = parser.parse_args()
-    PARTS[asked.part](asked.folder)
+    PARTS[asked.part](asked.folder, asked.rows)
