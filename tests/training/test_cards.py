@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from training.cards.card import Card, Section, Table, write_card
-from training.cards.intervals import auc_interval, mean_interval
+from training.cards.intervals import (
+    auc_interval,
+    excess_interval,
+    loss_interval,
+    mean_interval,
+    share_interval,
+)
 from training.evaluation import auc
 from training.shapley import leanings_of
 
@@ -45,6 +51,25 @@ def test_the_interval_of_a_mean_holds_the_truth_nineteen_times_in_twenty() -> No
     found = [mean_interval((rng.random(400) < 0.2).astype(np.float64)) for _ in range(400)]
     held = float(np.mean([one.low <= 0.2 <= one.high for one in found]))
     assert 0.91 < held < 0.98
+
+
+def test_a_share_of_nobody_is_not_certain_and_no_share_is_below_none() -> None:
+    nobody, three = np.zeros(71), np.repeat([1.0, 0.0], [3, 59])
+    assert str(share_interval(nobody)) == "0.0% (0.0% … 5.1%)"
+    assert share_interval(three).low > 0.0
+    assert str(excess_interval(np.full(71, 0.036), nobody)) == "3.6% (-1.5% … 3.6%)"
+
+
+def test_the_interval_of_a_share_holds_the_truth_nineteen_times_in_twenty() -> None:
+    rng = np.random.default_rng(5)
+    found = [share_interval((rng.random(80) < 0.05).astype(np.float64)) for _ in range(1_000)]
+    assert sum(one.low <= 0.05 <= one.high for one in found) / 1_000 == pytest.approx(0.95, abs=0.025)
+
+
+def test_a_loss_of_customers_of_one_kind_has_no_interval() -> None:
+    losses, nobody = np.full(71, 0.0366), np.zeros(71)
+    assert str(loss_interval(losses, nobody)) == "0.0366"
+    assert "…" in str(loss_interval(losses, np.repeat([1.0, 0.0], [5, 66])))
 
 
 def test_the_interval_of_an_auc_is_as_wide_as_drawing_customers_anew_shows() -> None:

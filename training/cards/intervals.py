@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.metrics import wilson_interval
 from training.evaluation import auc
 
 Floats = NDArray[np.float64]
 
 Z = 1.959964  # 97.5% of a normal distribution lie below it
+FEWEST_OF_A_KIND = 5  # where none ordered, every loss is small and alike, and one order would multiply it
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +28,39 @@ class Interval:
     def __str__(self) -> str:
         if self.value != self.value:
             return "—"
-        if self.percent:
-            return f"{self.value:.1%} ({self.low:.1%} … {self.high:.1%})"
-        return f"{self.value:.4f} ({self.low:.4f} … {self.high:.4f})"
+        value, low, high = (f"{end:.1%}" if self.percent else f"{end:.4f}" for end in (self.value, self.low, self.high))
+        return value if self.low != self.low else f"{value} ({low} … {high})"
 
 
-def mean_interval(values: Floats, *, percent: bool = False) -> Interval:
+def share_interval(happened: Floats) -> Interval:
+    """Of the share to whom something happened, by Wilson's score: of nobody among seventy it ends above zero.
+
+    Args:
+        happened: (n_customers,) of 0 and 1, at least one.
+    """
+    low, high = wilson_interval(int(happened.sum()), len(happened))
+    return Interval(float(happened.mean()), low, high, percent=True)
+
+
+def excess_interval(said: Floats, happened: Floats) -> Interval:
+    """Of the mean that was said less the share to whom it happened, for customers of whom just this was said."""
+    share, mean = share_interval(happened), float(said.mean())
+    return Interval(mean - share.value, mean - share.high, mean - share.low, percent=True)
+
+
+def mean_interval(values: Floats) -> Interval:
     """Of a mean over customers, by the central limit; NaN ends with fewer than two."""
     if len(values) < 2:
         nan = float("nan")
-        return Interval(float(values.mean()) if len(values) else nan, nan, nan, percent)
+        return Interval(float(values.mean()) if len(values) else nan, nan, nan)
     mean, reach = float(values.mean()), Z * float(values.std(ddof=1)) / float(np.sqrt(len(values)))
-    return Interval(mean, mean - reach, mean + reach, percent)
+    return Interval(mean, mean - reach, mean + reach)
+
+
+def loss_interval(losses: Floats, happened: Floats) -> Interval:
+    """Of a mean loss; NaN ends where too few of either kind are among them to say how much it varies."""
+    found, n_rarer = mean_interval(losses), min(happened.sum(), len(happened) - happened.sum())
+    return found if n_rarer >= FEWEST_OF_A_KIND else Interval(found.value, float("nan"), float("nan"))
 
 
 def auc_interval(y: NDArray[np.uint8], score: Floats) -> Interval:

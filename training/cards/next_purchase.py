@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.schema import FeatureSchema
 from training.cards.beyond import beyond
 from training.cards.card import Section, Table
-from training.cards.intervals import Interval, auc_interval, mean_interval
+from training.cards.intervals import Interval, auc_interval, excess_interval, loss_interval, share_interval
 from training.dataset import WorkspaceSource
 from training.declared import asked_for
 from training.evaluation import calibration_curve, log_losses
@@ -101,12 +101,12 @@ def _quality(one: Judged) -> Section:
     quality = one.quality()
     rows: list[tuple[str, str]] = [
         ("customers", f"{quality.n:,}"),
-        ("share who ordered", str(mean_interval(y, percent=True))),
+        ("share who ordered", str(share_interval(y))),
         ("mean probability said", f"{quality.mean_probability:.1%}"),
-        ("said less happened", str(mean_interval(said - y, percent=True))),
-        ("log-loss", str(mean_interval(log_losses(one.y, said)))),
+        ("said less happened", str(excess_interval(said, y))),
+        ("log-loss", str(loss_interval(log_losses(one.y, said), y))),
         ("log-loss of saying the known rate", f"{one.loss_of_constant():.4f}"),
-        ("Brier", str(mean_interval((said - y) ** 2))),
+        ("Brier", str(loss_interval((said - y) ** 2, y))),
         ("AUC", str(auc_interval(one.y, said))),
         ("calibration slope", "—" if math.isnan(quality.calibration_slope) else f"{quality.calibration_slope:.3f}"),
     ]
@@ -128,9 +128,9 @@ def _by_group(one: Judged, source: WorkspaceSource) -> Section:
             y, said = one.y[place], one.probability[place]
             happened = y.astype(np.float64)
             figures: tuple[Interval, ...] = (
-                mean_interval(happened, percent=True),
-                mean_interval(said - happened, percent=True),
-                mean_interval(log_losses(y, said)),
+                share_interval(happened),
+                excess_interval(said, happened),
+                loss_interval(log_losses(y, said), happened),
                 auc_interval(y, said),
             )
             rows.append((kind, name, f"{len(place):,}", *map(str, figures)))
