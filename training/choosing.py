@@ -74,7 +74,7 @@ def _choose(
     customers = Customers(rows.X, source.inputs)
     is_tried = knows_season(source, lesson.split)
     season = None if is_tried else untried_season(source, horizon_days=asked_days, used_at=used_at)
-    tried: list[tuple[float, float, Recipe]] = []
+    tried: list[tuple[float, float, Recipe, str]] = []
     for base in candidates:
         finish = finisher(lesson, base, seed=seed)
         trees = raw_scores(finish(base).booster, rows.X)
@@ -84,15 +84,15 @@ def _choose(
             if key not in calm:
                 calm[key] = replace(head, season=1.0).said_of(customers, trees)
             loss = float(log_losses(rows.y, busier(calm[key], head.season)).mean())
-            tried.append((loss + recipe.handicap(), loss, recipe))
-    _, loss, best = min(tried, key=lambda one: one[0])
-    fullest = min(each for _, each, recipe in tried if recipe.members == EVERY_MEMBER)
+            tried.append((loss + recipe.handicap(), loss, recipe, head.shipped))
+    _, loss, best, made_of = min(tried, key=lambda one: one[0])
+    fullest = min(each for _, each, recipe, _ in tried if recipe.members == EVERY_MEMBER)
     window = label_window(judge_at, horizon_days)
     shorter = f", of {horizon_days} days since none of {asked_days} could choose" if horizon_days < asked_days else ""
     left_out = f"; with every member {fullest:.4f}" if best.members != EVERY_MEMBER else ""
     return Choice(
         best,
-        f"{best.words()}: log-loss {loss:.4f} on the held-back window "
+        f"{made_of}: log-loss {loss:.4f} on the held-back window "
         f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}{shorter}{left_out}",
     )
 

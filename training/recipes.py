@@ -73,10 +73,6 @@ class Recipe:
             + HARM_OF_TUNING * (self.name == TUNED)
         )
 
-    def words(self) -> str:
-        """The members, for people: `trees + regression + BG/NBD`."""
-        return " + ".join(WORDS.get(name, self.repeat_buying) for name in self.members)
-
 
 RECIPES = (
     Recipe("shallow", num_leaves=4, rounds=150, min_data_in_leaf=40),

@@ -12,6 +12,7 @@ import pytest
 
 from features.brand import Training
 from features.faults import CallersMistake
+from training.choosing import choose
 from training.declared import binds, parameters_of
 from training.members import LINEAR, REPEAT_BUYING
 from training.next_purchase import Head, fit_head
@@ -56,6 +57,12 @@ def test_a_member_that_knows_no_constraint_is_left_out_where_one_binds_it(asking
     assert {LINEAR, REPEAT_BUYING} <= set(fitted(asking()).members.offsets)
     bound = set(fitted(asking(monotone={"days_since_last_order": "falling"})).members.offsets)
     assert not bound & {LINEAR, REPEAT_BUYING}
+
+
+def test_what_was_chosen_is_told_by_what_it_is_made_of(asking: Callable[..., Any]) -> None:
+    bound = asking(monotone={"days_since_last_order": "falling"})
+    choice = choose(bound, horizon_days=HORIZON_DAYS, used_at=bound.known_until, seed=0, candidates=RECIPES[:1])
+    assert choice.because.startswith("trees: log-loss")
 
 
 def test_a_weight_moves_scores_and_the_level_stays(asking: Callable[..., Any]) -> None:
