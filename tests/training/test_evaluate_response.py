@@ -257,6 +257,21 @@ def test_what_costs_more_than_it_brings_is_sent_to_nobody(shop: Path) -> None:
     assert figures[OURS]["net_value"] == pytest.approx(figures[OURS]["policy_value"])
 
 
+def test_a_campaign_whose_arms_were_mapped_away_is_told_apart_from_none(tmp_path: Path) -> None:
+    shop, file, by = tmp_path / "shop", tmp_path / "spring.csv", tmp_path / "spring.yaml"
+    run_verb("init", str(shop))
+    brand = (shop / "brand.yaml").read_text("utf-8").replace("\ntraits:\n", "\n" + TRAITS, 1)
+    (shop / "brand.yaml").write_text(brand, "utf-8")
+    CAMPAIGNS["spring"].head(20).to_csv(file, index=False)
+    text = MAPPING.replace("CAMPAIGN", "spring").replace("    arm: arm\n", "")
+    by.write_text(text.replace("{Mail: mail, Post: post, No Mail: nothing}", '{"1.0": mail}'), "utf-8")
+    run_verb("import", str(file), "--mapping", str(by), "--workspace", str(shop))
+    with pytest.raises(CallersMistake, match="none of its 20 'Message Sent' says which arm or action"):
+        asked(shop, "--campaign", "spring", "--outcome", "visit", "--arms", "mail,nothing")
+    with pytest.raises(CallersMistake, match="no campaign was imported"):
+        asked(shop, "--campaign", "autumn", "--outcome", "visit", "--arms", "mail,nothing")
+
+
 def test_no_customer_is_on_both_sides_of_a_split(shop: Path) -> None:
     source = WorkspaceSource(Workspace(shop))
     rows = campaign_rows(source, campaign="spring", outcome="visit").rows

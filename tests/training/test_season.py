@@ -10,7 +10,7 @@ from features.occasions import OccasionDays
 from training.calibration import busier
 from training.labels import Window
 from training.season import HIGHEST, LOWEST, YEAR, Ahead, season_multiplier
-from training.year_ahead import year_beyond
+from training.year_ahead import year_beyond, year_within
 
 FIRST = datetime(2022, 1, 3, tzinfo=UTC)
 NOW = FIRST + YEAR + timedelta(days=91)
@@ -75,6 +75,33 @@ def test_where_four_weeks_hold_too_few_orders_the_rest_of_the_year_is_one() -> N
 
 def test_the_year_is_not_told_where_none_lies_behind_the_window_that_calibrated() -> None:
     assert year(lambda day: 50.0, first=NOW - YEAR - timedelta(days=20)) == ()
+
+
+def within(per_day: Callable[[float], float], *, horizon_days: int = 91) -> tuple[tuple[int, float], ...]:
+    ahead = Ahead(NOW - timedelta(days=horizon_days), NOW, horizon_days, FIRST)
+    return year_within(a_shop(per_day), ahead)
+
+
+def test_of_a_steady_shop_as_large_a_share_of_the_orders_has_come_as_of_the_days() -> None:
+    told = within(lambda day: 50.0)
+    assert [end for end, _ in told] == list(range(7, 92, 7))
+    assert [share for _, share in told] == pytest.approx([end / 91 for end in range(7, 92, 7)], abs=1e-6)
+
+
+def test_a_window_that_was_busy_late_a_year_ago_has_brought_little_early() -> None:
+    told = dict(within(lambda day: 150.0 if 91 + 63 <= day < 91 + 91 else 50.0))
+    assert told[63] == pytest.approx(63 * 50 / (63 * 50 + 28 * 150), abs=1e-6)
+    assert told[91] == 1.0
+
+
+def test_what_is_left_over_of_a_horizon_goes_with_its_last_week() -> None:
+    assert [end for end, _ in within(lambda day: 50.0, horizon_days=30)] == [7, 14, 21, 30]
+
+
+def test_where_weeks_hold_too_few_orders_four_weeks_tell_and_none_where_they_do_too() -> None:
+    assert [end for end, _ in within(lambda day: 10.0)] == [28, 56, 91]
+    assert within(lambda day: 2.0) == ()
+    assert within(lambda day: 50.0, horizon_days=7) == ()
 
 
 def test_what_doubled_a_year_ago_is_expected_to_double() -> None:

@@ -85,16 +85,31 @@ class CampaignLog:
         if name in there:
             return there[name]
         if not there:
-            raise CallersMistake(
-                f"Asked for campaign '{name}', but no campaign was imported: there is no "
-                f"'{self._brand.events.message_sent}' with a `campaign`. docs/mappings/campaign_table.yaml shows how."
-            )
+            raise CallersMistake(f"Asked for campaign '{name}', but {self._why_none(name)}")
         near = closest_name(name, there)
         raise CallersMistake(
             f"Asked for campaign '{name}', but none is called that. There are: "
             + ", ".join(f"'{one}' ({sum(there[one].actions.values()):,} rows)" for one in there)
             + "."
             + (f" Closest: '{near}'." if near else "")
+        )
+
+    def _why_none(self, name: str) -> str:
+        """What is wrong with what was imported where there is no campaign at all."""
+        sent = self._brand.events.message_sent
+        with self._connection() as connection:
+            found = connection.execute(
+                "SELECT count(*) FROM happened WHERE event = $sent AND campaign = $name", {"sent": sent, "name": name}
+            ).fetchone()
+        if found is not None and found[0]:
+            return (
+                f"none of its {found[0]:,} '{sent}' says which arm or action it was: both are missing. Where the "
+                "mapping has a `map` for them, its keys must be written as the file has them (1 is not 1.0); mend it "
+                "and import the same file again."
+            )
+        return (
+            f"no campaign was imported: there is no '{sent}' with a `campaign`. docs/mappings/campaign_table.yaml "
+            "shows how."
         )
 
     def messages(self, campaign: Campaign) -> Messages:

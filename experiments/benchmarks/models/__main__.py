@@ -1,6 +1,6 @@
 """Every table of the models, from one command: next purchase, response, segments, each beside what one would pick.
 
-    .venv/bin/python -m experiments.benchmarks.models [next-purchase] [response] [segments]
+    .venv/bin/python -m experiments.benchmarks.models [next-purchase] [expectations] [response] [segments]
 
 Without a name, all of them. The real data is read from ../shared/data and imported into new workspaces each time.
 """
@@ -11,7 +11,12 @@ import argparse
 import time
 from importlib import import_module
 
-TASKS = {"next-purchase": "next_purchase", "response": "starbucks", "segments": "segments"}  # and where each stands
+TASKS = {  # and where each stands
+    "next-purchase": "next_purchase",
+    "expectations": "expectations",
+    "response": "starbucks",
+    "segments": "segments",
+}
 
 
 def main() -> None:
