@@ -15,12 +15,6 @@ from serving.keys.table import KeyTable
 from serving.settings import PREFIX, Settings
 
 SERVICE = "serving.service:Rapport"
-SLACK_SECONDS = 4
-"""How much later than ours BentoML's own 504 comes, which is no problem+json and stops also what is no /v1 route.
-
-Its timers are never cancelled, so objects live that long: 20,000 of them cost no request anything that can be measured
-and a full collection 12 ms; 60,000 cost it 43 ms.
-"""
 
 
 def command(settings: Settings, *, service: str = SERVICE) -> list[str]:
@@ -73,12 +67,11 @@ def environment(settings: Settings, workspace: Workspace, inherited: Mapping[str
         f"{PREFIX}{name.upper()}": str(value)
         for name, value in settings.model_dump(exclude={"workspace"}, exclude_none=True).items()
     }
-    service = {"workers": settings.workers, "traffic": {"timeout": settings.timeout_seconds + SLACK_SECONDS}}
     return {
         **inherited,
         **told,
         WORKSPACE_VARIABLE: str(workspace.root),
         "BENTOML_DO_NOT_TRACK": "true",
-        "BENTOML_CONFIG_OVERRIDES": json.dumps({"services": {"rapport": service}}),
+        "BENTOML_CONFIG_OVERRIDES": json.dumps({"services": {"rapport": {"workers": settings.workers}}}),
         "PYTHONSAFEPATH": "1",  # a folder called 'features' where the command is run must not stand in for ours
     }

@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import bentoml
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
-
-from serving.launching import SLACK_SECONDS
 
 SWAGGER_FILES = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"
 
@@ -21,6 +20,9 @@ class Front:
 
     As a middleware and not as a mounted app: BentoML's own /readyz, /docs.json and 404 would stand before a mount, with
     other bodies than ours, and a mounted Starlette app has every route matched twice.
+
+    BentoML puts its own middlewares before those that are added: a span that is never kept, and a time limit with a
+    task of its own and a timer that nobody cancels. From its start on, requests come here first.
     """
 
     answers: ASGIApp  # told by the worker before BentoML lets a request in
@@ -30,20 +32,27 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or BentoML's own start and stop."""
+        if scope["type"] == "lifespan":
+            _go_before(scope["app"])
         answering = Front.answers if scope["type"] == "http" else self._bentoml
         await answering(scope, receive, send)
+
+
+def _go_before(bentoml_app: Starlette) -> None:
+    """Requests reach our app before every middleware of BentoML's."""
+    behind = bentoml_app.middleware_stack
+    if behind is not None:
+        bentoml_app.middleware_stack = Front(behind)
 
 
 def _answer_with(app: ASGIApp) -> None:
     Front.answers = app
 
 
-# traffic: the Guard answers 504 itself, BentoML's own limit only stands behind it (see launching.SLACK_SECONDS).
 # tracing, metrics, access log: off; they cost more than a decision does.
 @bentoml.service(
     name="rapport",
     workers=2,
-    traffic={"timeout": 2 + SLACK_SECONDS},
     metrics={"enabled": False},
     tracing={"excluded_urls": ".*"},
     logging={"access": {"enabled": False}},

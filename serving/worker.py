@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +22,7 @@ from serving.joining.stamper import open_stamper
 from serving.keys.gate import Gate
 from serving.keys.rates import SharedRates
 from serving.keys.table import note_use
+from serving.memory import settle_memory
 from serving.opening import open_when_possible
 from serving.orphans import end_with_parent
 from serving.settings import Settings, read_settings
@@ -78,9 +78,7 @@ class Worker:
         # Each step of a statement gives up the GIL; behind a busy event loop the committer would wait 5 ms to get it
         # back, a dozen times in one transaction, while the other workers' committers wait for that transaction.
         sys.setswitchinterval(SWITCH_SECONDS)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 50, 1_000)
+        settle_memory()
         return Guard(
             self._app,
             body_limit_bytes=settings.body_limit_bytes,
