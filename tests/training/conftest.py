@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from features.command_line import run_verb
+from features.workspace import Workspace
+from tests.made_once import a_copy, made_once
+from training.artifact import read_champions
 from training.coming import with_coming
 from training.dataset import Snapshot
 from training.labels import Window
@@ -98,3 +104,51 @@ def a_tiny_world() -> TinyWorld:
 def with_its_curve(a_tiny_world: TinyWorld) -> Trained:
     """A version of next purchase that this world taught: 7 and 30 days, and any other."""
     return with_coming(train_next_purchase(a_tiny_world, horizons_days=(7, 30)), a_tiny_world)
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with 400 customers' 150 days, not trained yet. Many read it: whoever changes it copies it first."""
+
+    def make(folder: Path) -> None:
+        export, shop = folder / "export", folder / "shop"
+        run_verb("init", str(shop))
+        words = ("--customers", "400", "--days", "150", "--seed", "7", "--end", "2026-10-01")
+        run_verb("simulate", "--out", str(export), *words)
+        mapping = ("--mapping", str(export / "mapping.yaml"))
+        run_verb("import", str(export / "events.parquet"), *mapping, "--workspace", str(shop))
+
+    return a_copy(made_once("simulated", make, places=tmp_path_factory) / "shop", places=tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def trained_once(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, trained: for `trained` to copy."""
+
+    def make(folder: Path) -> None:
+        shop = a_copy(simulated, places=tmp_path_factory).rename(folder)
+        run_verb("train", "all", "--workspace", str(shop))
+
+    return made_once("trained", make, places=tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def trained(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained shop, a file's own copy."""
+    return a_copy(trained_once, places=tmp_path_factory)
+
+
+@pytest.fixture
+def champions(trained: Path) -> Iterator[dict[str, Any]]:
+    """What is served; whatever a test promotes is put back, in MLflow too."""
+    from training.registry import Registry
+
+    file = trained / "artifacts" / "champion.json"
+    before, champions = file.read_bytes(), read_champions(trained / "artifacts")
+    yield champions
+    if file.read_bytes() == before:
+        return
+    file.write_bytes(before)
+    with Registry(Workspace(trained)) as registry:
+        for name, champion in champions.items():
+            registry.crown(name, champion["version"])
