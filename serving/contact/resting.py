@@ -1,24 +1,41 @@
 """Whom the contact policy keeps from a channel as a whole just now, of everybody: for counts, not for decisions.
 
-What is read is every contact that may still count and every provider's limit; whoever has neither rests, if at all,
-by quiet hours only, which are the same for all of one time zone.
+Of each customer the few newest contacts are read that a cap on messages may still count, by an index, and of whoever
+was told more what decides: neither grows with the past. Whoever has no such contact and no provider's limit rests, if
+at all, by quiet hours only, which are the same for all of one time zone.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from serving.contact.facts import CarrierLimit, Contact, Facts
+from serving.contact.many import Person, contact_of, of_many, order
+from serving.contact.needed import FEW
 from serving.contact.rules import ContactRules
 from serving.contact.windows import to_us
 
-_CONTACTS = """
-SELECT customer_key, decision_id, action_id, channel, initiated_by, decided_at, exposed_at, open_until, clicked_at,
-       converted_at
-FROM contacts WHERE initiated_by = ? AND latest_at > ?
+_MICROSECOND = timedelta(microseconds=1)
+# From one customer to the next by the index, and of each so many of the newest: no contact besides is looked at.
+_NEWEST = """
+WITH RECURSIVE told (customer_key) AS (
+    SELECT min(customer_key) FROM contacts
+    UNION ALL
+    SELECT (SELECT min(customer_key) FROM contacts WHERE customer_key > told.customer_key)
+    FROM told WHERE told.customer_key IS NOT NULL
+)
+SELECT contacts.customer_key, decision_id, action_id, channel, tags, initiated_by, decided_at, exposed_at, open_until,
+       clicked_at, converted_at
+FROM told CROSS JOIN contacts ON contacts.customer_key = told.customer_key AND initiated_by = :who
+ AND latest_at >= max(:since + 1, coalesce((
+    SELECT newer.latest_at FROM contacts AS newer
+    WHERE newer.customer_key = told.customer_key AND newer.initiated_by = :who
+    ORDER BY newer.latest_at DESC LIMIT 1 OFFSET :few
+ ), 0))
 """
 _LIMITS = "SELECT customer_key, channel, until, code FROM carrier_limits WHERE until > ?"
 
@@ -72,15 +89,36 @@ class Resting:
 def _facts_of_all(
     connection: sqlite3.Connection, rules: ContactRules, *, at_us: int, owner_of: Mapping[int, int]
 ) -> dict[int, Facts]:
-    contacts: dict[int, list[Contact]] = {}
-    limits: dict[int, list[CarrierLimit]] = {}
-    for who, back_us in rules.counted(("brand",)):
-        for key, decision_id, action_id, channel, *rest in connection.execute(_CONTACTS, (who, at_us - back_us)):
-            said = Contact(decision_id, action_id, channel, (), *rest)
-            contacts.setdefault(owner_of.get(key, key), []).append(said)
+    contacts = _contacts_of_all(connection, rules, at_us=at_us, owner_of=owner_of)
+    limits: dict[int, list[CarrierLimit]] = defaultdict(list)
     for key, channel, until, code in connection.execute(_LIMITS, (at_us,)):
-        limits.setdefault(owner_of.get(key, key), []).append(CarrierLimit(channel, until, code))
+        limits[owner_of.get(key, key)].append(CarrierLimit(channel, until, code))
     return {
         key: Facts(contacts=tuple(contacts.get(key, ())), carrier_limits=tuple(limits.get(key, ())))
         for key in contacts.keys() | limits.keys()
     }
+
+
+def _contacts_of_all(
+    connection: sqlite3.Connection, rules: ContactRules, *, at_us: int, owner_of: Mapping[int, int]
+) -> dict[int, list[Contact]]:
+    """By person, those on which a cap on messages may rest."""
+    caps = rules.caps_on_writing
+    if not caps:
+        return {}
+    since = at_us - max(cap.reaches_back for cap in caps) // _MICROSECOND
+    whos = ("brand", "customer") if any(cap.governs("customer") for cap in caps) else ("brand",)
+    contacts: dict[int, list[Contact]] = defaultdict(list)
+    keys: dict[int, set[int]] = defaultdict(set)
+    for who in whos:
+        for key, *said in connection.execute(_NEWEST, {"who": who, "since": since, "few": FEW}):
+            owner = owner_of.get(key, key)
+            contacts[owner].append(contact_of(*said))
+            keys[owner].add(key)
+    for owner, mine in contacts.items():
+        if len(mine) > FEW:
+            person = Person(sorted(keys[owner]), at_us, ("brand",), n_chosen=1)
+            contacts[owner] = list(of_many(connection, person, caps=caps))
+        else:
+            mine.sort(key=order)
+    return contacts

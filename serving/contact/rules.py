@@ -35,7 +35,11 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class ContactRules:
-    """A brand's contact policy with the caps, budgets and coupon pools of its catalogue, compiled once."""
+    """A brand's contact policy with the caps, budgets and coupon pools of its catalogue, compiled once.
+
+    Attributes:
+        caps_on_writing: those on the brand's messages, whatever they say.
+    """
 
     def __init__(self, brand: Brand, catalogue: Catalogue) -> None:
         policy = brand.contact_policy
@@ -56,6 +60,7 @@ class ContactRules:
         self.reservation = timedelta(hours=policy.reservation_hours)
         caps = [*self._caps, *(cap for caps in self._caps_of.values() for cap in caps)]
         self._every_cap = tuple(caps)
+        self.caps_on_writing = tuple(cap for cap in self._caps if cap.is_of_messages and cap.governs("brand"))
         self._fewest = {  # so many contacts reach no cap at all
             who: min([cap.cap.at_most for cap in caps if cap.governs(who)], default=sys.maxsize) for who in EVERYBODY
         }
@@ -218,8 +223,8 @@ class ContactRules:
     def _resting(self, channel: str, facts: Facts, at_us: int, zone: ZoneInfo) -> Block | None:
         if (block := self._closed(channel, facts, "brand", at_us, zone)) is not None:
             return block
-        for cap in self._caps if facts.contacts else ():
-            if cap.is_of_messages and cap.governs("brand") and cap.is_about("", channel, ()):
+        for cap in self.caps_on_writing if facts.contacts else ():
+            if cap.is_about("", channel, ()):
                 (group,) = cap.groups("", channel, ())
                 leaves = cap.leaves_at(facts, group, zone, but=("", ""))
                 if (block := reached(cap, group, leaves, at_us, zone)) is not None:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from features.contact_policy import ContactPolicy, FrequencyCap, QuietHours
 from features.database import connect
 from features.snapshots import build_snapshots
 from features.sync import sync
-from serving.contact import store
+from serving.contact import many, resting, store
 from serving.contact.facts import Contact, Facts
 from serving.contact.resting import Rest, Resting
 from serving.contact.rules import ContactRules
+from serving.contact.tables import SCHEMA
 from serving.contact.windows import to_us
 from serving.engine import Engine
 from serving.ledger import Ledger
 from serving.reaching import reach_view
 from tests.serving.erasing_world import call
+from tests.serving.test_contact_rules import CAPS, CONTACTS
 from tests.serving.tiny_shop import a_shop
 from tests.serving.tiny_world import NOON, TIP, a_brand, a_catalogue, an_action
 
@@ -60,6 +67,87 @@ def test_people_of_one_zone_rest_together_and_a_person_by_all_their_keys(tmp_pat
     assert resting.of(2, "chat", None) is None
     assert resting.of(2, "mail", "Asia/Tokyo") == Rest("quiet_hours", to_us(NOON + 11 * HOUR))
     assert resting.of_zone("mail", "Europe/Berlin") is None
+
+
+@pytest.fixture(scope="module")
+def contacts() -> Iterator[sqlite3.Connection]:
+    """A ledger's tables of contacts."""
+    with closing(sqlite3.connect(":memory:")) as opened:
+        opened.executescript(SCHEMA)
+        yield opened
+
+
+def told(connection: sqlite3.Connection, said: Sequence[tuple[int, Contact]]) -> None:
+    """These contacts by the key of whom they were told to, and no others."""
+    connection.execute("DELETE FROM contacts")
+    for n, (key, one) in enumerate(said):
+        instants = (one.exposed_at_us, one.open_until_us, one.clicked_at_us, one.converted_at_us)
+        latest = max([one.decided_at_us, *(instant for instant in instants if instant is not None)])
+        row = (one.decision_id, n, key, one.action_id, one.channel, ",".join(one.tags), one.initiated_by)
+        connection.execute(
+            f"INSERT INTO contacts VALUES ({', '.join('?' * 18)})",
+            (*row, one.decided_at_us, *instants, latest, None, 0, None, None, None),
+        )
+
+
+@settings(max_examples=60)
+@given(
+    caps=st.lists(CAPS, min_size=1, max_size=3),
+    some=st.lists(CONTACTS, min_size=1, max_size=8),
+    seed=st.integers(0, 999),
+    few=st.sampled_from([0, 2, 16]),
+)
+def test_who_rests_and_until_when_is_what_the_rules_say_of_everything_that_was_told(
+    contacts: sqlite3.Connection, caps: list[FrequencyCap], some: list[Contact], seed: int, few: int
+) -> None:
+    shifts = random.Random(seed)
+    said = [
+        (
+            shifts.choice((1, 2, 7)),  # the person of key 7 was joined into 1
+            one._replace(
+                decision_id=f"{one.decision_id}{n}",
+                converted_at_us=None,
+                exposed_at_us=one.exposed_at_us and to_us(NOON - timedelta(minutes=shifts.randint(-900, 50_000))),
+                decided_at_us=to_us(NOON - timedelta(minutes=shifts.randint(0, 50_000))),
+            ),
+        )
+        for n in range(4)
+        for one in some
+    ]
+    told(contacts, said)
+    policy = ContactPolicy(frequency_caps={f"c{i}": cap for i, cap in enumerate(caps)})
+    rules = ContactRules(a_brand(contact_policy=policy), a_catalogue(OFFER))
+    with patch.object(many, "FEW", few), patch.object(resting, "FEW", few):
+        found = Resting(contacts, rules, at=NOON, owner_of={7: 1})
+    for person, keys in ((1, (1, 7)), (2, (2,))):
+        everything = Facts(contacts=tuple(one for key, one in said if key in keys))
+        for channel in ("chat", "mail"):
+            block = rules.rests(channel, everything, at=NOON)
+            assert found.of(person, channel, None) == (block and Rest(block.rule, block.until_us))
+
+
+def test_what_is_read_of_somebody_does_not_grow_with_what_they_were_told(contacts: sqlite3.Connection) -> None:
+    caps = {"week": FrequencyCap(at_most=3, rolling_days=7), "year": FrequencyCap(at_most=500, rolling_days=365)}
+    rules = ContactRules(a_brand(contact_policy=ContactPolicy(frequency_caps=caps)), a_catalogue(OFFER))
+    steps = []
+    for n_told in (40, 400):
+        at = [to_us(NOON - timedelta(minutes=10 * n)) for n in range(n_told)]
+        told(contacts, [(1, Contact(f"d{n}", "offer", "mail", (), "brand", at[n], at[n])) for n in range(n_told)])
+        hundreds: list[int] = []
+        contacts.set_progress_handler(lambda of=hundreds: of.append(1), 100)  # type: ignore[misc]
+        rested = Resting(contacts, rules, at=NOON, owner_of={}).of(1, "mail", None)
+        contacts.set_progress_handler(None, 0)
+        assert rested == Rest("frequency_cap", at[2] + 7 * DAY // timedelta(microseconds=1))
+        steps.append(len(hundreds))
+    by_index = 400 * 9 // 100  # to count up to the 500 that reach a cap takes a few steps each, and no row
+    assert steps[1] < steps[0] + by_index
+
+
+def test_where_no_cap_is_on_writing_no_contact_is_read(contacts: sqlite3.Connection) -> None:
+    told(contacts, [(1, Contact("d", "offer", "mail", ("sale",), "brand", to_us(NOON), to_us(NOON)))])
+    sales = ContactPolicy(frequency_caps={"sales": FrequencyCap(at_most=1, rolling_days=2, tags=("sale",))})
+    rules = ContactRules(a_brand(contact_policy=sales), a_catalogue(OFFER))
+    assert Resting(contacts, rules, at=NOON, owner_of={}).keys == frozenset()
 
 
 @pytest.fixture
