@@ -39,7 +39,7 @@ from serving.ledger_rows import fold_mature
 from serving.models import ModelDoor
 from serving.next_question.desk import QuestionDesk
 from serving.outcome_rows import Recorded
-from serving.outcomes import recording
+from serving.outcomes import moves_rates, recording
 from serving.people import Keys, People, new_key, new_keys
 from serving.rates import RatesReader
 from serving.retries import as_before
@@ -270,14 +270,15 @@ class Engine:
         Raises:
             RequestRefused: with every fault of every report; for a single one NotFound where its decision is unknown.
         """
-        recorded = self.ledger.write(self._recording(reports, single=single))
-        self._rates.forget()
-        return recorded
+        return self._noted(self.ledger.write(self._recording(reports, single=single)))
 
     async def record_outcomes_soon(self, reports: Sequence[OutcomeReport], *, single: bool = False) -> list[Recorded]:
         """As `record_outcomes`, for an event loop."""
-        recorded = await self.ledger.write_soon(self._recording(reports, single=single))
-        self._rates.forget()
+        return self._noted(await self.ledger.write_soon(self._recording(reports, single=single)))
+
+    def _noted(self, recorded: list[Recorded]) -> list[Recorded]:
+        if moves_rates(recorded):
+            self._rates.forget()
         return recorded
 
     def _recording(

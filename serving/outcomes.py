@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ from serving.joining.machines import machine_called
 from serving.joining.tokens import Said, TokenMint
 from serving.outcome_checks import outcome_of, refuse_wrong_outcomes
 from serving.outcome_effects import REFUSED
-from serving.outcome_rows import BY_TOKEN, OutcomeRow, Recorded, WrongOutcomes, write_outcomes
+from serving.outcome_rows import BY_TOKEN, CONVERTED, FAILED, OutcomeRow, Recorded, WrongOutcomes, write_outcomes
 from serving.refusals import NotFound, RequestRefused, WrongField, shown
 from serving.schemas import OutcomeReport
 
@@ -66,6 +66,18 @@ def recording(
             raise _refusal(wrong, reports, single=single) from None
 
     return work
+
+
+def moves_rates(recorded: Iterable[Recorded]) -> bool:
+    """Whether the next decision is to know of it: a success, or a message that was none.
+
+    Nearly all that is reported (sent, delivered, read, clicked) moves no rate, and reading them anew with everything
+    that is remembered of values would cost the next decision as much as it costs itself.
+    """
+    return any(
+        one.outcome in (CONVERTED, FAILED) and one.status == "recorded" and one.decision_id is not None
+        for one in recorded
+    )
 
 
 def _row(

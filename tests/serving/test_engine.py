@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -112,6 +112,17 @@ def test_the_first_outcome_moves_the_next_decision(engine: Engine) -> None:
     after = engine.decide(a_request(customer))
     values = [{one["action_id"]: one["value"] for one in told["ranking"]} for told in (before, after)]
     assert values[1][taken] > values[0][taken]
+
+
+@pytest.mark.parametrize(("outcome", "is_read_anew"), [("delivered", False), ("clicked", False), ("converted", True)])
+def test_rates_are_read_anew_only_after_what_moves_them(
+    engine: Engine, outcome: Literal["delivered", "clicked", "converted"], is_read_anew: bool, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("serving.rates.READ_AGAIN_SECONDS", float("inf"))  # however slow this machine is just now
+    told = engine.decide(a_request(f"moved-{outcome}"))
+    before = engine.deciding.rates(engine.stock, at=engine.now())
+    engine.record_outcomes([OutcomeReport(decision_id=told["decision_id"], outcome=outcome)])
+    assert (engine.deciding.rates(engine.stock, at=engine.now()) is not before) == is_read_anew
 
 
 def test_a_held_out_customer_who_asks_gets_the_baseline(engine: Engine, workspace: Workspace) -> None:
