@@ -143,6 +143,8 @@ def imagine(
         for name, about in asking.about.items()
         for one in about.likely
     ]
+    if not asking.about:
+        return asking
     imagined: dict[str, tuple[ScoredCustomer, ...]] = dict.fromkeys(asking.about, ())
     if told:
         scored = score_customers([each for _, each in told], models=models, schema=schema, brand=brand, at=at)

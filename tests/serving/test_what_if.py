@@ -103,6 +103,20 @@ def test_the_same_catalogue_changes_nothing(workspace: Workspace) -> None:
     assert told["reward"]["effective_n"] == pytest.approx(told["reward"]["n_decisions"])
 
 
+@pytest.mark.parametrize("asked_then", ["", "    questions: [birthday]\n"])
+def test_a_question_that_was_not_thought_of_then_is_not_asked(tmp_path: Path, asked_then: str) -> None:
+    shop, place = starter(tmp_path / "shop"), "  chat_reply:\n"
+    text = shop.brand_file.read_text(encoding="utf-8")
+    shop.brand_file.write_text(text.replace(place, place + asked_then), encoding="utf-8")
+    with Engine(shop, clock=Clock()) as engine:
+        engine.decide_many([DecisionRequest(customer_id="w", placement="chat_reply", channel="web")])
+    shop.brand_file.write_text(text.replace(place, f"{place}    questions: [birthday, skin_need]\n"), encoding="utf-8")
+    told = asked(shop, changed(shop)).as_dict()
+    named = {one["action_id"] for segment in told["segments"] for one in segment["actions"]}
+    assert told["n_decisions"] == 1
+    assert not any(name.startswith("ask_") for name in named)
+
+
 def test_a_shorter_catalogue_earns_what_its_actions_earn(workspace: Workspace) -> None:
     told = asked(workspace, without(workspace, "skin_quiz", "bestsellers", "chat_help")).as_dict()
     assert told["n_decisions"] + told["n_held_out"] == N + 1
