@@ -37,11 +37,11 @@ _Fit = TypeVar("_Fit")
 N_FOLDS = 3
 ENOUGH_ROWS = 150_000  # beyond it one fit does, which leaves out whoever calibrates it
 ENOUGH_ROWS_TO_TRY = 60_000  # where it is only chosen by or judged: what the fit lacks then is to its disadvantage
-ENOUGH_TO_TRY = 55_000  # customers who teach it then, the others calibrate
+ENOUGH_TO_TRY = 40_000  # customers who teach it then, the others calibrate
 RARER_TO_TRY = 300  # of these others: a level off by 6% of a rate of 2% costs 0.00004 nats
 LOTS = 12  # of customers, that are dealt to teaching and calibrating: at most eight teach
 ENOUGH_CALIBRATING = 20_000  # customers: a line through so many scores is off by 2 / (2 n) = 0.00005 nats
-ENOUGH_RARER = 1_000  # of them who ordered, or did not, whoever are fewer: the level is known within 3%
+ENOUGH_RARER = 500  # of them who ordered, or did not, whoever are fewer: 4% off a rate of 2% costs 0.00002 nats
 ENOUGH_BUYERS = 100_000  # for the four parameters of repeat buying: each is then known within 1%
 FEWEST_BUYERS = 30  # for the four parameters of repeat buying
 FITS: Mapping[str, Callable[[History], Repeat]] = {BG_NBD: fit_bgnbd, PARETO_NBD: fit_pareto_nbd}

@@ -97,7 +97,7 @@ def test_of_many_rows_whoever_calibrates_the_served_trees_taught_them_nothing(ma
 
 def test_where_few_order_as_many_calibrate_as_tell_the_level_and_everybody_where_there_are_not_enough() -> None:
     n = ENOUGH_ROWS // 2 + 20_000
-    for one_in, everybody in ((8, False), (100, True)):
+    for one_in, everybody in ((20, False), (100, True)):
         shop = ManyCustomers(n, one_in=one_in)
         lesson = Lesson(shop, SPLIT)
         ordered = np.isin(lesson.scored_keys, shop.happened(SPLIT.calibrate, 7))
