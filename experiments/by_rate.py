@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from features.catalogue import Action
 
 
@@ -16,7 +18,30 @@ def worth_by_rate(action: Action, *, rate: float, purchase_propensity: float | N
         purchase_propensity: P(buys within the middle horizon), None where no model said so.
         channel_price: the price of one message.
     """
-    value = rate * action.value - channel_price
+    value = before_incentive(action, rate=rate, channel_price=channel_price)
     if action.incentive is not None:
         value -= action.incentive.cost * max(rate, purchase_propensity or 0.0)
     return value
+
+
+def before_incentive(action: Action, *, rate: float, channel_price: float) -> float:
+    """The expected margin of an action's goal, after the price of its channel."""
+    return rate * action.value - channel_price
+
+
+def after_incentives(
+    gained: Sequence[float], costs: Sequence[float], rates: Sequence[float], *, purchase_propensity: float | None
+) -> list[float]:
+    """As `worth_by_rate`, of many actions with an incentive, for one customer.
+
+    Args:
+        gained: of each action what it is worth before its incentive.
+        costs: of each one's incentive.
+        rates: P(goal) if it is taken.
+        purchase_propensity: of the customer.
+    """
+    likely = purchase_propensity or 0.0
+    return [
+        value - cost * (likely if likely > rate else rate)
+        for value, cost, rate in zip(gained, costs, rates, strict=True)
+    ]

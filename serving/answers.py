@@ -65,7 +65,7 @@ def _refuse_no_numbers(decision: Decision) -> None:
         ValueError: an amount or a probability of the decision is none.
     """
     scores = decision.scores
-    amounts = sum([one.value for _, one in decision.candidates]) + (scores.segment_probability or 0.0)
+    amounts = sum([value for _, _, value in decision.values]) + (scores.segment_probability or 0.0)
     probabilities = sum(decision.distribution.probabilities) + sum(
         [probability for _, probability in scores.propensities]
     )
@@ -169,7 +169,7 @@ def _ranking(decision: Decision) -> list[dict[str, Any]]:
     """Every action that could have been taken, the most valuable first."""
     distribution = decision.distribution
     probabilities = dict(zip(distribution.action_ids, distribution.probabilities, strict=True))
-    ranked = sorted([(-one.value, key, one.action_id) for key, one in decision.candidates])
+    ranked = sorted([(-value, key, action_id) for key, action_id, value in decision.values])
     told: list[dict[str, Any]] = [
         {"action_id": action_id, "probability": probabilities[key], "value": told_amount(-less)}
         for less, key, action_id in ranked

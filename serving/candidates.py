@@ -53,13 +53,26 @@ def head_of(action_id: str, key: str, rate: EstimatedRate, *, base: float | None
     return _AS_DECLARED.encode(head)[:-1]
 
 
-def recorded_candidates(offers: Sequence[Offer], nothing: Valuation | None) -> bytes:
+def with_nothing(told: bytes, nothing: Valuation | None) -> bytes:
     """All candidates, in the catalogue's order, `nothing` last, as canonical JSON.
 
     Args:
-        offers: what may be offered.
+        told: those that may be offered, as `recorded_offers` tells of them.
         nothing: what silence is worth; None where it does not compete.
     """
+    if nothing is not None:
+        told += (b"," if told else b"") + _whole(NOTHING, nothing)
+    return b"[" + told + b"]"
+
+
+def recorded_head(offer: Offer) -> bytes:
+    """How a record tells of an offer that rests on its rate, up to its value."""
+    rate = offer.valuation.rate
+    return (offer.head or head_of(offer.action.id, offer.key, rate)) + b',"value":'
+
+
+def recorded_offers(offers: Sequence[Offer]) -> bytes:
+    """How a record tells of offers, one after the other."""
     values = _numbers([offer.valuation.value for offer in offers])
     rewards = _numbers([offer.valuation.reward for offer in offers])
     told = [
@@ -68,9 +81,7 @@ def recorded_candidates(offers: Sequence[Offer], nothing: Valuation | None) -> b
         else _whole(offer.key, offer.valuation)
         for offer, value, reward in zip(offers, values, rewards, strict=True)
     ]
-    if nothing is not None:
-        told.append(_whole(NOTHING, nothing))
-    return b"[" + b",".join(told) + b"]"
+    return b",".join(told)
 
 
 def _numbers(numbers: Sequence[float | None]) -> list[bytes]:

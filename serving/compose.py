@@ -14,6 +14,7 @@ from serving.decide import Decision
 from serving.eligibility import Suppressed
 from serving.inputs import Inputs
 from serving.knowns import Knowns
+from serving.lineup import Offers
 from serving.next_question.asking import NOT_ASKING
 from serving.next_question.weighing import weighed_questions
 from serving.offers import Offer, Prepared, Situation, comparable
@@ -25,6 +26,7 @@ from serving.schemas import Asked, DecisionRequest
 from serving.scoring import ScoredCustomer
 from serving.shelf import Place, Shelf
 from serving.there import There, silence_at
+from serving.values import Valuation
 
 __all__ = ["Composer", "Decided", "Inputs"]
 
@@ -117,13 +119,7 @@ class Composer:
             for channel in asked.channels
         ]
         is_alone = len(there) == 1
-        judged = [
-            judgement
-            for one in there
-            for judgement in (*one.judged(is_alone=is_alone), *self._questions(one, request, is_alone=is_alone))
-        ]
-        found = [one for one in judged if isinstance(one, Offer)]
-        offers, nothing = comparable(found, silence_at(there, scored, inputs.rates))
+        offers, nothing, suppressed = self._competing(there, request, scored, inputs)
         return Prepared(
             situation=Situation(
                 decision_id=decision_id,
@@ -137,9 +133,9 @@ class Composer:
             placement=placement,
             assignment=assignment,
             scores=scored.scores,
-            offers=tuple(offers),
+            offers=offers,
             nothing=nothing,
-            suppressed=tuple([one for one in judged if isinstance(one, Suppressed)]),
+            suppressed=suppressed,
             answers=tuple(offer for one in there for offer in one.answers(is_alone=is_alone)),
             policy=policy_for(placement, brand=brand, arm=assignment.arm),
             draws=draws,
@@ -156,6 +152,23 @@ class Composer:
             is_deferred=request.defer,
             inputs=written,
         )
+
+    def _competing(
+        self, there: Sequence[There], request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs
+    ) -> tuple[Sequence[Offer], Valuation | None, tuple[Suppressed, ...]]:
+        """What competes on all channels together, what silence is worth, and what the catalogue keeps away."""
+        is_alone, silence = len(there) == 1, silence_at(there, scored, inputs.rates)
+        found: list[Offer] = []
+        suppressed: list[Suppressed] = []
+        for one in there:
+            offers, kept_away = one.competing(is_alone=is_alone)
+            if is_alone and not one.place.questions and isinstance(offers, Offers):
+                return offers, silence, kept_away  # columns: by their rates alone, so on one scale
+            asked = list(self._questions(one, request, is_alone=is_alone))
+            found += [*offers, *(judged for judged in asked if isinstance(judged, Offer))]
+            suppressed += [*kept_away, *(judged for judged in asked if isinstance(judged, Suppressed))]
+        compared, nothing = comparable(found, silence)
+        return Offers.of(compared), nothing, tuple(suppressed)
 
     def _there(
         self, place: Place, request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs, *, locale: str

@@ -20,9 +20,9 @@ from serving.contact.blocks import REFUSED
 from serving.contact.consent import NO_CONSENT, UNSUBSCRIBED
 from serving.decision import Decision, Slot
 from serving.eligibility import Suppressed
+from serving.lineup import Offers
 from serving.offers import Offer, Prepared, Scores, Situation
-from serving.policy import Distribution, distribution_over
-from serving.values import comes_anyway
+from serving.policy import Distribution
 
 __all__ = ["Decision", "Scores", "Situation", "Slot", "settle", "settle_all"]
 
@@ -141,9 +141,9 @@ def _filled(
     """The slots in order; none where nothing at all may be offered: then also what was kept away, and why."""
     slots: list[Slot] = []
     tags: Counter[str] = Counter()
-    left, kept_away = list(prepared.offers), list[Suppressed]()
+    left, kept_away = Offers.of(prepared.offers), list[Suppressed]()
     if without:
-        left, kept_away = _split(left, {offer.key: SAID_ELSEWHERE for offer in left if offer.action.id in without})
+        left, kept_away = _split(left, [SAID_ELSEWHERE if one in without else None for one in left.lineup.action_ids])
     for draw in prepared.draws:
         if rules is not None:
             left, judged = _judged(left, prepared, facts, rules)
@@ -158,7 +158,7 @@ def _filled(
         if rules is not None:
             facts = _after(facts, slot, prepared, rules)
         tags.update(slot.offer.action.tags)
-        left = [offer for offer in left if offer.action.id != slot.action_id]
+        left = left.left(tuple([one != slot.action_id for one in left.lineup.action_ids]))
         left, kept_away = _split(left, _too_many(left, tags, at_most=prepared.placement.at_most_per_tag))
     return tuple(slots), tuple(kept_away)
 
@@ -173,7 +173,7 @@ def _after(facts: Any, slot: Slot, prepared: Prepared, rules: Rules) -> Any:
 
 
 def _taken(
-    left: Sequence[Offer],
+    left: Offers,
     prepared: Prepared,
     draw: float,
     *,
@@ -182,20 +182,16 @@ def _taken(
     rules: Rules | None,
 ) -> Slot:
     """The slot that one draw fills from what is left, `nothing` included where the brand would speak first."""
-    values = {offer.key: offer.valuation.value for offer in left}
-    if prepared.nothing is not None:
-        values[NOTHING] = prepared.nothing.value
-    new = frozenset(offer.key for offer in left if offer.action.id in prepared.new) if prepared.new else frozenset()
-    distribution = distribution_over(
-        values,
+    distribution = left.lineup.distribution(
+        left.values,
+        prepared.nothing,
         prepared.policy,
         reward_scale=prepared.reward_scale,
-        new=new,
+        new=prepared.new,
         exploration=prepared.exploration,
-        anyway=comes_anyway([offer.valuation for offer in left] + ([prepared.nothing] if prepared.nothing else [])),
     )
     key, probability = distribution.taken(draw)
-    offer = next((offer for offer in left if offer.key == key), None)
+    offer = left.named(key)
     situation, send_at = prepared.situation, None
     if offer is not None and rules is not None:
         send_at = rules.send_at(offer.channel, situation.initiated_by, situation.decided_at, prepared.zone)
@@ -213,13 +209,11 @@ def _taken(
     )
 
 
-def _judged(
-    left: Sequence[Offer], prepared: Prepared, facts: Any, rules: Rules
-) -> tuple[list[Offer], list[Suppressed]]:
-    """What the rules let through, and what they keep away."""
-    situation = prepared.situation
+def _judged(left: Offers, prepared: Prepared, facts: Any, rules: Rules) -> tuple[Offers, list[Suppressed]]:
+    """What the rules let through, and what they keep away; they look at no value and no text."""
+    situation, lineup = prepared.situation, left.lineup
     verdicts = rules.judge_all(
-        left,
+        lineup,
         facts,
         initiated_by=situation.initiated_by,
         at=situation.decided_at,
@@ -227,32 +221,30 @@ def _judged(
         consents=prepared.consents,
     )
     if not any(verdicts):
-        return list(left), []
-    judged = list(zip(left, verdicts, strict=True))
-    through = [offer for offer, verdict in judged if verdict is None]
+        return left, []
     kept_away = [
         verdict if offer.is_alone else replace(verdict, channel=offer.channel)
-        for offer, verdict in judged
+        for offer, verdict in zip(lineup, verdicts, strict=True)
         if verdict is not None
     ]
-    return through, kept_away
+    return left.left(tuple([verdict is None for verdict in verdicts])), kept_away
 
 
-def _too_many(left: Sequence[Offer], tags: Mapping[str, int], *, at_most: int | None) -> dict[str, str]:
-    """The offers that would be one of their tag too many in this list."""
+def _too_many(left: Offers, tags: Mapping[str, int], *, at_most: int | None) -> list[str | None]:
+    """Of each offer whether it would be one of its tag too many in this list."""
     if at_most is None:
-        return {}
-    return {offer.key: TAG_LIMIT for offer in left if any(tags[tag] >= at_most for tag in offer.action.tags)}
+        return [None] * len(left)
+    return [TAG_LIMIT if any(tags[tag] >= at_most for tag in offer.action.tags) else None for offer in left.lineup]
 
 
-def _split(left: Sequence[Offer], rule_of: Mapping[str, str]) -> tuple[list[Offer], list[Suppressed]]:
-    """What no rule keeps away, and the rest with the rule that does; rules by the keys of offers."""
+def _split(left: Offers, rules: Sequence[str | None]) -> tuple[Offers, list[Suppressed]]:
+    """What no rule keeps away, and the rest with the rule that does."""
     kept_away = [
-        Suppressed(offer.action.id, rule_of[offer.key], channel="" if offer.is_alone else offer.channel)
-        for offer in left
-        if offer.key in rule_of
+        Suppressed(offer.action.id, rule, channel="" if offer.is_alone else offer.channel)
+        for offer, rule in zip(left.lineup, rules, strict=True)
+        if rule is not None
     ]
-    return [offer for offer in left if offer.key not in rule_of], kept_away
+    return (left.left(tuple([rule is None for rule in rules])) if kept_away else left), kept_away
 
 
 def _off_script(prepared: Prepared, facts: Any, rules: Rules | None, *, without: Collection[str]) -> Offer | None:
@@ -260,7 +252,7 @@ def _off_script(prepared: Prepared, facts: Any, rules: Rules | None, *, without:
     offer = prepared.off_script
     if offer is None or offer.action.id in without:
         return None
-    return offer if rules is None or _judged([offer], prepared, facts, rules)[0] else None
+    return offer if rules is None or _judged(Offers.of([offer]), prepared, facts, rules)[0] else None
 
 
 def _answer(
@@ -279,7 +271,7 @@ def _answer(
 
 
 def _is_unwanted(offer: Offer, prepared: Prepared, facts: Any, rules: Rules) -> bool:
-    _, kept_away = _judged([offer], prepared, facts, rules)
+    _, kept_away = _judged(Offers.of([offer]), prepared, facts, rules)
     return any(
         one.rule in (NO_CONSENT, UNSUBSCRIBED) or (one.rule == REFUSED and (one.counter or {}).get("reason") == NEVER)
         for one in kept_away

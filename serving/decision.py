@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import msgspec
-
 from experiments.assignment import Assignment
 from experiments.records import HOLDOUT
 from features.catalogue import NOTHING
-from serving.candidates import recorded_candidates
 from serving.eligibility import Suppressed
+from serving.lineup import Offers
 from serving.offers import Offer, Prepared, Scores, Situation
 from serving.policy import Distribution
+from serving.records import recorded
 from serving.values import Valuation
-
-_CANONICAL = msgspec.json.Encoder(order="sorted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +47,8 @@ class Slot:
     send_at: datetime | None = None
     offer: Offer | None = None
 
-    def as_dict(self, *, distribution: object = None) -> dict[str, Any]:
-        """As JSON types.
-
-        Args:
-            distribution: what stands for it, where that is written already.
-        """
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON types."""
         return {
             "key": self.key,
             "action_id": self.action_id,
@@ -63,7 +56,7 @@ class Slot:
             "slot_probability": self.slot_probability,
             "list_probability": self.list_probability,
             "draw": self.draw,
-            "distribution": distribution or self.distribution.as_dict(),
+            "distribution": self.distribution.as_dict(),
             "policy_parameters": dict(self.distribution.parameters),
             "suppressed": [suppressed.as_dict() for suppressed in self.suppressed],
             "send_at": self.send_at.isoformat() if self.send_at else None,
@@ -183,16 +176,17 @@ class Decision:
         could_be = frozenset(self.distribution.action_ids)  # an answer that nobody drew may be none of them
         return tuple([one for one in _valued(self.prepared) if one[0] in could_be])
 
+    @cached_property
+    def values(self) -> tuple[tuple[str, str, float], ...]:
+        """As `candidates`, by key and action, with the values alone."""
+        offers, nothing = Offers.of(self.prepared.offers), self.prepared.nothing
+        could_be = frozenset(self.distribution.action_ids)
+        valued = zip(offers.lineup.keys, offers.lineup.action_ids, offers.values, strict=True)
+        silence = [] if nothing is None else [(NOTHING, NOTHING, nothing.value)]
+        return tuple([one for one in (*valued, *silence) if one[0] in could_be])
+
     def as_dict(self) -> dict[str, Any]:
         """Every input and output, as JSON types."""
-        candidates = [_candidate(key, valuation) for key, valuation in _valued(self.prepared)]
-        slots = [slot.as_dict() for slot in self.slots]
-        would_be = [slot.as_dict() for slot in self.would_be]
-        return self._told(candidates, self.distribution.as_dict(), slots=slots, would_be=would_be)
-
-    def _told(
-        self, candidates: object, distribution: object, *, slots: Sequence[object], would_be: Sequence[object]
-    ) -> dict[str, Any]:
         situation, scores, prepared = self.situation, self.scores, self.prepared
         return {
             "decision_id": situation.decision_id,
@@ -214,15 +208,15 @@ class Decision:
             "purchase_propensity": scores.purchase_propensity,
             "policy": self.policy_name,
             "policy_parameters": dict(self.distribution.parameters),
-            "candidates": candidates,
+            "candidates": [_candidate(key, valuation) for key, valuation in _valued(prepared)],
             "new_actions": dict(prepared.new),
             "answers": [offer.key for offer in prepared.answers],
             "suppressed": [suppressed.as_dict() for suppressed in self.suppressed],
-            "distribution": distribution,
+            "distribution": self.distribution.as_dict(),
             "draw": self.draw,
             "draws": list(prepared.draws),
-            "slots": slots,
-            "would_be": would_be,
+            "slots": [slot.as_dict() for slot in self.slots],
+            "would_be": [slot.as_dict() for slot in self.would_be],
             "action_id": self.action_id,
             "action_probability": self.action_probability,
             "would_be_action_id": self.would_be_action_id,
@@ -238,17 +232,8 @@ class Decision:
         return self.written()[0]
 
     def written(self) -> tuple[str, str]:
-        """The record, and the JSON of its distribution alone; what stands in it more than once is written once."""
-        distribution = _CANONICAL.encode(self.distribution.as_dict())
-        raw = {id(self.distribution): msgspec.Raw(distribution)}
-        slots, would_be = (
-            [slot.as_dict(distribution=raw.get(id(slot.distribution))) for slot in some]
-            for some in (self.slots, self.would_be)
-        )
-        candidates = msgspec.Raw(recorded_candidates(self.prepared.offers, self.prepared.nothing))
-        told = self._told(candidates, raw[id(self.distribution)], slots=slots, would_be=would_be)
-        told["suppressed"] = [suppressed.recorded for suppressed in self.suppressed]
-        return _CANONICAL.encode(told).decode(), distribution.decode()
+        """The record, and the JSON of its distribution alone; what many decisions tell alike is encoded once."""
+        return recorded(self), bytes(self.distribution.recorded).decode()
 
 
 def _valued(prepared: Prepared) -> tuple[tuple[str, Valuation], ...]:

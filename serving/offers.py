@@ -127,7 +127,7 @@ class Prepared:
     placement: Placement
     assignment: Assignment
     scores: Scores
-    offers: tuple[Offer, ...]
+    offers: Sequence[Offer]
     nothing: Valuation | None
     suppressed: tuple[Suppressed, ...]
     answers: tuple[Offer, ...]

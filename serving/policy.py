@@ -19,17 +19,25 @@ References:
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
+
+import msgspec
 
 from features.brand import Brand, Exploration, Placement, Policy
 
 NO_EXPLORATION = Exploration()
+_CANONICAL = msgspec.json.Encoder(order="sorted")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Distribution:
     """The probability of each action, in a fixed order: by id.
+
+    What it tells of itself is made once: many customers share one.
 
     Attributes:
         parameters: what the probabilities were made with, as it is logged: the policy's name and its own numbers, and
@@ -54,15 +62,24 @@ class Distribution:
 
     def taken(self, draw: float) -> tuple[str, float]:
         """The action that a uniform draw in [0, 1) falls on, with its probability."""
-        cumulated = 0.0
-        taken = ("", 0.0)
-        for action_id, probability in zip(self.action_ids, self.probabilities, strict=True):
-            if probability > 0.0:
-                taken = (action_id, probability)
-                cumulated += probability
-                if draw < cumulated:
-                    break
-        return taken
+        upper, takeable = self._cumulated
+        return takeable[min(bisect_right(upper, draw), len(takeable) - 1)] if takeable else ("", 0.0)
+
+    @cached_property
+    def recorded(self) -> msgspec.Raw:
+        """As the record of a decision has it."""
+        return msgspec.Raw(_CANONICAL.encode(self.as_dict()))
+
+    @cached_property
+    def recorded_parameters(self) -> msgspec.Raw:
+        """What the probabilities were made with, as the record has it."""
+        return msgspec.Raw(_CANONICAL.encode(dict(self.parameters)))
+
+    @cached_property
+    def _cumulated(self) -> tuple[list[float], list[tuple[str, float]]]:
+        """Below which draw each action is taken that may be, and those actions with their probabilities."""
+        takeable = [one for one in zip(self.action_ids, self.probabilities, strict=True) if one[1] > 0.0]
+        return list(accumulate([probability for _, probability in takeable])), takeable
 
 
 def policy_for(placement: Placement, *, brand: Brand, arm: str) -> Policy:
@@ -75,6 +92,11 @@ def policy_for(placement: Placement, *, brand: Brand, arm: str) -> Policy:
     if brand.experiment is not None and (of_arm := brand.experiment.arms.get(arm)) is not None:
         return of_arm.policy
     return brand.policy
+
+
+def looks_at_the_best_only(policy: Policy) -> bool:
+    """Whether of all values the policy only asks which are the best, and not how far the others are behind."""
+    return policy.name != "squarecb"
 
 
 def distribution_over(

@@ -91,17 +91,19 @@ def _nothing_eligible(decision: Decision) -> str:
 
 
 def _choice(decision: Decision, brand: Brand) -> list[str]:
-    by_key = dict(decision.candidates)
-    taken = by_key[decision.slots[0].key]
+    offer, silence = decision.slots[0].offer, decision.prepared.nothing
+    taken = offer.valuation if offer is not None else silence
+    if taken is None:  # nothing can be taken where it does not compete
+        return []
     rate = taken.rate
     evidence = f"{_counted(rate, taken.action_id)}; expected {rate.rate:.2%}"
     evidence += " without any message" if taken.action_id == NOTHING else ""
     if taken.reward is not None:
-        evidence = _expected(taken, by_key.get(NOTHING), brand)
+        evidence = _expected(taken, silence, brand)
     if (worth := taken.worth) is not None:
         evidence = f"The answer would add {money_of(brand, worth.gain)} to each of {worth.decisions:.3g} decisions; "
         evidence += f"asking costs {money_of(brand, worth.cost)}"
-    why = why_taken(taken.value, [candidate.value for candidate in by_key.values()])
+    why = why_taken(taken.value, [value for _, _, value in decision.values])
     return [f"'{taken.action_id}' was taken with probability {decision.action_probability:.3f}: {why}.", evidence + "."]
 
 

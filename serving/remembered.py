@@ -13,13 +13,14 @@ kind no more than `REMEMBERED` are kept.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from features.expressions import Expression, UnknownName
 from features.rendering import NotRenderable, RenderedMessage, gives_out_codes
 from serving.eligibility import Offerable, Suppressed, out_of_season, ruled_out
+from serving.lineup import Lineup, Offers
 from serving.offers import Offer
 from serving.shelf import evaluated
 from serving.values import Rates
@@ -32,6 +33,29 @@ REMEMBERED = 1_000
 
 Said = RenderedMessage | NotRenderable | Suppressed | None  # None: the text has slots
 Valued = tuple[Offer | Suppressed | None, ...]  # None: the text has slots, or it cannot be said
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What became of a place's actions for everyone of whom the same holds.
+
+    Attributes:
+        lineup: what may be offered.
+        suppressed: what is kept away, in the catalogue's order.
+    """
+
+    lineup: Lineup
+    suppressed: tuple[Suppressed, ...]
+
+
+class _Values:
+    """What rests on one reading of the rates: what is offered by its judgements, and each offer by itself."""
+
+    def __init__(self, rates: Rates | None) -> None:
+        self.rates = rates
+        self.valued: dict[object, Valued] = {}
+        self.offers: dict[object, dict[str, Offer]] = {}
+        self.standings: dict[object, Standing] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,32 +135,34 @@ class PlaceMemory:
         self._judged: dict[object, tuple[Said, ...]] = {}
         self._texts: dict[object, RenderedMessage | NotRenderable] = {}
         self._known: dict[tuple[Expression, Any], dict[object, object]] = {}
-        # Swapped whole: threads may share them. What is offered by its judgements, and each offer by itself.
-        self._valued: tuple[Rates | None, dict[object, Valued], dict[object, dict[str, Offer]]] = (None, {}, {})
+        self._values = _Values(None)  # swapped whole: threads may share them
 
-    def priced(self, place: Place) -> tuple[int, ...]:
-        """Where the place's actions stand whose incentive costs by the customer."""
-        return self._outline(place).priced
-
-    def judged(self, there: There, *, is_alone: bool) -> list[Offer | Suppressed]:
-        """Each of the place's actions in turn: offered as to anybody, or kept away."""
+    def competing(self, there: There, *, is_alone: bool) -> tuple[Offers, tuple[Suppressed, ...]]:
+        """The place's actions that may be offered, and those that are kept away."""
         place, where = there.place, self._where(there)
         outline = self._outline(place)
         verdicts = tuple([self.known(_verdict, when, there.values) for when in outline.whens])
         key = (where, bisect_right(self._boundaries, there.inputs.at), verdicts)
-        found, offers = self._with_values(there, key, place.offerables, is_alone=is_alone)
-        told = list(found)
-        for slotted in outline.slotted:
-            unsaid = [one for one in slotted.actions if told[one[0]] is None]
-            if unsaid:
-                text = self._written(there, where, slotted)
-                for number, offerable in unsaid:
-                    told[number] = there.offered(offerable, text, offers=offers, is_alone=is_alone)
-        return told  # type: ignore[return-value]  # what was None has slots, and is said or not by now
+        values, found = self._with_values(there, key, place.offerables, is_alone=is_alone)
+        texts = [
+            self._written(there, where, slotted)
+            if any(found[number] is None for number, _ in slotted.actions)
+            else None
+            for slotted in outline.slotted
+        ]
+        said = tuple([text if isinstance(text, NotRenderable) else None for text in texts])
+        scores, wanted = there.scored.scores, (there.only, there.never)
+        alike = (key, said, wanted, scores.segment, scores.stage, is_alone)
+        if (standing := values.standings.get(alike)) is None:
+            if len(values.standings) >= REMEMBERED:
+                values.standings.clear()
+            standing = values.standings[alike] = self._standing(there, values, found, texts, is_alone=is_alone)
+        own = standing.lineup.values_for(scores.purchase_propensity)
+        return Offers(standing.lineup, own, texts), standing.suppressed  # type: ignore[arg-type]  # of what is offered
 
     def answers(self, there: There, *, is_alone: bool) -> Valued:
         """As `judged`, of the placement's fallback and baseline, which no rule keeps away; None: the text has slots."""
-        return self._with_values(there, (self._where(there),), there.place.answers, is_alone=is_alone)[0]
+        return self._with_values(there, (self._where(there),), there.place.answers, is_alone=is_alone)[1]
 
     def known(
         self,
@@ -158,25 +184,56 @@ class PlaceMemory:
         found = known[key] = of(expression, values)
         return found
 
+    def _standing(
+        self,
+        there: There,
+        values: _Values,
+        found: Valued,
+        texts: Sequence[RenderedMessage | NotRenderable | None],
+        *,
+        is_alone: bool,
+    ) -> Standing:
+        """What becomes of each action, by what was judged of it and by whether its text can be said."""
+        outline, told = self._outline(there.place), list(found)
+        offers = self._offers(values, there, is_alone=is_alone)
+        own: dict[int, int] = {}
+        for group, (slotted, text) in enumerate(zip(outline.slotted, texts, strict=True)):
+            for number, offerable in slotted.actions:
+                if told[number] is None:
+                    told[number], own[number] = there.offered(offerable, text, offers=offers, is_alone=is_alone), group
+        for number, offerable in enumerate(there.place.offerables):
+            if (not_wanted := there.not_wanted(offerable, is_alone=is_alone)) is not None:
+                told[number] = not_wanted
+        numbers = [number for number, one in enumerate(told) if isinstance(one, Offer)]
+        lineup = Lineup(
+            [one for one in told if isinstance(one, Offer)],
+            priced=[place for place, number in enumerate(numbers) if number in outline.priced],
+            texts=[own.get(number) for number in numbers],
+        )
+        return Standing(lineup, tuple([one for one in told if isinstance(one, Suppressed)]))
+
     def _with_values(
         self, there: There, key: tuple[object, ...], offerables: tuple[Offerable, ...], *, is_alone: bool
-    ) -> tuple[Valued, dict[str, Offer]]:
-        """What was judged as it is offered or kept away, and the offers of this place, segment and stage by action."""
-        rates, scores = there.inputs.rates, there.scored.scores
-        of_rates, valued, offers = self._valued
-        if of_rates is not rates or len(valued) >= REMEMBERED:
-            valued, offers = {}, {}
-            self._valued = (rates, valued, offers)
-        known = offers.setdefault((key[0], scores.segment, scores.stage, is_alone), {})
+    ) -> tuple[_Values, Valued]:
+        """What was judged as it is offered or kept away, with all that rests on the same rates."""
+        scores, values = there.scored.scores, self._values
+        if values.rates is not there.inputs.rates or len(values.valued) >= REMEMBERED:
+            values = self._values = _Values(there.inputs.rates)
         whole = (key, scores.segment, scores.stage, is_alone)
-        if (found := valued.get(whole)) is None:
-            found = valued[whole] = tuple(
+        if (found := values.valued.get(whole)) is None:
+            known = self._offers(values, there, is_alone=is_alone)
+            found = values.valued[whole] = tuple(
                 [
                     there.offered(offerable, one, offers=known, is_alone=is_alone)
                     for offerable, one in zip(offerables, self._said(there, key, offerables), strict=True)
                 ]
             )
-        return found, known
+        return values, found
+
+    def _offers(self, values: _Values, there: There, *, is_alone: bool) -> dict[str, Offer]:
+        """The offers of this place, segment and stage, by action."""
+        scores = there.scored.scores
+        return values.offers.setdefault((self._where(there), scores.segment, scores.stage, is_alone), {})
 
     def _said(self, there: There, key: tuple[object, ...], offerables: tuple[Offerable, ...]) -> tuple[Said, ...]:
         if (found := self._judged.get(key)) is None:

@@ -38,19 +38,30 @@ class There:
     never: frozenset[str]  # the actions that the caller would not have said
     rewards: Mapping[str, float] = field(default_factory=dict)  # by action, where the response model says so
 
-    def judged(self, *, is_alone: bool, of: Sequence[Offerable] | None = None) -> Sequence[Offer | Suppressed]:
-        """Every action of the place: offered, or kept away by the first of the catalogue's rules that does."""
-        if of is not None:
-            return [self._judged_now(offerable, is_alone=is_alone) for offerable in of]
-        told = self.memory.judged(self, is_alone=is_alone)
-        for number in range(len(told)) if self.rewards else self.memory.priced(self.place):
-            if isinstance(one := told[number], Offer):
-                told[number] = self._own(one)
-        if self.only is not None or self.never:
-            for number, offerable in enumerate(self.place.offerables):
-                if (rule := self._not_wanted(offerable.action.id)) is not None:
-                    told[number] = self.on_channel(Suppressed(offerable.action.id, rule), is_alone=is_alone)
-        return told
+    def competing(self, *, is_alone: bool) -> tuple[Sequence[Offer], tuple[Suppressed, ...]]:
+        """The actions of the place that may be offered, and those that the catalogue's own rules keep away."""
+        offers, suppressed = self.memory.competing(self, is_alone=is_alone)
+        return [self._own(one) for one in offers] if self.rewards else offers, suppressed
+
+    def judged(self, offerable: Offerable, *, is_alone: bool) -> Offer | Suppressed:
+        """One action, offered or kept away, by nothing that is remembered."""
+        if (not_wanted := self.not_wanted(offerable, is_alone=is_alone)) is not None:
+            return not_wanted
+        found = self.judged_one(offerable)
+        if isinstance(found, Suppressed):
+            return self.on_channel(found, is_alone=is_alone)
+        return self.offer(offerable, found, is_alone=is_alone)
+
+    def not_wanted(self, offerable: Offerable, *, is_alone: bool) -> Suppressed | None:
+        """Why the caller would not have this action offered; None where they would."""
+        action_id = offerable.action.id
+        if action_id in self.never:
+            rule = EXCLUDED
+        elif self.only is not None and action_id not in self.only:
+            rule = NOT_A_CANDIDATE
+        else:
+            return None
+        return self.on_channel(Suppressed(action_id, rule), is_alone=is_alone)
 
     def answers(self, *, is_alone: bool) -> Iterator[Offer]:
         """The placement's fallback and baseline where they can be said, whatever keeps an offer away."""
@@ -91,12 +102,6 @@ class There:
             if isinstance(message, RenderedMessage):
                 yield self.offer(offerable, message, is_alone=is_alone)
 
-    def _not_wanted(self, action_id: str) -> str | None:
-        """Why the caller would not have this action offered; None where they would."""
-        if action_id in self.never:
-            return EXCLUDED
-        return NOT_A_CANDIDATE if self.only is not None and action_id not in self.only else None
-
     def _own(self, found: Offer) -> Offer:
         """What is said to many as it is to this customer: by what is expected of them, or their likelihood to buy."""
         reward = self.rewards.get(found.action.id)
@@ -112,14 +117,6 @@ class There:
         return Offer(
             found.key, found.action, found.channel, found.place, valuation, found.message, found.cost, found.head
         )
-
-    def _judged_now(self, offerable: Offerable, *, is_alone: bool) -> Offer | Suppressed:
-        """As `judged`, of one action, by nothing that is remembered."""
-        rule = self._not_wanted(offerable.action.id)
-        found = self.judged_one(offerable) if rule is None else Suppressed(offerable.action.id, rule)
-        if isinstance(found, Suppressed):
-            return self.on_channel(found, is_alone=is_alone)
-        return self.offer(offerable, found, is_alone=is_alone)
 
     def on_channel(self, found: Suppressed, *, is_alone: bool) -> Suppressed:
         """With the channel, where several were asked for."""

@@ -14,9 +14,19 @@ from serving.contact.facts import Facts, Left
 from serving.contact.rules import ContactRules
 from serving.decide import Speaker
 from serving.eligibility import Suppressed
+from serving.lineup import Lineup
 from serving.offers import Offer
 
 _ABSENT = object()
+REMEMBERED = 1_000
+
+
+class _Known:
+    """What was judged in one situation: of each action on each channel, and of whole line-ups."""
+
+    def __init__(self) -> None:
+        self.of_offers: dict[tuple[str, str], Suppressed | None] = {}
+        self.of_lineups: dict[Lineup, list[Suppressed | None]] = {}
 
 
 class RememberingRules:
@@ -34,7 +44,7 @@ class RememberingRules:
     def __init__(self, rules: ContactRules, *, initiated_by: Speaker) -> None:
         self._rules, self._initiated_by = rules, initiated_by
         self._budgets: Mapping[str, Left] | None = None
-        self._verdicts: dict[object, dict[tuple[str, str], Suppressed | None]] = {}
+        self._verdicts: dict[object, _Known] = {}
 
     def send_at(self, channel: str, initiated_by: Speaker, at: datetime, zone: str | None) -> datetime | None:
         """As the rules say."""
@@ -61,16 +71,22 @@ class RememberingRules:
             shared = facts.memo[self] = self._shared(facts, (initiated_by, at, zone, tuple(consents)))
         if shared is None:
             return [judge(offer) for offer in offers]
-        known: dict[tuple[str, str], Suppressed | None] = shared
+        known: _Known = shared
+        if isinstance(offers, Lineup) and (kept := known.of_lineups.get(offers)) is not None:
+            return kept
         verdicts: list[Suppressed | None] = []
         for offer in offers:
             key = (offer.action.id, offer.channel)
-            if key not in known:
-                known[key] = judge(offer)
-            verdicts.append(known[key])
+            if key not in known.of_offers:
+                known.of_offers[key] = judge(offer)
+            verdicts.append(known.of_offers[key])
+        if isinstance(offers, Lineup):
+            if len(known.of_lineups) >= REMEMBERED:
+                known.of_lineups.clear()
+            known.of_lineups[offers] = verdicts
         return verdicts
 
-    def _shared(self, facts: Facts, of: tuple[object, ...]) -> dict[tuple[str, str], Suppressed | None] | None:
+    def _shared(self, facts: Facts, of: tuple[object, ...]) -> _Known | None:
         """The verdicts of everybody in the same situation; None where their own past may apply."""
         if facts.refusals or facts.carrier_limits:
             return None
@@ -79,4 +95,4 @@ class RememberingRules:
         if facts.budgets is not self._budgets and facts.budgets != self._budgets:
             self._verdicts.clear()
             self._budgets = facts.budgets
-        return self._verdicts.setdefault((*of, facts.unsubscribed), {})
+        return self._verdicts.setdefault((*of, facts.unsubscribed), _Known())

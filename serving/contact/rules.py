@@ -25,6 +25,7 @@ from serving.contact.facts import Facts, Initiator
 from serving.contact.single_rules import enough_asked, limited, over, quiet_now, quiet_of, reached
 from serving.contact.windows import to_instant, to_us, zone_of
 from serving.eligibility import Suppressed, as_utc
+from serving.lineup import Lineup, kinds_of
 
 if TYPE_CHECKING:
     from serving.offers import Offer
@@ -147,10 +148,9 @@ class ContactRules:
         if facts.refusals or facts.budgets:
             return [judge(offer) for offer in offers]
         clock, at_us = self._zone if zone is None else zone_of(zone, self._brand.time_zone), to_us(at)
-        alike = {(offer.channel, offer.action.purpose, offer.action.asks) for offer in offers}
         shut = {
             (channel, purpose, asks)
-            for channel, purpose, asks in alike
+            for channel, purpose, asks in (offers.kinds if isinstance(offers, Lineup) else kinds_of(offers))
             if asks is not None or self._of_channel(channel, purpose, facts, initiated_by, at_us, clock, consents)
         }
         n_contacts = len(facts.contacts)

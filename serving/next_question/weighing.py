@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -27,8 +27,11 @@ class There(Protocol):
     def place(self) -> Place:
         """Where."""
 
-    def judged(self, *, is_alone: bool, of: Sequence[Offerable] | None = None) -> Iterable[Offer | Suppressed]:
-        """Those actions, the place's own where none are named: offered, or kept away."""
+    def competing(self, *, is_alone: bool) -> tuple[Sequence[Offer], tuple[Suppressed, ...]]:
+        """The place's own actions: what may be offered, and what is kept away."""
+
+    def judged(self, offerable: Offerable, *, is_alone: bool) -> Offer | Suppressed:
+        """One action, offered or kept away."""
 
     def valued(self, action: Action) -> Valuation:
         """What taking an action would be worth, whether or not it may be offered."""
@@ -65,15 +68,13 @@ def weighed_questions(
         if (kept_away := why_not(action)) is not None:
             yield replace(kept_away, channel=channel)
             continue
-        if trait not in asking.about:
-            continue  # of a what-if: the place did not ask for it then, so what others had answered is not known
-        for judged in there.judged(is_alone=is_alone, of=(offerable,)):
-            if isinstance(judged, Suppressed):
-                yield judged
-                continue
-            if (worth := asking.recorded.get(judged.key) or worths.get(trait)) is None:
-                worth = worths[trait] = _worth(there, trait, elsewise=elsewise, asking=asking, cost=cost)
-            yield _offered(judged, worth, channel=channel)
+        judged = there.judged(offerable, is_alone=is_alone)
+        if isinstance(judged, Suppressed):
+            yield judged
+            continue
+        if (worth := asking.recorded.get(judged.key) or worths.get(trait)) is None:
+            worth = worths[trait] = _worth(there, trait, elsewise=elsewise, asking=asking, cost=cost)
+        yield _offered(judged, worth, channel=channel)
 
 
 def _offered(offer: Offer, worth: Worth, *, channel: str) -> Offer | Suppressed:
@@ -88,7 +89,7 @@ def _worth(
     there: There, trait: str, *, elsewise: Callable[[ScoredCustomer], There], asking: Asking, cost: float
 ) -> Worth:
     about = asking.about[trait]
-    now = [judged.action for judged in there.judged(is_alone=True) if isinstance(judged, Offer)]
+    now = [offer.action for offer in there.competing(is_alone=True)[0]]
     answers = [
         _answered(elsewise(scored), likely.probability, now)
         for likely, scored in zip(about.likely, asking.imagined[trait], strict=True)
@@ -99,8 +100,7 @@ def _worth(
 def _answered(then: There, probability: float, now: Sequence[Action]) -> Answered:
     silence = then.silence()
     nothing = {} if silence is None else {NOTHING: silence}
-    judged = then.judged(is_alone=True)
-    offered = {offer.action.id: offer.valuation for offer in judged if isinstance(offer, Offer)} | nothing
+    offered = {offer.action.id: offer.valuation for offer in then.competing(is_alone=True)[0]} | nothing
     unasked = {action.id: then.valued(action) for action in now} | nothing
     every = offered | unasked
     value = {one.action_id: one.value for one in on_one_scale(list(every.values()))}
