@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from calendar import day_name
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ RHYTHM = {
     "gap": "Their usual gap between orders",
     "repeat_buying": "The rhythm of their orders: how often, and how long ago the last one was",
 }
+_SINCE = "Days since: "
+_NOT_FOR_PEOPLE = re.compile(f"^{_SINCE}|, Monday = 1; the earlier on a tie")
 _WHERE_MISSING = re.compile("; missing [^,]*")
 _STRONG, _CLEAR = 0.7, 0.2  # log-odds: odds doubled, odds a fifth up
 
@@ -95,15 +98,25 @@ def meaning_of(name: str, value: float | None, schema: FeatureSchema, brand: Bra
         column = schema.column(name)
     except KeyError:
         return name.replace("_", " ").capitalize()
+    meaning = _NOT_FOR_PEOPLE.sub("", column.meaning)
     if value is None:
-        return f"{column.meaning} is unknown"
+        return f"{meaning} is unknown"
     if (choices := schema.categories.get(name)) is not None and 0 <= int(value) < len(choices):
         trait = name.removeprefix("trait_").replace("_", " ")
         return f"They told us {trait}: {choices[int(value)].replace('_', ' ')}"
-    meaning = _WHERE_MISSING.sub("", column.meaning)
-    if column.unit == "currency":
-        return f"{meaning} is {money_of(brand, value)}"
-    unit = "" if column.unit in ("number", "0 or 1", "index", "weekday", "ratio", "log ratio") else f" {column.unit}"
-    if column.unit == "share":
-        return f"{meaning} is {value:.0%}"
-    return f"{meaning} is {value:,.3g}{unit}"
+    if column.meaning.startswith(_SINCE):
+        return f"{meaning} {value:,.3g} days ago"
+    return f"{_WHERE_MISSING.sub('', meaning)} is {_as_said(value, column.unit, brand)}"
+
+
+def _as_said(value: float, unit: str, brand: Brand) -> str:
+    """A value with its unit, as people say it."""
+    if unit == "currency":
+        return money_of(brand, value)
+    if unit == "share":
+        return f"{value:.0%}"
+    if unit == "weekday" and 1 <= value <= len(day_name):
+        return day_name[int(value) - 1]
+    if unit == "0 or 1":
+        return "true" if value else "false"
+    return f"{value:,.3g}" + ("" if unit in ("number", "index", "ratio", "log ratio") else f" {unit}")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.brand import Trait
 from features.catalogue import NOTHING, Incentive
 from features.schema import feature_schema
 from features.workspace import Workspace
@@ -162,6 +163,26 @@ def test_money_that_we_know_of_a_customer_is_told_as_the_brands_money(
     assert meaning_of("mean_order_value_90d", None, schema, a_brand()) == unknown
     for column in schema.columns:
         assert "currency" not in meaning_of(column.name, 2.0, schema, a_brand())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("days_since_last_product_view", 20.088, "Last product viewed 20.1 days ago"),
+        ("days_since_last_refund", None, "Last refund is unknown"),
+        ("usual_order_weekday", 7.0, "Most frequent weekday of orders is Sunday"),
+        ("trait_likes_soap", 1.0, "Whether 'likes' includes 'soap' is true"),
+        ("refund_rate", 0.25, "Refunds per order is 25%"),
+        ("n_orders_30d", 2.0, "Orders with distinct order ids, in the last 30 days is 2 orders"),
+    ],
+)
+def test_inputs_are_told_as_people_say_them(
+    tmp_path_factory: pytest.TempPathFactory, name: str, value: float | None, told: str
+) -> None:
+    likes = Trait(kind="interest", type="choices", choices=("soap", "scent"))
+    brand = a_brand().model_copy(update={"traits": {"likes": likes}})
+    schema = feature_schema(brand, Workspace(tmp_path_factory.mktemp("words")))
+    assert meaning_of(name, value, schema, brand) == told
 
 
 def test_every_rule_that_keeps_an_action_away_has_its_own_words() -> None:
