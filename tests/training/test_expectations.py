@@ -10,11 +10,24 @@ import pytest
 
 from features.occasions import OccasionDays
 from training.dataset import Snapshot
-from training.expectations.choosing import BETWEEN, OWN, SEASON, TAUGHT, _season, combined, error, expect
+from training.expectations.choosing import (
+    BETWEEN,
+    OWN,
+    SEASON,
+    TAUGHT,
+    Recipe,
+    _season,
+    combined,
+    error,
+    expect,
+    factor,
+    made_of,
+)
 from training.expectations.corrected import corrected_orders
-from training.expectations.members import CORRECTED, Of, Pieces, actual, pieces
+from training.expectations.members import BOOSTING, CORRECTED, REGRESSION, Of, Pieces, actual, pieces
 from training.expectations.shop import BG_NBD, EPOCH, PARETO_NBD, REPEAT, Shop, aligned
 from training.order_days import OrderDays
+from training.served.expectations import Seen
 
 FIRST_DAY = 19_000
 
@@ -85,6 +98,41 @@ def test_a_season_that_came_a_year_ago_is_expected_again() -> None:
     alone = pieces(shop, shop.day, horizon_days=56, of=Of.ORDERS, seed=0).own[BG_NBD]
     assert expected.values.sum() == pytest.approx(truth, rel=0.2)
     assert alone < 0.7 * truth  # nothing in it knows of seasons
+
+
+def test_a_season_that_no_window_has_tried_picks_the_nearest_of_the_levels_that_were() -> None:
+    shop = a_shop(n=400, days=420, busy=(60, 100))  # on the eve of its second busy season: none lay behind a window yet
+    now = pieces(shop, shop.day, horizon_days=56, of=Of.ORDERS, seed=0)
+    assert _season(shop, shop.day, horizon_days=56, window_days=56) > 2.0
+    levels = {level: factor(now, REPEAT, level=level, season=1.0) for level in (TAUGHT, BETWEEN, OWN)}
+    busiest, calmest = max(levels, key=levels.__getitem__), min(levels, key=levels.__getitem__)
+    found = made_of(shop, Recipe(REPEAT, calmest, 56), horizon_days=56, of=Of.ORDERS)
+    assert found is not None
+    made, served = found
+    assert served.level == busiest
+    assert made.factor == pytest.approx(levels[busiest], rel=1e-6)
+    assert not made.is_seasonal
+
+
+def test_a_level_that_was_judged_with_the_season_is_served_as_it_was_judged() -> None:
+    shop = a_shop(n=400, days=420, busy=(60, 100))
+    for level in (SEASON, TAUGHT):
+        then = a_shop(n=400, days=364 + 90, busy=(60, 100)) if level == TAUGHT else shop
+        found = made_of(then, Recipe(REPEAT, level, 56), horizon_days=56, of=Of.ORDERS)
+        assert found is not None
+        assert found[1].level == level
+        assert found[0].is_seasonal == (level == SEASON)
+
+
+def test_nobody_is_expected_to_do_more_than_anybody_did() -> None:
+    shop = a_shop(days=150)
+    now = pieces(shop, shop.day, horizon_days=42, of=Of.ORDERS, seed=0)
+    assert now.learned is not None
+    eager = np.full((3, 2), 50.0)  # of repeat buying, far beyond anybody who taught
+    seen = Seen(dict.fromkeys(REPEAT, eager[:, 0]), np.zeros((3, 0)), np.zeros((3, 1)))
+    told = now.learned.said(seen)
+    most = actual(shop, shop.day - 42, horizon_days=42, of=Of.ORDERS).max()
+    assert max(told[REGRESSION].max(), told[BOOSTING].max()) <= most < 50.0
 
 
 def test_the_same_seed_and_data_say_the_same() -> None:

@@ -20,6 +20,7 @@ from training.expectations.shop import BG_NBD, EPOCH, PARETO_NBD
 from training.expected import WITHOUT, _shipped, lines_of, with_expected
 from training.next_purchase import Trained
 from training.order_days import OrderDays
+from training.rounds.expected_gate import expected_checks
 from training.score_columns import columns_of_coming
 
 HORIZONS = (7, 30)
@@ -72,6 +73,47 @@ def test_a_longer_horizon_holds_as_many_orders_and_never_fewer_than_their_probab
     assert (np.diff(orders, axis=0) >= -1e-9).all()
     assert (np.diff(spend, axis=0) >= -1e-9).all()
     assert (orders >= said - 1e-12).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    weights=st.lists(st.floats(0.0, 5.0), min_size=4, max_size=4).filter(lambda of: sum(of) > 0.1),
+    days=st.lists(st.integers(1, 60), min_size=2, max_size=5),
+)
+def test_whatever_the_weeks_of_a_year_ago_were_a_longer_horizon_holds_as_many(
+    trained: Trained, world: Any, tmp_path_factory: pytest.TempPathFactory, weights: list[float], days: list[int]
+) -> None:
+    shares = np.cumsum(weights) / sum(weights)
+    ends = (7, 14, 21, 30)
+    model = written(in_season(trained, zip(ends, shares, strict=True)), world, tmp_path_factory.mktemp("artifacts"))
+    coming = coming_of(model, world.snapshot(world.known_until).X)
+    orders = np.stack([coming.orders(day) for day in sorted(days)])
+    assert (np.diff(orders, axis=0) >= -1e-9).all()
+
+
+def in_season(trained: Trained, within: Any) -> Trained:
+    """The same version at the level of the season, with these shares of its horizon's orders."""
+    expected = trained.description["expected"]
+    orders = expected["orders"] | {"is_seasonal": True}
+    told = expected | {"orders": orders, "within": [[end, float(share)] for end, share in within]}
+    return replace(trained, description=trained.description | {"expected": told})
+
+
+def test_shorter_horizons_hold_what_the_weeks_of_a_year_ago_held(trained: Trained, world: Any, tmp_path: Path) -> None:
+    late = in_season(trained, [(7, 0.05), (14, 0.1), (21, 0.3), (30, 1.0)])
+    coming = coming_of(written(late, world, tmp_path / "late"), world.snapshot(world.known_until).X)
+    steady = coming_of(written(in_season(trained, [(30, 1.0)]), world, tmp_path), world.snapshot(world.known_until).X)
+    bought = coming.rhythm.bought  # of the others nothing is read off this
+
+    def within(of: Any, days: float) -> float:
+        return float(of.expected.orders_within(days)[bought].sum())
+
+    whole = within(coming, 30)
+    assert whole == pytest.approx(within(steady, 30))
+    assert within(coming, 14) == pytest.approx(0.1 * whole, rel=0.1)
+    assert within(steady, 14) == pytest.approx(14 / 30 * whole, rel=0.1)
+    spend = (of.expected.spend_within(14)[bought].sum() for of in (coming, steady))
+    assert next(spend) == next(spend)  # is not at the season's level
 
 
 def test_steady_customers_are_expected_at_their_own_rate(model: NextPurchaseModel, world: Any) -> None:
@@ -182,3 +224,45 @@ def test_without_money_orders_are_expected_and_no_spend(bare: Trained, world: An
     coming = coming_of(written(free, world, tmp_path), world.snapshot(world.known_until).X)
     assert coming.spend(30) is None
     assert np.isfinite(coming.orders(30)).all()
+
+
+@pytest.fixture(scope="module")
+def champion(trained: Trained, world: Any, tmp_path_factory: pytest.TempPathFactory) -> NextPurchaseModel:
+    """The same version, as if made before the window that judges."""
+    return written(made(trained, world, days_ago=60), world, tmp_path_factory.mktemp("artifacts"))
+
+
+def made(trained: Trained, world: Any, *, days_ago: int) -> Trained:
+    as_of = (world.known_until - timedelta(days=days_ago)).isoformat()
+    return replace(trained, description=trained.description | {"as_of": as_of})
+
+
+def saying(trained: Trained, times: float) -> Trained:
+    """The same, had it said so many times as much on the window that judges."""
+    amounts = {of: replace(judged, said=judged.said * times) for of, judged in trained.amounts.items()}
+    return replace(trained, amounts=amounts)
+
+
+def test_expectations_as_good_as_the_champions_pass_the_gate_and_worse_ones_do_not(
+    trained: Trained, world: Any, champion: NextPurchaseModel
+) -> None:
+    checks = expected_checks(trained, world, champion)
+    assert [check.question.partition(" within")[0] for check in checks] == ["expected orders", "expected spend"]
+    assert all(check.passed for check in checks)
+    worse = expected_checks(saying(trained, 1.5), world, champion)
+    assert [check.passed for check in worse] == [False, False]
+    assert "absolute error: worse by" in worse[0].answer
+
+
+def test_a_version_that_says_no_orders_does_not_replace_one_that_does(
+    bare: Trained, trained: Trained, world: Any, champion: NextPurchaseModel
+) -> None:
+    (check,) = expected_checks(bare, world, champion)
+    assert not check.passed
+    assert check.answer.startswith("it says none")
+    assert expected_checks(trained, world, None) == ()
+
+
+def test_a_champion_that_knew_the_window_is_not_asked(trained: Trained, world: Any, tmp_path: Path) -> None:
+    champion = written(made(trained, world, days_ago=3), world, tmp_path)
+    assert expected_checks(saying(trained, 1.5), world, champion) == ()
