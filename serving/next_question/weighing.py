@@ -68,6 +68,8 @@ def weighed_questions(
         if (kept_away := why_not(action)) is not None:
             yield replace(kept_away, channel=channel)
             continue
+        if trait not in asking.about:
+            continue  # of a what-if: the place did not ask for it then, so what others had answered is not known
         judged = there.judged(offerable, is_alone=is_alone)
         if isinstance(judged, Suppressed):
             yield judged
