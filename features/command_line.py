@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import os
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -13,6 +14,7 @@ from typer.main import get_command
 
 VERBS_GROUP = "rapport.verbs"
 CALLERS_MISTAKE = 2
+COLLECT = (100_000, 20, 100)  # a verb lives for seconds: looking for garbage meanwhile was a fifth of its imports
 
 
 def _verbs() -> dict[str, EntryPoint]:
@@ -86,6 +88,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # LightGBM's threads sleep while they wait for each other: on busy cores four fifths of its CPU went into spinning.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    gc.set_threshold(*COLLECT)
     try:
         app(prog_name="rapport")
     except CallersMistake as mistake:

@@ -154,13 +154,13 @@ def _kind_of(connection: object) -> str:
 
 LINES = """
     WITH orders AS (
-        SELECT customer_key, occurred_at, products FROM events
+        SELECT coalesce(person, customer_key) AS customer_key, occurred_at, products
+        FROM events LEFT JOIN joined ON customer_key = from_key
         WHERE event = $event AND products IS NOT NULL AND ($until IS NULL OR occurred_at < $until::TIMESTAMP)
+          AND coalesce(person, customer_key) % $parts::BIGINT = $part::BIGINT
     )
-    SELECT coalesce(person, customer_key) AS customer_key, line.category AS category, line.product_id AS product_id,
+    SELECT customer_key, line.category AS category, line.product_id AS product_id,
            date_diff('day', DATE '1970-01-01',
                      CAST(timezone($zone, timezone('UTC', occurred_at)) AS DATE)) AS day
     FROM (SELECT customer_key, occurred_at, unnest(products) AS line FROM orders)
-    LEFT JOIN joined ON customer_key = from_key
-    WHERE coalesce(person, customer_key) % $parts::BIGINT = $part::BIGINT
 """

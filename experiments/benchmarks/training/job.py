@@ -146,6 +146,11 @@ def _source(workspace: Workspace, *, n_customers: int | None = None) -> Workspac
 
 def ours(folder: Path, _: str) -> None:
     """The job as `rapport train next-purchase` does it, in a workspace without a champion, and its steps."""
+    import gc
+
+    from features.command_line import COLLECT
+
+    gc.set_threshold(*COLLECT)
     from features.workspace import Workspace
     from training.learning import train_models
 
