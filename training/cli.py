@@ -219,10 +219,13 @@ def score(
             "segments_version": scored.segments_version,
             "next_purchase_version": scored.next_purchase_version,
             "n_exported": exported,
+            "notes": list(scored.notes),
         }
         typer.echo(json.dumps(said, indent=1))
         return
     typer.echo(f"{scored.n_customers:,} customers as of {scored.as_of:%Y-%m-%d} → {scored.path}")
+    for note in scored.notes:
+        typer.echo(f"  {note}")
     if exported is not None:
         typer.echo(f"{exported:,} rows with outside ids → {export}")
 

@@ -39,13 +39,14 @@ CUSTOMERS_AT_ONCE = 100_000  # what is made of so many takes some 500 MB
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Where the scores went, and how many there are."""
+    """Where the scores went, how many there are, and what people are told of them beside."""
 
     path: Path
     as_of: datetime
     n_customers: int
     segments_version: str | None
     next_purchase_version: str | None
+    notes: tuple[str, ...] = ()
 
 
 def score_everybody(
@@ -79,7 +80,18 @@ def score_everybody(
     in_segment = _write_parts(source, models, folder / "scores.parquet", customers_at_once=customers_at_once)
     described = _describe(models.segments, in_segment) if models.segments is not None else []
     _replace_text(json.dumps(described, ensure_ascii=False, indent=1), folder / "segments.json")
-    return Scored(folder / "scores.parquet", as_of, in_segment.total(), *models.versions)
+    notes = left_empty(models.purchase)
+    return Scored(folder / "scores.parquet", as_of, in_segment.total(), *models.versions, notes)
+
+
+def left_empty(purchase: NextPurchaseModel | None) -> tuple[str, ...]:
+    """Why columns are empty that a newer version would fill."""
+    if purchase is None or "expected" in purchase.description:
+        return ()
+    return (
+        f"{NEXT_PURCHASE} {purchase.version} says nothing of expected orders and spend: it was trained before versions "
+        "did, or had too little history to judge them. Those columns are empty; 'rapport train next-purchase' tries.",
+    )
 
 
 def export_scores(workspace: Workspace, scored: Scored, target: Path) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -15,7 +17,9 @@ from features.database import connect
 from features.identity import IdentityTable
 from features.workspace import Workspace
 from training import scoring
-from training.scoring import Scored, export_scores
+from training.artifact import NextPurchaseModel
+from training.next_purchase import Trained
+from training.scoring import Scored, export_scores, left_empty
 
 SCORES = {
     "customer_key": pa.array([1, 2, 3, 4], pa.int64()),
@@ -62,3 +66,17 @@ def test_a_text_file_has_lists_as_one_text_each(scored: tuple[Workspace, Scored]
     assert exported["next_products"].to_pylist()[1:3] == ["soap;oil"] * 2
     assert exported["purchase_propensity_30d"].to_pylist() == [0.5, 0.25, 0.25, None]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out.csv"]
+
+
+def test_scores_of_a_version_without_expected_orders_say_why_those_columns_are_empty(
+    with_its_curve: Trained, a_tiny_world: Any
+) -> None:
+    schema: Any = SimpleNamespace(
+        model_inputs=a_tiny_world.inputs, categories=a_tiny_world.categories, version=a_tiny_world.schema_version
+    )
+    described = with_its_curve.description | {"version": "20230101-abcdef12"}
+
+    (note,) = left_empty(NextPurchaseModel(described, with_its_curve.boosters, schema=schema))
+
+    assert note.startswith("next_purchase 20230101-abcdef12 says nothing of expected orders and spend")
+    assert left_empty(None) == ()

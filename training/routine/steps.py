@@ -130,7 +130,7 @@ def score(asked: Asked, run: Run) -> Came:
         return Came("no model is served yet", {}, is_skipped=True)
     scored = score_everybody(asked.workspace, as_of=_known_until(run))
     return Came(
-        f"{scored.n_customers:,} customers as of {scored.as_of:%Y-%m-%d}",
+        "; ".join((f"{scored.n_customers:,} customers as of {scored.as_of:%Y-%m-%d}", *scored.notes)),
         {"path": str(scored.path), "n_customers": scored.n_customers},
     )
 
