@@ -101,13 +101,13 @@ def insert_rows(
         rows: all of the same width.
         conflict: what follows the values.
     """
-    start = 0
-    for size in _ROWS_IN_ONE_INSERT:  # few sizes: SQLite keeps what it has compiled
-        while len(rows) - start >= size:
-            some = rows[start : start + size]
-            statement = _insert_of(insert, conflict, size=size, width=len(some[0]))
-            connection.execute(statement, list(chain.from_iterable(some)))
-            start += size
+    start, left = 0, len(rows)
+    while left:
+        size = next(size for size in _ROWS_IN_ONE_INSERT if size <= left)  # few: SQLite keeps what it has compiled
+        some = rows[start : start + size]
+        statement = _insert_of(insert, conflict, size=size, width=len(some[0]))
+        connection.execute(statement, some[0] if size == 1 else list(chain.from_iterable(some)))
+        start, left = start + size, left - size
 
 
 @lru_cache(maxsize=256)

@@ -14,8 +14,6 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from ulid import ULID
-
 from features.brand import Brand
 from features.catalogue import Catalogue
 from features.database import connect
@@ -48,13 +46,9 @@ from serving.scoring import UNKNOWN_CUSTOMER
 from serving.shelf import Shelf
 from serving.stock import Stock, stocked
 from serving.together import Together
+from serving.ulids import new_ulid
 
 WRITTEN_TOGETHER = 1_000
-
-
-def new_ulid(at: datetime) -> str:
-    """A new id that sorts by its instant."""
-    return str(ULID.from_datetime(at))
 
 
 class Engine:
