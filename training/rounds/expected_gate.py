@@ -57,8 +57,9 @@ def _no_worse(of: str, judged: JudgedAmounts, source: Source, champion: NextPurc
 
 def _said_by(champion: NextPurchaseModel, of: str, judged: JudgedAmounts, source: Source) -> Floats | None:
     snapshot = source.snapshot(judged.as_of)
-    coming = champion.coming(snapshot.X)
+    rows = np.isin(snapshot.customer_keys, judged.customer_keys)
+    coming = champion.coming(snapshot.X[rows])
     if coming is None:
         return None
     said = coming.orders(judged.horizon_days) if of == ORDERS else coming.spend(judged.horizon_days)
-    return None if said is None else aligned(judged.customer_keys, snapshot.customer_keys, said)
+    return None if said is None else aligned(judged.customer_keys, snapshot.customer_keys[rows], said)
