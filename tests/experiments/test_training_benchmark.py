@@ -17,12 +17,15 @@ from features.brand import load_brand
 from features.importing.mapping_file import load_mapping
 from features.importing.report import ImportReport
 from features.importing.run import Import, run_import
+from features.schema import feature_schema
 from features.snapshot_origin import stored_drawn, stored_snapshots
 from features.workspace import Workspace
 from training.artifact import read_description
 from training.dataset import WorkspaceSource
+from training.drift.watching import watch
 from training.groups import stages_of
 from training.learning import train_models
+from training.promotion import promote
 from training.some_customers import lines_of, who_taught
 
 
@@ -126,7 +129,9 @@ def test_what_was_learned_of_some_customers_says_of_how_many_of_how_many(
     assert lines_of(told) == (f"{n} of 100 customers, drawn by their key, taught and judged it (training.customers).",)
 
 
-def test_brand_yaml_says_how_many_customers_teach_and_no_snapshot_of_others_is_made(tmp_path: Path) -> None:
+def test_brand_yaml_says_how_many_customers_teach_and_no_snapshot_of_others_is_made_nor_for_a_look_at_drift(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workspace, _ = _imported(tmp_path, n_customers=400, n_events=8_000)
     with workspace.brand_file.open("a", encoding="utf-8") as brand:
         brand.write("training: {customers: 200}\n")
@@ -140,8 +145,12 @@ def test_brand_yaml_says_how_many_customers_teach_and_no_snapshot_of_others_is_m
     said = f"{told['drawn']} of 400 customers"
     assert any(said in note for note in done.notes)
     assert said in (workspace.artifacts / "segments" / done.version / "card.md").read_text("utf-8")
-    assert not list(stored_snapshots(workspace))
     assert len(list(stored_drawn(workspace))) >= 5
+    promote(workspace.artifacts, "segments", done.version, schema=feature_schema(load_brand(workspace), workspace))
+    monkeypatch.setattr("training.drift.watching.MOST_CUSTOMERS", 100)
+    (looked,) = watch(workspace).models
+    assert 50 < looked.n_now < 150
+    assert not list(stored_snapshots(workspace))
 
 
 def test_every_function_that_the_benchmark_watches_is_there() -> None:
