@@ -13,6 +13,7 @@ from serving.compose import Decided
 from serving.decide import Decision, Slot
 from serving.explaining.amounts import told_amount, with_told_amounts
 from serving.formats import Format, format_on, formatted
+from serving.lineup import Offers
 from serving.models import ServedModels
 from serving.reasons import reasons, segment_name
 from serving.schemas import DecisionRequest
@@ -64,8 +65,12 @@ def _refuse_no_numbers(decision: Decision) -> None:
     Raises:
         ValueError: an amount or a probability of the decision is none.
     """
-    scores = decision.scores
-    amounts = sum([value for _, _, value in decision.values]) + (scores.segment_probability or 0.0)
+    scores, amounts = decision.scores, sum(Offers.of(decision.prepared.offers).values)
+    if not math.isfinite(amounts):  # of those that could have been taken?
+        amounts = sum([value for _, _, value in decision.values])
+    amounts += (scores.segment_probability or 0.0) + (
+        decision.prepared.nothing.value if decision.prepared.nothing else 0.0
+    )
     probabilities = sum(decision.distribution.probabilities) + sum(
         [probability for _, probability in scores.propensities]
     )

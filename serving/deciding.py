@@ -27,6 +27,7 @@ from serving.exploration import NewActions
 from serving.joining.stamper import Stamper
 from serving.kept import Retry
 from serving.models import ServedModels
+from serving.next_question.asking import NOT_ASKING
 from serving.next_question.desk import QuestionDesk
 from serving.offers import Prepared
 from serving.people import Keys
@@ -221,7 +222,9 @@ class Deciding:
         asking = self._questions.asking(
             request, scored, keys=keys, brand=inquiry.stock.brand, models=inquiry.models, at=inputs.at
         )
-        return composer.prepare(request, scored, replace(inputs, asking=asking))
+        if asking is not NOT_ASKING:
+            inputs = replace(inputs, asking=asking)
+        return composer.prepare(request, scored, inputs)
 
     def _new_actions(self, stock: Stock) -> NewActions:
         if self._explored is None or self._explored[0] is not stock:

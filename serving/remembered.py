@@ -7,7 +7,7 @@ an incentive's cost by their own likelihood to buy, and what a response model ex
 depends on is in the key under which it is remembered, so remembering changes nothing but the time that it takes.
 
 A memory belongs to one composer, and goes with it and its catalogue; values go with the reading of the rates. Of each
-kind no more than `REMEMBERED` are kept.
+kind no more than `REMEMBERED` are kept, of texts as many as the shelf keeps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from features.rendering import NotRenderable, RenderedMessage, gives_out_codes
 from serving.eligibility import Offerable, Suppressed, out_of_season, ruled_out
 from serving.lineup import Lineup, Offers
 from serving.offers import Offer
-from serving.shelf import evaluated
+from serving.shelf import RENDERINGS_KEPT, evaluated
 from serving.values import Rates
 
 if TYPE_CHECKING:
@@ -58,6 +58,37 @@ class _Values:
         self.standings: dict[object, Standing] = {}
 
 
+class _Known:
+    """What is made of an expression, by the values that it looks at.
+
+    Args:
+        of: what is made of it.
+        expression: of which.
+    """
+
+    __slots__ = ("_expression", "_found", "_names", "_of")
+
+    def __init__(self, of: Callable[[Expression, Mapping[str, object]], object], expression: Expression) -> None:
+        self._of, self._expression, self._names = of, expression, tuple(expression.names)
+        self._found: dict[Any, object] = {}
+
+    def __call__(self, values: Mapping[str, object]) -> object:
+        seen = [values.get(name) for name in self._names]
+        key = (*seen, *map(type, seen))
+        try:
+            if (found := self._found.get(key, self)) is not self:
+                return found
+        except TypeError:  # a list: what comes of it is not remembered
+            return self._of(self._expression, values)
+        if len(self._found) >= REMEMBERED:
+            self._found.clear()
+        found = self._found[key] = self._of(self._expression, values)
+        return found
+
+
+Asked = Callable[[Callable[[Expression, Mapping[str, object]], object], Expression], _Known]
+
+
 @dataclass(frozen=True, slots=True)
 class _Slotted:
     """Actions that say the same in the same slots: whatever those say, they have one text.
@@ -65,12 +96,12 @@ class _Slotted:
     Attributes:
         actions: each with its place among all.
         names: of the slots.
-        expressions: what the slots say.
+        said: what the slots say.
     """
 
     actions: tuple[tuple[int, Offerable], ...]
     names: tuple[str, ...]
-    expressions: tuple[Expression, ...]
+    said: tuple[_Known, ...]
 
     @property
     def first(self) -> Offerable:
@@ -83,17 +114,17 @@ class _Outline:
     """What of a place is not the same for everyone.
 
     Attributes:
-        whens: its distinct rules: what is compiled from one text is one expression.
+        verdicts: of its distinct rules: what is compiled from one text is one expression.
         slotted: the actions whose texts have slots, those of one text together.
         priced: where the actions stand whose incentive costs by the customer.
     """
 
-    whens: tuple[Expression, ...]
+    verdicts: tuple[_Known, ...]
     slotted: tuple[_Slotted, ...]
     priced: tuple[int, ...]
 
     @classmethod
-    def of(cls, place: Place) -> _Outline:
+    def of(cls, place: Place, asked: Asked) -> _Outline:
         alike: list[list[tuple[int, Offerable]]] = []
         for number, one in enumerate(place.offerables):
             if one.slots:
@@ -102,8 +133,12 @@ class _Outline:
                     alike.append(same := [])
                 same.append((number, one))
         return cls(
-            tuple(dict.fromkeys(one.when for one in place.offerables if one.when is not None)),
-            tuple(_Slotted(tuple(some), tuple(some[0][1].slots), tuple(some[0][1].slots.values())) for some in alike),
+            tuple(asked(_verdict, when) for when in dict.fromkeys(one.when for one in place.offerables) if when),
+            tuple(
+                _Slotted(tuple(some), tuple(slots), tuple(asked(evaluated, one) for one in slots.values()))
+                for some in alike
+                if (slots := some[0][1].slots)
+            ),
             tuple(number for number, one in enumerate(place.offerables) if one.action.incentive is not None),
         )
 
@@ -134,14 +169,14 @@ class PlaceMemory:
         self._outlines: dict[tuple[str, str], _Outline] = {}
         self._judged: dict[object, tuple[Said, ...]] = {}
         self._texts: dict[object, RenderedMessage | NotRenderable] = {}
-        self._known: dict[tuple[Expression, Any], dict[object, object]] = {}
+        self._known: dict[tuple[object, Expression], _Known] = {}
         self._values = _Values(None)  # swapped whole: threads may share them
 
     def competing(self, there: There, *, is_alone: bool) -> tuple[Offers, tuple[Suppressed, ...]]:
         """The place's actions that may be offered, and those that are kept away."""
         place, where = there.place, self._where(there)
         outline = self._outline(place)
-        verdicts = tuple([self.known(_verdict, when, there.values) for when in outline.whens])
+        verdicts = tuple([verdict(there.values) for verdict in outline.verdicts])
         key = (where, bisect_right(self._boundaries, there.inputs.at), verdicts)
         values, found = self._with_values(there, key, place.offerables, is_alone=is_alone)
         texts = [
@@ -171,17 +206,11 @@ class PlaceMemory:
         values: Mapping[str, object],
     ) -> object:
         """What is made of an expression, by the values that it looks at."""
-        known = self._known.setdefault((expression, of), {})
-        seen = [values.get(name) for name in expression.names]
-        key = (*seen, *map(type, seen))
-        try:
-            if (found := known.get(key, known)) is not known:
-                return found
-        except TypeError:  # a list: what comes of it is not remembered
-            return of(expression, values)
-        if len(known) >= REMEMBERED:
-            known.clear()
-        found = known[key] = of(expression, values)
+        return self._asked(of, expression)(values)
+
+    def _asked(self, of: Callable[[Expression, Mapping[str, object]], object], expression: Expression) -> _Known:
+        if (found := self._known.get((of, expression))) is None:
+            found = self._known[of, expression] = _Known(of, expression)
         return found
 
     def _standing(
@@ -246,7 +275,7 @@ class PlaceMemory:
     def _written(self, there: There, where: tuple[object, ...], slotted: _Slotted) -> RenderedMessage | NotRenderable:
         """The text of actions that say the same, by what their slots say."""
         first = slotted.first
-        said = [self.known(evaluated, expression, there.values) for expression in slotted.expressions]
+        said = [one(there.values) for one in slotted.said]
         known = {name: value for name, value in zip(slotted.names, said, strict=True) if value is not None}
         slots = there.shelf.as_told(first, known)
         key = (where, first.action.id, *slots.items(), *map(type, slots.values()))
@@ -255,7 +284,7 @@ class PlaceMemory:
                 return found
         except TypeError:  # a list: its text is not remembered here
             return there.written(first, slots)
-        if len(self._texts) >= REMEMBERED:
+        if len(self._texts) >= RENDERINGS_KEPT:
             self._texts.clear()
         found = self._texts[key] = there.written(first, slots)
         return found
@@ -263,7 +292,7 @@ class PlaceMemory:
     def _outline(self, place: Place) -> _Outline:
         name = (place.name, place.channel_name)
         if (found := self._outlines.get(name)) is None:
-            found = self._outlines[name] = _Outline.of(place)
+            found = self._outlines[name] = _Outline.of(place, self._asked)
         return found
 
     @staticmethod
