@@ -1,4 +1,4 @@
-"""How a worker's memory lies once it is open: nothing is looked through, given back or searched for without need.
+"""How a worker's memory lies once it is open: nothing is looked through or searched for without need.
 
 A lone decision touches each of its objects once, in cold caches, and what it looks for there it first has to translate.
 What a worker holds for good is therefore put onto huge pages, which a virtual machine translates in fewer steps.
@@ -15,8 +15,6 @@ from pathlib import Path
 
 _HUGE = 2 << 20
 _MADV_COLLAPSE = 25  # Linux 6.1
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
-_KEPT, _ASKED_FOR, _MAPPED_FROM = 256 << 20, 16 << 20, 32 << 20
 
 
 def settle_memory() -> None:
@@ -25,17 +23,8 @@ def settle_memory() -> None:
     gc.freeze()
     gc.set_threshold(50_000, 50, 1_000)
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        with contextlib.suppress(AttributeError):  # a C library that is not glibc
-            _keep_what_is_free(libc)
-        with contextlib.suppress(AttributeError, OSError):
-            _collapse(libc)
-
-
-def _keep_what_is_free(libc: ctypes.CDLL) -> None:
-    """Else every transaction's memory goes back to the system behind it, and the next faults it in page by page."""
-    for parameter, value in ((_M_TRIM_THRESHOLD, _KEPT), (_M_TOP_PAD, _ASKED_FOR), (_M_MMAP_THRESHOLD, _MAPPED_FROM)):
-        libc.mallopt(parameter, value)
+        with contextlib.suppress(AttributeError, OSError):  # a C library without madvise; no /proc
+            _collapse(ctypes.CDLL(None, use_errno=True))
 
 
 def _collapse(libc: ctypes.CDLL) -> None:
