@@ -15,14 +15,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from features.expressions import Expression, UnknownName
-from features.rendering import NotRenderable, RenderedMessage, gives_out_codes
+from features.expressions import Expression
+from features.rendering import NotRenderable, RenderedMessage
 from serving.eligibility import Offerable, Suppressed, out_of_season, ruled_out
 from serving.lineup import Lineup, Offers
 from serving.offers import Offer
-from serving.shelf import RENDERINGS_KEPT, evaluated
+from serving.outline import Known, Outline, Slotted
+from serving.shelf import RENDERINGS_KEPT
 from serving.values import Rates
 
 if TYPE_CHECKING:
@@ -58,102 +59,6 @@ class _Values:
         self.standings: dict[object, Standing] = {}
 
 
-class _Known:
-    """What is made of an expression, by the values that it looks at.
-
-    Args:
-        of: what is made of it.
-        expression: of which.
-    """
-
-    __slots__ = ("_expression", "_found", "_names", "_of")
-
-    def __init__(self, of: Callable[[Expression, Mapping[str, object]], object], expression: Expression) -> None:
-        self._of, self._expression, self._names = of, expression, tuple(expression.names)
-        self._found: dict[Any, object] = {}
-
-    def __call__(self, values: Mapping[str, object]) -> object:
-        seen = [values.get(name) for name in self._names]
-        key = (*seen, *map(type, seen))
-        try:
-            if (found := self._found.get(key, self)) is not self:
-                return found
-        except TypeError:  # a list: what comes of it is not remembered
-            return self._of(self._expression, values)
-        if len(self._found) >= REMEMBERED:
-            self._found.clear()
-        found = self._found[key] = self._of(self._expression, values)
-        return found
-
-
-Asked = Callable[[Callable[[Expression, Mapping[str, object]], object], Expression], _Known]
-
-
-@dataclass(frozen=True, slots=True)
-class _Slotted:
-    """Actions that say the same in the same slots: whatever those say, they have one text.
-
-    Attributes:
-        actions: each with its place among all.
-        names: of the slots.
-        said: what the slots say.
-    """
-
-    actions: tuple[tuple[int, Offerable], ...]
-    names: tuple[str, ...]
-    said: tuple[_Known, ...]
-
-    @property
-    def first(self) -> Offerable:
-        """Whose text is that of all."""
-        return self.actions[0][1]
-
-
-@dataclass(frozen=True, slots=True)
-class _Outline:
-    """What of a place is not the same for everyone.
-
-    Attributes:
-        verdicts: of its distinct rules: what is compiled from one text is one expression.
-        slotted: the actions whose texts have slots, those of one text together.
-        priced: where the actions stand whose incentive costs by the customer.
-    """
-
-    verdicts: tuple[_Known, ...]
-    slotted: tuple[_Slotted, ...]
-    priced: tuple[int, ...]
-
-    @classmethod
-    def of(cls, place: Place, asked: Asked) -> _Outline:
-        alike: list[list[tuple[int, Offerable]]] = []
-        for number, one in enumerate(place.offerables):
-            if one.slots:
-                same = next((some for some in alike if _say_the_same(some[0][1], one)), None)
-                if same is None:
-                    alike.append(same := [])
-                same.append((number, one))
-        return cls(
-            tuple(asked(_verdict, when) for when in dict.fromkeys(one.when for one in place.offerables) if when),
-            tuple(
-                _Slotted(tuple(some), tuple(slots), tuple(asked(evaluated, one) for one in slots.values()))
-                for some in alike
-                if (slots := some[0][1].slots)
-            ),
-            tuple(number for number, one in enumerate(place.offerables) if one.action.incentive is not None),
-        )
-
-
-def _say_the_same(one: Offerable, other: Offerable) -> bool:
-    """Whether two actions have one text wherever and to whomever they are said."""
-    mine, theirs = one.action, other.action
-    return (
-        mine.renderings == theirs.renderings
-        and mine.templates == theirs.templates
-        and mine.slots == theirs.slots
-        and gives_out_codes(mine) == gives_out_codes(theirs)
-    )
-
-
 class PlaceMemory:
     """Judgements and values by place.
 
@@ -166,10 +71,10 @@ class PlaceMemory:
             instant for one in offerables for instant in (one.valid_from, one.valid_until) if instant is not None
         }
         self._boundaries = sorted(seasons)
-        self._outlines: dict[tuple[str, str], _Outline] = {}
+        self._outlines: dict[tuple[str, str], Outline] = {}
         self._judged: dict[object, tuple[Said, ...]] = {}
         self._texts: dict[object, RenderedMessage | NotRenderable] = {}
-        self._known: dict[tuple[object, Expression], _Known] = {}
+        self._known: dict[tuple[object, Expression], Known] = {}
         self._values = _Values(None)  # swapped whole: threads may share them
 
     def competing(self, there: There, *, is_alone: bool) -> tuple[Offers, tuple[Suppressed, ...]]:
@@ -208,9 +113,9 @@ class PlaceMemory:
         """What is made of an expression, by the values that it looks at."""
         return self._asked(of, expression)(values)
 
-    def _asked(self, of: Callable[[Expression, Mapping[str, object]], object], expression: Expression) -> _Known:
+    def _asked(self, of: Callable[[Expression, Mapping[str, object]], object], expression: Expression) -> Known:
         if (found := self._known.get((of, expression))) is None:
-            found = self._known[of, expression] = _Known(of, expression)
+            found = self._known[of, expression] = Known(of, expression)
         return found
 
     def _standing(
@@ -272,7 +177,7 @@ class PlaceMemory:
             found = self._judged[key] = tuple(judge(there, offerable) for offerable in offerables)
         return found
 
-    def _written(self, there: There, where: tuple[object, ...], slotted: _Slotted) -> RenderedMessage | NotRenderable:
+    def _written(self, there: There, where: tuple[object, ...], slotted: Slotted) -> RenderedMessage | NotRenderable:
         """The text of actions that say the same, by what their slots say."""
         first = slotted.first
         said = [one(there.values) for one in slotted.said]
@@ -289,23 +194,15 @@ class PlaceMemory:
         found = self._texts[key] = there.written(first, slots)
         return found
 
-    def _outline(self, place: Place) -> _Outline:
+    def _outline(self, place: Place) -> Outline:
         name = (place.name, place.channel_name)
         if (found := self._outlines.get(name)) is None:
-            found = self._outlines[name] = _Outline.of(place, self._asked)
+            found = self._outlines[name] = Outline.of(place, self._asked)
         return found
 
     @staticmethod
     def _where(there: There) -> tuple[object, ...]:
         return there.place.name, there.place.channel_name, there.locale, there.session_open
-
-
-def _verdict(when: Expression, values: Mapping[str, object]) -> bool | str:
-    """Whether a rule holds, or what it needs that nobody knows."""
-    try:
-        return when.evaluate(values) is True
-    except UnknownName as unknown:
-        return str(unknown)
 
 
 def _judged(there: There, offerable: Offerable) -> Said:

@@ -1,0 +1,131 @@
+"""What of a place is not the same for everyone: its rules, its texts with slots, its incentives.
+
+What is made of an expression is remembered by the values that it looks at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from features.expressions import Expression, UnknownName
+from features.rendering import gives_out_codes
+from serving.eligibility import Offerable
+from serving.shelf import evaluated
+
+if TYPE_CHECKING:
+    from serving.shelf import Place
+
+REMEMBERED = 1_000  # of each expression
+
+
+class Known:
+    """What is made of an expression, by the values that it looks at.
+
+    Args:
+        of: what is made of it.
+        expression: of which.
+    """
+
+    __slots__ = ("_expression", "_found", "_names", "_of")
+
+    def __init__(self, of: Callable[[Expression, Mapping[str, object]], object], expression: Expression) -> None:
+        self._of, self._expression, self._names = of, expression, tuple(expression.names)
+        self._found: dict[Any, object] = {}
+
+    def __call__(self, values: Mapping[str, object]) -> object:
+        """What is made of it for these values; others than it names are not looked at."""
+        seen = [values.get(name) for name in self._names]
+        key = (*seen, *map(type, seen))
+        try:
+            if (found := self._found.get(key, self)) is not self:
+                return found
+        except TypeError:  # a list: what comes of it is not remembered
+            return self._of(self._expression, values)
+        if len(self._found) >= REMEMBERED:
+            self._found.clear()
+        found = self._found[key] = self._of(self._expression, values)
+        return found
+
+
+Asked = Callable[[Callable[[Expression, Mapping[str, object]], object], Expression], Known]
+
+
+@dataclass(frozen=True, slots=True)
+class Slotted:
+    """Actions that say the same in the same slots: whatever those say, they have one text.
+
+    Attributes:
+        actions: each with its place among all.
+        names: of the slots.
+        said: what the slots say.
+    """
+
+    actions: tuple[tuple[int, Offerable], ...]
+    names: tuple[str, ...]
+    said: tuple[Known, ...]
+
+    @property
+    def first(self) -> Offerable:
+        """Whose text is that of all."""
+        return self.actions[0][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What of a place is not the same for everyone.
+
+    Attributes:
+        verdicts: of its distinct rules: what is compiled from one text is one expression.
+        slotted: the actions whose texts have slots, those of one text together.
+        priced: where the actions stand whose incentive costs by the customer.
+    """
+
+    verdicts: tuple[Known, ...]
+    slotted: tuple[Slotted, ...]
+    priced: tuple[int, ...]
+
+    @classmethod
+    def of(cls, place: Place, asked: Asked) -> Outline:
+        """The outline of a place.
+
+        Args:
+            place: of the shelf.
+            asked: gives what is remembered of an expression, which several places may share.
+        """
+        alike: list[list[tuple[int, Offerable]]] = []
+        for number, one in enumerate(place.offerables):
+            if one.slots:
+                same = next((some for some in alike if _say_the_same(some[0][1], one)), None)
+                if same is None:
+                    alike.append(same := [])
+                same.append((number, one))
+        return cls(
+            tuple(asked(verdict_of, when) for when in dict.fromkeys(one.when for one in place.offerables) if when),
+            tuple(
+                Slotted(tuple(some), tuple(slots), tuple(asked(evaluated, one) for one in slots.values()))
+                for some in alike
+                if (slots := some[0][1].slots)
+            ),
+            tuple(number for number, one in enumerate(place.offerables) if one.action.incentive is not None),
+        )
+
+
+def _say_the_same(one: Offerable, other: Offerable) -> bool:
+    """Whether two actions have one text wherever and to whomever they are said."""
+    mine, theirs = one.action, other.action
+    return (
+        mine.renderings == theirs.renderings
+        and mine.templates == theirs.templates
+        and mine.slots == theirs.slots
+        and gives_out_codes(mine) == gives_out_codes(theirs)
+    )
+
+
+def verdict_of(when: Expression, values: Mapping[str, object]) -> bool | str:
+    """Whether a rule holds, or what it needs that nobody knows."""
+    try:
+        return when.evaluate(values) is True
+    except UnknownName as unknown:
+        return str(unknown)
