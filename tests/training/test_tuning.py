@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from training.calibration import ISOTONIC
 from training.choosing import choose
 from training.recipes import RECIPES, Recipe
 from training.split import TooLittleData, gate_cutoff
@@ -94,3 +95,10 @@ def test_tuned_trees_must_be_better_than_what_the_window_they_were_tuned_on_flat
     found = choose(world, horizon_days=HORIZON_DAYS, used_at=used_at(world), seed=0, candidates=alike).recipe
     assert found.name == good.name
     assert alike[0].handicap() == pytest.approx(good.handicap() + 0.002)
+
+
+def test_steps_must_be_worth_it_since_they_tell_a_crowd_of_customers_one_value(world: Any) -> None:
+    good = RECIPES[0]
+    found = choose(world, horizon_days=HORIZON_DAYS, used_at=used_at(world), seed=0, candidates=(good,)).recipe
+    assert found.calibration != ISOTONIC
+    assert replace(good, calibration=ISOTONIC).handicap() == pytest.approx(good.handicap() + 0.002)
