@@ -20,20 +20,30 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
-def _folder_of_this_run() -> Path:
-    """Where the processes that tests start leave what they leave, above all those that are killed; gone at the end.
-
-    What a run left that was killed itself goes when the next one begins.
-    """
-    places = Path(tempfile.gettempdir())  # asked before TMPDIR changes: pytest's own folders stay to be looked at
+def _folder_of_this_run(places: Path) -> Path:
+    """A folder that is gone at the end of the run; what a run left that was killed itself goes when the next begins."""
     for left in places.glob(f"{_PREFIX}*"):
         if not _lives(int(left.name.removeprefix(_PREFIX))):
             shutil.rmtree(left, ignore_errors=True)
     folder = places / f"{_PREFIX}{os.getpid()}"
-    (folder / "metrics").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     # The library of metrics closes its files in a handler of its own, which is registered later and so runs before.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def _memory() -> Path | None:
+    """A file system in memory with room for all workspaces of a run; None where there is none.
+
+    On a disk a third of what tests take is waiting for it: a few thousand commits and files, each there before it is
+    said to be. A process that is killed loses nothing in memory either. What is left of failed tests goes with the
+    rest: PYTEST_DEBUG_TEMPROOT=/tmp keeps it, as pytest does.
+    """
+    memory, meminfo = Path("/dev/shm"), Path("/proc/meminfo")
+    if not os.access(memory, os.W_OK) or not meminfo.is_file() or shutil.disk_usage(memory).free < _ROOM:
+        return None
+    (available,) = (line.split()[1] for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
+    return memory if int(available) * 1_024 > 3 * _ROOM else None
 
 
 def _lives(process: int) -> bool:
@@ -45,8 +55,13 @@ def _lives(process: int) -> bool:
 
 
 _PREFIX = "rapport-tests-"
+_ROOM = 2 * 1_024**3  # bytes: several times what a whole run leaves
 if not Path(os.environ.get("TMPDIR", "")).name.startswith(_PREFIX):  # else xdist started us, from a process that did
-    _folder = _folder_of_this_run()
+    # Asked before TMPDIR changes, which is for what the processes that tests start leave, above all the killed ones.
+    _folder, _in_memory = _folder_of_this_run(Path(tempfile.gettempdir())), _memory()
+    if _in_memory is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_folder_of_this_run(_in_memory)))
+    (_folder / "metrics").mkdir(exist_ok=True)
     os.environ["TMPDIR"] = str(_folder)
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(_folder / "metrics"))
 
