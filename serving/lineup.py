@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REMEMBERED = 256
-"""Of what follows from one line-up, by what is kept away from it and by what is best in it."""
+"""Of the distributions over one line-up, by what is best in it."""
+
+LEFT_REMEMBERED = 1_024
+"""Of what is left of one line-up, and of that, and so on: draws of a list may leave any of millions."""
 
 _NUMBERS = msgspec.json.Encoder()
 
@@ -43,14 +46,21 @@ class Lineup(Sequence[Offer]):
         offers: as to anybody.
         priced: where those stand whose value is a customer's own: their incentive costs by the likelihood to buy.
         texts: of each offer which of a customer's own texts it says; None where its own. None where each says its own.
+        room: so many more are remembered that are left of one line-up, or left of those; None for one of which all are.
     """
 
     def __init__(
-        self, offers: Sequence[Offer], *, priced: Sequence[int] = (), texts: Sequence[int | None] | None = None
+        self,
+        offers: Sequence[Offer],
+        *,
+        priced: Sequence[int] = (),
+        texts: Sequence[int | None] | None = None,
+        room: list[int] | None = None,
     ) -> None:
         self.offers = tuple(offers)
         self.priced = tuple(priced)
         self.texts = None if texts is None else tuple(texts)
+        self._is_whole, self._room = room is None, [LEFT_REMEMBERED] if room is None else room
         self._left: dict[tuple[bool, ...], Lineup] = {}
         self._distributions: dict[tuple[object, ...], Distribution] = {}
 
@@ -142,16 +152,24 @@ class Lineup(Sequence[Offer]):
     def left(self, stays: tuple[bool, ...]) -> Lineup:
         """The line-up without those that do not stay."""
         if (found := self._left.get(stays)) is None:
-            if len(self._left) >= REMEMBERED:
+            if self._is_whole and self._room[0] <= 0:
                 self._left.clear()
-            numbers = list(compress(range(len(self.offers)), stays))
-            now = {before: place for place, before in enumerate(numbers)}
-            found = self._left[stays] = Lineup(
-                [self.offers[number] for number in numbers],
-                priced=[now[number] for number in self.priced if number in now],
-                texts=None if self.texts is None else [self.texts[number] for number in numbers],
-            )
+                self._room[0] = LEFT_REMEMBERED
+            found = self._made_of(stays)
+            if self._room[0] > 0:
+                self._room[0] -= 1
+                self._left[stays] = found
         return found
+
+    def _made_of(self, stays: tuple[bool, ...]) -> Lineup:
+        numbers = list(compress(range(len(self.offers)), stays))
+        now = {before: place for place, before in enumerate(numbers)}
+        return Lineup(
+            [self.offers[number] for number in numbers],
+            priced=[now[number] for number in self.priced if number in now],
+            texts=None if self.texts is None else [self.texts[number] for number in numbers],
+            room=self._room,
+        )
 
     def distribution(
         self,

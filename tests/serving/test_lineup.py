@@ -104,6 +104,26 @@ def test_what_is_left_are_those_that_stay(values: list[float], stays: list[bool]
     assert whole == offers
 
 
+def test_what_is_remembered_of_lists_does_not_grow_with_what_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.lineup.LEFT_REMEMBERED", 20)
+    whole = Lineup(offers_of([float(number) for number in range(8)]))
+
+    def drawn(left: Lineup, *, n_slots: int) -> None:
+        """Every list that may be drawn, in whatever order."""
+        for gone in range(len(left) if n_slots else 0):
+            rest = left.left(tuple([place != gone for place in range(len(left))]))
+            assert rest.keys == left.keys[:gone] + left.keys[gone + 1 :]
+            drawn(rest, n_slots=n_slots - 1)
+
+    def held(left: Lineup) -> int:
+        return sum(1 + held(rest) for rest in left._left.values())
+
+    drawn(whole, n_slots=4)
+    assert held(whole) <= 20
+    drawn(whole, n_slots=4)  # of what it did not remember: the same
+    assert held(whole) <= 20
+
+
 def test_a_lineup_reads_as_a_list() -> None:
     offers = offers_of([1.0, 2.0, 3.0])
     mine = Offers.of(offers)
