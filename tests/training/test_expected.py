@@ -18,7 +18,7 @@ from training.cards.beyond import beyond
 from training.expectations.choosing import OWN, Recipe
 from training.expectations.shop import BG_NBD, EPOCH, PARETO_NBD
 from training.expected import WITHOUT, _shipped, lines_of, with_expected
-from training.next_purchase import Trained
+from training.next_purchase import JudgedAmounts, Trained
 from training.order_days import OrderDays
 from training.rounds.expected_gate import expected_checks
 from training.score_columns import columns_of_coming
@@ -266,3 +266,21 @@ def test_a_version_that_says_no_orders_does_not_replace_one_that_does(
 def test_a_champion_that_knew_the_window_is_not_asked(trained: Trained, world: Any, tmp_path: Path) -> None:
     champion = written(made(trained, world, days_ago=3), world, tmp_path)
     assert expected_checks(saying(trained, 1.5), world, champion) == ()
+
+
+def test_one_customer_whom_no_snapshot_knew_then_does_not_silence_the_gate(
+    trained: Trained, world: Any, champion: NextPurchaseModel
+) -> None:
+    """A person's surviving key may have come to be known after the window began, the orders under another before."""
+
+    def with_a_later_key(judged: JudgedAmounts) -> JudgedAmounts:
+        later = int(judged.customer_keys.max()) + 1
+        keys = np.append(judged.customer_keys, later)
+        return replace(
+            judged, customer_keys=keys, said=np.append(judged.said, 1e6), happened=np.append(judged.happened, 0.0)
+        )
+
+    amounts = {of: with_a_later_key(judged) for of, judged in trained.amounts.items()}
+    checks = expected_checks(replace(trained, amounts=amounts), world, champion)
+    assert checks == expected_checks(trained, world, champion)  # of those whom both could be asked about
+    assert len(checks) == 2

@@ -42,10 +42,11 @@ def _no_worse(of: str, judged: JudgedAmounts, source: Source, champion: NextPurc
     if judged.as_of < datetime.fromisoformat(champion.description["as_of"]):
         return None
     theirs = _said_by(champion, of, judged, source)
-    if theirs is None or not np.isfinite(theirs).all():
+    if theirs is None or not (told := np.isfinite(theirs)).any():
         return None
-    scale = float(judged.happened.mean()) or 1.0  # of money too, what few units of it are is no harm
-    mine, other = ((said - judged.happened) / scale for said in (judged.said, theirs))
+    happened = judged.happened[told]  # a person's key that came to be known later has no row to ask the champion of
+    scale = float(happened.mean()) or 1.0  # of money too, what few units of it are is no harm
+    mine, other = ((said[told] - happened) / scale for said in (judged.said, theirs))
     return harmless(
         question,
         [
