@@ -66,6 +66,17 @@ def test_the_interval_of_a_share_holds_the_truth_nineteen_times_in_twenty() -> N
     assert sum(one.low <= 0.05 <= one.high for one in found) / 1_000 == pytest.approx(0.95, abs=0.025)
 
 
+@pytest.mark.parametrize(("mean", "weight"), [(0.03, 100.0), (0.2, 10_000.0), (0.2, 0.5)])
+def test_the_interval_of_what_was_said_too_much_holds_none_nineteen_times_in_twenty(mean: float, weight: float) -> None:
+    rng = np.random.default_rng(6)
+    holds = []
+    for _ in range(1_000):
+        said = rng.beta(weight * mean, weight * (1 - mean), 200)
+        found = excess_interval(said, (rng.random(200) < said).astype(np.float64))
+        holds.append(found.low <= 0.0 <= found.high)
+    assert np.mean(holds) == pytest.approx(0.95, abs=0.025)
+
+
 def test_a_loss_of_customers_of_one_kind_has_no_interval() -> None:
     losses, nobody = np.full(71, 0.0366), np.zeros(71)
     assert str(loss_interval(losses, nobody)) == "0.0366"

@@ -43,9 +43,15 @@ def share_interval(happened: Floats) -> Interval:
 
 
 def excess_interval(said: Floats, happened: Floats) -> Interval:
-    """Of the mean that was said less the share to whom it happened, for customers of whom just this was said."""
-    share, mean = share_interval(happened), float(said.mean())
-    return Interval(mean - share.value, mean - share.high, mean - share.low, percent=True)
+    """Of the mean that was said less the share to whom it happened, for customers of whom just this was said.
+
+    The share's interval, narrower by as much as what was said tells who it happens to.
+    """
+    share, mean, spread = share_interval(happened), float(said.mean()), float(happened.std())
+    left = min(float((said - happened).std()) / spread, 1.0) if spread > 0.0 else 1.0
+    below, above = left * (share.high - share.value), left * (share.value - share.low)
+    excess = mean - share.value
+    return Interval(excess, excess - below, excess + above, percent=True)
 
 
 def mean_interval(values: Floats) -> Interval:
