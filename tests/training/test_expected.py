@@ -263,6 +263,17 @@ def test_a_version_that_says_no_orders_does_not_replace_one_that_does(
     assert expected_checks(trained, world, None) == ()
 
 
+def test_a_version_that_says_orders_alone_does_not_replace_one_that_says_spend(
+    trained: Trained, world: Any, champion: NextPurchaseModel
+) -> None:
+    of_orders, of_spend = expected_checks(
+        replace(trained, amounts={"orders": trained.amounts["orders"]}), world, champion
+    )
+    assert of_orders.passed
+    assert not of_spend.passed
+    assert of_spend.question == "expected spend, as the champion says it"
+
+
 def test_a_champion_that_knew_the_window_is_not_asked(trained: Trained, world: Any, tmp_path: Path) -> None:
     champion = written(made(trained, world, days_ago=3), world, tmp_path)
     assert expected_checks(saying(trained, 1.5), world, champion) == ()

@@ -16,7 +16,7 @@ from training.resampling import FEW_DRAWS, paired_difference
 
 Floats = NDArray[np.float64]
 
-ORDERS = "orders"
+ORDERS, SPEND = "orders", "spend"
 
 
 def expected_checks(trained: Trained, source: Source, champion: object) -> tuple[Check, ...]:
@@ -32,7 +32,9 @@ def expected_checks(trained: Trained, source: Source, champion: object) -> tuple
     if not trained.amounts:
         question = "expected orders, as the champion says them"
         return (Check(question, False, "it says none: no closed window of the longest horizon could judge them"),)
-    checks = (_no_worse(of, judged, source, champion) for of, judged in trained.amounts.items())
+    checks = [_no_worse(of, judged, source, champion) for of, judged in trained.amounts.items()]
+    if SPEND in champion.description["expected"] and SPEND not in trained.amounts:
+        checks.append(Check("expected spend, as the champion says it", False, "it says none: orders without amounts?"))
     return tuple(check for check in checks if check is not None)
 
 
