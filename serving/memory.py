@@ -34,7 +34,7 @@ def _collapse(libc: ctypes.CDLL) -> None:
 
 
 def _whole_huge_pages(maps: str) -> Iterator[int]:
-    """Where each huge page would begin that lies within memory of this process alone; without the threads' stacks."""
+    """Where each huge page would begin that lies within memory of this process alone; without its first stack."""
     for line in maps.splitlines():
         extent, rights, _, _, inode, *name = line.split(maxsplit=5)
         if rights != "rw-p" or inode != "0" or (name and name[0].startswith("[stack")):
