@@ -34,6 +34,22 @@ def busier(probability: FloatArray, multiplier: float | FloatArray) -> FloatArra
     return np.asarray(-np.expm1(multiplier * np.log1p(-np.minimum(probability, certain))))
 
 
+def busier_if_there(probability: FloatArray, multiplier: float, there: FloatArray) -> FloatArray:
+    """The same when only customers who have not left order more often, shape `(n,)`; never more than P(there).
+
+    With a = P(there), P = a · (1 − exp(−λ)) becomes a · (1 − (1 − P ÷ a)^multiplier). Where P is more than a, the two
+    contradict each other, and P stays as it is.
+
+    Args:
+        probability: shape `(n,)`.
+        multiplier: at least 1.
+        there: P(the customer has not left), shape `(n,)`; NaN where nothing says it, which counts as certainly there.
+    """
+    known = np.maximum(np.where(np.isnan(there), 1.0, there), SMALLEST_PROBABILITY)
+    share = np.minimum(probability / known, 1.0)
+    return np.asarray(np.maximum(known * busier(share, multiplier), probability))
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """A monotone, piecewise linear map from a score in log-odds to the log-odds of the event.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from training.calibration import FloatArray, busier
+from training.calibration import FloatArray
 from training.dataset import Source, rows_of
 from training.evaluation import log_losses
 from training.heads import finisher, lesson_of, raw_scores
@@ -83,7 +83,7 @@ def _choose(
             head, key = finish(recipe), (recipe.members, recipe.repeat_buying, recipe.calibration)
             if key not in calm:
                 calm[key] = replace(head, season=1.0).said_of(customers, trees)
-            loss = float(log_losses(rows.y, busier(calm[key], head.season)).mean())
+            loss = float(log_losses(rows.y, head.in_season(calm[key], customers)).mean())
             tried.append((loss + recipe.handicap(), loss, recipe, head.shipped))
     _, loss, best, made_of = min(tried, key=lambda one: one[0])
     fullest = min(each for _, each, recipe, _ in tried if recipe.members == EVERY_MEMBER)

@@ -1,7 +1,8 @@
 """What brand.yaml asks of the trees: how much an order weighs, and which inputs may only raise or only lower a score.
 
 A constraint binds the whole of what is served: a member that uses a constrained input, and knows no constraints, is
-left out. Calibration and season never turn an order around.
+left out. Calibration never turns an order around, nor does season: it looks at who has left only where no constraint is
+on what tells that.
 """
 
 from __future__ import annotations

@@ -16,12 +16,11 @@ from training.calibration import (
     SMALLEST_PROBABILITY,
     Calibration,
     FloatArray,
-    busier,
     fit_calibration,
 )
 from training.dataset import Rows, Source
 from training.fitting import Lesson
-from training.members import REPEAT_BUYING, TREES, Customers, Members, Repeat
+from training.members import REPEAT_BUYING, TREES, Customers, Members, Repeat, in_season
 from training.pareto_nbd import ParetoNbd
 from training.recipes import AS_BUSY, AS_IT_IS, NO_SEASON, WORDS, Recipe
 from training.repeat_buying import BG_NBD, PARETO_NBD
@@ -41,6 +40,7 @@ class Head:
         split: the windows that taught it.
         booster: None where the trees are no member.
         season: how much more often they order than in the window that calibrated.
+        leaving: who knows who has left and is no busier; None where the season makes nobody busier, or nobody knows.
         because: on which window it was chosen, for people; empty where the caller chose.
     """
 
@@ -52,6 +52,7 @@ class Head:
     members: Members
     calibration: Calibration
     season: float = 1.0
+    leaving: Repeat | None = None
     because: str = ""
 
     def predict(self, X: NDArray[np.float32]) -> FloatArray:
@@ -62,8 +63,11 @@ class Head:
     def said_of(self, customers: Customers, trees: FloatArray | None) -> FloatArray:
         """The same of customers whose raw scores by the trees are known already."""
         of_trees = trees if self.booster is not None else None
-        probability = self.calibration.apply(self.members.scores(customers, of_trees))
-        return busier(probability, self.season)
+        return self.in_season(self.calibration.apply(self.members.scores(customers, of_trees)), customers)
+
+    def in_season(self, calm: FloatArray, customers: Customers) -> FloatArray:
+        """What probabilities before the season become in it, shape `(n,)`."""
+        return in_season(calm, self.season, customers=customers, leaving=self.leaving)
 
     @property
     def shipped(self) -> str:
@@ -129,7 +133,8 @@ def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], 
     def finish(recipe: Recipe) -> Head:
         head, by_orders = calm(recipe)
         season = {AS_BUSY: level.busier, NO_SEASON: 1.0}.get(recipe.season, by_orders)
-        return replace(head, recipe=replace(recipe, members=head.recipe.members), season=season)
+        leaving = fitted.repeat_of_kind(recipe.repeat_buying)[0] if season > 1.0 else None
+        return replace(head, recipe=replace(recipe, members=head.recipe.members), season=season, leaving=leaving)
 
     return finish
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.calibration import log_odds
+from training.calibration import busier, busier_if_there, log_odds
 from training.linear import Linear, design_of
 from training.pareto_nbd import ParetoNbd
 from training.repeat_buying import DAYS_A_WEEK, BgNbd, History, history_of
@@ -82,6 +82,23 @@ class Customers:
                 said = fitted.p_any(self.history(), weeks=horizon_days / DAYS_A_WEEK, alive=alive)
             self._repeat[fitted, horizon_days] = np.where(bought, log_odds(np.where(bought, said, 0.5)), np.nan)
         return self._repeat[fitted, horizon_days]
+
+
+def in_season(calm: Floats, multiplier: float, *, customers: Customers, leaving: Repeat | None) -> Floats:
+    """P(an order) in a window so many times as busy as the one that calibrated, shape `(n,)`.
+
+    A busy season brings back nobody who has left for good. A calm one needs no such bound: what it leaves of P is less
+    than P, and how sure one is of those who buy all the time says little of how much less they will.
+
+    Args:
+        calm: P before the season, shape `(n,)`.
+        multiplier: how many times as busy.
+        customers: whose.
+        leaving: who knows who has left; None where nobody does, so that everybody is busier.
+    """
+    if leaving is None or multiplier <= 1.0:
+        return busier(calm, multiplier)
+    return busier_if_there(calm, multiplier, customers.alive(leaving))
 
 
 @lru_cache(maxsize=16)

@@ -231,10 +231,12 @@ def number_boosters(heads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _describe_head(head: Head, verdict: Judged) -> dict[str, Any]:
+    leaving = {} if head.leaving is None else {"leaving": asdict(head.leaving)}
     return {
         "horizon_days": head.horizon_days,
         "calibration": head.calibration.as_dict(),
         "season": head.season,
+        **leaving,
         "members": head.members.as_dict(),
         "recipe": asdict(head.recipe) | {"members": list(head.recipe.members)},
         "shipped": head.shipped,

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.calibration import Calibration, busier, fit_calibration, log_odds
+from training.calibration import Calibration, fit_calibration, log_odds
 from training.dataset import rows_of
 from training.evaluating.figures import OF_PROBABILITY, finite, probability_figures
 from training.evaluating.task import Once, Task
 from training.evaluation import log_losses, quality
 from training.expectations.shop import aligned
 from training.heads import FEWEST_POSITIVES, Head, finisher, lesson_of
+from training.members import Customers
 from training.recipes import Recipe
 from training.short_history import LEAST_GAIN, ShortHead
 from training.split import TooLittleData, gate_cutoff
@@ -154,7 +155,7 @@ def _window(task: Task, recipe: Recipe, day: int) -> Window:
 def _said(head: Head, own: Calibration, X: NDArray[np.float32]) -> Floats:
     """What a head says once its probabilities before the season went through a calibration of their own."""
     calm = replace(head, season=1.0).predict(X)
-    return busier(own.apply(log_odds(calm)), head.season)
+    return head.in_season(own.apply(log_odds(calm)), Customers(X, head.inputs))
 
 
 def _ordered_once(task: Task, day: int, customer_keys: NDArray[np.int64]) -> Mask:

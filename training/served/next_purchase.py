@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from training.calibration import Calibration, FloatArray, busier, from_log_odds
+from training.calibration import Calibration, FloatArray
 from training.contributions import Contributions, contributions_of
 from training.fast_booster import Boosters
-from training.members import TREES_ALONE, Customers, Members, repeat_model_of
+from training.members import TREES_ALONE, Customers, Members, in_season, repeat_model_of
 from training.served.coming import Coming
 from training.served.expectations import Expectations
 from training.served.model import Matrix, ServedInputs, ServedModel
@@ -33,7 +33,10 @@ class NextPurchaseModel(ServedModel):
         super().__init__(description, schema=schema)
         self.horizons_days = tuple(int(head["horizon_days"]) for head in description["heads"])
         self._calibrations = [Calibration.from_dict(head["calibration"]) for head in description["heads"]]
-        self._seasons = np.array([float(head.get("season", 1.0)) for head in description["heads"]])
+        self._seasons = [
+            (float(head.get("season", 1.0)), repeat_model_of(head["leaving"]) if "leaving" in head else None)
+            for head in description["heads"]
+        ]
         self._members = [
             Members.from_dict(head.get("members", TREES_ALONE), horizon_days=head["horizon_days"])
             for head in description["heads"]
@@ -60,11 +63,13 @@ class NextPurchaseModel(ServedModel):
         columns = self._columns(X)
         customers = Customers(columns, self.inputs)
         trees = None if self._boosters is None else self._boosters.raw_scores(columns)
-        scores = np.empty((len(columns), len(self.horizons_days)))
+        said = np.empty((len(columns), len(self.horizons_days)))
         for place, (members, tree) in enumerate(zip(self._members, self._trees, strict=True)):
             of_trees = trees[:, tree] if trees is not None and tree is not None else None
-            scores[:, place] = self._calibrations[place].calibrated(members.scores(customers, of_trees))
-        heads: FloatArray = np.maximum.accumulate(busier(from_log_odds(scores), self._seasons), axis=1)
+            calm = self._calibrations[place].apply(members.scores(customers, of_trees))
+            busier, leaving = self._seasons[place]
+            said[:, place] = in_season(calm, busier, customers=customers, leaving=leaving)
+        heads: FloatArray = np.maximum.accumulate(said, axis=1)
         return heads
 
     def coming(self, X: Matrix, *, said: FloatArray | None = None) -> Coming | None:
