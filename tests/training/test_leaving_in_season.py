@@ -123,7 +123,7 @@ def test_expected_orders_are_never_fewer_than_their_probability(model: NextPurch
     coming = model.coming(world.snapshot(world.known_until).X)
     assert coming is not None
     said = np.stack([coming.p_any(days) for days in (3, 7, 20, 30, 90)])
-    orders = np.stack([coming.orders(days) for days in (3, 7, 20, 30, 90)])
+    orders = np.array([coming.orders(days) for days in (3, 7, 20, 30, 90)], dtype=np.float64)
     assert (orders >= said - 1e-12).all()
     assert (np.diff(said, axis=0) >= -1e-12).all()
 
