@@ -17,7 +17,7 @@ from serving.problems import TOO_LARGE, problem, too_late, turned_away, unexplai
 
 REQUEST_ID = "request_id"
 _SANE_ID = re.compile(rb"^[A-Za-z0-9_.:-]{1,128}$")
-TIMED = "/v1/"  # pages take the time they take, and start to answer at once
+TIMED = ("/v1/", "/u/")  # what reads a body; pages take the time they take, and start to answer at once
 DRAINED_LIMITS = 20
 _CLOSE = {"connection": "close"}
 _log = logging.getLogger("rapport.serving")
@@ -30,7 +30,7 @@ class Guard:
         app: what it guards.
         body_limit_bytes: a longer body is answered 413, also where it says no length.
         longer_bodies: the limits of paths that take more than that.
-        timeout_seconds: where a /v1 route has not begun to answer by then, it is stopped and answered 504.
+        timeout_seconds: where what reads a body has not begun to answer by then, it is stopped and answered 504.
         gate: judges by the headers alone, before any byte of the body is read; without one everybody may ask.
     """
 

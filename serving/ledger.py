@@ -190,8 +190,10 @@ class Ledger:
             tell(group, [trouble or fault] * len(group))
         else:
             self._leave_trouble()
-            self._journal.note(len(group))
-            tell(group, results)  # last: whoever is told wakes up and wants the GIL that this thread holds
+            try:
+                self._journal.note(len(group))
+            finally:
+                tell(group, results)  # last: whoever is told wakes up and wants the GIL that this thread holds
 
     def _written(self, group: list[Waiting]) -> list[Any]:
         """All results of one transaction; where a piece of work fails, its fault is its result."""

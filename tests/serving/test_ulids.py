@@ -1,7 +1,8 @@
-"""Ids are what the library of ULIDs reads, and sort by their instant."""
+"""Ids are what the library of ULIDs reads, and sort as they were made."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -25,6 +26,14 @@ def test_what_comes_later_sorts_later(at: datetime, milliseconds: int) -> None:
     assert new_ulid(at) < new_ulid(at + timedelta(milliseconds=milliseconds))
 
 
-def test_two_of_one_instant_are_two() -> None:
+def test_those_of_one_instant_sort_as_they_were_made() -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
-    assert len({new_ulid(at) for _ in range(1_000)}) == 1_000
+    made = [new_ulid(at) for _ in range(1_000)]
+    assert sorted(set(made)) == made
+
+
+def test_threads_that_ask_at_one_instant_get_different_ones() -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(new_ulid, [at] * 4_000))
+    assert len(set(made)) == len(made)
