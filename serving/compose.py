@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from msgspec.structs import replace as with_fields
+
 from experiments.assignment import assign
 from features.brand import Brand
 from features.packing import CustomerState
@@ -84,7 +86,7 @@ class Composer:
             rates=rates.used(),
             intents=self._brand.intents,
         )
-        return [replace(one, inputs=written) for one in prepared]
+        return [with_fields(one, inputs=written) for one in prepared]
 
     def _places(
         self, request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs, written: str | None

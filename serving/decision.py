@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+import msgspec
+
 from experiments.assignment import Assignment
 from experiments.records import HOLDOUT
 from features.catalogue import NOTHING
@@ -19,8 +21,7 @@ from serving.records import recorded
 from serving.values import Valuation
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(msgspec.Struct, frozen=True):
     """One place of the list: what was taken, from which distribution, with which draw.
 
     Attributes:

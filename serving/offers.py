@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -69,8 +69,7 @@ def comparable(offers: Sequence[Offer], nothing: Valuation | None) -> tuple[Sequ
     return mended, None if nothing is None else valued[-1]
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(msgspec.Struct, frozen=True):
     """Who is spoken to, where, when, and who speaks first."""
 
     decision_id: str
@@ -94,8 +93,7 @@ class Scores:
     fallback_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """Everything that one decision needs but the counters: made once, settled as often as the counters change.
 
     Attributes:
@@ -138,7 +136,7 @@ class Prepared:
     zone: str | None = None
     consents: tuple[str, ...] = ()
     reward_scale: float | None = None
-    new: Mapping[str, int] = field(default_factory=dict)
+    new: Mapping[str, int] = msgspec.field(default_factory=dict)
     exploration: Exploration = NO_EXPLORATION
     is_deferred: bool = False
     inputs: str | None = None

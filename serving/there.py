@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+import msgspec
 from msgspec.structs import replace as with_fields
 
 from features.catalogue import NOTHING, Action
@@ -22,8 +23,7 @@ EXCLUDED = "excluded"
 NOT_A_CANDIDATE = "not_a_candidate"
 
 
-@dataclass(frozen=True, slots=True)
-class There:
+class There(msgspec.Struct, frozen=True):
     """One place on one channel, for one customer at one instant."""
 
     shelf: Shelf
@@ -36,7 +36,7 @@ class There:
     session_open: bool
     only: frozenset[str] | None  # the actions that the caller would have offered; None for all
     never: frozenset[str]  # the actions that the caller would not have said
-    rewards: Mapping[str, float] = field(default_factory=dict)  # by action, where the response model says so
+    rewards: Mapping[str, float] = msgspec.field(default_factory=dict)  # by action, where the response model says so
 
     def competing(self, *, is_alone: bool) -> tuple[Sequence[Offer], tuple[Suppressed, ...]]:
         """The actions of the place that may be offered, and those that the catalogue's own rules keep away."""

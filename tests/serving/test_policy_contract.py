@@ -10,10 +10,10 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 
 from experiments.records import SCHEMA as LEDGER
 from features.brand import Exploration, Policy
