@@ -11,7 +11,7 @@ Invariant: an offer that is made here is the one that would have been made for t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import compress
 from typing import TYPE_CHECKING, overload
@@ -191,8 +191,12 @@ class Lineup(Sequence[Offer]):
             new: the ids of actions that are explored.
             exploration: how far they are.
         """
-        anyway = 0.0 if self.is_by_rate and (nothing is None or nothing.reward is None) else self._anyway(nothing)
-        explored = frozenset(self._keys_of(new)) if new else frozenset()
+        anyway = 0.0
+        if not self.is_by_rate or (nothing is not None and nothing.reward is not None):
+            silence = [] if nothing is None else [nothing]
+            anyway = comes_anyway([offer.valuation for offer in self.offers] + silence)
+        is_new = [action_id in new for action_id in self.action_ids] if new else []
+        explored = frozenset(compress(self.keys, is_new))
 
         def made() -> Distribution:
             by_key = dict(zip(self.keys, values, strict=True))
@@ -204,24 +208,14 @@ class Lineup(Sequence[Offer]):
 
         if not looks_at_the_best_only(policy):
             return made()
-        silence = None if nothing is None else nothing.value
-        return self._remembered(
-            (_best(values, silence), policy.name, policy.epsilon, explored, exploration.share), made
-        )
-
-    def _remembered(self, key: tuple[object, ...], make: Callable[[], Distribution]) -> Distribution:
+        # Silence that is not the best has its share of what is explored: whether it competes belongs to the key.
+        best = (nothing is None, _best(values, None if nothing is None else nothing.value))
+        key = (*best, policy.name, policy.epsilon, explored, exploration.share)
         if (found := self._distributions.get(key)) is None:
             if len(self._distributions) >= REMEMBERED:
                 self._distributions.clear()
-            found = self._distributions[key] = make()
+            found = self._distributions[key] = made()
         return found
-
-    def _keys_of(self, new: Collection[str]) -> Iterable[str]:
-        return [key for key, action_id in zip(self.keys, self.action_ids, strict=True) if action_id in new]
-
-    def _anyway(self, nothing: Valuation | None) -> float:
-        silence = [] if nothing is None else [nothing]
-        return comes_anyway([offer.valuation for offer in self.offers] + silence)
 
 
 class Offers(Sequence[Offer]):
@@ -299,9 +293,8 @@ def _best(values: Sequence[float], nothing: float | None) -> tuple[int, ...]:
     best = max(values, default=nothing)
     if best is None or (nothing is not None and nothing > best):
         return (len(values),)
-    places = (
-        (values.index(best),)
-        if values.count(best) == 1
-        else tuple([place for place, value in enumerate(values) if value == best])
-    )
+    if values.count(best) == 1:
+        places: tuple[int, ...] = (values.index(best),)
+    else:
+        places = tuple([place for place, value in enumerate(values) if value == best])
     return places if nothing != best else (*places, len(values))
