@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from training.served.curve import beyond
 
 Floats = NDArray[np.float64]
-Shares = Sequence[
-    tuple[int, float]
-]  # by the end of so many days so large a share has come; rising to the horizon and 1
+Shares = Sequence[tuple[int, float]]
+"""By the end of so many days so large a share has come; rising to the horizon and 1."""
 
 LEAST = 1e-6  # an expectation that a logarithm can be taken of
 
