@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from msgspec.structs import replace
 
@@ -87,7 +85,7 @@ def expected(taken: float, silence: float) -> str:
     tip = replace(tip, valuation=replace(tip.valuation, reward=taken))
     asked = prepared("d-1", tip, initiated_by="brand")
     nothing = Valuation(NOTHING, silence, tip.valuation.rate, None, silence)
-    asked = dataclasses.replace(asked, nothing=nothing)
+    asked = replace(asked, nothing=nothing)
     return reasons(settle(asked), ServedModels(), "en", brand=a_brand())[-1]
 
 
