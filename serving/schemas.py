@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -103,9 +101,6 @@ Channels = Annotated[list[ShortName], Field(min_length=1, max_length=16)]
 Limit = Annotated[int, Field(ge=1, le=LONGEST_LIST)]
 
 
-_PLACES = frozenset({"placement", "channel", "channels", "limit", "placements"})
-
-
 class PlaceAsked(_Asked):
     """One of several places that are asked for at once."""
 
@@ -160,19 +155,12 @@ class DecisionRequest(_Asked):
     )
     explain: bool = Field(False, description="Say also what the values rest on.")
 
-    @cached_property
+    @property
     def asked(self) -> tuple[Asked, ...]:
-        """Every place that is asked for, in order; a decision looks five times."""
+        """Every place that is asked for, in order."""
         if self.placements is not None:
             return tuple(place.asked for place in self.placements)
         return (Asked(self.placement or "", _channels(self.channel, self.channels), self.limit),)
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As ever; a copy that asks for other places has not kept those of the first."""
-        copied = super().model_copy(update=update, deep=deep)
-        if update and not _PLACES.isdisjoint(update):
-            copied.__dict__.pop("asked", None)
-        return copied
 
 
 class OutcomeReport(_Asked):

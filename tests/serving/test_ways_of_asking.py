@@ -21,7 +21,6 @@ from features.withdrawing import record_without
 from features.workspace import Workspace
 from serving.engine import Engine
 from serving.http import build_app
-from serving.schemas import DecisionRequest
 from tests.serving.tiny_shop import WEEKLY, a_shop
 from tests.serving.tiny_world import TIP, an_action
 
@@ -407,15 +406,3 @@ def test_what_was_said_in_any_slot_or_place_is_gone_with_a_withdrawn_purpose() -
     for kept in (one, {"decisions": [one]}):
         left = record_without(json.dumps(kept), {"need"}, {"personalisation"})
         assert "dry" not in left
-
-
-def test_a_copy_of_a_request_that_asks_for_another_place_is_decided_there() -> None:
-    first = DecisionRequest.model_validate(REPLY)
-    assert [place.placement for place in first.asked] == ["reply"]
-
-    elsewhere = first.model_copy(update={"placement": "weekly", "limit": 3})
-    somebody_else = first.model_copy(update={"customer_id": "bea"})
-
-    assert [(place.placement, place.limit) for place in elsewhere.asked] == [("weekly", 3)]
-    assert somebody_else.asked == first.asked
-    assert first == DecisionRequest.model_validate(REPLY)  # what is kept of it is none of its fields

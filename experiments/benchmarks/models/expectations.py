@@ -10,7 +10,6 @@ next-purchase` asks something else: of one horizon alone, without the window tha
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.benchmarks.models.online_retail import CUTS, import_online_retail
+from experiments.benchmarks.models.online_retail import CUTS, asked_for, import_online_retail
 from features.brand import load_brand
 from features.owners import persons
 from features.workspace import Workspace
@@ -101,12 +100,8 @@ def _row(head: str, said: Mapping[str, Floats], came: Floats) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cut", action="append", type=date.fromisoformat, help="only this date; default all four")
-    parser.add_argument("--workspace", type=Path, help="one that both files were imported into already")
-    given = parser.parse_args(arguments)
-    place = Workspace(given.workspace.resolve()) if given.workspace else None
-    print(table(place, cuts=given.cut or CUTS), flush=True)
+    place, cuts = asked_for(__doc__, arguments)
+    print(table(place, cuts=cuts), flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ scores on them in sight. What was learned there was tried on other data (docs/ev
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Sequence
 from datetime import date
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.benchmarks.models.online_retail import CUTS, HORIZON_DAYS, import_online_retail
+from experiments.benchmarks.models.online_retail import CUTS, HORIZON_DAYS, asked_for, import_online_retail
 from features.workspace import Workspace
 from training.evaluating.next_purchase import Evaluated, evaluate_next_purchase
 from training.evaluating.next_purchase_cli import as_markdown
@@ -78,12 +77,8 @@ def _lag(found: Sequence[Evaluated], figure: str, *, higher_is_better: bool, dig
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cut", action="append", type=date.fromisoformat, help="only this date; default all four")
-    parser.add_argument("--workspace", type=Path, help="one that both files were imported into already")
-    given = parser.parse_args(arguments)
-    place = Workspace(given.workspace.resolve()) if given.workspace else None
-    print(tables(place, cuts=given.cut or CUTS), flush=True)
+    place, cuts = asked_for(__doc__, arguments)
+    print(tables(place, cuts=cuts), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -33,3 +35,12 @@ def import_online_retail(folder: Path) -> Workspace:
         by = str(ROOT / "docs" / "mappings" / mapping)
         run_verb("import", str(DATA / file), "--mapping", by, "--workspace", str(folder))
     return Workspace(folder.resolve())
+
+
+def asked_for(description: str | None, arguments: Sequence[str] | None) -> tuple[Workspace | None, Sequence[date]]:
+    """The workspace that a command line names, if any, and the dates that it asks for."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cut", action="append", type=date.fromisoformat, help="only this date; default all four")
+    parser.add_argument("--workspace", type=Path, help="one that both files were imported into already")
+    given = parser.parse_args(arguments)
+    return Workspace(given.workspace.resolve()) if given.workspace else None, given.cut or CUTS
