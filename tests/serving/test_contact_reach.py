@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from tests.serving.erasing_world import call
 from tests.serving.test_contact_rules import CAPS, CONTACTS
 from tests.serving.tiny_shop import a_shop
 from tests.serving.tiny_world import NOON, TIP, a_brand, a_catalogue, an_action
+from tests.serving.told_contacts import shifted, told
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 OFFER = an_action("offer", expected_rate=0.5, tags=("sale",))
@@ -77,19 +78,6 @@ def contacts() -> Iterator[sqlite3.Connection]:
         yield opened
 
 
-def told(connection: sqlite3.Connection, said: Sequence[tuple[int, Contact]]) -> None:
-    """These contacts by the key of whom they were told to, and no others."""
-    connection.execute("DELETE FROM contacts")
-    for n, (key, one) in enumerate(said):
-        instants = (one.exposed_at_us, one.open_until_us, one.clicked_at_us, one.converted_at_us)
-        latest = max([one.decided_at_us, *(instant for instant in instants if instant is not None)])
-        row = (one.decision_id, n, key, one.action_id, one.channel, ",".join(one.tags), one.initiated_by)
-        connection.execute(
-            f"INSERT INTO contacts VALUES ({', '.join('?' * 18)})",
-            (*row, one.decided_at_us, *instants, latest, None, 0, None, None, None),
-        )
-
-
 @settings(max_examples=60)
 @given(
     caps=st.lists(CAPS, min_size=1, max_size=3),
@@ -104,12 +92,7 @@ def test_who_rests_and_until_when_is_what_the_rules_say_of_everything_that_was_t
     said = [
         (
             shifts.choice((1, 2, 7)),  # the person of key 7 was joined into 1
-            one._replace(
-                decision_id=f"{one.decision_id}{n}",
-                converted_at_us=None,
-                exposed_at_us=one.exposed_at_us and to_us(NOON - timedelta(minutes=shifts.randint(-900, 50_000))),
-                decided_at_us=to_us(NOON - timedelta(minutes=shifts.randint(0, 50_000))),
-            ),
+            shifted(one, shifts, n=n),
         )
         for n in range(4)
         for one in some

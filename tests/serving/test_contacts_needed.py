@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from unittest.mock import patch
@@ -25,6 +25,7 @@ from serving.contact.windows import to_us
 from tests.serving.test_contact_rules import CAPS, CONTACTS, judged, rules_of, said
 from tests.serving.tiny_offers import an_offer
 from tests.serving.tiny_world import NOON, an_action
+from tests.serving.told_contacts import shifted, told
 
 HOUR = timedelta(hours=1)
 _REST = "(decision_id TEXT, customer_key INTEGER, channel TEXT, slot INTEGER, outcome TEXT, joined_by TEXT)"
@@ -36,19 +37,6 @@ def connection() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:")) as opened:
         opened.executescript(f"{SCHEMA}; CREATE TABLE outcomes {_REST}; CREATE TABLE decisions {_REST};")
         yield opened
-
-
-def told(connection: sqlite3.Connection, contacts: Sequence[Contact]) -> None:
-    """The contacts of customer 1, and no others."""
-    connection.execute("DELETE FROM contacts")
-    for n, one in enumerate(contacts):
-        instants = (one.exposed_at_us, one.open_until_us, one.clicked_at_us, one.converted_at_us)
-        latest = max([one.decided_at_us, *(instant for instant in instants if instant is not None)])
-        row = (one.decision_id, n, 1, one.action_id, one.channel, ",".join(one.tags), one.initiated_by)
-        connection.execute(
-            f"INSERT INTO contacts VALUES ({', '.join('?' * 18)})",
-            (*row, one.decided_at_us, *instants, latest, None, 0, None, None, None),
-        )
 
 
 def kept_of(connection: sqlite3.Connection, rules: ContactRules, *, n_chosen: int = 1) -> tuple[Contact, ...]:
@@ -64,7 +52,7 @@ def test_a_record_does_not_grow_with_the_contacts_within_a_window(
         "yearly": FrequencyCap(at_most=3, rolling_days=366),
         "each": FrequencyCap(at_most=2, rolling_days=366, each="action"),
     }
-    told(connection, [said(NOON - timedelta(hours=n), f"a{n % 4}") for n in range(n_contacts)])
+    told(connection, [(1, said(NOON - timedelta(hours=n), f"a{n % 4}")) for n in range(n_contacts)])
     facts = read_facts(connection, (1,), at=NOON, rules=rules_of(frequency_caps=caps))
     assert len(facts.contacts) == 16  # the newest, two of each action and the three latest of all among them
     assert len(json.dumps(facts.as_dict())) < 2_000
@@ -85,7 +73,7 @@ def test_contacts_that_reach_no_cap_are_not_read_but_the_newest(
 ) -> None:
     own = (Cap(at_most=700, rolling_days=30),)
     rules = rules_of(*(an_action(f"a{n}", caps=own) for n in range(8)), frequency_caps={"cap": cap})
-    told(connection, [said(NOON - n * timedelta(minutes=1), f"a{n % 8}") for n in range(5_000)])
+    told(connection, [(1, said(NOON - n * timedelta(minutes=1), f"a{n % 8}")) for n in range(5_000)])
     facts = read_facts(connection, (1,), at=NOON, rules=rules)
     assert len(facts.contacts) == 16
     assert judged(rules, facts, offer=an_offer("a1", channel="chat", placement="weekly")) is None
@@ -98,14 +86,14 @@ def test_the_newest_are_kept_though_the_longest_cap_counts_clicks_that_nobody_ma
         "clicks": FrequencyCap(at_most=5, rolling_days=60, counts="click"),
         "said": FrequencyCap(at_most=50, rolling_days=7),
     }
-    told(connection, [said(NOON - n * HOUR) for n in range(1, 41)])
+    told(connection, [(1, said(NOON - n * HOUR)) for n in range(1, 41)])
     assert len(kept_of(connection, rules_of(frequency_caps=caps))) == 16
 
 
 def test_of_an_action_that_is_at_its_cap_all_that_decides_is_found(connection: sqlite3.Connection) -> None:
     rules = rules_of(an_action("tip", caps=(Cap(at_most=30, rolling_days=30),)), an_action("other"))
     past = [said(NOON - HOUR * n, "tip" if n % 10 == 9 else "other") for n in range(300)]
-    told(connection, past)
+    told(connection, [(1, one) for one in past])
     found = judged(rules, Facts(contacts=kept_of(connection, rules)))
     whole = judged(rules, Facts(contacts=tuple(past)))
     assert found is not None
@@ -130,23 +118,14 @@ def test_verdicts_and_instants_are_those_of_the_whole_past(
     own: bool,
 ) -> None:
     shifts = random.Random(seed)
-    contacts = [
-        one._replace(
-            decision_id=f"{one.decision_id}{n}",
-            converted_at_us=None,
-            exposed_at_us=one.exposed_at_us and to_us(NOON - timedelta(minutes=shifts.randint(-900, 50_000))),
-            decided_at_us=to_us(NOON - timedelta(minutes=shifts.randint(0, 50_000))),
-        )
-        for n in range(5)
-        for one in some
-    ]
+    contacts = [shifted(one, shifts, n=n) for n in range(5) for one in some]
     contacts = list({(one.decision_id, one.action_id, one.channel): one for one in contacts}.values())
     mine = (Cap(at_most=2, rolling_days=30),) if own else ()
     rules = rules_of(
         an_action("tip", tags=("sale",), caps=mine), frequency_caps={f"c{i}": cap for i, cap in enumerate(caps)}
     )
     offer = an_offer("tip", channel="chat", placement="weekly", tags=("sale",))
-    told(connection, contacts)
+    told(connection, [(1, one) for one in contacts])
     with patch.object(many, "FEW", 0):
         kept = kept_of(connection, rules, n_chosen=2)
     for more in (None, an_offer("tip", channel="mail", placement="weekly", tags=("sale",))):
