@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from zoneinfo import ZoneInfo
 
 from babel.core import Locale, UnknownLocaleError, get_global
 from babel.dates import format_date, get_date_format, tokenize_pattern, untokenize_pattern
 from babel.languages import get_official_languages
 from babel.numbers import NumberPattern, format_decimal, get_currency_symbol, parse_pattern
+
+from features.writing_money import MoneyWriting, learnt
 
 BUDDHIST_ERA_BEGINS = 543  # years before the common era
 _ERAS = {"th": "พ.ศ."}
@@ -73,6 +75,17 @@ def _babel(locale: str) -> Locale:
 
 @lru_cache(maxsize=4096)  # a catalogue's amounts are few
 def _money(amount: str, currency: str, locale: str) -> str:
+    writing = _money_writing(currency, locale)
+    written = None if writing is None else writing.written(amount)
+    return _money_by_babel(amount, currency, locale) if written is None else written
+
+
+@lru_cache(maxsize=256)
+def _money_writing(currency: str, locale: str) -> MoneyWriting | None:
+    return learnt(partial(_money_by_babel, currency=currency, locale=locale))
+
+
+def _money_by_babel(amount: str, currency: str, locale: str) -> str:
     value = Decimal(amount)
     is_whole = value == value.to_integral_value()
     pattern = _money_pattern(locale, is_whole)
