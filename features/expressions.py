@@ -81,6 +81,11 @@ class Expression:
         self._is_date = types.get(text.strip()) is VariableType.DATE
         self.names = frozenset((*(of for _, of in self._presence), *(name for name, _ in self._types)))
 
+    @property
+    def kinds(self) -> Mapping[str, VariableType]:
+        """The variables whose values it takes, with their types; of others it only asks whether they are known."""
+        return dict(self._types)
+
     def evaluate(self, values: Mapping[str, object]) -> object:
         """The value for these variables; others than `names` are not looked at. A date that stands alone stays a date.
 

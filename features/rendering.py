@@ -55,6 +55,7 @@ def render(
     slots: Mapping[str, object],
     channel: str,
     templated: bool = False,
+    style: Style | None = None,
 ) -> RenderedMessage | NotRenderable:
     """The message of an action.
 
@@ -66,6 +67,7 @@ def render(
         channel: one of the brand's channels; its limits hold.
         templated: the channel's session window is closed, so that only an approved template may be sent. Without
             meaning for channels that have no window.
+        style: how numbers and dates are written; as people of the locale do where it is None.
     """
     limits = brand.channels[channel]
     needs_template = templated and limits.session_window_hours is not None
@@ -82,7 +84,7 @@ def render(
         if value is None:
             return NotRenderable(f"slot_unknown: {name}")
         values[name] = value
-    values["_style"], values["_locale"], values["_brand"] = _style(brand, locale, used), used, brand
+    values["_style"], values["_locale"], values["_brand"] = style or _style(brand, locale, used), used, brand
     if gives_out_codes(action):
         values[COUPON_CODE] = COUPON_STAND_IN
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -84,6 +84,14 @@ def tells_only_the_day(text: str, name: str) -> bool:
     tree = environment().parse(text)
     days = [part.node for part in tree.find_all(nodes.Filter) if part.name == "date"]
     return _n_named(tree.find_all(nodes.Name), name) == _n_named(days, name)
+
+
+def shown_only_by(text: str, name: str, filters: Collection[str]) -> bool:
+    """Whether the text only shows what is called that, and only through one of these filters."""
+    tree = environment().parse(text)
+    shown = [part for output in tree.find_all(nodes.Output) for part in output.nodes]
+    filtered = [part.node for part in shown if isinstance(part, nodes.Filter) and part.name in filters]
+    return _n_named(tree.find_all(nodes.Name), name) == _n_named(filtered, name)
 
 
 def _n_named(parts: Iterable[nodes.Node | None], name: str) -> int:

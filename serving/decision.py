@@ -159,7 +159,7 @@ class Decision:
     def locale_used(self) -> str | None:
         """Of the first message; None where nothing is said."""
         offer = self.slots[0].offer
-        return offer.message.locale if offer else None
+        return offer.said.locale if offer else None
 
     @property
     def said(self) -> tuple[Slot, ...]:

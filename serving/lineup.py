@@ -23,7 +23,7 @@ from features.brand import Exploration, Policy
 from features.catalogue import NOTHING
 from features.rendering import RenderedMessage
 from serving.candidates import recorded_head, recorded_offers
-from serving.offers import Offer
+from serving.offers import Offer, Unwritten
 from serving.policy import Distribution, distribution_over, looks_at_the_best_only
 from serving.values import Valuation, comes_anyway
 
@@ -229,7 +229,9 @@ class Offers(Sequence[Offer]):
 
     __slots__ = ("_made", "lineup", "texts", "values")
 
-    def __init__(self, lineup: Lineup, values: Sequence[float], texts: Sequence[RenderedMessage | None] = ()) -> None:
+    def __init__(
+        self, lineup: Lineup, values: Sequence[float], texts: Sequence[RenderedMessage | Unwritten | None] = ()
+    ) -> None:
         self.lineup, self.values, self.texts = lineup, values, texts
         self._made: dict[int, Offer] = {}
 
@@ -279,8 +281,8 @@ class Offers(Sequence[Offer]):
             valuation = Valuation(valuation.action_id, value, valuation.rate)
         if text is None and valuation is alike.valuation:
             return alike
-        message = alike.message if text is None else text
-        return Offer(alike.key, alike.action, alike.channel, alike.place, valuation, message, alike.cost, alike.head)
+        said = alike.said if text is None else text
+        return Offer(alike.key, alike.action, alike.channel, alike.place, valuation, said, alike.cost, alike.head)
 
 
 def kinds_of(offers: Iterable[Offer]) -> frozenset[tuple[str, str, str | None]]:

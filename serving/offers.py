@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -13,11 +13,47 @@ from msgspec.structs import replace
 from experiments.assignment import Assignment
 from features.brand import Exploration, Placement, Policy
 from features.catalogue import Action
-from features.rendering import RenderedMessage
+from features.rendering import NotRenderable, RenderedMessage
 from serving.eligibility import Suppressed
 from serving.policy import NO_EXPLORATION
 from serving.shelf import Place
 from serving.values import Valuation, on_one_scale
+
+
+class Unwritten:
+    """A message that can be said, and is written where somebody reads it: of all that competes, what is drawn.
+
+    Args:
+        locale: of its texts.
+        write: gives the message, which is known to be one.
+    """
+
+    __slots__ = ("_message", "_write", "locale")
+
+    def __init__(self, locale: str, write: Callable[[], RenderedMessage | NotRenderable]) -> None:
+        self.locale = locale
+        self._write = write
+        self._message: RenderedMessage | None = None
+
+    @property
+    def message(self) -> RenderedMessage:
+        """Written once.
+
+        Raises:
+            ValueError: it cannot be said after all, which is a fault of `is_surely_said`.
+        """
+        if self._message is None:
+            written = self._write()
+            if isinstance(written, NotRenderable):
+                raise ValueError(f"A message that could surely be said cannot be: {written.reason}.")
+            self._message = written
+        return self._message
+
+    def __eq__(self, other: object) -> bool:
+        return self.message == (other.message if isinstance(other, Unwritten) else other)
+
+    def __hash__(self) -> int:
+        return hash((Unwritten, self.locale))
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -31,7 +67,7 @@ class Offer(msgspec.Struct, frozen=True):
         channel: the brand's name of it.
         place: the placement on that channel.
         valuation: what taking it is worth.
-        message: as the customer would read it, with a stand-in for a coupon's code.
+        said: the message as the customer would read it, with a stand-in for a coupon's code; or that can be written.
         cost: what a budget is charged: the incentive's cost and the channel's price.
         head: how a record begins to tell of it, up to its rate: the same for all who are told the same; may be empty.
     """
@@ -41,9 +77,14 @@ class Offer(msgspec.Struct, frozen=True):
     channel: str
     place: Place
     valuation: Valuation
-    message: RenderedMessage
+    said: RenderedMessage | Unwritten
     cost: float
     head: bytes = b""
+
+    @property
+    def message(self) -> RenderedMessage:
+        """As the customer would read it."""
+        return self.said if isinstance(self.said, RenderedMessage) else self.said.message
 
     @property
     def is_alone(self) -> bool:

@@ -13,6 +13,7 @@ from features.expressions import Expression, UnknownName
 from features.rendering import gives_out_codes
 from serving.eligibility import Offerable
 from serving.shelf import evaluated
+from serving.signatures import Signatures, has_signature
 
 if TYPE_CHECKING:
     from serving.shelf import Place
@@ -67,6 +68,11 @@ class Slotted:
     said: tuple[Known, ...]
 
     @property
+    def numbers(self) -> frozenset[int]:
+        """Where the actions stand."""
+        return frozenset(number for number, _ in self.actions)
+
+    @property
     def first(self) -> Offerable:
         """Whose text is that of all."""
         return self.actions[0][1]
@@ -77,12 +83,16 @@ class Outline:
     """What of a place is not the same for everyone.
 
     Attributes:
-        verdicts: of its distinct rules: what is compiled from one text is one expression.
+        verdicts: of its distinct rules: what is compiled from one text is one expression; without a signature: last.
+        signatures: of those that have one.
+        n_signed: how many these are.
         slotted: the actions whose texts have slots, those of one text together.
         priced: where the actions stand whose incentive costs by the customer.
     """
 
     verdicts: tuple[Known, ...]
+    signatures: Signatures
+    n_signed: int
     slotted: tuple[Slotted, ...]
     priced: tuple[int, ...]
 
@@ -101,8 +111,12 @@ class Outline:
                 if same is None:
                     alike.append(same := [])
                 same.append((number, one))
+        rules = [when for when in dict.fromkeys(one.when for one in place.offerables) if when]
+        signed, rest = [one for one in rules if has_signature(one)], [one for one in rules if not has_signature(one)]
         return cls(
-            tuple(asked(verdict_of, when) for when in dict.fromkeys(one.when for one in place.offerables) if when),
+            tuple(asked(verdict_of, when) for when in (*signed, *rest)),
+            Signatures(signed),
+            len(signed),
             tuple(
                 Slotted(tuple(some), tuple(slots), tuple(asked(evaluated, one) for one in slots.values()))
                 for some in alike

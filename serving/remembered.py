@@ -15,13 +15,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 from features.expressions import Expression
 from features.rendering import NotRenderable, RenderedMessage
+from features.surely_said import ordinary_kind
 from serving.eligibility import Offerable, Suppressed, out_of_season, ruled_out
 from serving.lineup import Lineup, Offers
-from serving.offers import Offer
+from serving.offers import Offer, Unwritten
 from serving.outline import Known, Outline, Slotted
 from serving.shelf import RENDERINGS_KEPT
 from serving.values import Rates
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 
 REMEMBERED = 1_000
 
+RULINGS_KEPT = 10_000
+
+Text = RenderedMessage | Unwritten | NotRenderable
 Said = RenderedMessage | NotRenderable | Suppressed | None  # None: the text has slots
 Valued = tuple[Offer | Suppressed | None, ...]  # None: the text has slots, or it cannot be said
 
@@ -49,14 +55,31 @@ class Standing:
     suppressed: tuple[Suppressed, ...]
 
 
+class _Found:
+    """What was judged of a place's actions, with what became of it for those whose texts and wishes are the same."""
+
+    __slots__ = ("_open", "standings", "told")
+
+    def __init__(self, told: Valued) -> None:
+        self.told = told
+        self.standings: dict[object, Standing] = {}
+        self._open: tuple[bool, ...] | None = None
+
+    def open_among(self, outline: Outline) -> tuple[bool, ...]:
+        """Of each of the outline's texts whether any action that says it is still open."""
+        if self._open is None:
+            self._open = tuple(any(self.told[number] is None for number, _ in one.actions) for one in outline.slotted)
+        return self._open
+
+
 class _Values:
     """What rests on one reading of the rates: what is offered by its judgements, and each offer by itself."""
 
     def __init__(self, rates: Rates | None) -> None:
         self.rates = rates
-        self.valued: dict[object, Valued] = {}
+        self.valued: dict[object, _Found] = {}
         self.offers: dict[object, dict[str, Offer]] = {}
-        self.standings: dict[object, Standing] = {}
+        self.n_standings = 0
 
 
 class PlaceMemory:
@@ -74,35 +97,59 @@ class PlaceMemory:
         self._outlines: dict[tuple[str, str], Outline] = {}
         self._judged: dict[object, tuple[Said, ...]] = {}
         self._texts: dict[object, RenderedMessage | NotRenderable] = {}
+        self._sure: dict[object, str] = {}
         self._known: dict[tuple[object, Expression], Known] = {}
+        self._rulings: dict[object, int] = {}
+        self._numbers: dict[tuple[object, ...], int] = {}
+        self._next_number = count()
         self._values = _Values(None)  # swapped whole: threads may share them
 
     def competing(self, there: There, *, is_alone: bool) -> tuple[Offers, tuple[Suppressed, ...]]:
         """The place's actions that may be offered, and those that are kept away."""
-        place, where = there.place, self._where(there)
-        outline = self._outline(place)
-        verdicts = tuple([verdict(there.values) for verdict in outline.verdicts])
-        key = (where, bisect_right(self._boundaries, there.inputs.at), verdicts)
-        values, found = self._with_values(there, key, place.offerables, is_alone=is_alone)
+        where, outline = self._where(there), self._outline(there.place)
+        season = bisect_right(self._boundaries, there.inputs.at)
+        key = (where, season, self._ruling(outline, where[:2], there.values))
+        values, found = self._with_values(there, key, there.place.offerables, is_alone=is_alone)
         texts = [
-            self._written(there, where, slotted)
-            if any(found[number] is None for number, _ in slotted.actions)
-            else None
-            for slotted in outline.slotted
+            self._written(there, where, slotted) if is_open else None
+            for slotted, is_open in zip(outline.slotted, found.open_among(outline), strict=True)
         ]
         said = tuple([text if isinstance(text, NotRenderable) else None for text in texts])
-        scores, wanted = there.scored.scores, (there.only, there.never)
-        alike = (key, said, wanted, scores.segment, scores.stage, is_alone)
-        if (standing := values.standings.get(alike)) is None:
-            if len(values.standings) >= REMEMBERED:
-                values.standings.clear()
-            standing = values.standings[alike] = self._standing(there, values, found, texts, is_alone=is_alone)
+        scores, alike = there.scored.scores, (said, there.only, there.never)
+        if (standing := found.standings.get(alike)) is None:
+            if values.n_standings >= REMEMBERED:
+                self._values = _Values(values.rates)
+            values.n_standings += 1
+            standing = found.standings[alike] = self._standing(there, values, found.told, texts, is_alone=is_alone)
         own = standing.lineup.values_for(scores.purchase_propensity)
         return Offers(standing.lineup, own, texts), standing.suppressed  # type: ignore[arg-type]  # of what is offered
 
+    def _ruling(self, outline: Outline, place: tuple[object, ...], values: Mapping[str, object]) -> int:
+        """A number for what the place's rules say of these values: the same where they say the same."""
+        signature = outline.signatures.of(values)
+        rest = tuple([verdict(values) for verdict in outline.verdicts[outline.n_signed :]])
+        key = (place, signature, rest)
+        try:
+            if (found := self._rulings.get(key)) is not None:
+                return found
+        except TypeError:  # a list in the place of a text
+            return self._number_of(tuple([verdict(values) for verdict in outline.verdicts]))
+        if len(self._rulings) >= RULINGS_KEPT:
+            self._rulings.clear()
+        verdicts = tuple([verdict(values) for verdict in outline.verdicts])
+        found = self._rulings[key] = self._number_of(verdicts)
+        return found
+
+    def _number_of(self, verdicts: tuple[object, ...]) -> int:
+        if (found := self._numbers.get(verdicts)) is None:
+            if len(self._numbers) >= RULINGS_KEPT:
+                self._numbers.clear()  # none is given out twice
+            found = self._numbers[verdicts] = next(self._next_number)
+        return found
+
     def answers(self, there: There, *, is_alone: bool) -> Valued:
         """As `judged`, of the placement's fallback and baseline, which no rule keeps away; None: the text has slots."""
-        return self._with_values(there, (self._where(there),), there.place.answers, is_alone=is_alone)[1]
+        return self._with_values(there, (self._where(there),), there.place.answers, is_alone=is_alone)[1].told
 
     def known(
         self,
@@ -123,7 +170,7 @@ class PlaceMemory:
         there: There,
         values: _Values,
         found: Valued,
-        texts: Sequence[RenderedMessage | NotRenderable | None],
+        texts: Sequence[Text | None],
         *,
         is_alone: bool,
     ) -> Standing:
@@ -148,7 +195,7 @@ class PlaceMemory:
 
     def _with_values(
         self, there: There, key: tuple[object, ...], offerables: tuple[Offerable, ...], *, is_alone: bool
-    ) -> tuple[_Values, Valued]:
+    ) -> tuple[_Values, _Found]:
         """What was judged as it is offered or kept away, with all that rests on the same rates."""
         scores, values = there.scored.scores, self._values
         if values.rates is not there.inputs.rates or len(values.valued) >= REMEMBERED:
@@ -156,12 +203,11 @@ class PlaceMemory:
         whole = (key, scores.segment, scores.stage, is_alone)
         if (found := values.valued.get(whole)) is None:
             known = self._offers(values, there, is_alone=is_alone)
-            found = values.valued[whole] = tuple(
-                [
-                    there.offered(offerable, one, offers=known, is_alone=is_alone)
-                    for offerable, one in zip(offerables, self._said(there, key, offerables), strict=True)
-                ]
-            )
+            told = [
+                there.offered(offerable, one, offers=known, is_alone=is_alone)
+                for offerable, one in zip(offerables, self._said(there, key, offerables), strict=True)
+            ]
+            found = values.valued[whole] = _Found(tuple(told))
         return values, found
 
     def _offers(self, values: _Values, there: There, *, is_alone: bool) -> dict[str, Offer]:
@@ -177,8 +223,11 @@ class PlaceMemory:
             found = self._judged[key] = tuple(judge(there, offerable) for offerable in offerables)
         return found
 
-    def _written(self, there: There, where: tuple[object, ...], slotted: Slotted) -> RenderedMessage | NotRenderable:
-        """The text of actions that say the same, by what their slots say."""
+    def _written(self, there: There, where: tuple[object, ...], slotted: Slotted) -> Text:
+        """The text of actions that say the same, by what their slots say; where it can surely be said, still unwritten.
+
+        Most of what competes is not drawn, and to write a text takes longer than all else that is done for it.
+        """
         first = slotted.first
         said = [one(there.values) for one in slotted.said]
         known = {name: value for name, value in zip(slotted.names, said, strict=True) if value is not None}
@@ -189,6 +238,21 @@ class PlaceMemory:
                 return found
         except TypeError:  # a list: its text is not remembered here
             return there.written(first, slots)
+        kinds = (where, first.action.id, *[(name, ordinary_kind(value)) for name, value in slots.items()])
+        if locale := self._sure.get(kinds):
+            return Unwritten(locale, partial(self._kept_text, key, there, first, slots))
+        text = self._kept_text(key, there, first, slots)
+        if locale is None:
+            if len(self._sure) >= RENDERINGS_KEPT:
+                self._sure.clear()
+            self._sure[kinds] = (
+                text.locale if isinstance(text, RenderedMessage) and there.is_surely_said(first, slots) else ""
+            )
+        return text
+
+    def _kept_text(
+        self, key: object, there: There, first: Offerable, slots: Mapping[str, object]
+    ) -> RenderedMessage | NotRenderable:
         if len(self._texts) >= RENDERINGS_KEPT:
             self._texts.clear()
         found = self._texts[key] = there.written(first, slots)

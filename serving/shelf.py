@@ -13,6 +13,7 @@ from features.expressions import Expression, UnknownName, compile_expression
 from features.formatting import day_of
 from features.question_actions import QUESTION, with_questions
 from features.rendering import NotRenderable, RenderedMessage, day_slots, render
+from features.surely_said import is_surely_said
 from features.variable_names import VariableType
 from serving.eligibility import NOT_RENDERABLE, Offerable, Suppressed, as_utc, out_of_season, ruled_out
 from training.artifact import ActionFeatures, features_of
@@ -123,6 +124,19 @@ class Shelf:
                 templated=templated,
             )
         return message
+
+    def is_surely_said(
+        self, offerable: Offerable, place: Place, *, locale: str, slots: Mapping[str, object], session_open: bool
+    ) -> bool:
+        """Whether what can be said with these slots, as they are told, can be said with any ordinary ones."""
+        return is_surely_said(
+            offerable.action,
+            brand=self._brand,
+            locale=locale,
+            slots=slots,
+            channel=place.channel_name,
+            templated=needs_template(place, session_open=session_open),
+        )
 
     def as_told(self, offerable: Offerable, slots: Mapping[str, object]) -> Mapping[str, object]:
         """The values of slots as far as its texts tell them: an instant of which they tell the day only is that day."""

@@ -13,7 +13,7 @@ from features.rendering import NotRenderable, RenderedMessage
 from serving.candidates import head_of
 from serving.eligibility import Offerable, Suppressed
 from serving.inputs import Inputs
-from serving.offers import Offer
+from serving.offers import Offer, Unwritten
 from serving.remembered import PlaceMemory
 from serving.scoring import ScoredCustomer
 from serving.shelf import Place, Shelf, evaluated, not_renderable, slot_values
@@ -114,9 +114,7 @@ class There(msgspec.Struct, frozen=True):
             channel_price=found.place.channel.price,
             reward=reward,
         )
-        return Offer(
-            found.key, found.action, found.channel, found.place, valuation, found.message, found.cost, found.head
-        )
+        return Offer(found.key, found.action, found.channel, found.place, valuation, found.said, found.cost, found.head)
 
     def on_channel(self, found: Suppressed, *, is_alone: bool) -> Suppressed:
         """With the channel, where several were asked for."""
@@ -145,10 +143,16 @@ class There(msgspec.Struct, frozen=True):
             offerable, self.place, locale=self.locale, slots=slots, session_open=self.session_open
         )
 
+    def is_surely_said(self, offerable: Offerable, slots: Mapping[str, object]) -> bool:
+        """Whether an action that can be said with these slots can be with any ordinary ones: see `is_surely_said`."""
+        return self.shelf.is_surely_said(
+            offerable, self.place, locale=self.locale, slots=slots, session_open=self.session_open
+        )
+
     def offered(
         self,
         offerable: Offerable,
-        said: RenderedMessage | NotRenderable | Suppressed | None,
+        said: RenderedMessage | Unwritten | NotRenderable | Suppressed | None,
         *,
         offers: dict[str, Offer],
         is_alone: bool,
@@ -161,28 +165,33 @@ class There(msgspec.Struct, frozen=True):
             offers: of this place, by action, for customers of this segment and stage; a new one is added.
             is_alone: whether this is the only channel that was asked for.
         """
-        if isinstance(said, RenderedMessage):
+        if isinstance(said, RenderedMessage | Unwritten):
             action = offerable.action
             known = offers.get(action.id)
             if known is None:
                 offer = self.offer(offerable, said, valuation=self._valued(action, reward=None), is_alone=is_alone)
                 head = head_of(action.id, offer.key, offer.valuation.rate)
                 known = offers[action.id] = with_fields(offer, head=head)
-            elif known.message is not said:
-                known = offers[action.id] = with_fields(known, message=said)
+            elif known.said is not said:
+                known = offers[action.id] = with_fields(known, said=said)
             return known
         if isinstance(said, NotRenderable):
             said = not_renderable(offerable, said)
         return None if said is None else self.on_channel(said, is_alone=is_alone)
 
     def offer(
-        self, offerable: Offerable, message: RenderedMessage, *, is_alone: bool, valuation: Valuation | None = None
+        self,
+        offerable: Offerable,
+        said: RenderedMessage | Unwritten,
+        *,
+        is_alone: bool,
+        valuation: Valuation | None = None,
     ) -> Offer:
         """The action with its message and its worth, ready to be said.
 
         Args:
             offerable: the action.
-            message: as the customer would read it.
+            said: the message as the customer would read it.
             is_alone: whether this is the only channel that was asked for.
             valuation: its worth, where that is not to be this customer's own.
         """
@@ -193,7 +202,7 @@ class There(msgspec.Struct, frozen=True):
             channel=self.place.channel_name,
             place=self.place,
             valuation=self.valued(action) if valuation is None else valuation,
-            message=message,
+            said=said,
             cost=(action.incentive.cost if action.incentive else 0.0) + price,
         )
 

@@ -122,3 +122,22 @@ def test_a_text_that_tells_the_day_only_is_written_once_a_day(world: World) -> N
     one, same_day, before = (prepared(world, world.composer, who | {"hours": hours}) for hours in (1, 2, 30))
     assert one.offers[0].message is same_day.offers[0].message
     assert before.offers[0].message.body == "You last came on February 28, 2026."
+
+
+def test_what_is_not_read_is_not_written(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[object] = []
+    shelf_writes = Shelf.written
+
+    def noted(self: Shelf, offerable: Any, *where: Any, **named: Any) -> Any:
+        if offerable.action.id == "last":
+            written.append(named["slots"])
+        return shelf_writes(self, offerable, *where, **named)
+
+    monkeypatch.setattr(Shelf, "written", noted)
+    composer = forgetful(world, Path("nowhere"))
+    who: dict[str, Any] = {"orders": 1, "need": None, "likely": None, "segment": None, "earns": {}}
+    who |= {"without": set(), "only": ["last"]}
+    told = [prepared(world, composer, who | {"hours": 24 * days}) for days in range(1, 6)]
+    assert len(written) == 1  # the first one, to see that it can be said
+    assert told[4].offers[0].message.body == "You last came on February 24, 2026."
+    assert len(written) == 2

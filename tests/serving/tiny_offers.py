@@ -43,7 +43,7 @@ def an_offer(
         channel=channel,
         place=place,
         valuation=worth(action_id, value),
-        message=RenderedMessage("en", "", f"This is the {action_id}.", None, None, (), None),
+        said=RenderedMessage("en", "", f"This is the {action_id}.", None, None, (), None),
         cost=cost,
     )
 
