@@ -10,11 +10,13 @@ import contextlib
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
+
+from training.beside import begun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,11 +42,15 @@ class Registry:
         self._state = workspace.state
         self._artifacts = workspace.artifacts
         self._before: str | None = None
+        self._opened: Callable[[], MlflowClient] | None = None
 
     def __enter__(self) -> Registry:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._opened is not None:
+            with contextlib.suppress(Exception):  # who asked for something was told of it
+                self._opened()
         if self._before is None:
             return
         import mlflow
@@ -52,9 +58,17 @@ class Registry:
         mlflow.set_tracking_uri(self._before)
         mlflow.set_registry_uri(self._before)
 
+    def open_meanwhile(self) -> None:
+        """Begins to open MLflow beside what follows, which takes seconds: for who is about to record something."""
+        if self._opened is None:
+            self._opened = begun(self._open)
+
     @cached_property
     def client(self) -> MlflowClient:
-        """MLflow's own, of the workspace's database; opening it takes seconds."""
+        """MLflow's own, of the workspace's database."""
+        return self._open() if self._opened is None else self._opened()
+
+    def _open(self) -> MlflowClient:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         os.environ["DO_NOT_TRACK"] = "true"
         os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"

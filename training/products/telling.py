@@ -43,18 +43,13 @@ def learned_ranker(
     return fit_ranker(known, day, horizon_days=horizon_days, seed=seed), known.kind
 
 
-def with_products(trained: Trained, workspace: Workspace, *, as_of: datetime, n_customers: int, seed: int) -> Trained:
+def with_products(trained: Trained, learned: tuple[Ranker, str] | None) -> Trained:
     """The same version with what the next order is of; as it was where orders do not say what was bought.
 
     Args:
-        trained: whose longest horizon is the window that teaches.
-        workspace: as for `learned_ranker`, as are the others.
-        as_of: nothing later is known.
-        n_customers: of the brand.
-        seed: of LightGBM.
+        trained: the horizons that will be served.
+        learned: by `learned_ranker`, where the longest of these horizons is the window that teaches.
     """
-    horizon = max(one.horizon_days for one in trained.judged)
-    learned = learned_ranker(workspace, as_of=as_of, horizon_days=horizon, n_customers=n_customers, seed=seed)
     if learned is None:
         return trained
     ranker, kind = learned

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from training.beside import begun
 from training.coming import WITHOUT, line_of, with_coming
 from training.dataset import WorkspaceSource
 from training.expected import ENOUGH_CUSTOMERS, lines_of, with_expected
 from training.next_purchase import Trained
 from training.order_days import read_order_days
-from training.products.telling import with_products
+from training.products.telling import learned_ranker, with_products
 from training.second_purchase import judged_once
 from training.some_customers import some_customers
 
 
 def with_beyond(trained: Trained, source: WorkspaceSource, *, seed: int) -> Trained:
     """The same horizons with curve, expected orders and spend, and what the next order is of, where there is data."""
+    horizon = max(one.horizon_days for one in trained.judged)
+    ranker = begun(
+        partial(
+            learned_ranker,
+            source.workspace,
+            as_of=source.known_until,
+            horizon_days=horizon,
+            n_customers=source.n_customers,
+            seed=seed,
+        )
+    )
     trained = with_coming(_with_second_purchase(trained, source), source, seed=seed)
     some = some_customers(source, most=ENOUGH_CUSTOMERS)
     orders = read_order_days(
@@ -26,13 +39,7 @@ def with_beyond(trained: Trained, source: WorkspaceSource, *, seed: int) -> Trai
         days_end_at=source.known_until,
         customer_keys=some.snapshot(some.known_until).customer_keys,
     )
-    return with_products(
-        with_expected(trained, source, orders, seed=seed),
-        source.workspace,
-        as_of=source.known_until,
-        n_customers=source.n_customers,
-        seed=seed,
-    )
+    return with_products(with_expected(trained, source, orders, seed=seed), ranker())
 
 
 def _with_second_purchase(trained: Trained, source: WorkspaceSource) -> Trained:

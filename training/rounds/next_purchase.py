@@ -44,7 +44,7 @@ from training.registry import Registry
 from training.resampling import FEW_DRAWS, Difference, mean_over_windows, paired_difference
 from training.rounds.beyond import details_of_beyond, lines_of_beyond, with_beyond
 from training.rounds.expected_gate import expected_checks
-from training.rounds.settling import Round, settle, tags_of
+from training.rounds.settling import Round, open_for_another, settle, tags_of
 from training.shapley import Leaning, leanings_of
 from training.some_customers import lines_of
 from training.split import gate_cutoff, whole_weeks
@@ -71,6 +71,7 @@ def next_purchase_round(
     tuned = _tuned(source, tuning, seed=seed)
     recipes = {horizon: one.recipe for horizon, one in tuned.items()}
     learned = train_next_purchase(source, horizons_days=source.brand.horizons_days, seed=seed, tuned=recipes)
+    open_for_another(registry, learned.description, champion)
     served = champion.horizons_days if isinstance(champion, NextPurchaseModel) else ()
     own = {one.horizon_days: own_checks(one, source) for one in learned.judged}
     trained = with_beyond(without_hopeless(learned, own, served=served), source, seed=seed)

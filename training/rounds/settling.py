@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,19 @@ class Round:
             "judged": self.judged,
             "refused": list(self.refused),
         } | ({"details": self.details} if self.details else {})
+
+
+def open_for_another(registry: Registry, learned: Mapping[str, Any], champion: object) -> None:
+    """Begins to open the registry, unless data and seed are the champion's, which then comes out again, unrecorded.
+
+    Args:
+        registry: that will keep the run.
+        learned: the description of what was learned so far.
+        champion: the model that is served; anything else where there is none.
+    """
+    known = getattr(champion, "description", {})
+    if any(known.get(name) != learned[name] for name in ("fingerprint", "schema_version", "seed")):
+        registry.open_meanwhile()
 
 
 def settle(

@@ -50,7 +50,7 @@ STEPS = {
     "card": ["training.rounds.next_purchase:sections_of", "training.rounds.next_purchase:card_of"],
     "the curve, judged": ["training.rounds.beyond:with_coming"],
     "expected orders and spend": ["training.rounds.beyond:with_expected"],
-    "what the next order is of": ["training.rounds.beyond:with_products"],
+    "what the next order is of, waited for": ["training.rounds.beyond:with_products"],
     "drift: what the training day looked like": ["training.rounds.next_purchase:of_everybody"],
     "SHAP": ["training.rounds.next_purchase:_leanings"],
     "plots": [

@@ -1,7 +1,11 @@
-"""Where the time of a job goes: functions are wrapped, and each has the time that no other of them inside it had."""
+"""Where the time of a job goes: functions are wrapped, and each has the time that no other of them inside it had.
+
+What goes on beside them, on threads of its own, counts to the step beside which it goes on.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +21,7 @@ class Steps:
         self.seconds: dict[str, float] = {}
         self._stack: list[str] = []
         self._since = 0.0
+        self._thread = threading.current_thread()
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -60,6 +65,8 @@ class Steps:
     def _wrapped(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
         @wraps(function)
         def timed(*args: Any, **kwargs: Any) -> Any:
+            if threading.current_thread() is not self._thread:
+                return function(*args, **kwargs)
             with self.step(name):
                 return function(*args, **kwargs)
 
