@@ -78,9 +78,9 @@ def _choose(
     for base in candidates:
         finish = finisher(lesson, base, seed=seed)
         trees = raw_scores(finish(base).booster, rows.X)
-        calm: dict[tuple[tuple[str, ...], str, str], FloatArray] = {}
+        calm: dict[tuple[tuple[str, ...], str, bool, str], FloatArray] = {}
         for recipe in _of_season(base.variants(), season):
-            head, key = finish(recipe), (recipe.members, recipe.repeat_buying, recipe.calibration)
+            head, key = finish(recipe), (recipe.members, recipe.repeat_buying, recipe.weighs, recipe.calibration)
             if key not in calm:
                 calm[key] = replace(head, season=1.0).said_of(customers, trees)
             loss = float(log_losses(rows.y, head.in_season(calm[key], customers)).mean())

@@ -1,19 +1,19 @@
 """What each input adds to the score of a next-purchase head, so that base and parts sum to it.
 
-The score is the mean log-odds of the members that can say something (training.members), before it is calibrated. Trees
-are taken apart by input (LightGBM's own exact contributions), the regression by column. BG/NBD weighs how often and
-when as one rhythm: that is one part, counted from where the other members start.
+The score is the mean log-odds of the members that can say something (training.members), by how much say each has,
+before it is calibrated. Trees are taken apart by input (LightGBM's own exact contributions), the regression by column.
+Models of repeat buying weigh how often and when as one rhythm: that is one part, counted from where the others start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.members import LINEAR, REPEAT_BUYING, TREES, Customers, Members
+from training.members import BESIDE, LINEAR, REPEAT_BUYING, TREES, Customers, Members
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +24,8 @@ class Contributions:
 
     Attributes:
         base: where the score starts, before anything is known of the customer.
-        parts: what each adds: by the input's name; `pace` and `gap` of the regression, `repeat_buying` of BG/NBD.
+        parts: what each adds: by the input's name; `pace` and `gap` of the regression, `repeat_buying` of
+            BG/NBD and Pareto/NBD together.
     """
 
     base: float
@@ -44,29 +45,35 @@ def contributions_of(members: Members, customers: Customers, trees: Floats | Non
         customers: the one customer.
         trees: of the head's booster, shape `(n_inputs + 1,)`, the last being its base; None where it has none.
     """
-    bases: list[float] = []
+    bases: list[tuple[float, float]] = []  # how much say, and where it starts
     parts: dict[str, float] = {}
-    offsets = members.offsets
+    offsets, say = members.offsets, members.say
     if trees is not None and TREES in offsets:
-        bases.append(float(trees[-1]) + offsets[TREES])
-        _add(parts, dict(zip(customers.inputs, trees[:-1].tolist(), strict=True)))
+        bases.append((say(TREES), float(trees[-1]) + offsets[TREES]))
+        _add(parts, dict(zip(customers.inputs, trees[:-1].tolist(), strict=True)), say(TREES))
     if members.linear is not None and LINEAR in offsets:
-        bases.append(members.linear.intercept + offsets[LINEAR])
+        bases.append((say(LINEAR), members.linear.intercept + offsets[LINEAR]))
         columns = members.linear.columns
         terms = members.linear.terms(customers.design(columns))[0].tolist()
         for column, term in zip(columns, terms, strict=True):
-            _add(parts, {column[0] if len(column) > 2 else column[1]: term})
-    if members.repeat_buying is not None and REPEAT_BUYING in offsets:
-        said = float(customers.repeat_buying(members.repeat_buying, horizon_days=members.horizon_days)[0])
-        if np.isfinite(said):
-            start = sum(bases) / len(bases) if bases else 0.0
-            _add(parts, {REPEAT_BUYING: said + offsets[REPEAT_BUYING] - start})
-            bases.append(start)
+            _add(parts, {column[0] if len(column) > 2 else column[1]: term}, say(LINEAR))
+    start = _mean(bases) if bases else 0.0
+    for name, model in ((REPEAT_BUYING, members.repeat_buying), (BESIDE, members.beside)):
+        if model is not None and name in offsets:
+            said = float(customers.repeat_buying(model, horizon_days=members.horizon_days)[0])
+            if np.isfinite(said):
+                _add(parts, {REPEAT_BUYING: said + offsets[name] - start}, say(name))
+                bases.append((say(name), start))
     if not bases:
         return Contributions(members.silent, {})
-    return Contributions(sum(bases) / len(bases), {name: part / len(bases) for name, part in parts.items()})
+    total = sum(weight for weight, _ in bases)
+    return Contributions(_mean(bases), {name: part / total for name, part in parts.items()})
 
 
-def _add(parts: dict[str, float], more: Mapping[str, float]) -> None:
+def _mean(bases: Sequence[tuple[float, float]]) -> float:
+    return sum(weight * base for weight, base in bases) / sum(weight for weight, _ in bases)
+
+
+def _add(parts: dict[str, float], more: Mapping[str, float], say: float) -> None:
     for name, part in more.items():
-        parts[name] = parts.get(name, 0.0) + part
+        parts[name] = parts.get(name, 0.0) + say * part

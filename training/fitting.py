@@ -23,10 +23,11 @@ from training.dataset import Rows, Source, rows_of, training_threads
 from training.declared import binds, declared_by, parameters_of
 from training.leakage import refuse_leaks
 from training.linear import Linear, columns_for, design_of, fit_linear
-from training.members import LINEAR, REPEAT_BUYING, REPEAT_BUYING_INPUTS, TREES, Customers, Members, Repeat, mean_of
+from training.members import BESIDE, LINEAR, REPEAT_BUYING, REPEAT_BUYING_INPUTS, TREES, Customers, Members, Repeat
 from training.pareto_nbd import fit_pareto_nbd
 from training.repeat_buying import BG_NBD, PARETO_NBD, History, fit_bgnbd
 from training.split import Split
+from training.weighing import weighed
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -77,25 +78,31 @@ class Fitted:
     repeat_of_kind: Callable[[str], tuple[Repeat | None, Floats | None]]
 
     def members(
-        self, names: tuple[str, ...], *, repeat_buying: str = BG_NBD, levels: bool = True
+        self, names: tuple[str, ...], *, repeat_buying: str = BG_NBD, levels: bool = True, weigh: bool = False
     ) -> tuple[Members, Floats]:
         """Those of these members that say anything (trees where none does) together, and their mean out of fold.
 
-        Each is moved to the level of the judged rows; as it is, with `levels` false.
+        Each is moved to the level of the judged rows; as it is, with `levels` false. With `weigh` their say is learned
+        there, and whoever has none is left out.
         """
-        said, repeat = dict(self.out_of_fold), None
-        if REPEAT_BUYING in names:
-            repeat, scores = self.repeat_of_kind(repeat_buying)
-            said |= {} if scores is None else {REPEAT_BUYING: scores}
+        said, repeat = dict(self.out_of_fold), {}
+        for name, kind in ((REPEAT_BUYING, repeat_buying), (BESIDE, PARETO_NBD)):
+            if name in names:
+                repeat[name], scores = self.repeat_of_kind(kind)
+                said |= {} if scores is None else {name: scores}
         present = tuple(name for name in names if name in said and np.isfinite(said[name]).any()) or (TREES,)
         offsets = {name: round(_offset(said[name], self.y), 9) if levels else 0.0 for name in present}
-        unspoken = np.all([np.isnan(said[name]) for name in present], axis=0)
+        weights: dict[str, float] = {}
+        if weigh and len(present) > 1:
+            weights = weighed({name: said[name] + offset for name, offset in offsets.items()}, self.y)
+            offsets = {name: offsets[name] for name in weights}
+        unspoken = np.all([np.isnan(said[name]) for name in offsets], axis=0)
         of_silent = self.y[unspoken] if unspoken.any() else self.y
         silent = round(float(log_odds(np.array([of_silent.mean()]))[0]), 9)
-        linear = self.linear if LINEAR in present else None
-        repeat = repeat if REPEAT_BUYING in present else None
-        chosen = Members(self.split.horizon_days, offsets, silent, linear, repeat)
-        return chosen, mean_of([said[name] + offset for name, offset in offsets.items()], silent=silent)
+        linear = self.linear if LINEAR in offsets else None
+        first, beside = (repeat.get(name) if name in offsets else None for name in (REPEAT_BUYING, BESIDE))
+        chosen = Members(self.split.horizon_days, offsets, silent, linear, first, beside, weights)
+        return chosen, chosen.mean_of(said)
 
 
 class Lesson:

@@ -107,19 +107,21 @@ def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], 
     source, split = lesson.source, lesson.split
     fitted = lesson.fit(trees, seed=seed)
     level = _Level(source, split, fitted.booster, n_calibrating=len(lesson.calibrating.y))
-    mixed: dict[tuple[tuple[str, ...], str, bool], tuple[Members, FloatArray]] = {}
-    levelled: dict[tuple[tuple[str, ...], str, str], tuple[Head, float]] = {}
+    mixed: dict[tuple[tuple[str, ...], str, bool, bool], tuple[Members, FloatArray]] = {}
+    levelled: dict[tuple[tuple[str, ...], str, bool, str], tuple[Head, float]] = {}
 
     def mix(recipe: Recipe) -> tuple[Members, FloatArray]:
         levels = recipe.calibration != AS_IT_IS
-        key = (recipe.members, recipe.repeat_buying, levels)
+        key = (recipe.members, recipe.repeat_buying, recipe.weighs, levels)
         if key not in mixed:
-            mixed[key] = fitted.members(recipe.members, repeat_buying=recipe.repeat_buying, levels=levels)
+            mixed[key] = fitted.members(
+                recipe.members, repeat_buying=recipe.repeat_buying, levels=levels, weigh=recipe.weighs
+            )
         return mixed[key]
 
     def calm(recipe: Recipe) -> tuple[Head, float]:
         """Without season, and the orders that it expected of the calibrating window."""
-        key = (recipe.members, recipe.repeat_buying, recipe.calibration)
+        key = (recipe.members, recipe.repeat_buying, recipe.weighs, recipe.calibration)
         if key not in levelled:
             members, scores = mix(recipe)
             as_it_is = recipe.calibration == AS_IT_IS

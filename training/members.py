@@ -1,15 +1,15 @@
 """The members of a next-purchase model: different ways to the same log-odds, and the mean of those that can say.
 
 Trees see everything and need many rows; a regression on recency, frequency and money needs few; a model of repeat
-buying (BG/NBD or Pareto/NBD) knows how a silence weighs. Their mean ranks better than each of them, on every cut of
-docs/models.md. A member that can say nothing of a customer (repeat buying of one who never bought) is left out of that
-customer's mean.
+buying (BG/NBD, Pareto/NBD beside it or in its place) knows how a silence weighs. Their mean ranks better than each of
+them, on every cut of docs/models.md; how much say each has is learned (training/weighing.py) or equal. A member that
+can say nothing of a customer (repeat buying of one who never bought) is left out of that customer's mean.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +25,7 @@ Floats = NDArray[np.float64]
 Repeat = BgNbd | ParetoNbd
 
 TREES, LINEAR, REPEAT_BUYING = "trees", "linear", "repeat_buying"
+BESIDE = "repeat_buying_beside"  # Pareto/NBD beside BG/NBD
 TREES_ALONE: dict[str, Any] = {"offsets": {TREES: 0.0}}
 REPEAT_BUYING_INPUTS = ("n_order_days", "days_since_last_order", "days_since_first_order")
 
@@ -35,10 +36,14 @@ class Customers:
     Args:
         X: shape `(n, len(inputs))`, NaN where unknown.
         inputs: their names.
+        horizons_days: which repeat buying will be asked of; all are worked out at the first.
     """
 
-    def __init__(self, X: Floats | NDArray[np.float32], inputs: Sequence[str]) -> None:
+    def __init__(
+        self, X: Floats | NDArray[np.float32], inputs: Sequence[str], *, horizons_days: Sequence[int] = ()
+    ) -> None:
         self._X = X
+        self._horizons = tuple(horizons_days)
         self.inputs = tuple(inputs)
         self._places = _places_of(self.inputs)
         self._designs: dict[tuple[tuple[str, ...], ...], Floats] = {}
@@ -78,9 +83,12 @@ class Customers:
         """Log-odds of an order within the horizon, shape `(n,)`; NaN for customers who never bought."""
         if (fitted, horizon_days) not in self._repeat:
             alive, bought = self.alive(fitted), self.bought()
+            horizons = self._horizons if horizon_days in self._horizons else (horizon_days,)
+            weeks = np.array(horizons)[:, None] / DAYS_A_WEEK
             with np.errstate(invalid="ignore"):
-                said = fitted.p_any(self.history(), weeks=horizon_days / DAYS_A_WEEK, alive=alive)
-            self._repeat[fitted, horizon_days] = np.where(bought, log_odds(np.where(bought, said, 0.5)), np.nan)
+                said = fitted.p_any(self.history(), weeks=weeks, alive=alive)
+            told = np.where(bought, log_odds(np.where(bought, said, 0.5)), np.nan)
+            self._repeat |= {(fitted, horizon): told[place] for place, horizon in enumerate(horizons)}
         return self._repeat[fitted, horizon_days]
 
 
@@ -113,6 +121,8 @@ class Members:
     Attributes:
         offsets: what is added to each member's log-odds, by its name, in the order in which they are averaged.
         silent: the log-odds of a customer of whom no member can say anything.
+        beside: Pareto/NBD, where it has a say beside `repeat_buying`.
+        weights: how much say each has, by its name; equal where it is empty.
     """
 
     horizon_days: int
@@ -120,6 +130,8 @@ class Members:
     silent: float = 0.0
     linear: Linear | None = None
     repeat_buying: Repeat | None = None
+    beside: Repeat | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def scores(self, customers: Customers, trees: Floats | None) -> Floats:
         """The mean log-odds, shape `(n,)`.
@@ -135,7 +147,22 @@ class Members:
             said[LINEAR] = self.linear.scores(customers.design(self.linear.columns))
         if self.repeat_buying is not None:
             said[REPEAT_BUYING] = customers.repeat_buying(self.repeat_buying, horizon_days=self.horizon_days)
-        return mean_of([said[name] + offset for name, offset in self.offsets.items()], silent=self.silent)
+        if self.beside is not None:
+            said[BESIDE] = customers.repeat_buying(self.beside, horizon_days=self.horizon_days)
+        return self.mean_of(said)
+
+    def mean_of(self, said: Mapping[str, Floats]) -> Floats:
+        """The mean of what members say of some customers, each moved to its level; shape `(n,)`."""
+        levelled = [said[name] + offset for name, offset in self.offsets.items()]
+        return mean_of(
+            levelled,
+            silent=self.silent,
+            weights=[self.weights[name] for name in self.offsets] if self.weights else None,
+        )
+
+    def say(self, name: str) -> float:
+        """How much say a member has, beside the others that can say something."""
+        return self.weights.get(name, 1.0)
 
     def as_dict(self) -> dict[str, Any]:
         """What model.json keeps; a booster stands in a file of its own."""
@@ -144,18 +171,24 @@ class Members:
             described[LINEAR] = self.linear.as_dict()
         if self.repeat_buying is not None:
             described[REPEAT_BUYING] = asdict(self.repeat_buying)
+        if self.beside is not None:
+            described[BESIDE] = asdict(self.beside)
+        if self.weights:
+            described["weights"] = dict(self.weights)
         return described
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any], *, horizon_days: int) -> Members:
         """The inverse of `as_dict`."""
-        linear, repeat = value.get(LINEAR), value.get(REPEAT_BUYING)
+        linear, repeat, beside = (value.get(name) for name in (LINEAR, REPEAT_BUYING, BESIDE))
         return cls(
             horizon_days,
             {str(name): float(offset) for name, offset in value["offsets"].items()},
             float(value.get("silent", 0.0)),
             None if linear is None else Linear.from_dict(linear),
             None if repeat is None else repeat_model_of(repeat),
+            None if beside is None else repeat_model_of(beside),
+            {str(name): float(weight) for name, weight in value.get("weights", {}).items()},
         )
 
 
@@ -164,16 +197,23 @@ def repeat_model_of(parameters: Mapping[str, float]) -> Repeat:
     return ParetoNbd(**parameters) if "beta" in parameters else BgNbd(**parameters)
 
 
-def mean_of(scores: Sequence[Floats], *, silent: float = 0.0) -> Floats:
-    """The mean over members, row by row, of those that are not NaN; `silent` where all are."""
-    first, *others = scores
-    total = first
-    for score in others:
-        total = total + score
+def mean_of(scores: Sequence[Floats], *, silent: float = 0.0, weights: Sequence[float] | None = None) -> Floats:
+    """The mean over members, row by row, of those that are not NaN; `silent` where all are.
+
+    Args:
+        scores: of each member, shape `(n,)`.
+        silent: of a customer of whom nobody says anything.
+        weights: of each member, more than 0; None for equal ones.
+    """
+    by = [1.0] * len(scores) if weights is None else weights
+    total = scores[0] if weights is None else scores[0] * by[0]
+    for score, weight in zip(scores[1:], by[1:], strict=True):
+        total = total + (score if weights is None else score * weight)
     if np.isfinite(total).all():
-        return np.asarray(total / len(scores))  # nearly always: every member can say something
+        return np.asarray(total / sum(by))  # nearly always: every member can say something
     together = np.stack(scores)
     known = np.isfinite(together)
-    counts = known.sum(axis=0)
-    mean = np.where(known, together, 0.0).sum(axis=0) / np.maximum(counts, 1)
-    return np.asarray(np.where(counts > 0, mean, silent))
+    said = known * np.array(by)[:, None]
+    sums = said.sum(axis=0)
+    mean = (np.where(known, together, 0.0) * said).sum(axis=0) / np.where(sums > 0, sums, 1.0)
+    return np.asarray(np.where(sums > 0, mean, silent))

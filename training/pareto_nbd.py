@@ -47,8 +47,8 @@ class ParetoNbd:
         alive, either = self._log_terms(history)
         return np.asarray(np.minimum(np.exp(alive - either), 1.0))
 
-    def p_any(self, history: History, *, weeks: float, alive: Floats | None = None) -> Floats:
-        """P(at least one purchase within so many weeks), shape `(n,)`.
+    def p_any(self, history: History, *, weeks: float | Floats, alive: Floats | None = None) -> Floats:
+        """P(at least one purchase within so many weeks), shape `(n,)`; `(m, n)` of weeks `(m, 1)`.
 
         Whoever is alive at the cut is there a new customer, of rates Gamma(r + x, alpha + T) and Gamma(s, beta + T):
         the likelihood of their buying nothing within the weeks is what is left of 1.
@@ -60,7 +60,7 @@ class ParetoNbd:
         """
         still = self.p_alive(history) if alive is None else alive
         nothing = np.zeros_like(history.T)
-        silence = History(nothing, nothing, np.full_like(history.T, weeks))
+        silence = History(nothing, nothing, nothing + weeks)
         r, alpha, beta = self.r + history.x, self.alpha + history.T, self.beta + history.T
         _, either = _log_terms(r, alpha, self.s, beta, silence)
         none = np.exp(r * np.log(alpha) + self.s * np.log(beta) + either)

@@ -9,22 +9,31 @@ from typing import Any
 
 from training.boosting import reproducible
 from training.calibration import ISOTONIC, KINDS
-from training.members import LINEAR, REPEAT_BUYING, TREES
+from training.members import BESIDE, LINEAR, REPEAT_BUYING, TREES
 from training.repeat_buying import BG_NBD, PARETO_NBD
 
-EVERY_MEMBER = (TREES, LINEAR, REPEAT_BUYING)
-MEMBERS = (EVERY_MEMBER, (TREES, LINEAR), (LINEAR, REPEAT_BUYING), (TREES,), (LINEAR,), (REPEAT_BUYING,))
+EVERY_MEMBER = (TREES, LINEAR, REPEAT_BUYING, BESIDE)  # with a say that is learned; the others have an equal one
+MEMBERS = (
+    EVERY_MEMBER,
+    EVERY_MEMBER[:-1],
+    (TREES, LINEAR),
+    (LINEAR, REPEAT_BUYING),
+    (TREES,),
+    (LINEAR,),
+    (REPEAT_BUYING,),
+)
 REPEAT_MODELS = (BG_NBD, PARETO_NBD)
 AS_MANY_ORDERS, AS_BUSY, NO_SEASON = "as_many_orders", "as_busy", "none"
 AS_IT_IS = "as it is"  # no calibration: repeat buying alone knows its level from the whole history, not one window
 SEASONS = (AS_MANY_ORDERS, AS_BUSY, NO_SEASON)
 HARM_OF_SEASON = 0.002  # nats: season is given up only where it did harm, for a calm window shows nothing of it
 HARM_OF_A_MEMBER = 0.002  # nats: so is a member; less than this is noise on windows of some thousand customers
+HARM_OF_WEIGHING = 0.002  # nats: so is a say that is learned
 HARM_OF_BG_NBD = 0.002  # nats: so is BG/NBD for Pareto/NBD, which costs a decision more time
 HARM_OF_STEPS = 0.002  # nats: so are steps, which tell a whole crowd of customers one value
 HARM_OF_TUNING = 0.002  # nats: trees that were tuned on the very window that chooses flatter themselves there
 TUNED = "tuned"
-WORDS = {TREES: "trees", LINEAR: "regression"}
+WORDS = {TREES: "trees", LINEAR: "regression", BESIDE: PARETO_NBD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,7 @@ class Recipe:
     season: str = AS_MANY_ORDERS
     members: tuple[str, ...] = EVERY_MEMBER
     repeat_buying: str = BG_NBD
+    weighs: bool = True
 
     def parameters(self, *, seed: int, threads: int) -> dict[str, Any]:
         """LightGBM's, such that the same seed and data give the same bytes."""
@@ -60,14 +70,17 @@ class Recipe:
         for members, season, kind in product(MEMBERS, SEASONS, (*KINDS, AS_IT_IS)):
             if kind == AS_IT_IS and members != (REPEAT_BUYING,):
                 continue  # the others have no level of their own that could hold of another window
-            for repeat in REPEAT_MODELS if REPEAT_BUYING in members else (self.repeat_buying,):
-                yield replace(self, members=members, calibration=kind, season=season, repeat_buying=repeat)
+            weighs = members == EVERY_MEMBER
+            for repeat in REPEAT_MODELS if REPEAT_BUYING in members and not weighs else (BG_NBD,):
+                made = replace(self, members=members, calibration=kind, season=season, repeat_buying=repeat)
+                yield replace(made, weighs=weighs)
 
     def handicap(self) -> float:
         """How much better, in nats, a window must find it than the fullest recipe: a lucky window is no reason."""
         return (
             HARM_OF_SEASON * (self.season != AS_MANY_ORDERS)
-            + HARM_OF_A_MEMBER * (self.members != EVERY_MEMBER)
+            + HARM_OF_WEIGHING * (not self.weighs)
+            + HARM_OF_A_MEMBER * (not set(EVERY_MEMBER[:-1]) <= set(self.members))
             + HARM_OF_BG_NBD * (self.repeat_buying != BG_NBD)
             + HARM_OF_STEPS * (self.calibration == ISOTONIC)
             + HARM_OF_TUNING * (self.name == TUNED)

@@ -45,8 +45,8 @@ class RepeatModel(Protocol):
     def p_alive(self, history: History) -> Floats:
         """P(the customer has not left by the cut), shape `(n,)`."""
 
-    def p_any(self, history: History, *, weeks: float, alive: Floats | None = None) -> Floats:
-        """P(at least one purchase within so many weeks), shape `(n,)`."""
+    def p_any(self, history: History, *, weeks: float | Floats, alive: Floats | None = None) -> Floats:
+        """P(at least one purchase within so many weeks), shape `(n,)`; `(m, n)` of weeks `(m, 1)`."""
 
     def expected(self, history: History, *, weeks: float) -> Floats:
         """Expected purchases within so many weeks, shape `(n,)`."""
@@ -90,12 +90,12 @@ class BgNbd:
         # Without a second purchase there was no chance to drop out: the model says alive, whatever the silence.
         return np.asarray(np.where(x > 0, 0.5 * (1.0 - np.tanh(0.5 * log_odds_dead)), 1.0))
 
-    def p_any(self, history: History, *, weeks: float, alive: Floats | None = None) -> Floats:
+    def p_any(self, history: History, *, weeks: float | Floats, alive: Floats | None = None) -> Floats:
         """P(at least one purchase within so many weeks): alive, and the waiting time is shorter.
 
         Args:
             history: of the customers.
-            weeks: how far ahead.
+            weeks: how far ahead; several as shape `(m, 1)`.
             alive: what `p_alive` gives, where it is known already.
         """
         longer = ((self.alpha + history.T) / (self.alpha + history.T + weeks)) ** (self.r + history.x)

@@ -2,8 +2,10 @@
 
 The mean of the models of repeat buying, half corrected by what they missed in the newest closed window, is what is
 used unless something else is better beyond noise: one of them alone, the whole correction, or a lesson carried to the
-horizon. All are tried on the newer half of what is known, standing where it begins with what was known then, by the
-same steps as where they are used: so what is shipped was judged, if on a shorter horizon.
+horizon. Trees, who know nothing of customers older than any they saw, speak alone only where that is better beyond
+noise than the mean of them and the others too. All are tried on the newer half of what is known, standing where it
+begins with what was known then, by the same steps as where they are used: so what is shipped was judged, if on a
+shorter horizon.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ ERRORS_BEYOND = 2.0  # standard errors of the paired difference: four alternativ
 HALF = 0.5  # of the correction: whose level is right about the coming time, no closed window says
 UNTRIED = "nothing that is closed could choose: the default"
 MEAN, CORRECTED, REGRESSION_CARRIED, TREES_CARRIED = "half corrected", "corrected", "with a regression", "trees"
+TOGETHER = "trees with a regression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,7 @@ class Standing:
         if self._finish is not None:
             found[REGRESSION_CARRIED] = Mean((self._carried(LINEAR), whole))
             found[TREES_CARRIED] = self._carried(TREES)
+            found[TOGETHER] = Mean((found[TREES_CARRIED], found[REGRESSION_CARRIED]))
         return found
 
     def head(self, voice: Voice, because: str) -> ShortHead:
@@ -217,12 +221,19 @@ def _ranked(losses: Mapping[str, FloatArray]) -> list[str]:
     """The voices, best first: what is used else goes before all that are not better beyond noise."""
 
     def at_best(name: str) -> float:
-        if name == MEAN:
-            return float(losses[MEAN].mean())
-        gain = losses[MEAN] - losses[name]
-        return float(losses[name].mean()) + LEAST_GAIN + ERRORS_BEYOND * float(gain.std()) / float(np.sqrt(len(gain)))
+        return float(losses[name].mean()) + (0.0 if name == MEAN else _doubt(losses[MEAN] - losses[name]))
 
-    return sorted(losses, key=at_best)
+    ranked = sorted(losses, key=at_best)
+    if ranked[0] == TREES_CARRIED and TOGETHER in losses:
+        gain = losses[TOGETHER] - losses[TREES_CARRIED]
+        if float(gain.mean()) <= _doubt(gain):
+            return [TOGETHER, *(name for name in ranked if name != TOGETHER)]
+    return ranked
+
+
+def _doubt(gain: FloatArray) -> float:
+    """What a gain on the window that chooses must be more than, in nats, shape of the gain `(n,)`."""
+    return LEAST_GAIN + ERRORS_BEYOND * float(gain.std()) / float(np.sqrt(len(gain)))
 
 
 def _because(here: Standing, losses: Mapping[str, FloatArray], name: str) -> str:

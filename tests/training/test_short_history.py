@@ -18,7 +18,16 @@ from training.members import Customers
 from training.next_purchase import train_next_purchase
 from training.pareto_nbd import ParetoNbd
 from training.repeat_buying import BgNbd, loses_nobody
-from training.short_history import ShortHead, Standing, best_head, head_without_window
+from training.short_history import (
+    MEAN,
+    TOGETHER,
+    TREES_CARRIED,
+    ShortHead,
+    Standing,
+    _ranked,
+    best_head,
+    head_without_window,
+)
 from training.split import TooLittleData
 from training.voices import Asked, Curves
 
@@ -129,6 +138,14 @@ def test_what_repeat_buying_cannot_know_is_taught_by_the_newer_half(
     said = head.predict(world.snapshot(world.known_until).X)
     assert ((said > 0) & (said < 1)).all()
     assert auc(what_came(world), said) > 0.8
+
+
+@pytest.mark.parametrize(("trees_lose", "first"), [(0.30, TREES_CARRIED), (0.398, TOGETHER), (0.47, TOGETHER)])
+def test_trees_speak_alone_only_where_they_are_better_than_with_the_others(trees_lose: float, first: str) -> None:
+    """Of 400 customers the mean loses 0.5 nats each and all together 0.4, give or take."""
+    noise = np.random.default_rng(2).normal(0, 0.1, 400)
+    losses = {MEAN: np.full(400, 0.5), TREES_CARRIED: trees_lose + noise, TOGETHER: np.full(400, 0.4)}
+    assert _ranked(losses)[0] == first
 
 
 def test_a_shop_too_small_to_choose_gets_half_of_what_its_window_shows(tiny_world: Callable[..., Any]) -> None:

@@ -145,7 +145,7 @@ def _window(task: Task, recipe: Recipe, day: int) -> Window:
     lesson = lesson_of(task.source, horizon_days=task.horizon_days, used_at=used_at)
     head = finisher(lesson, recipe, seed=task.seed)(recipe)
     fitted = lesson.fit(recipe, seed=task.seed)
-    _, scores = fitted.members(recipe.members, repeat_buying=recipe.repeat_buying)
+    _, scores = fitted.members(recipe.members, repeat_buying=recipe.repeat_buying, weigh=recipe.weighs)
     start = day - (used_at - head.split.calibrate).days
     asked = _ordered_once(task, start, lesson.scored_keys)
     _require_both(fitted.y[asked], task.horizon_days)

@@ -61,7 +61,7 @@ class NextPurchaseModel(ServedModel):
             X: shape `(n, len(schema.model_inputs))`, NaN where unknown.
         """
         columns = self._columns(X)
-        customers = Customers(columns, self.inputs)
+        customers = Customers(columns, self.inputs, horizons_days=self.horizons_days)
         trees = None if self._boosters is None else self._boosters.raw_scores(columns)
         said = np.empty((len(columns), len(self.horizons_days)))
         for place, (members, tree) in enumerate(zip(self._members, self._trees, strict=True)):
