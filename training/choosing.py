@@ -14,7 +14,7 @@ from training.dataset import Source, rows_of
 from training.evaluation import log_losses
 from training.heads import finisher, lesson_of, raw_scores
 from training.labels import label_window
-from training.members import Customers
+from training.members import TREES, Customers
 from training.recipes import EVERY_MEMBER, RECIPES, Recipe
 from training.some_customers import some_customers
 from training.split import WEEK, TooLittleData, gate_cutoff
@@ -77,7 +77,7 @@ def _choose(
     tried: list[tuple[float, float, Recipe, str]] = []
     for base in candidates:
         finish = finisher(lesson, base, seed=seed)
-        trees = raw_scores(finish(base).booster, rows.X)
+        trees = raw_scores(finish(replace(base, members=(TREES,))).booster, rows.X)
         calm: dict[tuple[tuple[str, ...], str, bool, str], FloatArray] = {}
         for recipe in _of_season(base.variants(), season):
             head, key = finish(recipe), (recipe.members, recipe.repeat_buying, recipe.weighs, recipe.calibration)

@@ -157,11 +157,11 @@ class Lesson:
         teaching = int(np.clip(round(LOTS * ENOUGH_TO_TRY / n), 1, LOTS * (N_FOLDS - 1) // N_FOLDS))
         fewest = rarer * min(teaching, LOTS - teaching)  # of those who teach, and of those who calibrate
         if is_tried and n_rows > ENOUGH_ROWS_TO_TRY and fewest >= LOTS * RARER_TO_TRY:
-            return (_fold_of(keys, n_folds=LOTS) < teaching).astype(np.int64), range(1)
+            return (fold_of(keys, n_folds=LOTS) < teaching).astype(np.int64), range(1)
         if n_rows > ENOUGH_ROWS and rarer >= N_FOLDS * ENOUGH_RARER:
             n_folds = max(N_FOLDS, min(n // ENOUGH_CALIBRATING, rarer // ENOUGH_RARER))
-            return _fold_of(keys, n_folds=n_folds), range(1)
-        return _fold_of(keys, n_folds=N_FOLDS), range(N_FOLDS)
+            return fold_of(keys, n_folds=n_folds), range(1)
+        return fold_of(keys, n_folds=N_FOLDS), range(N_FOLDS)
 
     def fit(self, recipe: TreeRecipe, *, seed: int) -> Fitted:
         """Every member, the trees by this recipe."""
@@ -296,7 +296,7 @@ def _spread_out(places: NDArray[np.intp], *, most: int) -> NDArray[np.intp]:
     return np.asarray(places[np.linspace(0, len(places) - 1, most).round().astype(np.intp)])
 
 
-def _fold_of(customer_keys: NDArray[np.int64], *, n_folds: int) -> NDArray[np.int64]:
+def fold_of(customer_keys: NDArray[np.int64], *, n_folds: int) -> NDArray[np.int64]:
     """Each customer's fold: the same in every cutoff and every run."""
     spread = customer_keys.astype(np.uint64) * _SPREAD
     return ((spread >> np.uint64(40)) % np.uint64(n_folds)).astype(np.int64)

@@ -16,7 +16,7 @@ from training.contributions import contributions_of
 from training.members import BESIDE, LINEAR, REPEAT_BUYING, TREES, Customers, Members, mean_of
 from training.next_purchase import fit_head
 from training.pareto_nbd import ParetoNbd
-from training.recipes import EVERY_MEMBER, RECIPES
+from training.recipes import EVERY_MEMBER, RECIPES, Recipe
 from training.repeat_buying import BgNbd
 from training.weighing import LEAST_SAY, weighed
 
@@ -92,6 +92,15 @@ def test_several_horizons_at_once_say_what_each_says_alone(fitted: BgNbd | Paret
     for days in (7, 30, 90, 45):
         alone = Customers(ROWS, INPUTS).repeat_buying(fitted, horizon_days=days)
         np.testing.assert_array_equal(together.repeat_buying(fitted, horizon_days=days), alone)
+
+
+def test_trees_without_a_say_do_not_keep_the_others_from_being_tried(tiny_world: Callable[..., Any]) -> None:
+    world = tiny_world()
+    wild = Recipe("wild", num_leaves=31, rounds=200, min_data_in_leaf=1, learning_rate=1.0)
+    without = fit_head(world, horizon_days=7, used_at=world.known_until, recipe=wild)
+    assert TREES not in without.members.weights
+    chosen = fit_head(world, horizon_days=7, used_at=world.known_until, candidates=(wild,))
+    assert "held-back window" in chosen.because
 
 
 def test_a_head_says_who_has_a_say_and_how_much(tiny_world: Callable[..., Any]) -> None:
