@@ -65,16 +65,14 @@ def _refuse_no_numbers(decision: Decision) -> None:
     Raises:
         ValueError: an amount or a probability of the decision is none.
     """
-    scores, amounts = decision.scores, sum(Offers.of(decision.prepared.offers).values)
+    prepared, scores = decision.prepared, decision.scores
+    amounts = sum(Offers.of(prepared.offers).values)
     if not math.isfinite(amounts):  # of those that could have been taken?
         amounts = sum([value for _, _, value in decision.values])
-    amounts += (scores.segment_probability or 0.0) + (
-        decision.prepared.nothing.value if decision.prepared.nothing else 0.0
-    )
-    probabilities = sum(decision.distribution.probabilities) + sum(
-        [probability for _, probability in scores.propensities]
-    )
-    if not math.isfinite(amounts + probabilities):
+    amounts += (scores.segment_probability or 0.0) + (prepared.nothing.value if prepared.nothing else 0.0)
+    for _, probability in scores.propensities:
+        amounts += probability
+    if not math.isfinite(amounts + decision.distribution.whole):
         raise ValueError(f"The decision '{decision.situation.decision_id}' rests on a number that is none.")
 
 
@@ -157,17 +155,34 @@ def _sending(slot: Slot, message: RenderedMessage | None, *, code: str | None, f
 
 def _message(message: RenderedMessage) -> dict[str, Any]:
     """As `message.as_dict()`, without the deep copies that it makes: this runs in every decision."""
-    told = {name: getattr(message, name) for name in RenderedMessage.__slots__}
-    return told | {name: list(told[name]) for name in ("suggested_replies", "replies", "items")}
+    return {
+        "locale": message.locale,
+        "hook": message.hook,
+        "body": message.body,
+        "media": message.media,
+        "link": message.link,
+        "suggested_replies": list(message.suggested_replies),
+        "template": message.template,
+        "replies": list(message.replies),
+        "items": list(message.items),
+        "subject": message.subject,
+        "open_url": message.open_url,
+        "unsubscribe_url": message.unsubscribe_url,
+    }
 
 
 def _action(slot: Slot) -> dict[str, Any]:
-    told: dict[str, Any] = {"id": slot.action_id, "probability": slot.slot_probability}
     if slot.offer is None:
-        return told | {"kind": NOTHING}
+        return {"id": slot.action_id, "probability": slot.slot_probability, "kind": NOTHING}
     action = slot.offer.action
-    incentive = action.incentive.model_dump(include={"kind", "value"}) if action.incentive else None
-    return told | {"kind": action.kind, "goal": action.goal, "tags": list(action.tags), "incentive": incentive}
+    return {
+        "id": slot.action_id,
+        "probability": slot.slot_probability,
+        "kind": action.kind,
+        "goal": action.goal,
+        "tags": list(action.tags),
+        "incentive": {"kind": one.kind, "value": one.value} if (one := action.incentive) else None,
+    }
 
 
 def _ranking(decision: Decision) -> list[dict[str, Any]]:

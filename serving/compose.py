@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from itertools import islice
 
-from msgspec.structs import replace as with_fields
+import msgspec
+from msgspec.structs import replace
 
 from experiments.assignment import assign
 from features.brand import Brand
@@ -33,13 +34,12 @@ from serving.values import Valuation
 __all__ = ["Composer", "Decided", "Inputs"]
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(msgspec.Struct, frozen=True):
     """A decision with the customer that it was made for, and the coupon codes that it gives out, by slot."""
 
     decision: Decision
     scored: ScoredCustomer
-    codes: Mapping[int, str] = field(default_factory=dict)
+    codes: Mapping[int, str] = msgspec.field(default_factory=dict)
 
     @property
     def locale(self) -> str:
@@ -86,16 +86,14 @@ class Composer:
             rates=rates.used(),
             intents=self._brand.intents,
         )
-        return [with_fields(one, inputs=written) for one in prepared]
+        return [replace(one, inputs=written) for one in prepared]
 
     def _places(
         self, request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs, written: str | None
     ) -> list[Prepared]:
         draws = iter(inputs.draws)
         return [
-            self._prepared(
-                asked, request, scored, inputs, decision_id, tuple(next(draws) for _ in range(asked.limit)), written
-            )
+            self._prepared(asked, request, scored, inputs, decision_id, tuple(islice(draws, asked.limit)), written)
             for asked, decision_id in zip(request.asked, inputs.decision_ids, strict=True)
         ]
 
@@ -120,7 +118,7 @@ class Composer:
             self._there(self._shelf.place(asked.placement, channel), request, scored, inputs, locale=locale)
             for channel in asked.channels
         ]
-        is_alone = len(there) == 1
+        is_alone, unknown = len(there) == 1, self._unknown_intent(request)
         offers, nothing, suppressed = self._competing(there, request, scored, inputs)
         return Prepared(
             situation=Situation(
@@ -138,7 +136,7 @@ class Composer:
             offers=offers,
             nothing=nothing,
             suppressed=suppressed,
-            answers=tuple(offer for one in there for offer in one.answers(is_alone=is_alone)),
+            answers=tuple([offer for one in there for offer in one.answers(is_alone=is_alone)]),
             policy=policy_for(placement, brand=brand, arm=assignment.arm),
             draws=draws,
             versions=inputs.versions,
@@ -148,8 +146,8 @@ class Composer:
             reward_scale=brand.rewards.reward_scale,
             new=inputs.new,
             exploration=brand.exploration,
-            unknown_intent=self._unknown_intent(request),
-            off_script=self._off_script(there, request, is_alone=is_alone),
+            unknown_intent=unknown,
+            off_script=self._off_script(there, unknown, is_alone=is_alone),
             conversation_id=request.context.conversation_id,
             is_deferred=request.defer,
             inputs=written,
@@ -178,17 +176,17 @@ class Composer:
         values = self._knowns.values(place.names, scored, place, locale=locale, context=request.context)
         named = request.candidate_actions
         return There(
-            shelf=self._shelf,
-            memory=self._memory,
-            place=place,
-            scored=scored,
-            inputs=inputs,
-            values=values,
-            locale=locale,
-            session_open=request.context.session_open,
-            only=None if named is None else frozenset(named),
-            never=frozenset(request.excluded_actions or ()),
-            rewards=inputs.expected.rewards(scored, place),
+            self._shelf,
+            self._memory,
+            place,
+            scored,
+            inputs,
+            values,
+            locale,
+            request.context.session_open,
+            None if named is None else frozenset(named),
+            frozenset(request.excluded_actions or ()),
+            inputs.expected.rewards(scored, place),
         )
 
     def _questions(self, one: There, request: DecisionRequest, *, is_alone: bool) -> Iterator[Offer | Suppressed]:
@@ -210,8 +208,8 @@ class Composer:
         intent, known = request.context.intent, self._brand.intents
         return intent if known and intent not in known else None
 
-    def _off_script(self, there: Sequence[There], request: DecisionRequest, *, is_alone: bool) -> Offer | None:
+    def _off_script(self, there: Sequence[There], unknown: str | None, *, is_alone: bool) -> Offer | None:
         """What answers an intent that the brand does not know; None where it knows it, or says nothing special."""
-        if self._unknown_intent(request) is None:
+        if unknown is None:
             return None
         return next((offer for one in there for offer in one.off_script(is_alone=is_alone)), None)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import count
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from experiments.assignment import assign
 from experiments.records import HOLDOUT
@@ -41,8 +43,7 @@ from serving.stock import Stock
 from serving.values import Rates
 
 
-@dataclass(frozen=True, slots=True)
-class Inquiry:
+class Inquiry(msgspec.Struct, frozen=True):
     """One request, with what it is decided with."""
 
     request: DecisionRequest
@@ -51,8 +52,7 @@ class Inquiry:
     retry: Retry | None
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """One request with everything but what the contact rules count: ready to be settled where it is written."""
 
     inquiry: Inquiry
@@ -187,6 +187,7 @@ class Deciding:
         rates = rates or self.rates(stock, at=at)
         expected = models.expected
         versions, new = {**stock.versions, **models.versions}, self._new_actions(stock).read()
+        new_id = partial(self._new_id, at)
         return [
             (
                 customer,
@@ -195,9 +196,9 @@ class Deciding:
                     customer,
                     mine,
                     Inputs(
-                        decision_ids=decision_ids(one.request, partial(self._new_id, at)),
+                        decision_ids=decision_ids(one.request, new_id),
                         at=at,
-                        draws=tuple(self._draw() for place in one.request.asked for _ in range(place.limit)),
+                        draws=tuple([self._draw() for place in one.request.asked for _ in range(place.limit)]),
                         rates=rates,
                         versions=versions,
                         new=new,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -65,8 +64,7 @@ class Slot(msgspec.Struct, frozen=True):
         }
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, dict=True):
     """One policy's choice for one customer at one instant, with everything that it rests on.
 
     Attributes:
@@ -85,7 +83,7 @@ class Decision:
     would_be: tuple[Slot, ...]
     policy_name: str
     fallback_reason: str | None
-    counters: Mapping[str, Any] = field(default_factory=dict)
+    counters: Mapping[str, Any] = msgspec.field(default_factory=dict)
     drawn_elsewhere: frozenset[str] = frozenset()
     said_elsewhere: frozenset[str] = frozenset()
 
@@ -164,7 +162,7 @@ class Decision:
     @property
     def said(self) -> tuple[Slot, ...]:
         """The slots in which something is said."""
-        return tuple(slot for slot in self.slots if slot.offer is not None)
+        return tuple([slot for slot in self.slots if slot.offer is not None])
 
     @property
     def suppressed(self) -> tuple[Suppressed, ...]:

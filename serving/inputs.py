@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+
+import msgspec
 
 from serving.expected import NOTHING_EXPECTED, Expected
 from serving.next_question.asking import NOT_ASKING, Asking
 from serving.values import Rates
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(msgspec.Struct, frozen=True):
     """What the decisions of one request take from outside, beside the request and the customer.
 
     Attributes:
@@ -31,6 +31,6 @@ class Inputs:
     draws: tuple[float, ...]
     rates: Rates
     versions: Mapping[str, str]
-    new: Mapping[str, int] = field(default_factory=dict)
+    new: Mapping[str, int] = msgspec.field(default_factory=dict)
     asking: Asking = NOT_ASKING
     expected: Expected = NOTHING_EXPECTED

@@ -96,7 +96,7 @@ def write_decision(connection: sqlite3.Connection, decision: Decision) -> None:
 def write_decisions(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> None:
     """Writes many new decisions at once and counts them."""
     insert_rows(connection, _INSERT_DECISIONS, [_columns(decision) for decision in decisions])
-    counts = Counter(cell for decision in decisions for cell in _cells(decision))
+    counts = Counter([cell for decision in decisions for cell in _cells(decision)])
     rows = [(*cell, n, 0) for cell, n in counts.items()]
     insert_rows(connection, _COUNT_DECISIONS, rows, _ADD_DECISIONS)
     for decision in decisions:
@@ -109,9 +109,11 @@ def _cells(decision: Decision) -> list[tuple[str, str, str, int]]:
     """What the rates count of a decision: every action of its list; silence where it says nothing at all."""
     if decision.is_holdout:
         return []
-    day = microseconds(decision.situation.decided_at) // DAY_US
-    segment, stage = decision.scores.segment or "", decision.scores.stage
-    return [(segment, stage, slot.action_id, day) for slot in decision.said or decision.slots]
+    scores, day = decision.scores, microseconds(decision.situation.decided_at) // DAY_US
+    segment, slots = scores.segment or "", decision.slots
+    if len(slots) > 1:
+        slots = decision.said or slots
+    return [(segment, scores.stage, slot.action_id, day) for slot in slots]
 
 
 def count_again(connection: sqlite3.Connection, decision_id: str, action_id: str, n: int) -> None:
@@ -120,7 +122,8 @@ def count_again(connection: sqlite3.Connection, decision_id: str, action_id: str
 
 
 def _columns(decision: Decision) -> tuple[object, ...]:
-    situation = decision.situation
+    prepared, first = decision.prepared, decision.slots[0]
+    situation, assignment, scores = prepared.situation, prepared.assignment, prepared.scores
     record, distribution = decision.written()
     return (
         situation.decision_id,
@@ -131,23 +134,23 @@ def _columns(decision: Decision) -> tuple[object, ...]:
         situation.initiated_by,
         situation.locale_asked,
         decision.locale_used,
-        decision.assignment.arm,
-        decision.assignment.arm_probability,
+        assignment.arm,
+        assignment.arm_probability,
         decision.policy_name,
-        decision.action_id,
-        decision.action_probability,
+        first.action_id,
+        first.slot_probability,
         decision.would_be_action_id,
         distribution,
-        decision.scores.segment,
-        decision.scores.stage,
-        decision.scores.purchase_propensity,
+        scores.segment,
+        scores.stage,
+        scores.purchase_propensity,
         decision.fallback_reason,
         record,
-        decision.prepared.inputs,
-        decision.assignment.experiment,
-        decision.assignment.holdout_rate,
+        prepared.inputs,
+        assignment.experiment,
+        assignment.holdout_rate,
         _slots(decision),
-        int(decision.prepared.is_deferred),
+        int(prepared.is_deferred),
     )
 
 

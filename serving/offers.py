@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -122,8 +121,7 @@ class Situation(msgspec.Struct, frozen=True):
     locale_asked: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
+class Scores(msgspec.Struct, frozen=True):
     """What the models and the funnel rule say of the customer, or why the models said nothing."""
 
     stage: str

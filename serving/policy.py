@@ -66,6 +66,11 @@ class Distribution:
         return takeable[min(bisect_right(upper, draw), len(takeable) - 1)] if takeable else ("", 0.0)
 
     @cached_property
+    def whole(self) -> float:
+        """The sum of the probabilities: no finite number where one of them is none."""
+        return sum(self.probabilities)
+
+    @cached_property
     def recorded(self) -> msgspec.Raw:
         """As the record of a decision has it."""
         return msgspec.Raw(_CANONICAL.encode(self.as_dict()))

@@ -85,11 +85,13 @@ _EMPTY = msgspec.Raw(b"{}")
 
 def recorded(decision: Decision) -> str:
     """The record of a decision."""
-    situation, scores, prepared = decision.situation, decision.scores, decision.prepared
-    assignment, distribution = decision.assignment, decision.distribution
+    prepared, slots, would_be = decision.prepared, decision.slots, decision.would_be
+    situation, scores, assignment = prepared.situation, prepared.scores, prepared.assignment
+    drawn = would_be[0] if would_be else slots[0]
+    distribution = drawn.distribution
     record = _Record(
-        decision.action_id,
-        decision.action_probability,
+        slots[0].action_id,
+        slots[0].slot_probability,
         [offer.key for offer in prepared.answers],
         assignment.arm,
         assignment.arm_probability,
@@ -101,8 +103,8 @@ def recorded(decision: Decision) -> str:
         situation.decided_at.isoformat(),
         situation.decision_id,
         distribution.recorded,
-        decision.draw,
-        sorted(decision.drawn_elsewhere),
+        drawn.draw,
+        sorted(decision.drawn_elsewhere) if decision.drawn_elsewhere else [],
         prepared.draws,
         assignment.experiment,
         decision.fallback_reason,
@@ -115,15 +117,15 @@ def recorded(decision: Decision) -> str:
         distribution.recorded_parameters,
         _raw({str(days): probability for days, probability in scores.propensities}),
         scores.purchase_propensity,
-        sorted(decision.said_elsewhere),
+        sorted(decision.said_elsewhere) if decision.said_elsewhere else [],
         scores.segment,
         scores.segment_probability,
-        [_recorded_slot(slot) for slot in decision.slots],
+        [_recorded_slot(slot) for slot in slots],
         scores.stage,
-        [suppressed.recorded for suppressed in decision.suppressed],
-        _raw(decision.versions),
-        [_recorded_slot(slot) for slot in decision.would_be],
-        decision.would_be_action_id,
+        [one.recorded for one in (*prepared.suppressed, *drawn.suppressed)],
+        _raw(prepared.versions),
+        [_recorded_slot(slot) for slot in would_be] if would_be else [],
+        would_be[0].action_id if would_be else None,
     )
     return _AS_DECLARED.encode(record).decode()
 

@@ -17,7 +17,7 @@ LONGEST_KEY = 255
 
 def decision_ids(request: DecisionRequest, new_id: Callable[[], str]) -> tuple[str, ...]:
     """One id a place: new ones, or the client's own, which the second place and further ones number on."""
-    return _own_ids(request) or tuple(new_id() for _ in request.asked)
+    return _own_ids(request) or tuple([new_id() for _ in request.asked])
 
 
 def retry_of(request: DecisionRequest, idempotency_key: str | None = None) -> Retry | None:

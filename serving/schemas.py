@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
@@ -115,6 +116,11 @@ class PlaceAsked(_Asked):
         return Asked(self.placement, _channels(self.channel, self.channels), self.limit)
 
 
+@lru_cache(maxsize=1_024)  # it is asked for five times a decision
+def _alone(placement: str, channels: tuple[str, ...], limit: int) -> tuple[Asked, ...]:
+    return (Asked(placement, channels, limit),)
+
+
 def _channels(channel: str | None, channels: list[str] | None) -> tuple[str, ...]:
     return tuple(channels or ()) if channel is None else (channel,)
 
@@ -160,7 +166,7 @@ class DecisionRequest(_Asked):
         """Every place that is asked for, in order."""
         if self.placements is not None:
             return tuple(place.asked for place in self.placements)
-        return (Asked(self.placement or "", _channels(self.channel, self.channels), self.limit),)
+        return _alone(self.placement or "", _channels(self.channel, self.channels), self.limit)
 
 
 class OutcomeReport(_Asked):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from features.brand import Brand
 from features.derive import MISSING_INSTANT, derive, stage_of
@@ -26,17 +27,15 @@ FEATURES_STALE = "features_stale"
 NO_MODEL = "no_model"
 
 
-@dataclass(frozen=True, slots=True)
-class Customer:
+class Customer(msgspec.Struct, frozen=True):
     """What is stored of a customer, with what the caller knows right now beside it."""
 
     customer_key: int
     state: CustomerState | Missing
-    told: Mapping[str, TraitValue] = field(default_factory=dict)
+    told: Mapping[str, TraitValue] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredCustomer:
+class ScoredCustomer(msgspec.Struct, frozen=True):
     """A customer with model inputs and scores.
 
     Attributes:
@@ -49,7 +48,7 @@ class ScoredCustomer:
     scores: Scores
     inputs: npt.NDArray[np.float32]
     age_seconds: float | None
-    coming: Callable[[], Coming | None] | None = field(default=None, compare=False, repr=False)
+    coming: Callable[[], Coming | None] | None = None
 
     @property
     def is_known(self) -> bool:

@@ -11,6 +11,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace as with_fields
+
 from features.identity import IdentityTable
 from features.packing import CustomerState, Missing
 from serving.campaigns.asking import Refused, asked_of
@@ -123,7 +125,9 @@ class Campaign:
         at: datetime,
     ) -> list[dict[str, Any]]:
         """As single decisions: a dry run takes nothing, and what was asked counts for the next question."""
-        settled = [replace(one, is_brief=True) for one in self._engine.deciding.settled(inquiries, keys, states, at=at)]
+        settled = [
+            with_fields(one, is_brief=True) for one in self._engine.deciding.settled(inquiries, keys, states, at=at)
+        ]
         return [one.dry() for one in settled] if self._question.dry_run else await self._written(settled)
 
     async def _written(self, settled: Sequence[Settled], *, gives_back: bool = True) -> list[dict[str, Any]]:

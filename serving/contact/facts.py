@@ -172,19 +172,23 @@ class Facts:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON types, for the record of a decision; what nobody has is left out."""
-        told: dict[str, Any] = {
-            "contacts": [[*contact[:3], list(contact.tags), *contact[4:]] for contact in self.contacts],
-            "refusals": [list(refusal) for refusal in self.refusals],
-            "carrier_limits": [list(limit) for limit in self.carrier_limits],
-            "unsubscribed": sorted(self.unsubscribed),
-            "budgets": {
+        told: dict[str, Any] = {}
+        if self.contacts:
+            told["contacts"] = [[*contact[:3], list(contact.tags), *contact[4:]] for contact in self.contacts]
+        if self.refusals:
+            told["refusals"] = [list(refusal) for refusal in self.refusals]
+        if self.carrier_limits:
+            told["carrier_limits"] = [list(limit) for limit in self.carrier_limits]
+        if self.unsubscribed:
+            told["unsubscribed"] = sorted(self.unsubscribed)
+        if self.budgets:
+            told["budgets"] = {
                 name: [left.period_us, left.units, left.amount, [list(one) for one in left.returning]]
                 for name, left in sorted(self.budgets.items())
-            },
-        }
-        if self.asked != NEVER_ASKED:
-            told["asked"] = self.asked.as_dict()
-        return {name: value for name, value in told.items() if value}
+            }
+        if self.asked is not NEVER_ASKED and self.asked != NEVER_ASKED and (asked := self.asked.as_dict()):
+            told["asked"] = asked
+        return told
 
 
 def facts_of(told: Mapping[str, Any], *, terms: Callable[[str, str], Terms] = no_terms) -> Facts:

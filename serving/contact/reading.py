@@ -135,9 +135,9 @@ class _Found:
 
     def facts(self, rules: ContactRules, budgets: dict[str, Left]) -> Facts:
         return Facts(
-            contacts=tuple(sorted(self.contacts, key=order)),
-            refusals=tuple(sorted(self.refusals)),
-            carrier_limits=tuple(sorted(self.limits)),
+            contacts=tuple(sorted(self.contacts, key=order)) if self.contacts else (),
+            refusals=tuple(sorted(self.refusals)) if self.refusals else (),
+            carrier_limits=tuple(sorted(self.limits)) if self.limits else (),
             unsubscribed=frozenset(self.unsubscribed),
             budgets=budgets,
             terms=rules.terms,

@@ -7,6 +7,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from features.catalogue import NOTHING
@@ -117,8 +118,8 @@ class Taken:
             code = None if terms.pool is None else self._code(connection, terms.pool, at)
             if code is not None:
                 codes[slot] = code
-            said_at = max(at, said.send_at or at)  # nobody can see it before, so its time is counted from there
-            exposed = None if is_deferred else to_us(said_at)
+            said_at = max(at, said.send_at) if said.send_at else at  # nobody can see it before: it counts from there
+            exposed = None if is_deferred else at_us if said_at is at else to_us(said_at)
             until = to_us(rules.reserved_until(said_at)) if is_deferred else None
             # An answer that is always given (fallback, baseline, off-script) is none of what a budget is for.
             is_charged = bool(terms.charges) and decision.is_drawn
@@ -143,7 +144,7 @@ class Taken:
                 max(at_us, exposed or 0, until or 0),
                 None,
                 0,
-                json.dumps(charges) if charges else None,
+                _as_json(tuple(charges)) if charges else None,
                 terms.pool,
                 code,
             )
@@ -310,6 +311,11 @@ def _release(connection: sqlite3.Connection, row: _Row, why: str) -> None:
     if row.pool is not None and row.code is not None:
         coupons.free_code(connection, row.pool, row.code)
     connection.execute(_RELEASE, (why, row.decision_id, row.slot))
+
+
+@lru_cache(maxsize=4_096)  # an action takes the same all day
+def _as_json(charges: tuple[tuple[str, int, int, int], ...]) -> str:
+    return json.dumps(charges)
 
 
 def _charges(row: _Row) -> list[tuple[str, int, int, int]]:

@@ -7,8 +7,7 @@ its redirect, which counts the click; without one, the token goes with the link 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -41,28 +40,81 @@ def stamp(
         hosts: that the redirect leads to; a link to another one keeps its address, with the token in its query. None:
             whichever the message names.
     """
-
-    def token(what: str) -> str:
-        return mint.token(decision_id, slot, what)
-
-    def tracked(url: str, what: str) -> str:
-        host = _host_through(url, public_url=public_url, hosts=hosts)
-        says = what if host is None else f"{what}:{mint.mark_of(host)}"
-        return tracked_url(url, token=token(says), public_url=public_url, hosts=hosts)
-
-    replies = tuple(
-        reply | {"payload": token(_reply_says(reply, number))} for number, reply in enumerate(message.replies)
+    pressed = _pressed(message, mint=mint, public_url=public_url, hosts=hosts)
+    tokens = iter(mint.tokens(decision_id, slot, pressed.whats))
+    replies = tuple([reply | {"payload": next(tokens)} for reply in message.replies])
+    items = tuple([item | {"url": way(next(tokens))} for item, way in zip(message.items, pressed.ways, strict=False)])
+    link = message.link and message.link | {"url": pressed.ways[-1](next(tokens))}
+    opened, left = ("", "") if public_url is None else _own_urls(next(tokens), next(tokens), public_url)
+    return RenderedMessage(
+        message.locale,
+        message.hook,
+        message.body,
+        message.media,
+        link,
+        message.suggested_replies,
+        message.template,
+        replies,
+        items,
+        message.subject,
+        opened,
+        left,
     )
-    items = tuple(item | {"url": tracked(item["url"], f"{ITEM}:{n}")} for n, item in enumerate(message.items))
-    link = message.link and message.link | {"url": tracked(message.link["url"], LINK)}
-    opened, left = ("", "") if public_url is None else own_urls(token, public_url)
-    return replace(message, replies=replies, items=items, link=link, open_url=opened, unsubscribe_url=left)
+
+
+class _Pressed(NamedTuple):
+    """What of a message may be pressed, whichever decision says it."""
+
+    message: RenderedMessage
+    asked: tuple[object, ...]
+    whats: tuple[bytes, ...]  # of the replies, the items, the link, the picture and the way out
+    ways: tuple[Callable[[str], str], ...]  # the address of each item, then of the link, by its token
+
+
+_KEPT = 4_096
+_known: dict[int, _Pressed] = {}  # by the message, which many decisions say; it is held, so its id stays its own
+
+
+def _pressed(
+    message: RenderedMessage, *, mint: TokenMint, public_url: str | None, hosts: Collection[str] | None
+) -> _Pressed:
+    asked = (mint, public_url, hosts)
+    found = _known.get(id(message))
+    if found is None or found.message is not message or found.asked != asked:
+        if len(_known) >= _KEPT:
+            _known.clear()
+        found = _known[id(message)] = _found_pressed(message, mint=mint, public_url=public_url, hosts=hosts)
+    return found
+
+
+def _found_pressed(
+    message: RenderedMessage, *, mint: TokenMint, public_url: str | None, hosts: Collection[str] | None
+) -> _Pressed:
+    said = [(f"{ITEM}:{number}", item["url"]) for number, item in enumerate(message.items)]
+    if message.link:
+        said.append((LINK, message.link["url"]))
+    whats = [_reply_says(reply, number) for number, reply in enumerate(message.replies)]
+    for what, url in said:
+        host = _host_through(url, public_url=public_url, hosts=hosts)
+        whats.append(what if host is None else f"{what}:{mint.mark_of(host)}")
+    if public_url is not None:
+        whats += [OPEN, UNSUBSCRIBE]
+    ways = tuple(partial(_tracked, url, public_url=public_url, hosts=hosts) for _, url in said)
+    return _Pressed(message, (mint, public_url, hosts), tuple(what.encode() for what in whats), ways)
+
+
+def _tracked(url: str, token: str, *, public_url: str | None, hosts: Collection[str] | None) -> str:
+    return tracked_url(url, token=token, public_url=public_url, hosts=hosts)
 
 
 def own_urls(token: Callable[[str], str], public_url: str) -> tuple[str, str]:
     """The addresses of this server that an e-mail names: the picture that says it was opened, and the way out."""
+    return _own_urls(token(OPEN), token(UNSUBSCRIBE), public_url)
+
+
+def _own_urls(opened: str, left: str, public_url: str) -> tuple[str, str]:
     base = public_url.rstrip("/")
-    return f"{base}{PIXEL}{token(OPEN)}.gif", f"{base}{LEAVE}{token(UNSUBSCRIBE)}"
+    return f"{base}{PIXEL}{opened}.gif", f"{base}{LEAVE}{left}"
 
 
 def tracked_url(url: str, *, token: str, public_url: str | None, hosts: Collection[str] | None = None) -> str:

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -122,10 +123,19 @@ class TokenMint:
 
     def token(self, decision_id: str, slot: int, what: str) -> str:
         """A token of one thing that a decision showed; the same thing has the same token."""
+        return self.tokens(decision_id, slot, (what.encode(),))[0]
+
+    def tokens(self, decision_id: str, slot: int, whats: Sequence[bytes]) -> list[str]:
+        """The tokens of several things that a decision showed, in their order."""
         form, identified = _identified(decision_id)
-        signed = bytes((form, slot)) + identified + what.encode()
-        spelled = binascii.b2a_base64(signed + self._signature(signed), newline=False)
-        return spelled.rstrip(b"=").translate(_FOR_URLS).decode()
+        begins, made = bytes((form, slot)) + identified, list[str]()
+        for what in whats:
+            signed = begins + what
+            signature = self._unsigned.copy()  # keyed once: half of what making it anew takes
+            signature.update(signed)
+            spelled = binascii.b2a_base64(signed + signature.digest(), newline=False)
+            made.append(spelled.translate(_FOR_URLS, b"=").decode())
+        return made
 
     def read(self, token: str) -> Said | None:
         """What a token says; None where it was not made with this secret."""
@@ -157,7 +167,7 @@ class TokenMint:
         return mark
 
     def _signature(self, signed: bytes) -> bytes:
-        signature = self._unsigned.copy()  # keyed once: half of what making it anew takes
+        signature = self._unsigned.copy()
         signature.update(signed)
         return signature.digest()
 

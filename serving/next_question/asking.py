@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace as with_fields
+
 from features.brand import Brand, Placement
 from features.catalogue import Action
 from features.packing import CustomerState
@@ -139,7 +141,7 @@ def imagine(
     Of a trait whose answers nobody can foresee (a date or a number of which nobody has said any yet) there are none.
     """
     told: Sequence[tuple[str, Customer]] = [
-        (name, replace(customer, told={**customer.told, name: one.answer}))
+        (name, with_fields(customer, told={**customer.told, name: one.answer}))
         for name, about in asking.about.items()
         for one in about.likely
     ]

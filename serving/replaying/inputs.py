@@ -117,34 +117,38 @@ def written_inputs(
         intents: that the brand knows.
     """
     state, context = customer.state, request.context
-    said = {name: getattr(context, name) for name in sorted(context.model_fields_set - _NOT_CONTEXT)}
+    told = context.model_fields_set - _NOT_CONTEXT
+    said = {name: getattr(context, name) for name in sorted(told)} if told else {}
     if (intent := context.intent) is not None and intent not in intents and not looks_like_a_name(intent):
         said[INTENT] = WITHHELD
+    asked = request.model_fields_set - _NOT_INPUTS
     written = _Written(
-        told=tuple(customer.told),
-        context=said,
-        request={name: getattr(request, name) for name in sorted(request.model_fields_set - _NOT_INPUTS)},
-        had_text=context.inbound_text is not None,
-        new=dict(new or {}),
-        questions=dict(questions or {}),
-        rates=list(rates),
+        None if isinstance(state, Missing) else _state_of(state),
+        state.reason if isinstance(state, Missing) else "",
+        tuple(customer.told),
+        said,
+        {name: getattr(request, name) for name in sorted(asked)} if asked else {},
+        context.inbound_text is not None,
+        dict(new) if new else {},
+        dict(questions) if questions else {},
+        list(rates) if rates else [],
     )
-    if isinstance(state, Missing):
-        written.missing = state.reason
-    else:
-        written.state = _State(
-            vector=state.vector.tobytes(),
-            instants=state.instants.tobytes(),
-            as_of_us=state.as_of_us,
-            log_seq=state.log_seq,
-            declared=state.declared,
-            consents=state.consents,
-            categories=state.categories,
-            locale=state.locale,
-            time_zone=state.time_zone,
-            joined=state.joined,
-        )
     return _ENCODER.encode(written).decode()
+
+
+def _state_of(state: CustomerState) -> _State:
+    return _State(
+        state.vector.tobytes(),
+        state.instants.tobytes(),
+        state.as_of_us,
+        state.log_seq,
+        state.declared,
+        state.consents,
+        state.categories,
+        state.locale,
+        state.time_zone,
+        state.joined,
+    )
 
 
 def read_inputs(text: str, *, customer_key: int) -> RecordedInputs:

@@ -7,8 +7,10 @@ is now. Of an action that the record knows nothing of, the rate is today's, or w
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from features.schema import FeatureSchema
 from features.workspace import Workspace

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as with_fields
 
 from features.brand import Brand
 from features.catalogue import NOTHING, Action, Rendering
@@ -56,9 +57,9 @@ class World:
         )
         customer = Customer(1, state or Missing("unknown_customer"), request.context.traits)
         (scored,) = score_customers([customer], models=ServedModels(), schema=self.schema, brand=self.brand, at=NOON)
-        scores = replace(scored.scores, segment=segment, purchase_propensity=propensity)
+        scores = with_fields(scored.scores, segment=segment, purchase_propensity=propensity)
         inputs = Inputs(decision_ids=("d",), at=NOON, draws=(draw,), rates=self.rates, versions={})
-        scored = replace(scored, scores=scores)
+        scored = with_fields(scored, scores=scores)
         (prepared,) = self.composer.prepare(request, scored, inputs)
         return Decided(settle(prepared, Facts(terms=self.rules.terms), self.rules), scored)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as with_fields
 
 from features.catalogue import Rendering, Slot
 from features.derive import MISSING_INSTANT
@@ -97,9 +98,9 @@ def prepared(world: World, composer: Composer, one: Mapping[str, Any]) -> Prepar
     )
     customer = Customer(1, a_state_of(world, one), {})
     (scored,) = score_customers([customer], models=ServedModels(), schema=world.schema, brand=world.brand, at=NOON)
-    scores = replace(scored.scores, segment=one["segment"], purchase_propensity=one["likely"])
+    scores = with_fields(scored.scores, segment=one["segment"], purchase_propensity=one["likely"])
     inputs = Inputs(("d",), NOON, (0.5,), world.rates, {}, expected=Earns(one["earns"]))
-    return composer.prepare(request, replace(scored, scores=scores), inputs)[0]
+    return composer.prepare(request, with_fields(scored, scores=scores), inputs)[0]
 
 
 @settings(max_examples=40, deadline=None)
