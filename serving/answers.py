@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from features.brand import Brand
@@ -33,7 +33,7 @@ def answer(
     brand: Brand,
     models: ServedModels,
     stamped: Stamped,
-    explained: Callable[[Decided], dict[str, Any]],
+    explained: Callable[[Decided, Mapping[str, Any]], dict[str, Any]],
     is_brief: bool = False,
 ) -> dict[str, Any]:
     """The body of the answer: a decision, or where several places were asked for the list of theirs.
@@ -44,7 +44,7 @@ def answer(
         brand: that decided, as whose people amounts are written.
         models: whose names the segments have.
         stamped: puts the token of its decision into each message.
-        explained: says what a decision's values rest on, where that is asked for.
+        explained: says what a decision with this record rests on, where that is asked for.
         is_brief: only what a sender needs, without the ranking and the reasons, where no explanation is asked for.
     """
     is_brief = is_brief and not request.explain
@@ -55,7 +55,9 @@ def answer(
     ]
     if request.explain:
         for one, its in zip(decided, told, strict=True):
-            its["explanation"] = with_told_amounts(its["explanation"] | explained(one))
+            record = one.decision.as_dict()
+            rest = {key: value for key, value in record.items() if key not in its and key != "customer_key"}
+            its["explanation"] = with_told_amounts(rest) | explained(one, record)
     return told[0] if request.placements is None else {"decisions": told}
 
 
@@ -123,10 +125,6 @@ def _told(
             for number, (slot, message) in enumerate(zip(decision.slots, messages, strict=True))
             if message is not None
         ]
-    if request.explain:
-        told["explanation"] = {
-            key: value for key, value in decision.as_dict().items() if key not in told and key != "customer_key"
-        }
     return told
 
 

@@ -7,7 +7,7 @@ on. Everything that one request is decided with (stock, models) is taken once, a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import count
@@ -24,7 +24,6 @@ from features.schema import FeatureSchema
 from serving.answers import answer
 from serving.committing import Committed, Pending, settled
 from serving.compose import Composer, Decided, Inputs
-from serving.explaining.explanation import explained_now
 from serving.exploration import NewActions
 from serving.joining.stamper import Stamper
 from serving.kept import Retry
@@ -79,7 +78,9 @@ class Settled(msgspec.Struct, frozen=True):
             hosts = inquiry.stock.hosts
             return self.stamper.stamped(message, decision_id=decision_id, slot=slot, hosts=hosts)
 
-        explained = partial(explained_now, stock=inquiry.stock, models=inquiry.models)
+        def explained(one: Decided, record: Mapping[str, Any]) -> dict[str, Any]:
+            return inquiry.stock.explainer.answer(record, one.scored, inquiry.models)
+
         return answer(
             decided,
             request=inquiry.request,

@@ -18,6 +18,7 @@ from features.versions import CheckedFiles
 from features.workspace import Workspace
 from serving.compose import Composer
 from serving.contact.rules import ContactRules
+from serving.explaining.explanation import Explainer
 from serving.joining.hosts import link_hosts
 from serving.replaying.time_zones import tzdata_version
 from serving.shelf import Shelf
@@ -39,6 +40,7 @@ class Stock:
         hosts: that a tracked link may lead to.
         versions: of brand.yaml, catalogue.yaml, the features and the time zone database.
         schema: of the features.
+        explainer: says what decisions made with this rest on.
     """
 
     brand: Brand
@@ -51,6 +53,7 @@ class Stock:
     hosts: frozenset[str]
     versions: Mapping[str, str]
     schema: FeatureSchema
+    explainer: Explainer
 
     @property
     def window(self) -> timedelta:
@@ -80,4 +83,5 @@ def stocked(files: CheckedFiles, *, workspace: Workspace, schema: FeatureSchema)
         hosts=link_hosts(brand, catalogue),
         versions={**files.versions, "features": schema.version, "tzdata": tzdata_version()},
         schema=schema,
+        explainer=Explainer(brand, catalogue, schema),
     )

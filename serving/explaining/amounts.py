@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, pairwise
 from typing import Any
 
 DECIMALS = 6
@@ -19,7 +18,7 @@ def with_told_amounts(explanation: Mapping[str, Any]) -> dict[str, Any]:
     """A decision's explanation with every amount of it as people are told it.
 
     Args:
-        explanation: what a decision's `as_dict` has and its answer does not, with its `values` taken apart.
+        explanation: what a decision's `as_dict` has and its answer does not.
     """
     told = dict(explanation)
     if "candidates" in told:
@@ -27,8 +26,6 @@ def with_told_amounts(explanation: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("slots", "would_be"):
         if name in told:
             told[name] = [_rounded(_of_policy(one), "cost") for one in told[name]]
-    if "values" in told:
-        told["values"] = [_valued(one) for one in told["values"]]
     return _of_policy(told)
 
 
@@ -37,15 +34,15 @@ def _candidate(one: Mapping[str, Any]) -> dict[str, Any]:
     return told | {"worth": _rounded(told["worth"], *_OF_WORTH)} if "worth" in told else told
 
 
-def _valued(one: Mapping[str, Any]) -> dict[str, Any]:
-    return _rounded(one, "value") | {"parts": _adding_up(one["parts"])}
-
-
-def _adding_up(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def adding_up(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Parts as people are told them, so that they still add up: each is the step from one rounded sum to the next."""
-    sums = [told_amount(total) for total in accumulate(part["amount"] for part in parts)]
-    steps = (told_amount(reached - before) for before, reached in pairwise([0.0, *sums]))
-    return [{**part, "amount": step} for part, step in zip(parts, steps, strict=True)]
+    told, exact, before = [], 0.0, 0.0
+    for part in parts:
+        exact += part["amount"]
+        reached = told_amount(exact)
+        told.append({**part, "amount": told_amount(reached - before)})
+        before = reached
+    return told
 
 
 def _of_policy(one: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,4 +53,8 @@ def _of_policy(one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rounded(one: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {**one, **{name: told_amount(one[name]) for name in names if isinstance(one.get(name), float)}}
+    told = dict(one)
+    for name in names:
+        if isinstance(amount := told.get(name), float):
+            told[name] = told_amount(amount)
+    return told

@@ -29,8 +29,7 @@ from features.identity import IdentityTable
 from features.packing import CustomerState
 from features.workspace import Workspace
 from serving.decide import Decision
-from serving.explaining.explanation import age_in_words, explained, propensity_of
-from serving.explaining.response import response_of
+from serving.explaining.explanation import age_in_words
 from serving.explaining.worth import money_of, why_taken
 from serving.followed import Followed, outcomes_of
 from serving.reasons import FALLBACKS_IN_WORDS
@@ -131,14 +130,11 @@ def _page(
     recreated, again, verdict = _again(workspace, one)
     stock = recreated.stock if recreated else _stock_or_none(workspace, one)
     brand = stock.brand if stock else None
-    told = explained(record, brand=brand, actions=_actions(stock)) if brand else {"values": [], "kept_away": []}
+    explainer = stock.explainer if stock else None
     propensity = response = None
     if recreated is not None:
-        scored, models, schema = recreated.scored, recreated.models, recreated.schema
-        propensity = propensity_of(scored, models=models, schema=schema, brand=recreated.stock.brand)
-        response = response_of(
-            record, scored, models=models, schema=schema, brand=recreated.stock.brand, actions=_actions(stock)
-        )
+        propensity = recreated.stock.explainer.propensity(recreated.scored, recreated.models)
+        response = recreated.stock.explainer.response(record, recreated.scored, recreated.models)
     zone = ZoneInfo(brand.time_zone if brand else "UTC")
     who = f"customer {customer_id}" if customer_id else "a customer"
     return Page(
@@ -150,10 +146,10 @@ def _page(
         f"{', '.join(record['channels'])}",
         said=_said(record, again),
         reasons=_reasons(record, recreated),
-        values=[_value(value, record, brand) for value in told["values"]] if brand else [],
+        values=[_value(value, record, brand) for value in explainer.values(record)] if explainer and brand else [],
         kept_away=[
             {"name": _named(away), "in_words": away["in_words"], "counter": away["counter_in_words"]}
-            for away in told["kept_away"]
+            for away in (explainer.kept_away(record) if explainer else ())
         ],
         propensity=propensity,
         no_propensity=_no_propensity(record),
@@ -179,10 +175,6 @@ def _stock_or_none(workspace: Workspace, one: Recorded) -> Stock | None:
         return stock_of(workspace, one)[0]
     except CannotRecreateError:
         return None
-
-
-def _actions(stock: Stock | None) -> Mapping[str, Any]:
-    return {action.id: action for action in stock.catalogue.actions} if stock else {}
 
 
 def _locale_used(connection: sqlite3.Connection, decision_id: str) -> str | None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from features.brand import Brand
 from features.catalogue import NOTHING, Action
-from features.schema import FeatureSchema
 from serving.explaining.amounts import told_amount
-from serving.explaining.propensity import MOST_TOLD, meaning_of
+from serving.explaining.meanings import Meanings
+from serving.explaining.propensity import MOST_TOLD
 from serving.explaining.worth import money_of
 from serving.models import ServedModels
 from serving.scoring import ScoredCustomer
@@ -29,7 +29,7 @@ def response_of(
     scored: ScoredCustomer,
     *,
     models: ServedModels,
-    schema: FeatureSchema,
+    meanings: Meanings,
     brand: Brand,
     actions: Mapping[str, Action],
 ) -> dict[str, Any] | None:
@@ -39,7 +39,7 @@ def response_of(
         record: of the decision.
         scored: the customer as they were scored.
         models: that the decision was made with.
-        schema: whose words.
+        meanings: of the inputs.
         brand: whose money.
         actions: of the catalogue that decided, by id.
 
@@ -55,9 +55,9 @@ def response_of(
     told = models.response.contributions(scored.inputs[None, :], features_of(action))
     if not math.isclose(told.score, reward, rel_tol=_EXACT_WITHIN, abs_tol=_EXACT_WITHIN):
         return None  # the caller told something for that decision only, which is not kept
-    known = dict(zip(schema.model_inputs, scored.inputs.tolist(), strict=True))
-    reasons = [_reason(name, part, known.get(name), schema, brand) for name, part in told.parts.items() if part != 0.0]
-    reasons.sort(key=lambda reason: (-abs(reason["contribution"]), reason["name"]))
+    known = meanings.known(scored.inputs.tolist())
+    strongest = sorted((-abs(part), name, part) for name, part in told.parts.items() if part != 0.0)
+    reasons = [_reason(name, part, known.get(name), meanings, brand) for _, name, part in strongest]
     days = brand.rewards.attribution_days
     first = f"Of this customer the response model ({models.response.learner}) expects {money_of(brand, reward)} within "
     first += f"{days} day{'' if days == 1 else 's'} of '{slot['action_id']}', incentives paid."
@@ -71,13 +71,8 @@ def response_of(
     }
 
 
-def _reason(name: str, contribution: float, value: float | None, schema: FeatureSchema, brand: Brand) -> dict[str, Any]:
-    is_known = value is not None and math.isfinite(value)
-    what = "What the action is" if name == ACTION else meaning_of(name, value if is_known else None, schema, brand)
+def _reason(name: str, contribution: float, value: float | None, meanings: Meanings, brand: Brand) -> dict[str, Any]:
+    what = "What the action is" if name == ACTION else meanings.of(name, value)
     direction = "more" if contribution > 0 else "less"
-    return {
-        "name": name,
-        "value": value if is_known else None,
-        "contribution": contribution,
-        "in_words": f"{what}: {money_of(brand, abs(contribution))} {direction}.",
-    }
+    words = f"{what}: {money_of(brand, abs(contribution))} {direction}."
+    return {"name": name, "value": value, "contribution": contribution, "in_words": words}

@@ -5,12 +5,19 @@ Invariant: the parts of a value sum to it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from functools import cache, lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from features.brand import Brand
 from features.catalogue import NOTHING, Action
+
+if TYPE_CHECKING:
+    from features.formatting import Style
+
+Money = Callable[[float], str]
 
 PRIOR, COUNTS, INCENTIVE, PRICE = "prior", "counts", "incentive", "price"
 QUESTION, ASKING = "question", "asking"
@@ -19,9 +26,8 @@ LEAST_COUNTED = 0.5
 """A decision counts as far as its attribution window has passed: what rounds to none is told as none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One part of a value, in the brand's currency."""
+class Part(msgspec.Struct, frozen=True):
+    """One part of a value, in the brand's currency; a struct, as an explanation has a hundred of them."""
 
     name: str
     amount: float
@@ -53,7 +59,7 @@ def worth_of(
     """
     if "reward" in candidate:
         return _of_response(candidate, brand, channel=channel, silence=silence)
-    money = _Money(brand)
+    money = partial(money_of, brand)
     if (base := candidate.get("base")) is not None:
         by_rate = {name: amount for name, amount in candidate.items() if name != "base"} | {
             "value": candidate["value"] - base
@@ -100,7 +106,7 @@ def _of_response(
     candidate: Mapping[str, Any], brand: Brand, *, channel: str, silence: float | None
 ) -> tuple[Part, ...]:
     """What a response model expects of this customer, and what it costs to send."""
-    money, reward, days = _Money(brand), candidate["reward"], brand.rewards.attribution_days
+    money, reward, days = partial(money_of, brand), candidate["reward"], brand.rewards.attribution_days
     within = f"within {days} day{'' if days == 1 else 's'}"
     if candidate["action_id"] == NOTHING:
         return (Part(RESPONSE, reward, f"Of somebody like this the response model expects {money(reward)} {within}."),)
@@ -122,7 +128,7 @@ def _of_response(
     return tuple(parts)
 
 
-def _base(base: float, money: _Money, *, days: int, is_asking: bool) -> Part:
+def _base(base: float, money: Money, *, days: int, is_asking: bool) -> Part:
     """What puts a value without a reward beside those of the response model."""
     within = f"within {days} day{'' if days == 1 else 's'}"
     if is_asking:
@@ -133,11 +139,11 @@ def _base(base: float, money: _Money, *, days: int, is_asking: bool) -> Part:
     return Part(BASE, base, f"{words}. So that it is compared fairly with them, {money(amount)} is {done}.")
 
 
-def _price(price: float, channel: str, money: _Money) -> Part:
+def _price(price: float, channel: str, money: Money) -> Part:
     return Part(PRICE, -price, f"Sending one message on {channel} costs {money(price)}.")
 
 
-def _of_question(candidate: Mapping[str, Any], money: _Money) -> tuple[Part, ...]:
+def _of_question(candidate: Mapping[str, Any], money: Money) -> tuple[Part, ...]:
     """What asking gains over the decisions to come, and what it costs."""
     worth = candidate.get("worth")
     if worth is None:
@@ -153,7 +159,7 @@ def _of_question(candidate: Mapping[str, Any], money: _Money) -> tuple[Part, ...
     )
 
 
-def _incentive(cost: float, rate: float, propensity: float | None, money: _Money) -> Part:
+def _incentive(cost: float, rate: float, propensity: float | None, money: Money) -> Part:
     redeemed = max(rate, propensity or 0.0)
     if propensity is not None and propensity > rate:
         why = f"{propensity:.2%} would buy anyway and redeem it too"
@@ -165,32 +171,32 @@ def _incentive(cost: float, rate: float, propensity: float | None, money: _Money
 def _counted(candidate: Mapping[str, Any], brand: Brand) -> str:
     """What was counted in this segment and stage, and how much it weighs against what was believed."""
     n_decided, n_converted, rate = candidate["n_decided"], candidate["n_converted"], candidate["rate"]
+    return _counted_in_words(n_decided, n_converted, rate, brand.rewards.prior_strength)
+
+
+@lru_cache(maxsize=8_192, typed=True)  # the same for everybody of a segment and stage
+def _counted_in_words(n_decided: float, n_converted: int, rate: float, prior_strength: float) -> str:
     n = max(n_decided, n_converted)
     if not n:
         return "Nothing has been counted yet in this segment and stage."
     if n < LEAST_COUNTED:
         return f"In this segment and stage it is too new to have been counted: together {rate:.2%}."
-    weight = n / (n + brand.rewards.prior_strength)
+    weight = n / (n + prior_strength)
     return (
         f"In this segment and stage {n_converted} of {n:.0f} reached it, which weighs {weight:.0%}: "
         f"together {rate:.2%}."
     )
 
 
-class _Money:
-    """Amounts as the brand's people write them."""
-
-    def __init__(self, brand: Brand) -> None:
-        from features.formatting import Style
-
-        voice = brand.locales[brand.default_locale]
-        locale = voice.formatting_locale or brand.default_locale
-        self._style = Style(locale, brand.currency, brand.time_zone)
-
-    def __call__(self, amount: float) -> str:
-        return self._style.money(round(amount, 2) or 0.0)  # never "-0"
-
-
 def money_of(brand: Brand, amount: float) -> str:
     """An amount in the brand's currency, as its people write it."""
-    return _Money(brand)(amount)
+    voice = brand.locales[brand.default_locale]
+    style = _style(voice.formatting_locale or brand.default_locale, brand.currency, brand.time_zone)
+    return style.money(round(amount, 2) or 0.0)  # never "-0"
+
+
+@cache
+def _style(locale: str, currency: str, time_zone: str) -> Style:
+    from features.formatting import Style  # by Babel, which the command line's help does not wait for
+
+    return Style(locale, currency, time_zone)

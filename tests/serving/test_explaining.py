@@ -18,9 +18,11 @@ from features.erased_rows import erase_rows
 from features.faults import CallersMistake
 from features.workspace import Workspace
 from serving.engine import Engine
+from serving.explaining.explanation import Explainer
 from serving.explaining.page import decision_page
 from serving.http import build_app
 from serving.keys.scopes import needed_scope
+from serving.replaying.recreating import recorded
 from serving.schemas import DecisionRequest, OutcomeReport
 from tests.serving.conftest import starter
 from tests.serving.tiny_models import promote_next_purchase, promote_segments
@@ -98,6 +100,16 @@ def test_the_values_of_an_answer_are_taken_apart_into_parts_that_sum_to_them(eng
     incentives = [part for one in values.values() for part in one["parts"] if part["name"] == "incentive"]
     assert incentives
     assert all("would buy anyway" in part["in_words"] for part in incentives)
+
+
+def test_whoever_was_explained_before_a_decision_is_explained_as_if_it_were_the_first(engine: Engine) -> None:
+    stock = engine.stock
+    for customer in ("anew", "regular", "anew", "another"):
+        told = asked(engine, customer, explain=True)
+        record = recorded(engine.reader, told["decision_id"]).record
+        fresh = Explainer(stock.brand, stock.catalogue, stock.schema)
+        assert told["explanation"]["values"] == fresh.values(record, are_told=True)
+        assert stock.explainer.values(record) == fresh.values(record)
 
 
 def test_the_propensity_of_an_answer_is_taken_apart_exactly(engine: Engine, regular: str) -> None:

@@ -15,7 +15,8 @@ from features.schema import feature_schema
 from features.workspace import Workspace
 from serving import decide, eligibility, there
 from serving.contact import blocks, consent
-from serving.explaining.propensity import meaning_of, propensity_explained
+from serving.explaining.meanings import Meanings
+from serving.explaining.propensity import propensity_explained
 from serving.explaining.suppressed import RULES, why_suppressed
 from serving.explaining.worth import worth_of
 from serving.next_question import asked, asking
@@ -142,7 +143,11 @@ def test_what_makes_a_purchase_likely_is_told_in_the_features_own_words(
     inputs[schema.model_inputs.index("trait_need")] = 1.0
     contributions = Contributions(-2.0, {"n_orders": 0.9, "trait_need": -0.3, "revenue": 0.01, "gap": 0.0})
     told = propensity_explained(
-        contributions, inputs.tolist(), schema=schema, brand=a_brand(), probability=0.4, horizon_days=30
+        contributions,
+        inputs.tolist(),
+        meanings=Meanings(schema, a_brand()),
+        probability=0.4,
+        horizon_days=30,
     )
     assert told["score"] == pytest.approx(-2.0 + 0.9 - 0.3 + 0.01)
     assert [one["name"] for one in told["contributions"]] == ["n_orders", "trait_need", "revenue"]
@@ -158,11 +163,12 @@ def test_money_that_we_know_of_a_customer_is_told_as_the_brands_money(
 ) -> None:
     schema = feature_schema(a_brand(), Workspace(tmp_path_factory.mktemp("money")))
     mean = "Mean total of an order, in the last 90 days is €1,199.50"
-    assert meaning_of("mean_order_value_90d", 1199.5, schema, a_brand()) == mean
+    meanings = Meanings(schema, a_brand())
+    assert meanings.of("mean_order_value_90d", 1199.5) == mean
     unknown = "Mean total of an order; missing without one, in the last 90 days is unknown"
-    assert meaning_of("mean_order_value_90d", None, schema, a_brand()) == unknown
+    assert meanings.of("mean_order_value_90d", None) == unknown
     for column in schema.columns:
-        assert "currency" not in meaning_of(column.name, 2.0, schema, a_brand())
+        assert "currency" not in meanings.of(column.name, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +188,7 @@ def test_inputs_are_told_as_people_say_them(
     likes = Trait(kind="interest", type="choices", choices=("soap", "scent"))
     brand = a_brand().model_copy(update={"traits": {"likes": likes}})
     schema = feature_schema(brand, Workspace(tmp_path_factory.mktemp("words")))
-    assert meaning_of(name, value, schema, brand) == told
+    assert Meanings(schema, brand).of(name, value) == told
 
 
 def test_every_rule_that_keeps_an_action_away_has_its_own_words() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.explaining.amounts import told_amount, with_told_amounts
+from serving.explaining.amounts import adding_up, told_amount, with_told_amounts
 
 DUST, CLEAN = 22.300000000000004, 22.3
 THIRD = 1 / 3
@@ -28,7 +28,6 @@ def test_every_amount_of_an_explanation_is_told_so_and_no_probability() -> None:
             "candidates": [{"value": money, "rate": THIRD, "worth": worth | {"decisions": THIRD}}, {"value": money}],
             "slots": [slot],
             "would_be": [slot],
-            "values": [{"value": money, "probability": THIRD, "parts": [{"name": "prior", "amount": money}]}],
             "distribution": {"value": THIRD, "cost": 1 - THIRD},
             "policy_parameters": parameters,
             "draw": THIRD,
@@ -41,10 +40,9 @@ def test_every_amount_of_an_explanation_is_told_so_and_no_probability() -> None:
 
 @given(st.lists(st.floats(-1e5, 1e5), min_size=1, max_size=5))
 def test_told_parts_add_up_to_the_told_value(amounts: list[float]) -> None:
-    one = {"value": sum(amounts), "parts": [{"name": "a", "amount": amount} for amount in amounts]}
-    (told,) = with_told_amounts({"values": [one]})["values"]
-    assert sum(Decimal(str(part["amount"])) for part in told["parts"]) == pytest.approx(
-        Decimal(str(told["value"])), abs=Decimal("1e-9")
+    told = adding_up([{"name": "a", "amount": amount} for amount in amounts])
+    assert sum(Decimal(str(part["amount"])) for part in told) == pytest.approx(
+        Decimal(str(told_amount(sum(amounts)))), abs=Decimal("1e-9")
     )
-    for part, exact in zip(told["parts"], amounts, strict=True):
+    for part, exact in zip(told, amounts, strict=True):
         assert part["amount"] == pytest.approx(exact, abs=1.1e-6)
