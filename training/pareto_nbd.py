@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 ENOUGH_CUSTOMERS = 10_000  # four parameters: more customers move the third digit and cost seconds
 WIDEST = 8.0  # of a parameter's logarithm: beyond e^±8 the likelihood is flat
 STARTS = ((-0.5, 2.0, -0.5, 2.5), (0.0, 2.0, -2.0, 1.0))
+STEPS_TO_TELL = 6  # of each start, which cost half as much as going on to the end from both; the best goes on
 N_NODES_OF_MEAN = 96
 N_NODES = 24  # moments of leaving that the slope of the likelihood looks at
 
@@ -99,24 +100,26 @@ def fit_pareto_nbd(history: History) -> ParetoNbd:
     Args:
         history: of customers who bought at least once.
     """
+    sample, weights = _distinct(history)
+    begun = [_climbed(np.array(start), sample, weights, steps=STEPS_TO_TELL) for start in STARTS]
+    best, _ = _climbed(min(begun, key=lambda one: one[1])[0], sample, weights)
+    return ParetoNbd(*(float(f"{value:.6g}") for value in np.exp(best)))
+
+
+def _climbed(start: Floats, history: History, weights: Floats, *, steps: int = 15_000) -> tuple[Floats, float]:
+    """Logarithms of the parameters after so many steps of L-BFGS, or where there are no better ones; their loss."""
     from scipy.optimize import minimize
 
-    sample, weights = _distinct(history)
-    best = min(
-        (
-            minimize(
-                _negative_log_likelihood,
-                np.array(start),
-                args=(sample, weights),
-                method="L-BFGS-B",
-                jac=True,
-                bounds=[(-WIDEST, WIDEST)] * 4,
-            )
-            for start in STARTS
-        ),
-        key=lambda result: float(result.fun),
+    found = minimize(
+        _negative_log_likelihood,
+        start,
+        args=(history, weights),
+        method="L-BFGS-B",
+        jac=True,
+        bounds=[(-WIDEST, WIDEST)] * 4,
+        options={"maxiter": steps},
     )
-    return ParetoNbd(*(float(f"{value:.6g}") for value in np.exp(best.x)))
+    return np.asarray(found.x), float(found.fun)
 
 
 def _distinct(history: History) -> tuple[History, Floats]:
