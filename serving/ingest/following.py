@@ -2,7 +2,8 @@
 
 Design. A button's payload comes back as it was sent, whatever the bot makes of it: one that declares a trait makes the
 event its answer, so that a bot sends the same event for every press. A token is not kept with the event: it would keep
-what it declares beyond a withdrawal.
+what it declares beyond a withdrawal. A payload that was a token and is spoilt costs nobody the press: the event stays
+what it is, and its verdict says so.
 """
 
 from __future__ import annotations
@@ -15,15 +16,20 @@ import msgspec
 from features.brand import Brand
 from serving.ingest.calls import Call, text_of
 from serving.ingest.columns import WrongEventError
+from serving.ingest.verdicts import SPOILT, Verdict
 from serving.joining.machines import machine_called
 from serving.joining.stamping import PARAMETER
-from serving.joining.tokens import LONGEST_TOKEN, REFUSES, Said, TokenMint
+from serving.joining.tokens import LONGEST_TOKEN, REFUSES, Said, TokenMint, looks_made
 from serving.outcome_effects import CLICKED, OPENED, REPLIED
 
 FORGED_TOKEN = "forged_token"
 PAYLOAD = "payload"
 COUPONS = ("coupon", "coupon_code")
 _LONGEST_CODE = 64
+_SPOILT_IN_WORDS = (
+    f"its {PAYLOAD} was a button's token, but was cut short or changed on its way, or made with another secret: the "
+    "event is kept without it, and joins no decision by it; hand the payload over exactly as the platform does"
+)
 _LONGEST_ADDRESS = 4_096
 _IN_QUERY = f"{PARAMETER}="
 
@@ -60,13 +66,18 @@ class Following:
             names.question_answered: REPLIED,
         }
 
-    def of(self, call: Call, event: str) -> tuple[str, Followed | None]:
+    def of(self, call: Call, event: str, verdict: Verdict) -> tuple[str, Followed | None]:
         """The name of the event, which a button's answer changes, and what it followed; the call loses its token.
+
+        Args:
+            call: that is judged.
+            event: its name.
+            verdict: is told of a payload that is spoilt.
 
         Raises:
             WrongEventError: it has a `rapport_token` that was not made here.
         """
-        found = self._token_of(call)
+        found = self._token_of(call, verdict)
         code = self._code_of(call, event)
         if found is None:
             return event, Followed(coupon_code=code) if code is not None else None
@@ -86,7 +97,7 @@ class Following:
             call.properties = given | {"trait": answer[0], "answer": answer[1]}
         return self._answered
 
-    def _token_of(self, call: Call) -> tuple[str, Said] | None:
+    def _token_of(self, call: Call, verdict: Verdict) -> tuple[str, Said] | None:
         given = call.properties
         if self._mint is None:
             return None
@@ -101,9 +112,14 @@ class Following:
                 raise WrongEventError(FORGED_TOKEN, detail)
             call.properties = {name: value for name, value in given.items() if name != PARAMETER}
             return token, said
-        if given and type(token := given.get(PAYLOAD)) is str and (said := self._mint.read(token)) is not None:
-            call.properties = {name: value for name, value in given.items() if name != PAYLOAD}
-            return token, said
+        if given and type(token := given.get(PAYLOAD)) is str:
+            said = self._mint.read(token)
+            if said is not None or looks_made(token):
+                call.properties = {name: value for name, value in given.items() if name != PAYLOAD}
+            if said is not None:
+                return token, said
+            if call.properties is not given:
+                verdict.say(SPOILT, _SPOILT_IN_WORDS)
         return self._in_address(call)
 
     def _in_address(self, call: Call) -> tuple[str, Said] | None:

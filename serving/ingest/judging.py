@@ -144,7 +144,7 @@ class Judge:
         reached: tuple[Reached, ...] = ()
         followed: Followed | None = None
         if kind == "track":
-            call.event, followed = self._following.of(call, call.event or "")
+            call.event, followed = self._following.of(call, call.event or "", verdict)
             columns, texts = self._track(call)
             if columns["event"] == self._given and "channel" not in columns:
                 tell_no_channel(verdict, call.properties or {})
@@ -155,7 +155,7 @@ class Judge:
                 columns["event"], message_id=verdict.messageId, columns=columns, properties=call.properties or {}
             )
         elif kind in ("page", "screen"):
-            _, followed = self._following.of(call, self._page_view)
+            _, followed = self._following.of(call, self._page_view, verdict)
             columns = self._event(self._page_view, call, {"name": call.name, "category": call.category})
         elif kind == IDENTIFY:
             if call.traits and call.context is not None:

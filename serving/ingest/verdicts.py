@@ -16,6 +16,7 @@ TOO_LARGE = "too_large"
 NOT_KEPT = "not_kept"
 NO_CHANNEL = "no_channel_given"
 UNUSUAL = "unusual_event_name"
+SPOILT = "spoilt_payload"
 
 LETTER_REASONS = (  # why a call becomes a dead letter; docs/ingest.md tells what each means
     *("not_valid", "unknown_type", "no_id", "no_event_name", "reserved_event_name", "unusable_message_id"),

@@ -27,7 +27,7 @@ from ulid import ULID
 from features.faults import CallersMistake
 from features.message_limits import LONGEST_TOKEN, answer_of
 
-__all__ = ["LONGEST_TOKEN", "Said", "TokenMint", "answer_of", "open_mint"]
+__all__ = ["LONGEST_TOKEN", "Said", "TokenMint", "answer_of", "looks_made", "open_mint"]
 
 KEY_FILE = "token.key"
 SHORTEST_SECRET = 16  # characters
@@ -36,7 +36,13 @@ _MARKS_KEPT = 1_024
 _N_OF_A_MARK = 6  # a multiple of three, so that base64 needs no padding
 _WITH_ULID, _WITH_TEXT = 1, 2
 _FOR_URLS = bytes.maketrans(b"+/", b"-_")
+_SHORTEST_SPOILT = 20  # characters: what is shorter is somebody's own word
+_IN_URLS = re.compile(r"[A-Za-z0-9_-]+=*", re.ASCII)
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_SLOTS = 64
+_BEGINNINGS = frozenset(
+    base64.urlsafe_b64encode(bytes((_WITH_ULID, slot, 1))).decode().casefold() for slot in range(_SLOTS)
+)
 _DIGITS = str.maketrans("ABCDEFGHJKMNPQRSTVWXYZ", "abcdefghijklmnopqrstuv")  # Crockford's to those of int(…, 32)
 
 LINK = "link"
@@ -223,6 +229,22 @@ def _make_key(file: Path) -> None:
 
 
 @lru_cache(maxsize=1_024)  # a decision shows several things
+def looks_made(token: str) -> bool:
+    """Whether something that is no token of ours was most likely one: cut short, changed, or of another secret.
+
+    It begins as they do, whatever became of its capitals: with a form, a slot of a short list and the first byte of a
+    ULID's time, which stays the same from 2005 to 2039; or with a form, a slot and an id of the caller's that is whole.
+    """
+    if not _SHORTEST_SPOILT <= len(token) <= LONGEST_TOKEN or _IN_URLS.fullmatch(token) is None:
+        return False
+    if token[:4].casefold() in _BEGINNINGS:
+        return True
+    raw = base64.urlsafe_b64decode(token.rstrip("=")[: len(token) // 4 * 4])
+    if raw[0] != _WITH_TEXT or raw[1] >= _SLOTS or not 0 < raw[2] <= len(raw) - 3:
+        return False
+    return raw[3 : 3 + raw[2]].decode("latin-1").isprintable()
+
+
 def _identified(decision_id: str) -> tuple[int, bytes]:
     """The form and the bytes of an id; a ULID by arithmetic, which costs a tenth of its library's reading."""
     if _ULID.fullmatch(decision_id):

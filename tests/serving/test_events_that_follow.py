@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -146,6 +146,20 @@ def test_a_payload_of_somebody_else_s_button_and_a_spoilt_address_are_the_caller
     assert (mine["status"], spoilt["status"]) == ("accepted", "accepted")
     assert "MENU_HELP" in events(world, "Message Replied")[-1]
     assert world.n_outcomes() == before
+
+
+@pytest.mark.parametrize("spoil", [str.lower, lambda token: token[:30], lambda token: token[:-2] + "__"])
+def test_a_reply_with_a_spoilt_payload_is_kept_and_said_to_be_spoilt(world: World, spoil: Callable[[str], str]) -> None:
+    told = world.decided("spoilt")
+    n_before, spoilt = len(events(world, "Message Replied")), spoil(payload(told, "Dry"))
+    verdict = world.track("Message Replied", "spoilt", properties={"payload": spoilt, "step": "2"}, messageId=spoilt)
+    assert (verdict["status"], verdict["reason"]) == ("accepted", "spoilt_payload")
+    assert "cut short or changed" in verdict["detail"]
+    replies = events(world, "Message Replied")
+    assert len(replies) == n_before + 1
+    assert '"step"' in replies[-1]
+    assert "payload" not in replies[-1]  # what it declares would outlive a withdrawal
+    assert world.outcomes(told["decision_id"]) == []
 
 
 def test_a_token_of_a_decision_that_is_not_there_leaves_the_event_as_it_is(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from ulid import ULID
 
 from features.faults import CallersMistake
 from features.message_limits import LONGEST_DECISION_ID, longest_payload
-from serving.joining.tokens import LONGEST_TOKEN, TokenMint, answer_of, open_mint
+from serving.joining.tokens import LONGEST_TOKEN, TokenMint, answer_of, looks_made, open_mint
 
 MINT = TokenMint(b"a secret of this test")
 ULIDS = st.binary(min_size=16, max_size=16).map(lambda raw: str(ULID.from_bytes(raw)))
@@ -43,6 +44,28 @@ def test_a_token_with_another_character_anywhere_says_nothing(decision_id: str, 
 @given(text=st.text(max_size=80) | st.text(alphabet="ABCDwxyz0189-_", max_size=80))
 def test_any_other_text_says_nothing(text: str) -> None:
     assert MINT.read(text) is None
+
+
+NOW = st.integers(1_700_000_000, 2_140_000_000).map(lambda second: datetime.fromtimestamp(second, tz=UTC))
+
+
+@given(at=NOW, slot=st.integers(0, 49), what=WHATS, length=st.integers(20, 200), is_small=st.booleans())
+def test_a_spoilt_token_still_looks_like_one(at: datetime, slot: int, what: str, length: int, is_small: bool) -> None:
+    spoilt = MINT.token(str(ULID.from_datetime(at)), slot, what)[:length]
+    assert looks_made(spoilt.lower() if is_small else spoilt)
+
+
+@given(decision_id=OWN_IDS, slot=st.integers(0, 49), what=WHATS)
+def test_a_token_of_a_caller_s_own_id_and_another_secret_looks_like_one(decision_id: str, slot: int, what: str) -> None:
+    token = TokenMint(b"the secret of another").token(decision_id, slot, what)
+    assert len(token) < 20 or looks_made(token)
+
+
+@pytest.mark.parametrize(
+    "own", ["MENU_HELP", "Agree_to_the_terms_of_2026", "AQUA_and_its_whole_family_of_creams", "a" * 40, "{}", "ą" * 30]
+)
+def test_a_payload_of_somebody_else_s_menu_does_not_look_like_a_token(own: str) -> None:
+    assert not looks_made(own)
 
 
 def test_a_token_of_another_secret_says_nothing() -> None:
