@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from training.response.choosing import weights_of
 from training.response.fitted import FittedResponse
 from training.response.fitting import TooFewToLearnFrom, fit_response
 from training.response.policy_value import Judge, shares_above
@@ -90,8 +91,8 @@ def test_a_straight_line_is_found_by_a_linear_learner_and_it_leaves_alone_whom_i
     world = a_world("linear")
     fit = fitted(world.rows(seed=1))
     truth = world.truth[:, 1] - world.truth[:, 0]
-    assert fit.learner in ("linear_dr", "linear_t")
-    assert np.corrcoef(fit.uplift(world.X)[:, 1], truth)[0, 1] > 0.97
+    assert fit.learner in ("linear_dr", "linear_t", "together")
+    assert np.corrcoef(fit.uplift(world.X)[:, 1], truth)[0, 1] > 0.94
     best = float(world.truth.max(axis=1).mean())
     assert world.earned_by(fit.rewards(world.X).argmax(axis=1)) > best - 0.02
     assert {group.moves for group in fit.groups} >= {-1, 1}
@@ -135,15 +136,53 @@ def test_an_action_that_adds_to_log_odds_is_found_in_money_by_logistic_regressio
         assert np.corrcoef(fit.rewards(world.X)[:, action], world.truth[:, action])[0, 1] > 0.95
 
 
-def test_logistic_learners_are_tried_on_an_outcome_of_one_amount_and_never_on_spend() -> None:
+def test_logistic_learners_are_tried_where_mostly_nothing_happens_whatever_it_is_worth_and_never_of_losses() -> None:
     world = of_an_outcome(5.0, n=600, seed=3, suits=False)
     outcome = came(world, 5.0, seed=4)
     spend = replace(outcome, reward=outcome.reward * np.linspace(0.5, 1.5, len(outcome)))
+    returned = replace(spend, reward=np.where(np.arange(len(spend)) == 7, -3.0, spend.reward))
+    always = replace(spend, reward=spend.reward + np.linspace(1.0, 2.0, len(spend)))
     kinds = ("logistic_s", "logistic_t")
-    told = [[one.name for one in fitted(rows).tried] for rows in (outcome, spend)]
-    assert [[name for name in tried if name in kinds] for tried in told] == [list(kinds), []]
+    told = [[one.name for one in fitted(rows).tried] for rows in (outcome, spend, returned, always)]
+    assert [[name for name in tried if name in kinds] for tried in told] == [list(kinds), list(kinds), [], []]
     alone = fitted(spend, candidates=("logistic_t",))  # as a model is taught anew whose older rows chose it
     assert np.corrcoef(alone.rewards(world.X)[:, 1], world.truth[:, 1])[0, 1] > 0.8
+
+
+def test_a_member_of_the_mean_weighs_as_much_as_others_bear_its_differences_out() -> None:
+    world = a_world("linear", n=2_000)
+    fit = fitted(world.rows(seed=1))
+    truth = (world.truth[:, 1] - world.truth[:, 0])[:, np.newaxis]
+    said = {"right": truth, "shuffled": np.random.default_rng(1).permutation(truth)}
+    weights = weights_of(said, fit.judge.effects(), fit.judge)
+    assert sum(weights.values()) == pytest.approx(1.0)
+    assert weights["right"] > 0.85
+    tried = {one.name: one.weights for one in fit.tried if one.weights}
+    assert list(tried) == ["together"]
+    assert sum(tried["together"].values()) == pytest.approx(1.0)
+
+
+def test_of_rare_outcomes_that_a_message_makes_likelier_alike_those_who_are_likelier_anyway_are_ranked_first() -> None:
+    """Some 150 positives are too few to choose among ten learners by: the choice by score alone took any of them."""
+    found = []
+    for seed in (1, 2, 3):
+        X = customers(5_000, seed)
+        odds = -5.0 + 1.0 * X[:, 0] + 0.5 * np.log1p(X[:, 1])
+        world = World(X, 1.0 / (1.0 + np.exp(-np.column_stack([odds, odds + 0.6]).astype(np.float64))))
+        fit = fitted(came(world, 1.0, seed=seed + 1))
+        truth = world.truth[:, 1] - world.truth[:, 0]
+        found.append(float(np.corrcoef(fit.uplift(world.X)[:, 1], truth)[0, 1]))
+    assert np.mean(found) > 0.7
+
+
+def test_where_a_message_changes_nothing_everybody_or_nobody_gets_it_and_that_is_said() -> None:
+    for seed in (1, 2, 3):
+        world = of_an_outcome(1.0, n=3_000, seed=seed, suits=False)
+        nothing = World(world.X, world.truth[:, [0, 0]])
+        fit = fitted(came(nothing, 1.0, seed=seed + 10))
+        if fit.learner == "logistic_s":
+            assert "No difference between customers was found" in fit.why
+            assert float((fit.uplift(world.X)[:, 1] > 0.0).mean()) in (0.0, 1.0)
 
 
 def test_an_action_of_which_nothing_came_or_everything_leaves_logistic_learners_finite() -> None:

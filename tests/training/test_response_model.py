@@ -15,7 +15,7 @@ from training.artifact import load_model, write_artifact
 from training.response.actions import NOTHING, ActionFeatures
 from training.response.fitted import FittedResponse
 from training.response.fitting import fit_response
-from training.response.learners import LEARNERS
+from training.response.learners import NAMES
 from training.response.rows import ResponseRows
 from training.served.response import ResponseModel
 
@@ -66,7 +66,7 @@ def as_served(X: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.column_stack([np.zeros(len(X), dtype=np.float32), X[:, 2], X[:, 1], X[:, 0]])
 
 
-@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("learner", NAMES)
 def test_every_learner_is_served_as_it_was_fitted_alone_or_among_others(learner: str) -> None:
     fit = fitted(learner)
     X = some_rows(2).X[:40]
@@ -78,7 +78,7 @@ def test_every_learner_is_served_as_it_was_fitted_alone_or_among_others(learner:
         assert np.ptp(together[:, 1] - together[:, 0]) > 0.1
 
 
-@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("learner", NAMES)
 def test_contributions_sum_to_the_expected_reward(learner: str) -> None:
     fit = fitted(learner)
     model, asked = served(fit), as_served(some_rows(2).X[:3])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from training.response.fitting import fit_response
-from training.response.learners import LEARNERS, learners_for
+from training.response.learners import NAMES, learners_for
 from training.response.rows import NOTHING, ActionFeatures, ResponseRows
 from training.rounds.response import taught_twice
 
@@ -43,4 +43,4 @@ def test_all_rows_teach_the_learner_that_older_ones_chose(monkeypatch: pytest.Mo
 def test_the_learner_that_was_judged_can_be_taught_however_many_actions_there_are_since() -> None:
     assert "trees_dr" not in learners_for(50)
     assert learners_for(50, ["trees_dr"]) == ("trees_dr",)
-    assert learners_for(2) == tuple(LEARNERS)
+    assert learners_for(2) == NAMES

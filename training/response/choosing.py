@@ -6,21 +6,22 @@ action, plus the area of its targeting curve (how much treating only those whom 
 many at random). The first alone is blind where everybody is worth treating, the second alone where the question is
 whether to treat anybody.
 
-Where effects are weak, as they mostly are, the best of nine noisy scores is often not the best learner: in simulated
-campaigns the mean of several learners did better than choosing between them. So the mean is taken unless one learner is
-ahead of it by more than a standard error of their *difference*, then the simplest that is as good; and nothing but each
-action's mean effect where all differences between customers together were worth nothing.
+Where effects are weak, as they mostly are, the best of ten noisy scores is often not the best learner: in simulated
+campaigns the mean of several did better than choosing between them, and better still where each weighs as much as its
+differences were borne out by customers who did not teach it. So that mean is taken, unless one learner is ahead of it
+beyond the noise that comparing ten makes, then the simplest that is as good; and nothing but "no heterogeneity" where
+all differences between customers together were worth nothing beyond noise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.response.learners import TOGETHER, Learned, learn
+from training.response.learners import LOGISTIC, TOGETHER, Learned, learn, members_for
 from training.response.nuisances import CrossFit, Sample, mean_where
 from training.response.policy_value import Estimate, Judge
 
@@ -28,6 +29,8 @@ Floats = NDArray[np.float64]
 
 SAME_FOR_ALL = "same_for_all"
 LARGEST_SLOPE = 1.25  # a learner's differences between customers are stretched by no more
+LEAST_WEIGHT = 0.02  # of a member of the mean, beside at most about one, so that no fold's mean is of none
+AHEAD = 3.0  # standard errors by which a single learner must be ahead of the mean: the largest of ten is compared
 LEAST_SLOPE = 0.1
 """Of the differences of a learner that was worth something: over folds a weak slope is skewed downwards, since a fold
 whose customers respond more leaves three to teach that respond less."""
@@ -51,6 +54,16 @@ class Slope:
         kept = self.value**3 / (self.value**2 + 2.0 * self.error**2)
         return float(np.clip(kept, LEAST_SLOPE, LARGEST_SLOPE))
 
+    @property
+    def weight(self) -> float:
+        """How much a learner weighs in the mean, before weights are made to sum to 1.
+
+        The slope, drawn to one half as if that had been found with a standard error of 1: where customers say little,
+        learners weigh about the same, rather than as chance has it.
+        """
+        squared = self.error**2
+        return max((self.value + 0.5 * squared) / (1.0 + squared), LEAST_WEIGHT)
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:
@@ -65,6 +78,7 @@ class Tried:
         targeting: the area of its targeting curve.
         score: by row, what its policy's value and its targeting area are the means of.
         behind: how far the best one's score is ahead.
+        weights: of the members of a mean, by name; empty for a learner that is one.
     """
 
     name: str
@@ -75,6 +89,7 @@ class Tried:
     targeting: Estimate
     score: Floats
     behind: Estimate
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, object]:
         """What model.json keeps."""
@@ -84,24 +99,54 @@ class Tried:
             "targeting": self.targeting.as_dict(),
             "behind": self.behind.as_dict(),
             "slope": {"value": _nine(self.slope.value), "error": _nine(self.slope.error)},
+            "weights": dict(self.weights),
         }
 
 
 def try_learners(crossfit: CrossFit, judge: Judge, learners: Sequence[str]) -> tuple[Tried, ...]:
     """Every learner judged on the folds that did not teach it, in their order."""
     of = crossfit.sample
-    said = {name: np.empty((len(of.X), of.n_actions - 1)) for name in learners}
+    members = members_for(happens=of.happens) if TOGETHER in learners else ()
+    said = {name: np.empty((len(of.X), of.n_actions - 1)) for name in (*learners, *members) if name != TOGETHER}
     level = np.empty((len(of.X), of.n_actions - 1))
     for fold in crossfit.folds:
         lesson, rows = crossfit.lesson(fold), of.fold == fold
         level[rows] = lesson.pseudo().mean(axis=0)
-        for name in learners:
+        for name in said:
             differences = learn(name, lesson).predict(of.X[rows], of.Z[rows], of.action_vectors)
             said[name][rows] = differences - mean_where(differences, None if of.could is None else of.could[rows])
     targets = judge.effects()
-    tried = [_tried(name, differences, level, targets, judge, of.fold) for name, differences in said.items()]
+    weights: Mapping[str, float] = {}
+    if members:
+        said[TOGETHER], weights = _weighed({name: said[name] for name in members}, targets, judge, of.fold)
+    tried = [_tried(name, said[name], level, targets, judge, of.fold) for name in learners]
     best = max(tried, key=lambda one: float(one.score.mean()))
-    return tuple(_beside(one, best, judge) for one in tried)
+    return tuple(
+        replace(
+            one, behind=judge.mean(best.score - one.score), weights=weights if one.name == TOGETHER else one.weights
+        )
+        for one in tried
+    )
+
+
+def _weighed(
+    said: Mapping[str, Floats], targets: Floats, judge: Judge, fold: NDArray[np.int64]
+) -> tuple[Floats, dict[str, float]]:
+    """What the mean of learners says of each row, weighed by the other folds' customers; and the weights by all."""
+    mean = np.zeros_like(targets)
+    for one in np.unique(fold):
+        rows, others = fold == one, fold != one
+        of_others = {name: differences[others] for name, differences in said.items()}
+        for name, weight in weights_of(of_others, targets[others], judge.of_rows(others)).items():
+            mean[rows] += weight * said[name][rows]
+    return mean, weights_of(said, targets, judge)
+
+
+def weights_of(said: Mapping[str, Floats], targets: Floats, judge: Judge) -> dict[str, float]:
+    """How much each learner's differences weigh in the mean: as much as they are borne out; they sum to 1."""
+    weights = {name: slope_of(differences, targets, judge).weight for name, differences in said.items()}
+    total = sum(weights.values())
+    return {name: _nine(weight / total) for name, weight in weights.items()}
 
 
 def chosen(tried: Sequence[Tried], judge: Judge) -> tuple[Tried, str]:
@@ -112,29 +157,40 @@ def chosen(tried: Sequence[Tried], judge: Judge) -> tuple[Tried, str]:
         judge: that judged them.
     """
     one, why = _ahead_of_the_mean(tried, judge)
-    same = next((other for other in tried if other.name == SAME_FOR_ALL), None)
-    if same is not None and one is not same and (one.score - same.score).mean() <= 0.0:
-        return same, (
-            f"On customers who did not teach it, the differences between customers that {one.name} sees were worth "
-            "nothing: an action is taken to bring everybody the same."
-        )
+    of = {other.name: other for other in tried}
+    same = of.get(SAME_FOR_ALL)
+    odds = of.get(LOGISTIC[0])
+    if same is None or one is same or one is odds:
+        return one, why
+    gain = judge.mean(one.score - same.score)
+    if odds is not None and gain.value <= gain.error:
+        return odds, _no_effect_differs(one, gain, "everybody's odds are taken to change alike")
+    if odds is None and gain.value <= 0.0:
+        return same, _no_effect_differs(one, gain, "an action is taken to bring everybody the same")
     return one, why
 
 
+def _no_effect_differs(one: Tried, gain: Estimate, instead: str) -> str:
+    return (
+        f"No difference between customers was found: on those who did not teach it, what {one.name} sees was worth "
+        f"{gain.value:.2g} (standard error {gain.error:.2g}) more than saying the same of everybody; {instead}."
+    )
+
+
 def _ahead_of_the_mean(tried: Sequence[Tried], judge: Judge) -> tuple[Tried, str]:
-    """The mean of learners, unless one is ahead of it beyond a standard error; without it the simplest of the best."""
+    """The mean of learners, unless one is ahead of it beyond noise; without it the simplest of the best."""
     mean = next((one for one in tried if one.name == TOGETHER), None)
     if mean is None:
         return _simplest(tried, judge), "It is the simplest that is not behind the best beyond a standard error."
     ahead = [
         one
         for one in tried
-        if one is not mean and (one.score - mean.score).mean() > judge.error(one.score - mean.score)
+        if one is not mean and (one.score - mean.score).mean() > AHEAD * judge.error(one.score - mean.score)
     ]
     if not ahead:
         return mean, (
-            "No single learner was ahead of the mean of several by more than a standard error on customers who did not "
-            "teach it."
+            f"No single learner was ahead of the mean of several by more than {AHEAD:g} standard errors on customers "
+            "who did not teach it."
         )
     one = _simplest(ahead, judge)
     gain = judge.mean(one.score - mean.score)
@@ -197,11 +253,6 @@ def _tried(
         of_policy + targeting,
         Estimate(0.0, 0.0),
     )
-
-
-def _beside(one: Tried, best: Tried, judge: Judge) -> Tried:
-    behind = judge.mean(best.score - one.score)
-    return Tried(one.name, one.raw, one.effects, one.slope, one.value, one.targeting, one.score, behind)
 
 
 def _nine(value: float) -> float:

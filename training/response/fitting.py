@@ -14,7 +14,7 @@ from training.response.design import design_for
 from training.response.fitted import FittedResponse, Served
 from training.response.groups import gained, groups_of, quadrants_of
 from training.response.learners import Learned, learn, learners_for
-from training.response.nuisances import CrossFit, Lesson, Sample, amount_of, folds_of
+from training.response.nuisances import CrossFit, Lesson, Sample, folds_of, happens_or_not
 from training.response.policy_value import Estimate, Judge, customers_of
 from training.response.rows import ActionFeatures, ResponseRows
 from training.response.support import TooFewToLearnFrom, worth_learning
@@ -44,7 +44,7 @@ def fit_response(
         inputs: the names of the columns of `rows.X`.
         categories: of the categorical inputs, by name.
         seed: of the folds and of LightGBM.
-        candidates: names of `training.response.learners.LEARNERS`; None for all that suit the number of actions.
+        candidates: names of `training.response.learners.NAMES`; None for all that suit the number of actions.
 
     Raises:
         TooFewToLearnFrom: fewer than two actions have enough customers, or the first has not.
@@ -64,17 +64,17 @@ def fit_response(
         names=tuple(f"x{place}" for place in range(len(inputs))),
         categorical=tuple(place for place, name in enumerate(inputs) if name in categories),
         action_vectors=np.array([action_vector(action, columns) for action in rows.actions]),
-        amount=amount_of(rows.reward),
+        happens=happens_or_not(rows.reward),
         seed=seed,
         could=_could(rows),
     )
     crossfit = CrossFit(sample)
     judge = _judge_of(crossfit, rows)
-    learners = learners_for(sample.n_actions, candidates, has_one_amount=sample.amount is not None)
+    learners = learners_for(sample.n_actions, candidates, happens=sample.happens)
     tried = try_learners(crossfit, judge, learners)
     best, why = chosen(tried, judge)
     lesson = crossfit.lesson(None)
-    learned = learn(best.name, lesson)
+    learned = learn(best.name, lesson, best.weights)
     choosing, expected, measured = gained(judge, _as_groups_see_it(best))
     groups = groups_of(choosing, expected, measured)
     reference = np.zeros(len(rows), dtype=np.intp)

@@ -21,7 +21,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import lightgbm
@@ -36,6 +36,7 @@ from training.response.trees import boosted
 
 Floats = NDArray[np.float64]
 TOGETHER = "together"
+LOGISTIC = ("logistic_s", "logistic_t")
 MOST_ACTIONS_OF_TREES_DR = 4  # beyond it a regression of all rows an action costs more than it has ever brought
 
 
@@ -195,17 +196,16 @@ def trees_dr(lesson: Lesson) -> Learned:
     return Learned(tuple((Term(1.0, booster=place),) for place in range(len(boosters))), boosters)
 
 
-def together(lesson: Lesson) -> Learned:
-    """The mean of learners that differ in kind."""
-    n_actions, has_one_amount = lesson.sample.n_actions, lesson.sample.amount is not None
-    members = [learn(name, lesson) for name in members_for(n_actions, has_one_amount=has_one_amount)]
+def together(lesson: Lesson, weights: Mapping[str, float]) -> Learned:
+    """The mean of learners that differ in kind, by their weights."""
     boosters: list[lightgbm.Booster] = []
-    effects: list[list[Term]] = [[] for _ in range(n_actions - 1)]
-    for member in members:
+    effects: list[list[Term]] = [[] for _ in range(lesson.sample.n_actions - 1)]
+    for name, weight in weights.items():
+        member = learn(name, lesson)
         for into, terms in zip(effects, member.effects, strict=True):
             for term in terms:
                 place = None if term.booster is None else term.booster + len(boosters)
-                into.append(replace(term.times(1.0 / len(members)), booster=place))
+                into.append(replace(term.times(weight), booster=place))
         boosters += member.boosters
     return Learned(tuple(map(tuple, effects)), tuple(boosters))
 
@@ -221,42 +221,40 @@ LEARNERS: dict[str, Learner] = {
     "trees_t": trees_t,
     "trees_x": trees_x,
     "trees_dr": trees_dr,
-    TOGETHER: together,
 }
+NAMES = (*LEARNERS, TOGETHER)
 
 
-def learn(name: str, lesson: Lesson) -> Learned:
-    """What a learner makes of a lesson; made once."""
+def learn(name: str, lesson: Lesson, weights: Mapping[str, float] | None = None) -> Learned:
+    """What a learner makes of a lesson, each made once; of `together`, with the weights of its members."""
+    if name == TOGETHER:
+        return together(lesson, weights or {})
     if name not in lesson.shared:
         lesson.shared[name] = LEARNERS[name](lesson)
     learned: Learned = lesson.shared[name]
     return learned
 
 
-def members_for(n_actions: int, *, has_one_amount: bool = False) -> tuple[str, ...]:
-    """Whose mean `together` is: of many actions without trees an action, which have few rows each and cost to serve.
-
-    Of outcomes that happen or do not, logistic regressions stand for the lines: they say as much, and bend with them.
-    """
-    lines = ("logistic_s", "logistic_t") if has_one_amount else ("follows_response", "linear_t")
-    return (*lines, "trees_s") if n_actions > MOST_ACTIONS_OF_TREES_DR else (*lines, "trees_s", "trees_x")
+def members_for(*, happens: bool) -> tuple[str, ...]:
+    """Whose mean `together` is: few numbers each, but for one booster that sees what no line can say."""
+    return ("follows_response", *(LOGISTIC if happens else ()), "linear_dr", "trees_s")
 
 
-def learners_for(n_actions: int, names: Sequence[str] | None = None, *, has_one_amount: bool = True) -> tuple[str, ...]:
+def learners_for(n_actions: int, names: Sequence[str] | None = None, *, happens: bool = True) -> tuple[str, ...]:
     """Those that can be tried on so many actions, the simplest first; one that alone is asked for always can.
 
     Args:
         n_actions: with the reference one.
         names: among which; None for all.
-        has_one_amount: whether every reward is 0 or one amount, as logistic regressions need it.
+        happens: whether rewards are of an outcome that happens or does not, as logistic regressions need it.
     """
-    wanted = tuple(LEARNERS) if names is None else tuple(names)
+    wanted = NAMES if names is None else tuple(names)
     unfit = {"trees_x", "trees_dr"} if n_actions > MOST_ACTIONS_OF_TREES_DR else set()
-    if not has_one_amount:
-        unfit |= {"logistic_s", "logistic_t"}
+    if not happens:
+        unfit |= set(LOGISTIC)
     if names is not None and set(wanted) <= unfit:
         unfit = set()
-    return tuple(name for name in LEARNERS if name in wanted and name not in unfit)
+    return tuple(name for name in NAMES if name in wanted and name not in unfit)
 
 
 def _one_an_action(lesson: Lesson) -> tuple[lightgbm.Booster, ...]:

@@ -123,10 +123,10 @@ def of_each_action(lesson: Lesson) -> Logistic | None:
 def effects_of(fitted: Logistic, lesson: Lesson) -> tuple[tuple[Term, ...], ...]:
     """The amount times what an action makes the outcome's probability, less what it is of the reference action.
 
-    Where rewards differ in amount, which is only so of a learner that alone was asked for, it is the mean amount.
+    Where rewards differ in amount it is the mean amount.
     """
     rewards = lesson.sample.reward
-    amount = lesson.sample.amount or float(rewards[rewards != 0.0].mean())
+    amount = float(rewards[rewards != 0.0].mean())
     terms = [
         logistic(amount, float(intercept), slopes.tolist())
         for intercept, slopes in zip(fitted.intercepts, fitted.coefficients, strict=True)
