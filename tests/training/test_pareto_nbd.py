@@ -163,3 +163,15 @@ def test_where_scipy_gives_up_the_integral_takes_over() -> None:
     assert found == pytest.approx([by_euler(*each) for each in zip(b, rest, gap, strict=True)], rel=1e-8)
     small = (np.array([3.0, 160.0]), np.array([1.2, 5.0]), np.array([0.2, 0.05]))
     assert pareto_nbd._mean_of_inverse(*small) == pytest.approx(hyp2f1(1, small[0], sum(small[:2]), 1 - small[2]))
+
+
+def test_customers_who_share_a_history_are_told_what_each_is_told_alone() -> None:
+    """Of many customers every history is worked out once: the same bits."""
+    rng = np.random.default_rng(8)
+    x, T = rng.integers(0, 4, 900).astype(float), rng.integers(1, 30, 900) / 7
+    history = History(x, np.where(x > 0, T / 2, 0.0), T)
+    T[3] = np.nan
+    some = History(history.x[:300], history.t_x[:300], history.T[:300])
+    weeks = np.array([[1.0], [13.0]])
+    np.testing.assert_array_equal(TRUTH.p_alive(history)[:300], TRUTH.p_alive(some))
+    np.testing.assert_array_equal(TRUTH.p_any(history, weeks=weeks)[:, :300], TRUTH.p_any(some, weeks=weeks))
