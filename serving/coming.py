@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from features.faults import closest_name
 from serving.refusals import SHOWN, RequestRefused, WrongField
 from serving.scoring import ScoredCustomer
 from training.artifact import INTERVAL, LONGEST_DAYS, Coming, NextPurchaseModel
@@ -34,23 +33,14 @@ def asked_days(query: Mapping[str, str]) -> int | None:
     """The horizon that a query asks for; None where it asks for none.
 
     Raises:
-        RequestRefused: it names something else, or what is no whole number from 1 to 365.
+        RequestRefused: it is no whole number from 1 to 365.
     """
-    faults = [_unknown(name) for name in query if name != WITHIN_DAYS]
     text = query.get(WITHIN_DAYS)
     is_one = text is None or (text.isascii() and text.isdigit() and 1 <= int(text[:SHOWN]) <= LONGEST_DAYS)
     if text is not None and not is_one:
         rule = f"is '{text[:SHOWN]}'; it is a whole number of days from 1 to {LONGEST_DAYS}."
-        faults.append(WrongField(f"/{WITHIN_DAYS}", rule))
-    if faults:
-        raise RequestRefused(faults)
+        raise RequestRefused([WrongField(f"/{WITHIN_DAYS}", rule)])
     return None if text is None else int(text)
-
-
-def _unknown(name: str) -> WrongField:
-    closest = closest_name(name, [WITHIN_DAYS])
-    hint = f"Closest: '{closest}'." if closest else f"The only one is '{WITHIN_DAYS}'."
-    return WrongField(f"/{name[:SHOWN]}", f"is no query parameter of this question. {hint}")
 
 
 def what_is_coming(

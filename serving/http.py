@@ -29,6 +29,7 @@ from serving.joining.http import add_joining_routes
 from serving.json_bytes import answer_bytes
 from serving.metrics import add_metric_routes
 from serving.moments import add_moment_routes
+from serving.parameters import CarefulRoute
 from serving.problems import wrong_fields
 from serving.profile import customer_view_soon, decision_view
 from serving.reaching import add_reach_routes
@@ -72,6 +73,7 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
         swagger_files: a folder with swagger-ui.css and swagger-ui-bundle.js; without it there is no /docs.
     """
     app = StraightApp(title="Rapport", version="1", docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.route_class = CarefulRoute
     _add_decisions(app)
     add_campaign_routes(app)
     _add_outcomes(app)

@@ -86,11 +86,7 @@ def _instant(microseconds: int) -> str:
 
 
 def _asked(parameters: Mapping[str, str], brand: Brand) -> tuple[int, int, str | None]:
-    faults = [
-        unknown_name(f"/{name}", name, kind="parameter", names=list(_PARAMETERS))
-        for name in parameters
-        if name not in _PARAMETERS
-    ]
+    faults: list[WrongField] = []
     since = _whole(parameters, "since", default=0, least=0, most=LARGEST, faults=faults)
     limit = _whole(parameters, "limit", default=LIMIT, least=1, most=MOST, faults=faults)
     moment = parameters.get("moment")

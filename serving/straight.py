@@ -36,7 +36,8 @@ class StraightApp(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        endpoint = self._straight.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        is_straight = scope["type"] == "http" and scope["method"] == "POST" and not scope.get("query_string")
+        endpoint = self._straight.get(scope["path"]) if is_straight else None
         if endpoint is None:
             await super().__call__(scope, receive, send)
             return

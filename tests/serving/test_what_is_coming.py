@@ -106,13 +106,6 @@ def test_a_horizon_that_is_none_is_refused(text: str) -> None:
         asked_days({"within_days": text})
 
 
-def test_a_misspelt_parameter_is_told_with_the_closest() -> None:
-    with pytest.raises(RequestRefused, match=r"/within_day: is no query parameter.* Closest: 'within_days'"):
-        asked_days({"within_day": "30"})
-    with pytest.raises(RequestRefused, match="The only one is 'within_days'"):
-        asked_days({"page": "2", "within_days": "30"})
-
-
 def test_a_horizon_may_be_left_out() -> None:
     assert asked_days({}) is None
     assert asked_days({"within_days": "365"}) == 365
