@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 ROWS_WORTH_A_SECOND_THREAD = 2_000
+ROWS_ONE_BY_ONE = 32
+"""So few rows are scored one after the other: to begin with a matrix costs LightGBM as much as several of them."""
 
 # Of LightGBM's c_api.h: C_API_PREDICT_RAW_SCORE, C_API_PREDICT_CONTRIB and C_API_DTYPE_FLOAT64.
 _RAW_SCORE = 1
@@ -53,7 +55,7 @@ class Boosters:
         if len(set(widths)) != 1:
             raise ValueError(f"Boosters side by side read the same inputs, at least one does; these read {widths}.")
         self.n = len(self._boosters)
-        self._one_row = (1, widths[0])
+        self._n_inputs = widths[0]
         self._of_thread = threading.local()
 
     def raw_scores(self, X: FloatArray) -> FloatArray:
@@ -62,7 +64,7 @@ class Boosters:
         Args:
             X: shape `(n, n_inputs)`, NaN where unknown.
         """
-        if X.shape == self._one_row:
+        if 1 <= len(X) <= ROWS_ONE_BY_ONE and X.shape[1:] == (self._n_inputs,):
             return self._single_row().raw_scores(X)
         threads = 1 if len(X) < ROWS_WORTH_A_SECOND_THREAD else 2
         return np.column_stack([booster.raw_scores(X, n_threads=threads) for booster in self._boosters])
@@ -154,11 +156,13 @@ class _SingleRow:
             address += booster.n_outputs * self._scores.itemsize
 
     def raw_scores(self, X: FloatArray) -> FloatArray:
-        self._inputs[:] = X
-        score = self._score
-        for call in self._calls:
-            _check(score(*call))
-        return self._scores.copy()
+        score, scores = self._score, np.empty((len(X), self._scores.shape[1]))
+        for number, row in enumerate(X):
+            self._inputs[0] = row
+            for call in self._calls:
+                _check(score(*call))
+            scores[number] = self._scores[0]
+        return scores
 
 
 def _fast_handle(library: ctypes.PyDLL, booster: _Booster) -> ctypes.c_void_p:

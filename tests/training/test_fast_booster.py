@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from training.calibration import IDENTITY, Calibration, FloatArray, from_log_odds
-from training.fast_booster import BoosterError, Boosters
+from training.fast_booster import ROWS_ONE_BY_ONE, BoosterError, Boosters
 
 N_INPUTS = 6
 
@@ -54,6 +54,12 @@ def test_a_row_alone_gets_what_lightgbm_gives_it_among_others(classes: list[int]
     assert np.array_equal(one_by_one(boosters, X), expected)
 
 
+@pytest.mark.parametrize("n", [2, ROWS_ONE_BY_ONE, ROWS_ONE_BY_ONE + 1])
+def test_a_few_rows_get_what_lightgbm_gives_them(n: int) -> None:
+    text, X = a_text(classes=3), np.asfortranarray(rows(n))
+    assert np.array_equal(Boosters([text]).raw_scores(X), lightgbm.Booster(model_str=text).predict(X, raw_score=True))
+
+
 def test_what_was_given_out_is_not_overwritten_by_the_next_row() -> None:
     boosters, X = Boosters([a_text()]), rows(2)
     first = boosters.raw_scores(X[:1])
@@ -63,7 +69,7 @@ def test_what_was_given_out_is_not_overwritten_by_the_next_row() -> None:
 
 
 def test_any_layout_of_one_row_is_read_right() -> None:
-    boosters, X = Boosters([a_text()]), np.asfortranarray(rows(5))
+    boosters, X = Boosters([a_text()]), np.asfortranarray(rows(ROWS_ONE_BY_ONE + 1))
     assert np.array_equal(one_by_one(boosters, X), boosters.raw_scores(np.ascontiguousarray(X)))
 
 
