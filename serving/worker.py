@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +13,7 @@ from starlette.types import ASGIApp
 
 from features.database import connect
 from features.workspace import Workspace, find_workspace
+from serving.accepting import accept_fairly
 from serving.campaigns.reading import BODY_BYTES as CAMPAIGN_BYTES
 from serving.campaigns.reading import PATH as CAMPAIGN_PATH
 from serving.clocks import clock_from
@@ -47,6 +50,8 @@ class Worker:
         end_with_parent()
         settings = read_settings()
         workspace = find_workspace(settings.workspace)
+        with contextlib.suppress(RuntimeError):  # no event loop: nobody listens
+            accept_fairly(asyncio.get_running_loop(), workspace.state / "connections")
         open_when_possible(workspace.database, partial(self._opened, settings, workspace), answer_with=answer_with)
 
     def close(self) -> None:

@@ -1,0 +1,242 @@
+"""New connections go to the worker that holds the fewest, so that no client waits behind another's worker.
+
+All workers of a server listen on one socket, and whoever wakes first takes every connection that waits there. Clients
+keep their connections, so what the first moment decided stays: of 16 connections one worker of two held 12 or 13 on
+average, of 64 often 63. Here each worker takes one at a time, and while another one holds fewer it leaves the next one
+to that for some milliseconds; then it takes it all the same: a worker that is stuck keeps nobody waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import mmap
+import os
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PATIENCE_SECONDS = 0.006
+_LOOK_AGAIN_SECONDS = 0.0005
+_OF_MANY = 8  # one more than another, or an eighth, is as many: who waits for an exact turn waits longer
+_OUT_OF_DESCRIPTORS_SECONDS = 1.0
+_SLOT = struct.Struct("<iii")  # process, port, connections; a worker's own, written by nobody else while it lives
+_SLOTS = 256
+_log = logging.getLogger("rapport.serving")
+
+
+class SharedCounts:
+    """How many connections each worker of the machine holds, in a file; where that cannot be written, nobody's.
+
+    Args:
+        file: shared by every worker of the workspace; made where it is missing.
+        port: where this worker listens; those of other ports are another server's.
+        pid: of this worker's process.
+    """
+
+    def __init__(self, file: Path, *, port: int, pid: int | None = None) -> None:
+        self._port, self._pid = port, os.getpid() if pid is None else pid
+        self._slots: mmap.mmap | None = None
+        self._mine = 0
+        with contextlib.suppress(OSError, ValueError):
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                size = _SLOTS * _SLOT.size
+                if (
+                    os.fstat(descriptor).st_size < size
+                ):  # written whole: a full disk says so here, not by a signal later
+                    os.pwrite(descriptor, bytes(size), 0)
+                self._slots = mmap.mmap(descriptor, size)
+                self._mine = self._free()
+                self.tell(0)
+            finally:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # the map keeps a descriptor of its own, and with it the lock
+                os.close(descriptor)
+
+    def tell(self, n: int) -> None:
+        """So many are held by this worker."""
+        if self._slots is not None:
+            _SLOT.pack_into(self._slots, self._mine * _SLOT.size, self._pid, self._port, n)
+
+    def is_one_with_fewer(self, n: int) -> bool:
+        """Whether another worker that lives holds fewer than so many."""
+        if self._slots is None:
+            return False
+        return any(
+            port == self._port and held < n and pid not in (0, self._pid) and _lives(pid)
+            for pid, port, held in _SLOT.iter_unpack(self._slots)
+        )
+
+    def close(self) -> None:
+        """This worker takes no more."""
+        if self._slots is not None:
+            _SLOT.pack_into(self._slots, self._mine * _SLOT.size, 0, 0, 0)
+            self._slots.close()
+            self._slots = None
+
+    def _free(self) -> int:
+        """The first slot of nobody who lives.
+
+        Raises:
+            ValueError: there is none.
+        """
+        pids = [pid for pid, _, _ in _SLOT.iter_unpack(self._slots or b"")]
+        return [pid in (0, self._pid) or not _lives(pid) for pid in pids].index(True)
+
+
+class FairServer:
+    """Takes connections from a listening socket, one at a time and in turn with the other workers.
+
+    Args:
+        loop: its event loop.
+        listening: the socket, which all workers share.
+        make: a protocol for each connection.
+        counts: what every worker holds.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listening: socket.socket,
+        make: Callable[[], asyncio.Protocol],
+        counts: SharedCounts,
+    ) -> None:
+        self._loop, self._make, self._counts = loop, make, counts
+        self._listening: socket.socket | None = listening
+        self._held = 0
+        self._until: float | None = None  # how long the connection that waits is left to others
+        self._later: asyncio.TimerHandle | None = None
+        self._opening: set[asyncio.Task[Any]] = set()
+        listening.setblocking(False)
+        loop.add_reader(listening, self._take)
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The socket it listens on, until it is closed."""
+        return () if self._listening is None else (self._listening,)
+
+    @property
+    def n_held(self) -> int:
+        """How many connections it holds."""
+        return self._held
+
+    def is_serving(self) -> bool:
+        """Whether it takes connections."""
+        return self._listening is not None
+
+    def close(self) -> None:
+        """Takes no more; those that are open stay."""
+        if self._listening is None:
+            return
+        if self._later is not None:
+            self._later.cancel()
+        self._loop.remove_reader(self._listening)
+        self._listening = None
+        self._counts.close()
+
+    async def wait_closed(self) -> None:
+        """Returns at once: whoever closes waits for the connections themselves."""
+
+    def _take(self) -> None:
+        """One connection, unless it is another worker's turn."""
+        if self._listening is None:
+            return
+        if self._counts.is_one_with_fewer(self._held - max(1, self._held // _OF_MANY)):
+            now = self._loop.time()
+            self._until = now + PATIENCE_SECONDS if self._until is None else self._until
+            if now < self._until:
+                self._look_again(after=_LOOK_AGAIN_SECONDS)
+                return
+        self._until = None
+        try:
+            connection, _ = self._listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):  # another worker took it; who came has left
+            return
+        except OSError as fault:
+            _log.error("no connection can be taken just now: %s", fault)
+            self._look_again(after=_OUT_OF_DESCRIPTORS_SECONDS)
+            return
+        connection.setblocking(False)
+        self._hold(+1)
+        task = self._loop.create_task(self._open(connection))
+        self._opening.add(task)  # the loop itself holds a task only weakly
+        task.add_done_callback(self._opening.discard)
+
+    async def _open(self, connection: socket.socket) -> None:
+        protocol = self._make()
+        lost, is_held = protocol.connection_lost, True
+
+        def let_go() -> None:
+            nonlocal is_held
+            if is_held:
+                is_held = False
+                self._hold(-1)
+
+        def connection_lost(fault: Exception | None) -> None:
+            let_go()
+            lost(fault)
+
+        protocol.connection_lost = connection_lost  # type: ignore[method-assign,assignment]  # uvicorn's
+        try:
+            await self._loop.connect_accepted_socket(lambda: protocol, connection)
+        except (OSError, RuntimeError):  # gone already, or the loop ends
+            connection.close()
+            let_go()
+
+    def _hold(self, change: int) -> None:
+        self._held += change
+        self._counts.tell(self._held)
+
+    def _look_again(self, *, after: float) -> None:
+        listening = self._listening
+        if listening is None:
+            return
+        self._loop.remove_reader(listening)
+        self._later = self._loop.call_later(after, self._listen_again)
+
+    def _listen_again(self) -> None:
+        if self._listening is not None:
+            self._loop.add_reader(self._listening, self._take)
+
+
+def accept_fairly(loop: asyncio.AbstractEventLoop, file: Path) -> None:
+    """Servers that are made on this loop of a listening socket, without TLS, take their connections in turn.
+
+    uvicorn has no way to say how connections are taken: it asks its loop for a server, and so the loop is told.
+
+    Args:
+        loop: a worker's.
+        file: where the workers tell each other what they hold.
+    """
+    usual = loop.create_server
+
+    async def create_server(
+        make: Callable[[], asyncio.Protocol], *named: Any, **more: Any
+    ) -> asyncio.AbstractServer | FairServer:
+        listening = more.get("sock")
+        if not isinstance(listening, socket.socket) or more.get("ssl") is not None:
+            return await usual(make, *named, **more)
+        listening.listen(more.get("backlog", 100))
+        return FairServer(loop, listening, make, SharedCounts(file, port=_port_of(listening)))
+
+    loop.create_server = create_server  # type: ignore[method-assign,assignment]
+
+
+def _port_of(listening: socket.socket) -> int:
+    told = listening.getsockname()
+    return int(told[1]) if isinstance(told, tuple) else 0
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

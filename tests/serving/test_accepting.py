@@ -1,0 +1,136 @@
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from serving.accepting import FairServer, SharedCounts, accept_fairly
+
+HERE, THERE = os.getpid(), os.getppid()  # two processes that live
+NOBODY = 2**22 + 1  # beyond the largest process id of Linux
+
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport: Any) -> None:  # uvloop's are of no asyncio class
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+
+def listening() -> socket.socket:
+    made = socket.create_server(("127.0.0.1", 0))
+    made.listen(100)
+    return made
+
+
+def counts(folder: Path, *, pid: int = HERE, port: int = 1) -> SharedCounts:
+    return SharedCounts(folder / "connections", port=port, pid=pid)
+
+
+async def connected(port: int, n: int) -> list[asyncio.StreamWriter]:
+    """So many connections, each of which was answered once."""
+    made = []
+    for _ in range(n):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"x")
+        assert await asyncio.wait_for(reader.readexactly(1), 5.0) == b"x"
+        made.append(writer)
+    return made
+
+
+async def closed(writers: list[asyncio.StreamWriter]) -> None:
+    for writer in writers:
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_workers_of_one_socket_hold_nearly_as_many_connections_each(
+    run: Callable[[Coroutine[None, None, None]], None], tmp_path: Path
+) -> None:
+    async def main() -> None:
+        loop, first = asyncio.get_running_loop(), listening()
+        second, held = first.dup(), {HERE: counts(tmp_path), THERE: counts(tmp_path, pid=THERE)}
+        servers = [FairServer(loop, first, Echo, held[HERE]), FairServer(loop, second, Echo, held[THERE])]
+        writers = await connected(first.getsockname()[1], 17)
+        assert sum(server.n_held for server in servers) == 17
+        assert min(server.n_held for server in servers) >= 7
+        await closed(writers)
+        for _ in range(500):
+            if sum(server.n_held for server in servers) == 0:
+                break
+            await asyncio.sleep(0.01)
+        assert [server.n_held for server in servers] == [0, 0]
+        for server in servers:
+            server.close()
+            assert not server.is_serving()
+        first.close()
+        second.close()
+
+    run(main())
+
+
+def test_a_worker_that_takes_none_though_it_holds_fewer_keeps_nobody_waiting(tmp_path: Path) -> None:
+    async def main() -> None:
+        counts(tmp_path, pid=THERE)  # lives, holds nothing, takes nothing
+        with closing(listening()) as socket_:
+            server = FairServer(asyncio.get_running_loop(), socket_, Echo, counts(tmp_path))
+            writers = await connected(socket_.getsockname()[1], 3)
+            assert server.n_held == 3
+            await closed(writers)
+            server.close()
+
+    asyncio.run(main())
+
+
+def test_a_connection_is_left_only_to_a_worker_that_lives_and_listens_there(tmp_path: Path) -> None:
+    mine = counts(tmp_path)
+    assert not mine.is_one_with_fewer(5)
+    counts(tmp_path, pid=NOBODY)
+    counts(tmp_path, pid=THERE, port=2)
+    assert not mine.is_one_with_fewer(5)
+    other = counts(tmp_path, pid=THERE)  # takes the slot of him who is dead
+    assert mine.is_one_with_fewer(5)
+    other.tell(5)
+    assert not mine.is_one_with_fewer(5)
+    other.tell(4)
+    assert mine.is_one_with_fewer(5)
+    other.close()
+    assert not mine.is_one_with_fewer(5)
+
+
+def test_where_the_file_cannot_be_written_each_takes_what_comes(tmp_path: Path) -> None:
+    async def main() -> None:
+        alone = SharedCounts(tmp_path / "no such folder" / "connections", port=1)
+        with closing(listening()) as socket_:
+            server = FairServer(asyncio.get_running_loop(), socket_, Echo, alone)
+            await closed(await connected(socket_.getsockname()[1], 2))
+            server.close()
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_was_told_takes_turns_on_a_socket_and_serves_an_address_as_before(tmp_path: Path) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        accept_fairly(loop, tmp_path / "connections")
+        fair = await loop.create_server(Echo, sock=socket.create_server(("127.0.0.1", 0)), backlog=5)
+        assert isinstance(fair, FairServer)
+        assert len(fair.sockets) == 1
+        usual = await loop.create_server(Echo, "127.0.0.1", 0)
+        assert not isinstance(usual, FairServer)
+        for server in (fair, usual):
+            await closed(await connected(server.sockets[0].getsockname()[1], 2))
+        (listened,) = fair.sockets
+        fair.close()
+        listened.close()
+        usual.close()
+        await fair.wait_closed()
+
+    asyncio.run(main())
