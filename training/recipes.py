@@ -27,8 +27,7 @@ AS_MANY_ORDERS, AS_BUSY, NO_SEASON = "as_many_orders", "as_busy", "none"
 AS_IT_IS = "as it is"  # no calibration: repeat buying alone knows its level from the whole history, not one window
 SEASONS = (AS_MANY_ORDERS, AS_BUSY, NO_SEASON)
 HARM_OF_SEASON = 0.002  # nats: season is given up only where it did harm, for a calm window shows nothing of it
-HARM_OF_A_MEMBER = 0.002  # nats: so is a member; less than this is noise on windows of some thousand customers
-HARM_OF_WEIGHING = 0.002  # nats: so is a say that is learned
+HARM_OF_A_MEMBER = 0.002  # nats: so is a member, or a say that is learned; less is noise on some thousand customers
 HARM_OF_BG_NBD = 0.002  # nats: so is BG/NBD for Pareto/NBD, which costs a decision more time
 HARM_OF_STEPS = 0.002  # nats: so are steps, which tell a whole crowd of customers one value
 HARM_OF_TUNING = 0.002  # nats: trees that were tuned on the very window that chooses flatter themselves there
@@ -79,8 +78,7 @@ class Recipe:
         """How much better, in nats, a window must find it than the fullest recipe: a lucky window is no reason."""
         return (
             HARM_OF_SEASON * (self.season != AS_MANY_ORDERS)
-            + HARM_OF_WEIGHING * (not self.weighs)
-            + HARM_OF_A_MEMBER * (not set(EVERY_MEMBER[:-1]) <= set(self.members))
+            + HARM_OF_A_MEMBER * (self.members != EVERY_MEMBER)
             + HARM_OF_BG_NBD * (self.repeat_buying != BG_NBD)
             + HARM_OF_STEPS * (self.calibration == ISOTONIC)
             + HARM_OF_TUNING * (self.name == TUNED)
