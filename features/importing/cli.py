@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,10 +54,15 @@ def import_files(
     mapped = load_mapping(mapping, brand)
     asked = Import(found, brand, mapped, tuple(files), tuple(_table(one) for one in table or ()))
     errors = Console(stderr=True)
-    for warning in doubtful_events(mapped, brand):
-        errors.print(f"[yellow]Warning:[/yellow] {escape(f'{mapping}: {warning}')}", highlight=False, soft_wrap=True)
+
+    def warn(warnings: Iterable[str]) -> None:
+        for one in warnings:
+            errors.print(f"[yellow]Warning:[/yellow] {escape(f'{mapping}: {one}')}", highlight=False, soft_wrap=True)
+
+    warn(doubtful_events(mapped, brand))
     with _shown(errors) as progress:
         report = run_import(asked, progress=progress)
+    warn(report.warnings)
     if as_json:
         typer.echo(json.dumps(report.as_dict()))
     else:

@@ -21,6 +21,7 @@ class ImportReport:
         n_repeated: events whose key came more than once in this import; the last one counts.
         n_customers: distinct customers of these events.
         quarantine_file: where the quarantined rows are, if there are any.
+        warnings: what in the mapping fits none of the rows.
     """
 
     n_read: int
@@ -35,6 +36,7 @@ class ImportReport:
     n_customers: int = 0
     events: dict[str, int] = field(default_factory=dict)
     quarantine_file: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def n_quarantined(self) -> int:

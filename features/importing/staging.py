@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -16,6 +17,7 @@ from features.importing.reading import number_of
 from features.importing.records import RecordSql
 from features.importing.report import ImportReport
 from features.importing.rows import Rows
+from features.importing.unmatched import unmatched_maps
 from features.lake import quoted
 
 
@@ -53,7 +55,8 @@ def stage(
         connection.execute(f"CREATE {kind} events_{record.number} AS {record.events(good=good)}")
         queries.append(f"SELECT * FROM events_{record.number}")
     connection.execute(f"CREATE VIEW staged AS {' UNION ALL '.join(queries)}")
-    return _count_rows(connection, rows, records, folder=folder)
+    report = _count_rows(connection, rows, records, folder=folder)
+    return replace(report, warnings=unmatched_maps(connection, mapping))
 
 
 @contextmanager
