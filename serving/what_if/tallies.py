@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from serving.contact.budgets import Limit
 from serving.contact.facts import MILLION
 from serving.contact.rules import ContactRules
 from serving.contact.windows import to_us
@@ -70,7 +71,11 @@ class Tallies:
                 self.spent[charge.budget].amount[period] += charge.amount * probability  # type: ignore[assignment]
 
     def budgets(self) -> Iterator[dict[str, Any]]:
-        """Each budget with what would have been charged in its fullest period, beside its limit."""
+        """Each budget with what would have been charged in its fullest period, beside its limit.
+
+        Past decisions are made again by the counters of then, so what a budget keeps away is no suppression yet: the
+        share of all that would be charged which is beyond the limits of its periods says how much that would be.
+        """
         for name, spent in sorted(self.spent.items()):
             limit = self._rules.limits.get(name)
             units, amount = max(spent.units.values()), max(spent.amount.values()) / MILLION
@@ -83,7 +88,19 @@ class Tallies:
                 "at_most_amount": None if limit is None or limit.amount is None else limit.amount / MILLION,
             }
             used = [told[what] / told[f"at_most_{what}"] for what in ("units", "amount") if told[f"at_most_{what}"]]
-            yield told | {"used_share": max(used) if used else None}
+            beyond = _beyond(spent, limit) if limit is not None else None
+            yield told | {"used_share": max(used) if used else None, "beyond_share": beyond}
+
+
+def _beyond(spent: Spent, limit: Limit) -> float | None:
+    """Which share of what would be charged the periods' limits do not hold; None where there is no limit."""
+    limited = [(spent.units, limit.units), (spent.amount, limit.amount)]
+    shares = [
+        sum(max(0.0, charged - at_most) for charged in by_period.values()) / total
+        for by_period, at_most in limited
+        if at_most is not None and (total := sum(by_period.values())) > 0
+    ]
+    return max(shares, default=None)
 
 
 def action_of(key: str) -> str:

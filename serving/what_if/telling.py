@@ -124,7 +124,8 @@ def _budgets(told: WhatIf, answer: Mapping[str, Any]) -> Iterator[tuple[dict[str
             used.append(f"{money_of(told.brand, one['amount'])} of {money_of(told.brand, one['at_most_amount'])}")
         share = f" ({one['used_share']:.0%})" if one["used_share"] is not None else ""
         every = f" a {one['every']}" if one["every"] else ""
-        yield one, f"{', '.join(used) or format(one['units'], ',.1f') + ' codes'}{every}{share}"
+        beyond = f"; {one['beyond_share']:.0%} of it would find nothing left" if one["beyond_share"] else ""
+        yield one, f"{', '.join(used) or format(one['units'], ',.1f') + ' codes'}{every}{share}{beyond}"
 
 
 def _day(instant: datetime, told: WhatIf) -> str:

@@ -167,6 +167,8 @@ def test_a_dearer_offer_costs_what_it_costs_more_and_a_budget_shows_its_use(work
     (budget,) = answer["budgets"]
     assert (budget["budget"], budget["at_most_units"], budget["every"]) == ("action:festival_offer", 10, "month")
     assert budget["units"] == pytest.approx(told.n_decisions / 6, rel=0.01)
+    assert budget["beyond_share"] == pytest.approx(1 - 10 / budget["units"])  # all in one month
+    assert f"{budget['beyond_share']:.0%} of it would find nothing left" in as_text(told)
     assert answer["reward"]["snips"]["change"] == pytest.approx(-100 * 0.1 / 6, abs=1.5)
 
 
