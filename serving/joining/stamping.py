@@ -107,12 +107,8 @@ def _tracked(url: str, token: str, *, public_url: str | None, hosts: Collection[
     return tracked_url(url, token=token, public_url=public_url, hosts=hosts)
 
 
-def own_urls(token: Callable[[str], str], public_url: str) -> tuple[str, str]:
-    """The addresses of this server that an e-mail names: the picture that says it was opened, and the way out."""
-    return _own_urls(token(OPEN), token(UNSUBSCRIBE), public_url)
-
-
 def _own_urls(opened: str, left: str, public_url: str) -> tuple[str, str]:
+    """The addresses of this server that an e-mail names: the picture that says it was opened, and the way out."""
     base = public_url.rstrip("/")
     return f"{base}{PIXEL}{opened}.gif", f"{base}{LEAVE}{left}"
 
