@@ -18,6 +18,7 @@ from features.workspace import Workspace
 from training.dataset import WorkspaceSource
 from training.evaluating.response import evaluate_response
 from training.evaluating.response_answer import Question
+from training.evaluating.response_cli import as_effect
 from training.evaluating.response_splits import BEST_SINGLE, FIGURES, OURS, RANDOM, Terms, split_of
 from training.response.campaign_rows import MOST_INSTANTS, campaign_rows, instants_of
 from training.response.known_before import MOST_SNAPSHOTS
@@ -151,6 +152,20 @@ def test_the_arms_and_their_means_are_those_of_the_file(answer: dict[str, Any]) 
         "No Mail",
         14.0,
     )  # as they were asked for
+
+
+def test_what_the_message_changed_has_an_interval_and_none_is_claimed_where_that_holds_zero(
+    answer: dict[str, Any],
+) -> None:
+    control, mail = (one["mean"] for one in answer["arms"])
+    effect = answer["effect"]
+    assert effect["value"] == pytest.approx(mail - control, abs=2e-6)
+    errors = [one["standard_error"] for one in answer["arms"]]
+    assert effect["error"] == pytest.approx((errors[0] ** 2 + errors[1] ** 2) ** 0.5, abs=2e-6)
+    assert effect["found"] is (effect["low"] > 0.0)
+    assert as_effect(effect).startswith("The message changed the mean by 0.")
+    nothing = effect | {"value": 0.001, "low": -0.002, "high": 0.004, "found": False}
+    assert as_effect(nothing).startswith("No effect was found: the message changed the mean by 0.001 (95%")
 
 
 def test_only_what_was_known_before_the_message_is_learned_from(answer: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from training.evaluating.response_splits import FIGURES, Judged, Terms
 from training.overlap import Overlap, Refusal
+from training.response.policy_value import Estimate
 from training.response.rows import ResponseRows
 
 DIGITS = 6
@@ -85,6 +86,7 @@ class Evaluated:
             return told | {"refused": self.refusal.as_dict(), "models": []}
         return told | {
             "arms": self._arms(),
+            "effect": self.effect(),
             "chosen": [
                 {"split": place, "learner": one.learner, "why": one.why} for place, one in enumerate(self.judged)
             ],
@@ -107,20 +109,28 @@ class Evaluated:
         names = [one.learner for one in self.judged]
         return {name: names.count(name) for name in sorted(set(names), key=lambda name: (-names.count(name), name))}
 
+    def effect(self) -> dict[str, Any]:
+        """The mean of the treated less that of the controls, its 95% interval, and whether that lies beside zero."""
+        (control, error_of_control), (treated, error_of_treated) = self._means()
+        effect = Estimate(treated - control, math.hypot(error_of_control, error_of_treated))
+        found = not effect.low <= 0.0 <= effect.high
+        return {name: _rounded(value) for name, value in effect.as_dict().items()} | {"found": found}
+
     def _arms(self) -> list[dict[str, Any]]:
-        told = []
-        for place, name in enumerate((self.control, self.treated)):
-            of = self.rows.taken(self.rows.action == place)
-            mean, error = weighted_mean(of.reward, 1.0 / of.propensity, of.cluster)
-            told.append(
-                {
-                    "arm": name,
-                    "n": len(of),
-                    "mean": _rounded(mean),
-                    "standard_error": _rounded(error),
-                }
-            )
-        return told
+        return [
+            {
+                "arm": name,
+                "n": int((self.rows.action == place).sum()),
+                "mean": _rounded(mean),
+                "standard_error": _rounded(error),
+            }
+            for place, (name, (mean, error)) in enumerate(zip((self.control, self.treated), self._means(), strict=True))
+        ]
+
+    def _means(self) -> list[tuple[float, float]]:
+        """The mean of the control and of the treated, each with its standard error."""
+        arms = (self.rows.taken(self.rows.action == place) for place in (0, 1))
+        return [weighted_mean(of.reward, 1.0 / of.propensity, of.cluster) for of in arms]
 
 
 def weighted_mean(

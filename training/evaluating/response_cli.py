@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -106,9 +107,20 @@ def as_markdown(evaluated: Evaluated) -> str:
         cells = (_cell(figures[figure]) for _, figure in COLUMNS)
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     chosen = ", ".join(f"{learner} {n}×" for learner, n in evaluated.chosen_counts().items())
-    lines.append(f"\nOurs chose: {chosen}.")
+    lines += ["\n" + as_effect(evaluated.effect()), f"Ours chose: {chosen}."]
     lines += [f"- {note}" for note in evaluated.notes]
     return "\n".join(lines)
+
+
+def as_effect(effect: Mapping[str, Any]) -> str:
+    """What the message changed on average, and where that cannot be told from nothing, that it cannot."""
+    told = f"{effect['value']:.5g} (95% interval {effect['low']:.5g} to {effect['high']:.5g})"
+    if effect["found"]:
+        return f"The message changed the mean by {told}."
+    return (
+        f"No effect was found: the message changed the mean by {told}, an interval that holds 0. A policy that treats "
+        "everybody or nobody then goes by the sign of what may be chance: give --cost, or ask more customers."
+    )
 
 
 def as_refusal(evaluated: Evaluated) -> str:
