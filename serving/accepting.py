@@ -14,6 +14,7 @@ import fcntl
 import logging
 import mmap
 import os
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -108,7 +109,7 @@ class FairServer:
     ) -> None:
         self._loop, self._make, self._counts = loop, make, counts
         self._listening: socket.socket | None = listening
-        self._held = 0
+        self._held: dict[asyncio.Protocol, asyncio.BaseTransport | None] = {}  # None: being opened
         self._until: float | None = None  # how long the connection that waits is left to others
         self._later: asyncio.TimerHandle | None = None
         self._opening: set[asyncio.Task[Any]] = set()
@@ -123,7 +124,7 @@ class FairServer:
     @property
     def n_held(self) -> int:
         """How many connections it holds."""
-        return self._held
+        return len(self._held)
 
     def is_serving(self) -> bool:
         """Whether it takes connections."""
@@ -146,7 +147,8 @@ class FairServer:
         """One connection, unless it is another worker's turn."""
         if self._listening is None:
             return
-        if self._counts.is_one_with_fewer(self._held - max(1, self._held // _OF_MANY)):
+        self._forget_closed()
+        if self._counts.is_one_with_fewer(self.n_held - max(1, self.n_held // _OF_MANY)):
             now = self._loop.time()
             self._until = now + PATIENCE_SECONDS if self._until is None else self._until
             if now < self._until:
@@ -162,35 +164,39 @@ class FairServer:
             self._look_again(after=_OUT_OF_DESCRIPTORS_SECONDS)
             return
         connection.setblocking(False)
-        self._hold(+1)
-        task = self._loop.create_task(self._open(connection))
+        protocol = self._make()
+        self._held[protocol] = None
+        self._counts.tell(self.n_held)
+        task = self._loop.create_task(self._open(connection, protocol))
         self._opening.add(task)  # the loop itself holds a task only weakly
         task.add_done_callback(self._opening.discard)
 
-    async def _open(self, connection: socket.socket) -> None:
-        protocol = self._make()
-        lost, is_held = protocol.connection_lost, True
-
-        def let_go() -> None:
-            nonlocal is_held
-            if is_held:
-                is_held = False
-                self._hold(-1)
+    async def _open(self, connection: socket.socket, protocol: asyncio.Protocol) -> None:
+        lost = protocol.connection_lost
 
         def connection_lost(fault: Exception | None) -> None:
-            let_go()
+            self._let_go(protocol)
             lost(fault)
 
         protocol.connection_lost = connection_lost  # type: ignore[method-assign,assignment]  # uvicorn's
         try:
-            await self._loop.connect_accepted_socket(lambda: protocol, connection)
+            transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, connection)
         except (OSError, RuntimeError):  # gone already, or the loop ends
             connection.close()
-            let_go()
+            self._let_go(protocol)
+        else:
+            if protocol in self._held:
+                self._held[protocol] = transport
 
-    def _hold(self, change: int) -> None:
-        self._held += change
-        self._counts.tell(self._held)
+    def _let_go(self, protocol: asyncio.Protocol) -> None:
+        if protocol in self._held:
+            del self._held[protocol]
+            self._counts.tell(self.n_held)
+
+    def _forget_closed(self) -> None:
+        """Lets go of connections that another protocol took over (a WebSocket's): that one is told of their end."""
+        for protocol in [one for one, transport in self._held.items() if transport and transport.is_closing()]:
+            self._let_go(protocol)
 
     def _look_again(self, *, after: float) -> None:
         listening = self._listening
@@ -201,6 +207,8 @@ class FairServer:
 
     def _listen_again(self) -> None:
         if self._listening is not None:
+            if not _is_one_waiting(self._listening):
+                self._until = None  # another worker took it: whoever comes next is left to others anew
             self._loop.add_reader(self._listening, self._take)
 
 
@@ -230,6 +238,12 @@ def accept_fairly(loop: asyncio.AbstractEventLoop, file: Path) -> None:
 def _port_of(listening: socket.socket) -> int:
     told = listening.getsockname()
     return int(told[1]) if isinstance(told, tuple) else 0
+
+
+def _is_one_waiting(listening: socket.socket) -> bool:
+    looking = select.poll()  # `select.select` cannot look at descriptors beyond 1,023
+    looking.register(listening, select.POLLIN)
+    return bool(looking.poll(0))
 
 
 def _lives(pid: int) -> bool:

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import asyncio
 import os
 import socket
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from serving import accepting
 from serving.accepting import FairServer, SharedCounts, accept_fairly
 
 HERE, THERE = os.getpid(), os.getppid()  # two processes that live
@@ -132,5 +135,60 @@ def test_a_loop_that_was_told_takes_turns_on_a_socket_and_serves_an_address_as_b
         listened.close()
         usual.close()
         await fair.wait_closed()
+
+    asyncio.run(main())
+
+
+class Upgraded(Echo):
+    """Hands its connection to another protocol, as a WebSocket's handshake does."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.transport.set_protocol(Echo())
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_connection_that_another_protocol_took_over_is_held_until_it_ends(
+    run: Callable[[Coroutine[None, None, None]], None], tmp_path: Path
+) -> None:
+    async def main() -> None:
+        with closing(listening()) as socket_:
+            server = FairServer(asyncio.get_running_loop(), socket_, Upgraded, counts(tmp_path))
+            port = socket_.getsockname()[1]
+            writers = await connected(port, 3)
+            assert server.n_held == 3
+            await closed(writers)
+            for _ in range(500):
+                last = await connected(port, 1)  # who takes one looks which of the others are still open
+                await closed(last)
+                if server.n_held == 1:
+                    break
+                await asyncio.sleep(0.01)
+            assert server.n_held == 1
+            server.close()
+
+    run(main())
+
+
+def test_each_connection_is_left_to_others_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patience = 0.3
+    monkeypatch.setattr(accepting, "PATIENCE_SECONDS", patience)
+
+    async def main() -> None:
+        other = counts(tmp_path, pid=THERE)
+        with closing(listening()) as socket_, closing(socket_.dup()) as theirs:
+            server = FairServer(asyncio.get_running_loop(), socket_, Echo, counts(tmp_path))
+            port = socket_.getsockname()[1]
+            other.tell(9)
+            writers = await connected(port, 3)
+            other.tell(0)
+            for _ in range(2):
+                writers.append((await asyncio.open_connection("127.0.0.1", port))[1])
+                await asyncio.sleep(patience / 10)  # long enough to be taken, were it not the other one's turn
+                theirs.accept()[0].close()
+                await asyncio.sleep(patience * 1.5)
+                assert server.n_held == 3
+            await closed(writers)
+            server.close()
 
     asyncio.run(main())
