@@ -20,7 +20,7 @@ _FILTERS: Mapping[str, Collection[str]] = {NUMBER: ("number", "money"), DAY: ("d
 _BELOW = 1e15
 _YEARS = range(1900, 2200)
 _WIDTHS = ("short", "medium", "long", "full")
-_LONGEST = "8" * 64  # no locale of Babel's takes as many characters for a number, an amount or a day that is ordinary
+_LONGEST = "8" * 80  # no locale of Babel's takes as many units of UTF-16 for an ordinary number, amount or day
 
 
 class _Longest(Style):

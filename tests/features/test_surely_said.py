@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.catalogue import Action
+from features.formatting import Style
+from features.message_limits import units
 from features.rendering import RenderedMessage, render
-from features.surely_said import is_surely_said, ordinary_kind
+from features.surely_said import _LONGEST, is_surely_said, ordinary_kind
 from tests.features.test_rendering import BRAND, an_action
 
 SLOTS = {"slots": {"x": {"expression": "stage"}, "y": {"expression": "stage"}}}
@@ -85,3 +87,13 @@ def test_what_is_no_ordinary_number_or_day_has_no_kind(value: object) -> None:
     assert ordinary_kind(value) is None
     slots: dict[str, object] = {**TOLD, "x": value}
     assert not is_surely_said(SAYINGS[0], brand=BRAND, locale="en", slots=slots, channel="email")
+
+
+@pytest.mark.parametrize("locale", ["hi", "th", "kde", "mn-Mong", "osa", "ff-Adlm"])  # the last four write longest
+@pytest.mark.parametrize("calendar", ["gregorian", "buddhist"])
+def test_no_locale_writes_an_ordinary_value_longer_than_it_is_reckoned(locale: str, calendar: str) -> None:
+    style = Style(locale, "USD", "UTC", calendar)
+    days = [style.date(date(2023, 1, 1) + timedelta(days=number), "full") for number in range(365)]
+    amounts = [-999_999_999_999_999.0, -999_999_999_999_999, -99_999_999_999.123]
+    told = [*days, *map(style.money, amounts), *map(style.number, amounts)]
+    assert max(map(units, told)) <= len(_LONGEST)
