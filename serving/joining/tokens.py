@@ -37,7 +37,7 @@ _N_OF_A_MARK = 6  # a multiple of three, so that base64 needs no padding
 _WITH_ULID, _WITH_TEXT = 1, 2
 _FOR_URLS = bytes.maketrans(b"+/", b"-_")
 _SHORTEST_SPOILT = 20  # characters: what is shorter is somebody's own word
-_IN_URLS = re.compile(r"[A-Za-z0-9_-]+=*", re.ASCII)
+_IN_URLS = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _SLOTS = 64
 _BEGINNINGS = frozenset(
@@ -228,23 +228,24 @@ def _make_key(file: Path) -> None:
         draft.unlink()
 
 
-@lru_cache(maxsize=1_024)  # a decision shows several things
 def looks_made(token: str) -> bool:
     """Whether something that is no token of ours was most likely one: cut short, changed, or of another secret.
 
     It begins as they do, whatever became of its capitals: with a form, a slot of a short list and the first byte of a
     ULID's time, which stays the same from 2005 to 2039; or with a form, a slot and an id of the caller's that is whole.
     """
-    if not _SHORTEST_SPOILT <= len(token) <= LONGEST_TOKEN or _IN_URLS.fullmatch(token) is None:
+    text = token.rstrip("=")  # ours are not padded; what a bot makes of them, and its own payloads, may be
+    if not _SHORTEST_SPOILT <= len(text) <= LONGEST_TOKEN or _IN_URLS.fullmatch(text) is None:
         return False
-    if token[:4].casefold() in _BEGINNINGS:
+    if text[:4].casefold() in _BEGINNINGS:
         return True
-    raw = base64.urlsafe_b64decode(token.rstrip("=")[: len(token) // 4 * 4])
+    raw = base64.urlsafe_b64decode(text[: len(text) // 4 * 4])
     if raw[0] != _WITH_TEXT or raw[1] >= _SLOTS or not 0 < raw[2] <= len(raw) - 3:
         return False
     return raw[3 : 3 + raw[2]].decode("latin-1").isprintable()
 
 
+@lru_cache(maxsize=1_024)  # a decision shows several things
 def _identified(decision_id: str) -> tuple[int, bytes]:
     """The form and the bytes of an id; a ULID by arithmetic, which costs a tenth of its library's reading."""
     if _ULID.fullmatch(decision_id):

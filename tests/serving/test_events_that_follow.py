@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -145,6 +146,12 @@ def test_a_payload_of_somebody_else_s_button_and_a_spoilt_address_are_the_caller
     spoilt = world.track("Product Viewed", "ann", context={"page": {"url": "https://shop.example/?rapport_token=x%"}})
     assert (mine["status"], spoilt["status"]) == ("accepted", "accepted")
     assert "MENU_HELP" in events(world, "Message Replied")[-1]
+    padded = base64.urlsafe_b64encode(b"menu:choose:size:10").decode()
+    assert padded.endswith("=")
+    assert world.track("Message Replied", "ann", properties={"payload": padded}) | {"messageId": ""} == mine | {
+        "messageId": ""
+    }
+    assert padded in events(world, "Message Replied")[-1]
     assert world.n_outcomes() == before
 
 

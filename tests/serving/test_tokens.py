@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -128,3 +129,14 @@ def test_an_emptied_secret_file_is_refused_and_not_replaced(tmp_path: Path) -> N
     (tmp_path / "token.key").write_bytes(b"")
     with pytest.raises(CallersMistake, match="holds 0 bytes"):
         open_mint(tmp_path)
+
+
+@given(own=st.binary(max_size=90), padding=st.sampled_from(["", "=", "==", "===", "=" * 30]))
+def test_a_bot_s_own_payload_in_base64_is_looked_at_whatever_its_padding(own: bytes, padding: str) -> None:
+    begins = base64.urlsafe_b64encode(own).decode()
+    assert looks_made(begins) in (True, False)
+    assert not looks_made(f"zzzz{begins.rstrip('=')}{padding}")
+
+
+def test_a_token_that_came_back_padded_still_looks_like_one() -> None:
+    assert looks_made(MINT.token("01JZZZZZZZZZZZZZZZZZZZZZZZ", 0, "link") + "==")
