@@ -9,7 +9,7 @@ import duckdb
 from pydantic import BaseModel
 
 from features.importing.mapping import Mapping, ValueSpec
-from features.importing.reading import identifier
+from features.importing.values import Columns, value_sql
 from features.lake import quoted
 
 SHOWN, LONGEST = 5, 40
@@ -59,11 +59,8 @@ def _told(connection: duckdb.DuckDBPyConnection, where: str, value: ValueSpec) -
 
 def _text(value: ValueSpec) -> str:
     """What the map looks at; null where the mapping says that this stands for nothing."""
-    text = f"CAST({identifier(value.column or '')} AS VARCHAR)"
-    if not value.missing:
-        return text
-    missing = ", ".join(quoted(one) for one in value.missing)
-    return f"CASE WHEN {text} NOT IN ({missing}) THEN {text} END"
+    unmapped = value.model_copy(update={"map": None, "otherwise": None})
+    return f"CAST({value_sql(unmapped, Columns({}))} AS VARCHAR)"
 
 
 def _keys(value: ValueSpec) -> str:

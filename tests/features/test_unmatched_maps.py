@@ -39,6 +39,11 @@ def test_a_map_that_fits_a_row_or_has_nothing_to_fit_is_not(world: World, values
     assert world.run(world.file("skin.csv", ROWS % values), mapping=SKIN).warnings == ()
 
 
+def test_a_number_that_stands_for_nothing_does_however_it_is_written(world: World) -> None:
+    mapping = SKIN.replace('missing: ["?"]', "missing: [0]")
+    assert world.run(world.file("skin.csv", ROWS % ("0.0", "0", "")), mapping=mapping).warnings == ()
+
+
 def test_a_map_of_the_events_names_is_looked_at_too(world: World) -> None:
     mapping = ORDERS.replace("event: Order Completed", "event: {column: what, map: {SALE: Order Completed}}")
     rows = world.file("orders.csv", "customer,at,order,total,what\nann,2026-01-01,o-1,5,sale\n")
