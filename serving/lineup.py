@@ -21,9 +21,8 @@ import msgspec
 from experiments.by_rate import after_incentives, before_incentive
 from features.brand import Exploration, Policy
 from features.catalogue import NOTHING
-from features.rendering import RenderedMessage
 from serving.candidates import recorded_head, recorded_offers
-from serving.offers import Offer, Unwritten
+from serving.offers import Offer, Sayable
 from serving.policy import Distribution, distribution_over, looks_at_the_best_only
 from serving.values import Valuation, comes_anyway
 
@@ -229,9 +228,7 @@ class Offers(Sequence[Offer]):
 
     __slots__ = ("_made", "lineup", "texts", "values")
 
-    def __init__(
-        self, lineup: Lineup, values: Sequence[float], texts: Sequence[RenderedMessage | Unwritten | None] = ()
-    ) -> None:
+    def __init__(self, lineup: Lineup, values: Sequence[float], texts: Sequence[Sayable | None] = ()) -> None:
         self.lineup, self.values, self.texts = lineup, values, texts
         self._made: dict[int, Offer] = {}
 

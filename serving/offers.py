@@ -55,6 +55,9 @@ class Unwritten:
         return hash((Unwritten, self.locale))
 
 
+Sayable = RenderedMessage | Unwritten  # what can be said, written or not
+
+
 class Offer(msgspec.Struct, frozen=True):
     """An action on a channel, ready to be said.
 
@@ -76,7 +79,7 @@ class Offer(msgspec.Struct, frozen=True):
     channel: str
     place: Place
     valuation: Valuation
-    said: RenderedMessage | Unwritten
+    said: Sayable
     cost: float
     head: bytes = b""
 

@@ -24,7 +24,7 @@ from features.rendering import NotRenderable, RenderedMessage
 from features.surely_said import ordinary_kind
 from serving.eligibility import Offerable, Suppressed, out_of_season, ruled_out
 from serving.lineup import Lineup, Offers
-from serving.offers import Offer, Unwritten
+from serving.offers import Offer, Sayable, Unwritten
 from serving.outline import Known, Outline, Slotted
 from serving.shelf import RENDERINGS_KEPT
 from serving.values import Rates
@@ -37,7 +37,7 @@ REMEMBERED = 1_000
 
 RULINGS_KEPT = 10_000
 
-Text = RenderedMessage | Unwritten | NotRenderable
+Text = Sayable | NotRenderable
 Said = RenderedMessage | NotRenderable | Suppressed | None  # None: the text has slots
 Valued = tuple[Offer | Suppressed | None, ...]  # None: the text has slots, or it cannot be said
 

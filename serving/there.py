@@ -13,7 +13,7 @@ from features.rendering import NotRenderable, RenderedMessage
 from serving.candidates import head_of
 from serving.eligibility import Offerable, Suppressed
 from serving.inputs import Inputs
-from serving.offers import Offer, Unwritten
+from serving.offers import Offer, Sayable
 from serving.remembered import PlaceMemory
 from serving.scoring import ScoredCustomer
 from serving.shelf import Place, Shelf, evaluated, not_renderable, slot_values
@@ -152,7 +152,7 @@ class There(msgspec.Struct, frozen=True):
     def offered(
         self,
         offerable: Offerable,
-        said: RenderedMessage | Unwritten | NotRenderable | Suppressed | None,
+        said: Sayable | NotRenderable | Suppressed | None,
         *,
         offers: dict[str, Offer],
         is_alone: bool,
@@ -165,7 +165,7 @@ class There(msgspec.Struct, frozen=True):
             offers: of this place, by action, for customers of this segment and stage; a new one is added.
             is_alone: whether this is the only channel that was asked for.
         """
-        if isinstance(said, RenderedMessage | Unwritten):
+        if isinstance(said, Sayable):
             action = offerable.action
             known = offers.get(action.id)
             if known is None:
@@ -182,7 +182,7 @@ class There(msgspec.Struct, frozen=True):
     def offer(
         self,
         offerable: Offerable,
-        said: RenderedMessage | Unwritten,
+        said: Sayable,
         *,
         is_alone: bool,
         valuation: Valuation | None = None,

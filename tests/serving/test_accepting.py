@@ -1,3 +1,5 @@
+"""Connections are spread over the workers of one socket, and nobody waits for a worker that takes none."""
+
 from __future__ import annotations
 
 import asyncio
