@@ -31,11 +31,11 @@ class Style:
 
     def money(self, amount: float | int | Decimal | str) -> str:
         """An amount in the brand's currency, without decimals where it is whole: ₹1,00,000."""
-        return _money(str(amount), self.currency, self.locale)
+        return _money(str(0 if amount == 0 else amount), self.currency, self.locale)  # "-0.0" equals "0.0"
 
     def number(self, value: float | int | Decimal) -> str:
         """A number with the locale's groups and decimal sign, three decimals at most."""
-        return _number(str(value), self.locale)
+        return _number(str(0 if value == 0 else value), self.locale)
 
     def date(self, instant: dt.date | dt.datetime | str | int, width: str = "long") -> str:
         """The day of an instant in the brand's time zone; naive datetimes are UTC, integers are its microseconds.
@@ -48,11 +48,18 @@ class Style:
 
 
 def day_of(instant: dt.date | dt.datetime | str | int, time_zone: str) -> dt.date:
-    """The day of an instant in a time zone, as `Style.date` tells it."""
+    """The day of an instant in a time zone, as `Style.date` tells it.
+
+    Raises:
+        TypeError: it is no instant, as a decimal number of a text's slot is none.
+        ValueError: it is a text that is none.
+    """
     if isinstance(instant, str):
         instant = dt.datetime.fromisoformat(instant) if len(instant) > 10 else dt.date.fromisoformat(instant)
     elif isinstance(instant, int):
         instant = dt.datetime.fromtimestamp(instant / 1e6, tz=dt.UTC)
+    if not isinstance(instant, dt.date):
+        raise TypeError(f"{instant!r} is no date")
     if not isinstance(instant, dt.datetime):
         return instant
     aware = instant if instant.tzinfo is not None else instant.replace(tzinfo=dt.UTC)

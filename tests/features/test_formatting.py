@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,3 +72,15 @@ def test_buddhist_years_are_an_option() -> None:
 )
 def test_an_instant_is_a_day_of_the_brands_time_zone(instant: dt.date | dt.datetime | str | int) -> None:
     assert a_style("hi").date(instant) == "21 नवंबर 2026"
+
+
+@pytest.mark.parametrize("nought", [0, 0.0, -0.0, Decimal("-0.00"), np.float64(-0.0)])
+def test_nought_has_no_sign_since_what_is_equal_is_written_alike(nought: float) -> None:
+    style = Style("en-IN", "INR", "UTC")
+    assert (style.money(nought), style.number(nought)) == ("₹0", "0")
+
+
+@pytest.mark.parametrize("value", [3.5, None, ["2026-01-01"]])
+def test_what_is_no_instant_has_no_day(value: Any) -> None:
+    with pytest.raises(TypeError, match="no date"):
+        Style("en", "EUR", "UTC").date(value)
