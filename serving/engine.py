@@ -26,12 +26,12 @@ from features.versions import CheckedFiles
 from features.workspace import Workspace
 from serving.catalogue_door import CatalogueDoor
 from serving.clocks import Clock, utc_now
-from serving.committing import Commit, Committed, commit_all
+from serving.committing import commit_all
 from serving.current import CurrentRows
 from serving.decide import Decision
 from serving.deciding import Deciding, Inquiry, Settled, nobody
 from serving.joining.stamper import Stamper, open_stamper
-from serving.kept import Before, answered_before, is_key_new
+from serving.kept import answered_before, is_key_new
 from serving.ledger import Ledger
 from serving.ledger_rows import fold_mature
 from serving.models import ModelDoor
@@ -45,7 +45,7 @@ from serving.schemas import DecisionRequest, OutcomeReport
 from serving.scoring import UNKNOWN_CUSTOMER
 from serving.shelf import Shelf
 from serving.stock import Stock, stocked
-from serving.together import Together
+from serving.together import Together, told, writing
 from serving.ulids import new_ulid
 
 WRITTEN_TOGETHER = 1_000
@@ -96,7 +96,7 @@ class Engine:
             new_id=new_id,
             questions=QuestionDesk(workspace, self.reader, self.schema),
         )
-        self._together = Together(self.current, self.deciding, at=self.at)
+        self._together = Together(self.current, self.deciding, people=self.people, ledger=self.ledger, at=self.at)
 
     def _stocked(self, files: CheckedFiles) -> Stock:
         """What decisions are made with, of sound files; a running engine follows no other features than its first."""
@@ -139,6 +139,7 @@ class Engine:
 
     def close(self) -> None:
         """Commits what waits and lets go of every file."""
+        self._together.close()
         self.files.close()
         self.models.close()
         self.ledger.close()
@@ -189,10 +190,10 @@ class Engine:
         if keys is None:
             return self._settled(inquiry, nobody(inquiry.stock), Missing(UNKNOWN_CUSTOMER)).dry()
         settled = self._settled(inquiry, keys, self.online.read_current(keys, at=self._clock()))
-        return settled.dry() if request.dry_run else _told(settled, self.ledger.write(_writing(settled)))
+        return settled.dry() if request.dry_run else told(settled, self.ledger.write(writing(settled)))
 
     async def decide_soon(self, request: DecisionRequest, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """As `decide`, for an event loop, with what else was asked in the same turn of it."""
+        """As `decide`, for an event loop, with what else was asked of it meanwhile."""
         inquiry = self._inquired(request, idempotency_key)
         if (again := self._answered_before(inquiry)) is not None:
             return again
@@ -202,11 +203,17 @@ class Engine:
             keys = self.people.asked_for(request) or (made,)
         if keys is None:
             return self._settled(inquiry, nobody(inquiry.stock), Missing(UNKNOWN_CUSTOMER)).dry()
-        settled = await self._together.settled(inquiry, keys)
-        if settled is None:
-            keys, state = await self.current.of(keys, ask=partial(self.people.asked_for, request))
-            settled = self._settled(inquiry, keys, state)
-        return settled.dry() if request.dry_run else _told(settled, await self.ledger.write_soon(_writing(settled)))
+        if request.dry_run:
+            return (await self._together.settled(inquiry, keys) or await self._behind(inquiry, keys)).dry()
+        if (done := await self._together.written(inquiry, keys)) is not None:
+            return done
+        settled = await self._behind(inquiry, keys)
+        return told(settled, await self.ledger.write_soon(writing(settled)))
+
+    async def _behind(self, inquiry: Inquiry, keys: Keys) -> Settled:
+        """Settled on a row that is made anew beside the event loop."""
+        keys, state = await self.current.of(keys, ask=partial(self.people.asked_for, inquiry.request))
+        return self._settled(inquiry, keys, state)
 
     def decide_many(self, requests: Sequence[DecisionRequest]) -> list[Decision]:
         """One decision a request, in their order, all at this instant and by the rates as they stand before them.
@@ -253,8 +260,8 @@ class Engine:
         retry = inquiry.retry
         if retry is None or (before := answered_before(self.reader, retry, at=self._clock())) is None:
             return None
-        told = as_before(retry, before)
-        return None if is_key_new(retry, before) else told
+        again = as_before(retry, before)
+        return None if is_key_new(retry, before) else again
 
     # -- outcomes -----------------------------------------------------------------------------------------------
 
@@ -287,15 +294,3 @@ class Engine:
             new_id=self._new_id,
             single=single,
         )
-
-
-def _writing(settled: Settled) -> Commit:
-    return Commit(settled.pending, settled.inquiry.retry, settled.told)
-
-
-def _told(settled: Settled, written: Committed | Before) -> dict[str, Any]:
-    """The answer, by what was written; or what somebody who asked the same at the same time was answered."""
-    retry = settled.inquiry.retry
-    if isinstance(written, Before):
-        return as_before(retry, written) if retry is not None else {}
-    return settled.told(written) if written.told is None else written.told

@@ -62,7 +62,7 @@ class Ledger:
         database.parent.mkdir(parents=True, exist_ok=True)
         self._database, self._lock = database, lock_of(database)
         self._waiting: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
-        self._turns: Turns[Waiting] = Turns(self._put_or_refuse)
+        self._turns: Turns[Waiting] = Turns(self.take)
         self._journal = JournalKeeper(database)
         with queued(self._lock):
             connection = connect(database)
@@ -108,6 +108,13 @@ class Ledger:
         self._turns.add(Waiting(work, future, loop), loop)
         return future
 
+    def take(self, waiting: list[Waiting]) -> None:
+        """Writes together what others wait for: it is their answer where nothing is taken any more."""
+        try:
+            self._put(waiting)
+        except LedgerClosedError as closed:
+            tell(waiting, [closed] * len(waiting))
+
     def write_later(self, work: Work) -> None:
         """As `write`, for work that nobody waits for."""
         self._put([Waiting(work, Future(), None)])
@@ -128,13 +135,6 @@ class Ledger:
                     "Asked to write to a ledger that takes no work: it was closed, or writing failed."
                 )
             self._waiting.put(waiting)
-
-    def _put_or_refuse(self, waiting: list[Waiting]) -> None:
-        """As `_put`, for those who wait for a future: it is their answer that nothing is taken any more."""
-        try:
-            self._put(waiting)
-        except LedgerClosedError as closed:
-            tell(waiting, [closed] * len(waiting))
 
     # -- the committer's thread ---------------------------------------------------------------------------------
 
