@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# What Python compiled is kept, also where images for builds forbid it: else each process that tests start compiles all
+# that it imports, and each process of pytest rewrites every assertion anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Nothing that collecting the tests makes is garbage; to look for some takes a fifth of its time.
+gc.disable()
 
 # BentoML, Feast, NumPy and LightGBM read these when they are imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -64,6 +74,17 @@ if not Path(os.environ.get("TMPDIR", "")).name.startswith(_PREFIX):  # else xdis
     (_folder / "metrics").mkdir(exist_ok=True)
     os.environ["TMPDIR"] = str(_folder)
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(_folder / "metrics"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """From then on garbage is looked for, and only among what tests make: not among all that was imported."""
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
 
 settings.register_profile(
     "rapport", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], max_examples=25
