@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Python keeps what it compiled, also where the environment forbids it: everything here starts Python often.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test lint format check bench-features bench-models bench-decisions bench-campaigns bench-ingest bench-training crash-test mlflow clean
 
 help:            ## what there is to make
