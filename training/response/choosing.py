@@ -9,9 +9,9 @@ whether to treat anybody.
 Where effects are weak, as they mostly are, the best of ten noisy scores is often not the best learner: in simulated
 campaigns the mean of several did better than choosing between them, and better still where each weighs as much as its
 differences were borne out by customers who did not teach it. So that mean is taken, unless one learner is ahead of it
-beyond the noise that comparing ten makes, then the simplest that is as good; and no
-difference between customers where theirs together were worth nothing: no more than a standard error where outcomes
-happen or not, nothing at all where they are amounts.
+beyond the noise that comparing ten makes, then the simplest that is as good; and no difference between customers
+where theirs together were worth nothing: no more than a standard error where outcomes happen or not, nothing at all
+where they are amounts.
 """
 
 from __future__ import annotations
