@@ -33,10 +33,6 @@ class Curve(NamedTuple):
         """Under the curve, by trapezia."""
         return float(np.trapezoid(self.gain, self.n))
 
-    def above_diagonal(self) -> float:
-        """The area between the curve and the straight line to its end: what a random order would give."""
-        return self.area() - float(self.n[-1] * self.gain[-1] / 2.0)
-
 
 class Ranked(NamedTuple):
     """Customers in order of predicted uplift, the highest first; every shape `(n,)`.

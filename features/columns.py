@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 WINDOWS_DAYS = (7, 30, 90, 365)
-
-View = Literal["behaviour", "recent", "declared"]
 
 
 @dataclass(frozen=True, slots=True)

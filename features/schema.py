@@ -41,7 +41,6 @@ class FeatureSchema:
     instants: tuple[str, ...]
     categories: dict[str, tuple[str, ...]]
     model_inputs: tuple[str, ...]
-    categorical_inputs: tuple[str, ...]
     columns: tuple[Column, ...] = field(repr=False)
     own: tuple[OwnView, ...] = field(repr=False)
     half_lives_days: dict[str, float] = field(repr=False)  # of every trait that the row holds
@@ -85,7 +84,6 @@ def feature_schema(brand: Brand, workspace: Workspace) -> FeatureSchema:
         instants=tuple(column.name for column in instants),
         categories=categories,
         model_inputs=model_inputs,
-        categorical_inputs=tuple(categories),
         columns=(*stored, *added, *instants, *TEXTS, *derived),
         own=own,
         half_lives_days=half_lives,

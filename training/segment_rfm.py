@@ -24,7 +24,6 @@ _GRID = {
     2: ("hibernating", "hibernating", "at_risk", "at_risk", "cannot_lose"),
     1: ("lost", "hibernating", "at_risk", "at_risk", "cannot_lose"),
 }
-RFM_SEGMENTS = (*dict.fromkeys(name for row in _GRID.values() for name in row), NEVER)
 
 
 def learn_rfm(X: NDArray[np.float32], *, inputs: Sequence[str]) -> dict[str, list[float]] | None:

@@ -17,8 +17,6 @@ from serving.ingest.conversions import Conversions, Happening
 from serving.ingest.dead_letters import DeadLetters
 from serving.ingest.judging import Letter, Taken
 
-Pair = tuple[str | None, str | None]
-
 
 class Written(NamedTuple):
     """What became of the calls of one piece of work.

@@ -23,7 +23,6 @@ SCANNER = "scanner"
 PREVIEW = "preview"
 BOT = "bot"
 PROGRAM = "program"
-TOO_FAST = "too_fast"
 
 _KINDS = (
     (MAIL_PROXY, r"^mozilla/5\.0$|googleimageproxy|yahoomailproxy|duckduckgo-image-proxy|protonmail"),

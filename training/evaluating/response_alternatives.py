@@ -84,7 +84,7 @@ def alternatives() -> Mapping[str, Callable[[Taught, Known], Floats]]:
 
 def solo_model(taught: Taught, asked: Known, base: str) -> Floats:
     """One model of X and the arm; for regressions also their product, or all uplifts would be alike."""
-    fit = _fitter(taught, base, with_arm=True)
+    fit = _fitter(taught, base)
     given = _inputs(taught.known, base)
     predict = fit(_with_arm(given, taught.treated.astype(np.float64), base), taught.y)
     new = _inputs(asked, base)
@@ -129,7 +129,7 @@ def _with_arm(inputs: Floats, arm: Floats, base: str) -> Floats:
     return np.column_stack([inputs, arm] if base == TREES else [inputs, inputs * arm[:, None], arm])
 
 
-def _fitter(taught: Taught, base: str, *, with_arm: bool = False, is_binary: bool | None = None) -> Fit:
+def _fitter(taught: Taught, base: str, *, is_binary: bool | None = None) -> Fit:
     binary = taught.is_binary if is_binary is None else is_binary
     if base == LINEAR:
         return _logistic if binary else _least_squares
