@@ -87,15 +87,21 @@ def test_where_an_action_brings_everybody_the_same_no_heterogeneity_is_served_or
     assert learners.count("same_for_all") >= 2
 
 
-def test_a_straight_line_is_found_by_a_linear_learner_and_it_leaves_alone_whom_it_would_harm() -> None:
+def test_a_straight_line_is_found_and_whom_an_offer_would_harm_is_left_alone() -> None:
+    """In five draws: the mean of learners gives up 5% (± 3) of what a ridge regression finds of a line nearly whole."""
     world = a_world("linear")
-    fit = fitted(world.rows(seed=1))
     truth = world.truth[:, 1] - world.truth[:, 0]
-    assert fit.learner in ("linear_dr", "linear_t", "together")
-    assert np.corrcoef(fit.uplift(world.X)[:, 1], truth)[0, 1] > 0.94
-    best = float(world.truth.max(axis=1).mean())
-    assert world.earned_by(fit.rewards(world.X).argmax(axis=1)) > best - 0.02
-    assert {group.moves for group in fit.groups} >= {-1, 1}
+    best, single = float(world.truth.max(axis=1).mean()), float(world.truth.mean(axis=0).max())
+    likeness, gained = [], []
+    for seed in (1, 2, 3, 4, 5):
+        fit = fitted(world.rows(seed=seed))
+        assert fit.learner in ("linear_dr", "linear_t", "together")
+        assert {group.moves for group in fit.groups} >= {-1, 1}
+        likeness.append(float(np.corrcoef(fit.uplift(world.X)[:, 1], truth)[0, 1]))
+        gained.append((world.earned_by(fit.rewards(world.X).argmax(axis=1)) - single) / (best - single))
+    assert np.mean(likeness) > 0.971 - 3 * 0.012 / np.sqrt(5)  # mean and deviation of 24 draws
+    assert np.mean(gained) > 0.9
+    assert min(gained) > 0.85
 
 
 def test_tastes_that_no_line_can_say_are_found_by_trees() -> None:
