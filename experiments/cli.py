@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from experiments.simulator.cli import simulate
+from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
 
-experiment = typer.Typer(help="What was tried, and what it earned.", no_args_is_help=True, add_completion=False)
-analyse = typer.Typer(help="Estimates an effect, or says why it cannot be estimated yet.", no_args_is_help=True)
+experiment = group_of_verbs("What was tried, and what it earned.")
+analyse = group_of_verbs("Estimates an effect, or says why it cannot be estimated yet.")
 experiment.add_typer(analyse, name="analyse")
 
 __all__ = ["experiment", "report", "simulate"]

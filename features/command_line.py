@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
 import os
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_command
+
+from features.verbs import Verbs, group_of_verbs
 
 VERBS_GROUP = "rapport.verbs"
 CALLERS_MISTAKE = 2
@@ -33,7 +33,7 @@ def _as_command(verb: Any, *, name: str) -> Any:
     return command
 
 
-class _Verbs(TyperGroup):
+class _Installed(Verbs):
     """Looks a verb up when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -43,21 +43,9 @@ class _Verbs(TyperGroup):
         point = _verbs().get(cmd_name)
         return None if point is None else _as_command(point.load(), name=cmd_name)
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in _verbs():
-            close = difflib.get_close_matches(args[0], _verbs(), n=1)
-            hint = f" Closest: '{close[0]}'." if close else ""
-            ctx.fail(f"Asked for 'rapport {args[0]}', which is not a verb.{hint} 'rapport --help' lists them all.")
-        return super().resolve_command(ctx, args)
 
-
-app = typer.Typer(
-    cls=_Verbs,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Rapport: what to say to whom next, and the proof of what it earned.",
-)
+app = group_of_verbs("Rapport: what to say to whom next, and the proof of what it earned.", cls=_Installed)
+app.pretty_exceptions_enable = False
 
 
 @app.callback()

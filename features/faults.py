@@ -28,9 +28,8 @@ class Fault:
 
     def __str__(self) -> str:
         place = f"line {self.line}: {self.where}" if self.line is not None else self.where
-        closest = f" Closest: '{self.closest}'." if self.closest else ""
         rule = f" {self.rule}" if self.rule else ""
-        return f"{place}: {self.problem}{rule}{closest}"
+        return f"{place}: {self.problem}{rule}{_hint(self.closest)}"
 
 
 class InvalidFile(CallersMistake):
@@ -48,3 +47,12 @@ def closest_name(name: str, names: Iterable[str]) -> str | None:
     """The valid name that a misspelt one most likely meant, or None where nothing is near."""
     matches = difflib.get_close_matches(name, list(names), n=1)
     return matches[0] if matches else None
+
+
+def closest_hint(name: str, names: Iterable[str]) -> str:
+    """The sentence that says so, a space before it; empty where nothing is near."""
+    return _hint(closest_name(name, names))
+
+
+def _hint(closest: str | None) -> str:
+    return "" if closest is None else f" Closest: '{closest}'."

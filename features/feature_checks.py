@@ -10,7 +10,7 @@ import pandas as pd
 
 from features.aggregation import Sources, aggregate
 from features.checks import CheckResult
-from features.faults import CallersMistake, closest_name
+from features.faults import CallersMistake, closest_hint
 from features.history import OpenWorkspace
 from features.lake import Lake
 from features.online_checks import online_as_offline
@@ -29,8 +29,7 @@ def check_features(opened: OpenWorkspace, name: str, *, as_of: datetime) -> list
     columns = [column for column in opened.schema.columns if name in (column.name, column.view)]
     if not columns:
         names = {name for column in opened.schema.columns for name in (column.name, column.view)}
-        close = closest_name(name, names)
-        hint = f" Closest: '{close}'." if close else ""
+        hint = closest_hint(name, names)
         raise CallersMistake(f"Asked to check '{name}', but no feature or view is called that.{hint}")
     frame = opened.snapshot_frame(as_of)
     known = [column.name for column in columns if column.name in frame.columns]

@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.faults import CallersMistake
+from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
 
 if TYPE_CHECKING:
     from features.checks import CheckResult
 
-features = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    help="What is known of customers: sync, build, materialize, show, check.",
-)
+features = group_of_verbs("What is known of customers: sync, build, materialize, show, check.")
 
 AsOfOption = Annotated[
     str | None, typer.Option("--as-of", help="Date or instant, UTC where it names no zone. Default: now.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.faults import CallersMistake
+from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
 from training import versions_cli
@@ -40,9 +41,7 @@ class What(StrEnum):
     ALL = "all"
 
 
-models = typer.Typer(
-    help="Versions of models: list, compare, describe, promote, roll back, export.", no_args_is_help=True
-)
+models = group_of_verbs("Versions of models: list, compare, describe, promote, roll back, export.")
 models.command("compare")(versions_cli.compare)
 models.command("card")(versions_cli.card)
 

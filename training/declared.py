@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from features.brand import Training
-from features.faults import CallersMistake, closest_name
+from features.faults import CallersMistake, closest_hint
 from training.dataset import Source
 
 SIGNS = {"rising": 1, "falling": -1}
@@ -62,9 +62,7 @@ def _require_ordered(source: Source, asked: Training) -> None:
                 "Name a number, an age or a count."
             )
         if name not in source.inputs:
-            close = closest_name(name, source.inputs)
             raise CallersMistake(
                 f"brand.yaml asks in training.monotone for '{name}', which is no input of the models."
-                + (f" Closest: '{close}'." if close else "")
-                + " A version's card lists every input."
+                f"{closest_hint(name, source.inputs)} A version's card lists every input."
             )

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from features.faults import CallersMistake, closest_name
+from features.faults import CallersMistake, closest_hint
 from training.artifact import (
     MODEL_FILE,
     MODELS,
@@ -116,10 +116,8 @@ def rollback(artifacts: Path, name: str, *, schema: ServedInputs) -> str | None:
 def require_model(name: str) -> None:
     """Refuses a name that is no model's."""
     if name not in MODELS:
-        close = closest_name(name, MODELS)
-        raise CallersMistake(
-            f"Asked for the model '{name}'; there are {', '.join(MODELS)}." + (f" Closest: '{close}'." if close else "")
-        )
+        hint = closest_hint(name, MODELS)
+        raise CallersMistake(f"Asked for the model '{name}'; there are {', '.join(MODELS)}.{hint}")
 
 
 def require_version(artifacts: Path, name: str, version: str) -> None:
@@ -127,10 +125,9 @@ def require_version(artifacts: Path, name: str, version: str) -> None:
     require_model(name)
     known = versions(artifacts, name)
     if version not in known:
-        close = closest_name(version, known)
         raise CallersMistake(
             f"Asked for {name} version '{version}'; there are {', '.join(known) or 'none yet'}."
-            + (f" Closest: '{close}'." if close else "")
+            + closest_hint(version, known)
         )
 
 
@@ -142,10 +139,9 @@ def model_of(artifacts: Path, version: str) -> str:
     """
     known = {one: name for name in MODELS for one in versions(artifacts, name)}
     if version not in known:
-        close = closest_name(version, known)
         raise CallersMistake(
             f"Asked for the version '{version}'; there are {', '.join(sorted(known)) or 'none yet'}."
-            + (f" Closest: '{close}'." if close else "")
+            + closest_hint(version, known)
         )
     return known[version]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.faults import CallersMistake, closest_name
+from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from features.workspace import Workspace
 
 
-segments = typer.Typer(help="Segments that are served: list, rename.", no_args_is_help=True)
+segments = group_of_verbs("Segments that are served: list, rename.")
 
 
 @segments.command("list")

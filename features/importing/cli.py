@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.faults import CallersMistake
+from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
 
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 
     from features.importing.report import ImportReport
 
-mapping = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Mapping files: how a shop's export becomes events."
-)
+mapping = group_of_verbs("Mapping files: how a shop's export becomes events.")
 
 
 @mapping.callback()

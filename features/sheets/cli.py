@@ -7,14 +7,11 @@ from typing import Annotated
 
 import typer
 
+from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
 
-catalogue = typer.Typer(
-    help="The catalogue as a workbook and as pages: export, import, preview.",
-    no_args_is_help=True,
-    add_completion=False,
-)
+catalogue = group_of_verbs("The catalogue as a workbook and as pages: export, import, preview.")
 
 
 @catalogue.command("export")

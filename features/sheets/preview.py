@@ -13,7 +13,7 @@ from babel.core import Locale
 from features.action_checks import slot_samples
 from features.brand import Brand, load_brand
 from features.catalogue import Action, Catalogue, load_catalogue
-from features.faults import CallersMistake, closest_name
+from features.faults import CallersMistake, closest_hint
 from features.locales import locale_chain
 from features.question_actions import with_questions
 from features.rendering import NotRenderable, RenderedMessage, render
@@ -190,8 +190,7 @@ def _facts(action: Action) -> Iterator[tuple[str, str]]:
 def _refuse_unknown(asked: Sequence[str], known: Mapping[str, object], *, kind: str) -> None:
     for name in asked:
         if name not in known:
-            closest = closest_name(name, known)
-            hint = f" Closest: '{closest}'." if closest else ""
             raise CallersMistake(
-                f"Asked to draw the {kind} '{name}', which there is not.{hint} There are: {', '.join(known)}."
+                f"Asked to draw the {kind} '{name}', which there is not.{closest_hint(name, known)} "
+                f"There are: {', '.join(known)}."
             )

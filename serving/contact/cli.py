@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
+from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
 
 JsonOption = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 
-coupons = typer.Typer(
-    help="Coupon codes, given out one a decision: import, list.", no_args_is_help=True, add_completion=False
-)
+coupons = group_of_verbs("Coupon codes, given out one a decision: import, list.")
 
 
 @coupons.command("import")

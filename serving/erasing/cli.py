@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
 
-customer = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Gives a customer everything that is kept of them, or removes it."
-)
+customer = group_of_verbs("Gives a customer everything that is kept of them, or removes it.")
 
 CustomerArgument = Annotated[str, typer.Argument(help="Your own id of the customer, or a device's anonymous id.")]
 

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
 
-dead_letters = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Live events that could not be taken: list them, replay them."
-)
+dead_letters = group_of_verbs("Live events that could not be taken: list them, replay them.")
 
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only those with this reason.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="For a program to read.")]

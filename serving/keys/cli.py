@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.faults import CallersMistake
+from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
 
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 JsonOption = Annotated[bool, typer.Option("--json", help="For a program to read.")]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The middle part of the key, as 'list' shows it.")]
 
-keys = typer.Typer(
-    help="API keys of the server: create, replace, list, revoke.", no_args_is_help=True, add_completion=False
-)
+keys = group_of_verbs("API keys of the server: create, replace, list, revoke.")
 
 
 @keys.command("create")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
+import pytest
 from typer.main import get_command
 
 from features.command_line import app
@@ -29,3 +30,24 @@ def test_every_verb_that_works_in_a_workspace_says_how_it_finds_it() -> None:
     }
     assert len(told) > 30
     assert [words for words, said in told.items() if "$RAPPORT_WORKSPACE, else ./workspace" not in (said or "")] == []
+
+
+def _groups(command: Any, context: Any) -> Iterator[tuple[Any, Any]]:
+    if hasattr(command, "list_commands"):
+        yield command, context
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            yield from _groups(inner, click.Context(inner, info_name=name, parent=context))
+
+
+def test_every_group_that_is_asked_for_no_verb_of_its_names_those_there_are() -> None:
+    root: Any = get_command(app)
+    groups = list(_groups(root, click.Context(root, info_name="rapport")))
+    assert len(groups) > 8
+    for group, context in groups:
+        first, *others = group.list_commands(context)
+        with pytest.raises(click.UsageError) as refused:
+            group.resolve_command(context, [f"{first}x"])
+        said = refused.value.message
+        assert f"Asked for '{context.command_path} {first}x', which is not a verb. Closest: '{first}'." in said
+        assert all(name in said for name in (first, *others))

@@ -7,20 +7,19 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from experiments.report import write_report
 from tests.experiments.test_report_arms import an_experiment
 from tests.experiments.test_report_exploration import HALF, explored
+from tests.pages import OVERFLOWING, browser_of
 
 if TYPE_CHECKING:
     from tests.experiments.conftest import ReportWorld
 
-FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--no-first-run"]
 NAMES = {"s1": {"en": "Quiet admirers", "hi": "चुपचाप देखने वाले", "th": "ผู้ชมเงียบ ๆ"}}
 TITLES = {"en": "What personalisation earned", "hi": "वैयक्तिकरण से क्या मिला", "th": "การปรับให้ตรงใจแต่ละคนให้ผลอะไร"}
 
-OVERFLOWING = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 TEXT_OUTSIDE_ITS_CHART = """
 [...document.querySelectorAll('svg.chart')].filter(svg => svg.getClientRects().length).flatMap(svg => {
   const box = svg.getBoundingClientRect();
@@ -34,10 +33,8 @@ TEXT_OUTSIDE_ITS_CHART = """
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    with browser_of(chromium) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("locale", ["en", "hi", "th"])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from features.brand import load_brand
 from features.catalogue import Catalogue, Item, Rendering, Reply, load_catalogue
@@ -16,18 +16,15 @@ from features.sheets.preview import write_preview
 from features.sheets.yaml_writing import catalogue_text
 from features.starting import write_starter
 from features.workspace import Workspace
+from tests.pages import OVERFLOWING, browser_of
 
-FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--no-first-run"]
-OVERFLOWING = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 SHAPES = {"whatsapp": "bubble", "line": "bubble", "web": "card", "email": "email"}
 
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    with browser_of(chromium) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
 
 from features.database import connect
 from features.erased_rows import erase_rows
@@ -24,12 +23,11 @@ from serving.http import build_app
 from serving.keys.scopes import needed_scope
 from serving.replaying.recreating import recorded
 from serving.schemas import DecisionRequest, OutcomeReport
+from tests.pages import OVERFLOWING, browser_of
 from tests.serving.conftest import starter
 from tests.serving.tiny_models import promote_next_purchase, promote_segments
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--no-first-run"]
-OVERFLOWING = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -210,8 +208,7 @@ def test_the_page_shows_itself_in_a_browser_and_asks_for_nothing(
         asked(engine, "new-here", locale="th"),
         asked(engine, "x", locale="hi"),
     ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    with browser_of(chromium) as browser:
         shown = browser.new_page(viewport={"width": 1280, "height": 900})
         requests: list[str] = []
         complaints: list[str] = []
@@ -229,6 +226,5 @@ def test_the_page_shows_itself_in_a_browser_and_asks_for_nothing(
                 assert shown.locator("h2").count() == 8
                 assert shown.evaluate(OVERFLOWING) == 0
                 shown.screenshot(path=str(workspace.root / f"page-{width}.png"), full_page=True)
-        browser.close()
     assert set(requests) == {(workspace.root / "page.html").as_uri()}
     assert complaints == []

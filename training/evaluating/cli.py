@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import typer
-
+from features.verbs import group_of_verbs
 from training.evaluating.next_purchase_cli import next_purchase
 from training.evaluating.response_cli import response
 from training.evaluating.segments_cli import segments
 
-evaluate = typer.Typer(no_args_is_help=True)
-
-
-@evaluate.callback()
-def _evaluate() -> None:
-    """How good ours is beside what you would pick instead, on whatever was imported."""
-
+evaluate = group_of_verbs("How good ours is beside what you would pick instead, on whatever was imported.")
 
 evaluate.command("next-purchase")(next_purchase)
 evaluate.command("response")(response)
