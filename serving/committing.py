@@ -8,6 +8,7 @@ distribution that is written with it, and the facts that it rests on hold at tha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -65,13 +66,13 @@ class Pending:
         return tuple(settle_all(self.asked, facts, self.judging or self.rules))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Committed:
     """What was written: the decisions as they really are, and the coupon codes of each one's slots."""
 
     decisions: tuple[Decision, ...]
     codes: Codes
-    told: dict[str, Any] | None = None  # the answer, where it was kept
+    told: dict[str, Any] | None = None  # the answer, where it was made already
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Commit:
     Attributes:
         pending: what was prepared.
         retry: of a client who may ask again: by which id or key it would be the same question.
-        told: makes the answer, which is kept for such a client.
+        told: makes the answer: in the transaction where it is kept for such a client, else while that goes to the disk.
         gives_back: whether reservations whose time is over are released in passing.
     """
 
@@ -94,6 +95,13 @@ class Commit:
         """What was written, or what the same question was answered before: then nothing is."""
         (committed,) = commit_together(connection, [self])
         return committed
+
+    def foretold(self, written: Committed | Before) -> None:
+        """Makes the answer beforehand, in the thread of who waits for it; they get it once it is on disk."""
+        if self.told is None or not isinstance(written, Committed) or written.told is not None:
+            return
+        with contextlib.suppress(Exception):  # who waits makes it again, and is told what is wrong
+            written.told = self.told(written)
 
     @staticmethod
     def together(connection: sqlite3.Connection, works: Sequence[Commit]) -> list[Committed | Before]:

@@ -12,7 +12,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 Work = Callable[[sqlite3.Connection], Any]
 """One piece of work inside a transaction. Where it has an attribute `together`, that does several of its kind at once:
-`together(connection, works)` gives what calling each of them in turn would give."""
+`together(connection, works)` gives what calling each of them in turn would give. Where it has one `foretold`, that is
+called with what it gave, in the event loop of who waits, while it goes to the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,15 @@ class Rounds(Generic[Asked]):
     def _forget_if_idle(self, mine: _Round[Asked], loop: asyncio.AbstractEventLoop) -> None:
         if not mine.gathered and not mine.n_under_way and not mine.is_due:
             self._rounds.pop(loop, None)
+
+
+def foretell(waiting: Waiting, result: object) -> None:
+    """Says what a piece of work gave before it is on disk, to those that can use the time; nobody is answered by it."""
+    foretold = getattr(waiting.work, "foretold", None)
+    if foretold is None or waiting.loop is None:
+        return
+    with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+        waiting.loop.call_soon_threadsafe(foretold, result)
 
 
 def tell(group: Sequence[Waiting], results: Sequence[Any]) -> None:

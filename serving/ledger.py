@@ -35,7 +35,7 @@ from features.locks import queued
 from serving.contact.tables import SCHEMA as CONTACT_SCHEMA
 from serving.exploration import SCHEMA as EXPOSURES_SCHEMA
 from serving.exploration import count_earlier_exposures
-from serving.handing_over import Turns, Waiting, Work, tell
+from serving.handing_over import Turns, Waiting, Work, foretell, tell
 from serving.journal import JournalKeeper
 from serving.kept import SCHEMA as KEPT_SCHEMA
 from serving.ledger_rows import STATISTICS_SCHEMA
@@ -74,6 +74,7 @@ class Ledger:
             connection.commit()
             connection.close()
         self._connection: sqlite3.Connection | None = None  # the committer's
+        self._n_changed = 0  # rows, by that connection, when they were last noted
         self._trouble: Unavailable | None = None
         self._in_trouble_since = 0.0
         self._entrance = threading.Lock()  # nobody puts work behind the end
@@ -191,7 +192,7 @@ class Ledger:
         else:
             self._leave_trouble()
             try:
-                self._journal.note(len(group))
+                self._journal.note(self._rows_written())
             finally:
                 tell(group, results)  # last: whoever is told wakes up and wants the GIL that this thread holds
 
@@ -201,7 +202,10 @@ class Ledger:
             with self._transaction() as connection:
                 if self._trouble:
                     write_something(connection)
-                return _done(connection, [waiting.work for waiting in group])
+                results = _done(connection, [waiting.work for waiting in group])
+                if len(group) == 1:  # of several the first answers would keep the GIL from this thread, and the lock
+                    foretell(group[0], results[0])
+                return results
         except Exception as fault:
             if unavailability(fault) is not None or len(group) == 1:
                 raise
@@ -234,8 +238,13 @@ class Ledger:
             connection = connect(self._database)
             connection.isolation_level = None
             connection.execute(f"PRAGMA busy_timeout = {_ATTEMPT_MS}")
-            self._connection = connection
+            self._connection, self._n_changed = connection, 0
         return self._connection
+
+    def _rows_written(self) -> int:
+        """Since the last time: a piece of work may be one decision, or a campaign's group of them."""
+        before, self._n_changed = self._n_changed, self._connection.total_changes if self._connection else 0
+        return self._n_changed - before
 
     def _let_go(self) -> None:
         if self._connection is not None:

@@ -12,6 +12,7 @@ import pytest
 from features.database import connect, lock_of
 from features.locks import queued
 from serving.journal import JournalKeeper
+from serving.ledger import Ledger
 
 
 @pytest.fixture
@@ -56,6 +57,27 @@ def test_little_that_was_written_is_left_where_it_is(connection: sqlite3.Connect
     keeper.close()
     write(connection, tmp_path)
     assert begun_anew(tmp_path) == before
+
+
+def test_one_large_piece_of_work_counts_by_its_rows(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "rapport.db")
+
+    def many_rows(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE notes (n INTEGER PRIMARY KEY, text TEXT)")
+        connection.executemany("INSERT INTO notes (text) VALUES (?)", [("x" * 4_000,)] * 3_000)
+
+    def one_row(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO notes (text) VALUES ('x')")
+
+    ledger.write(many_rows)
+    before = begun_anew(tmp_path)
+    for _ in range(200):  # so few rows that they would bring nothing in by themselves
+        ledger.write(one_row)
+        if (after := begun_anew(tmp_path)) > before:
+            break
+        time.sleep(0.05)
+    ledger.close()
+    assert after > before
 
 
 def test_a_database_that_cannot_be_opened_does_not_end_the_keeper(tmp_path: Path) -> None:

@@ -147,6 +147,38 @@ def test_what_a_turn_brought_is_committed_though_the_ledger_is_closed_before_it_
     assert asyncio.run(closed_in_the_same_turn()) == [3, 3, 3]
 
 
+class Foretells:
+    """Notes what is said to it before it is on disk; its transaction fails at its end where it is told to."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.heard = list[object]()
+        self.foretold = self.heard.append
+        self._fails = fails
+
+    def __call__(self, connection: sqlite3.Connection) -> int:
+        if self._fails:
+            connection.execute("CREATE TABLE one (id INTEGER PRIMARY KEY)")
+            connection.execute("CREATE TABLE other (id REFERENCES one (id) DEFERRABLE INITIALLY DEFERRED)")
+            connection.execute("INSERT INTO other VALUES (1)")
+        return 1
+
+
+def test_who_waits_alone_hears_what_was_written_before_it_is_on_disk(ledger: Ledger) -> None:
+    alone, failing = Foretells(), Foretells(fails=True)
+
+    async def ask() -> list[object]:
+        await ledger.write_soon(alone)
+        heard = list(alone.heard)
+        with pytest.raises(sqlite3.IntegrityError):
+            await ledger.write_soon(failing)
+        return heard
+
+    assert asyncio.run(ask()) == [1]
+    assert failing.heard == [1]  # so it was said before the end of the transaction, which then failed
+    assert ledger.write(alone) == 1  # nobody waits in a loop
+    assert alone.heard == [1]
+
+
 def test_many_threads_are_all_written_once(ledger: Ledger, tmp_path: Path) -> None:
     rows = [a_decision(f"d-{n}") for n in range(60)]
     threads = [threading.Thread(target=ledger.write, args=(partial(write_decision, decision=row),)) for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from features.brand import Placement
 from features.catalogue import Incentive
 from features.contact_policy import Budget, ContactPolicy, FrequencyCap
 from features.workspace import Workspace
-from serving.committing import Commit, commit_together
+from serving.committing import Commit, Committed, commit_together
 from serving.engine import Engine
 from serving.schemas import DecisionRequest
 from tests.serving.tiny_shop import a_shop
@@ -107,3 +108,21 @@ def test_the_same_question_twice_in_one_group_gets_one_answer_and_one_row(engine
     assert first == second
     n = engine.reader.execute("SELECT count(*) FROM decisions WHERE decision_id = 'mine'").fetchone()[0]
     assert n == 1
+
+
+def test_an_answer_that_cannot_be_made_beforehand_is_made_where_it_is_waited_for(
+    engines: tuple[Engine, Engine],
+) -> None:
+    engine, _ = engines
+    (work,) = prepared(engine, ["ann"])
+
+    def fails(_: Committed) -> dict[str, object]:
+        raise ValueError("no number")
+
+    written = engine.ledger.write(replace(work, told=fails))
+    assert isinstance(written, Committed)
+    found = []
+    for told in (fails, lambda one: {"decided": len(one.decisions)}, fails):  # once it is made it is left as it is
+        replace(work, told=told).foretold(written)
+        found.append(written.told)
+    assert found == [None, {"decided": 1}, {"decided": 1}]
