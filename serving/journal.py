@@ -17,7 +17,7 @@ from pathlib import Path
 from features.database import CHECKPOINTED_PAGES, connect, lock_of
 from features.locks import queued
 
-_PAGES_OF_A_GROUP, _PAGES_OF_A_ROW = 4, 2  # about: a decision alone is 16 pages and 6 rows; of 64, 350 and 200
+_PAGES_OF_A_GROUP, _PAGES_OF_A_ROW = 4, 2  # about: one decision is 16 pages and 6 rows; 64 are 300 and 170
 PAGES = CHECKPOINTED_PAGES // 4  # of this process; so much may each of four write before SQLite's own way begins
 _BESIDE = 2  # the second time finds only what was written during the first
 
