@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal
 
 from features import merges
 from features.lake import instant_us
 from features.merges import Merge, all_merges
+
+if TYPE_CHECKING:  # half a second of every process that only writes the log, or reads who is in which arm
+    import pandas as pd
 
 PERSONALISED = "personalised"
 HOLDOUT = "holdout"
@@ -211,14 +212,20 @@ def _read(
         added = [column for of, column, _ in ADDED_COLUMNS if of == table and column not in there]
         asked = ", ".join(f"NULL AS {column}" if column in added else column for column in columns)
         everything = ", ".join(["*", *(f"NULL AS {column}" for column in added)])
-        frame = pd.read_sql_query(f"SELECT {asked or everything} FROM {table}{only}", connection, params=arguments)
+        frame = _frame(f"SELECT {asked or everything} FROM {table}{only}", connection, arguments)
     return _with_instants(frame, instants)
 
 
 def _query(database: Path, query: str, *, instants: Sequence[str]) -> pd.DataFrame:
     with closing(_opened(database)) as connection:
         _show_missing_columns(connection)
-        return _with_instants(pd.read_sql_query(query, connection), instants)
+        return _with_instants(_frame(query, connection), instants)
+
+
+def _frame(query: str, connection: sqlite3.Connection, arguments: tuple[str, ...] = ()) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_sql_query(query, connection, params=arguments)
 
 
 def _show_missing_columns(connection: sqlite3.Connection) -> None:
@@ -239,6 +246,8 @@ def _opened(database: Path) -> sqlite3.Connection:
 
 
 def _with_instants(frame: pd.DataFrame, instants: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
     for column in set(instants) & set(frame.columns):
         frame[column] = pd.to_datetime(frame[column].astype("int64"), unit="us", utc=True)
     return frame

@@ -83,6 +83,19 @@ def test_cel_comes_without_its_interactive_shell() -> None:
     assert "cel" in loaded
 
 
+def test_verbs_that_read_no_tables_of_the_lake_come_without_pandas(tmp_path: Path) -> None:
+    verbs = (
+        ("init", f"{tmp_path}/shop"),
+        ("check", "--workspace", f"{tmp_path}/shop"),
+        ("catalogue", "preview", "--workspace", f"{tmp_path}/shop", "--out", f"{tmp_path}/preview.html"),
+        ("dead-letters", "list", "--workspace", f"{tmp_path}/shop"),
+    )
+    ran = "".join(f"; run_verb(*{words!r})" for words in verbs)
+    loaded = _modules_after(f"from features.command_line import run_verb{ran}")
+    assert loaded & {"pandas", "feast", "mlflow", "lightgbm", "sklearn", "scipy", "bentoml"} == set()
+    assert "duckdb" in loaded
+
+
 def _modules_after(code: str) -> set[str]:
     """The top-level packages that a process of its own has loaded."""
     told = "; import json, sys; print(json.dumps(sorted(sys.modules)))"

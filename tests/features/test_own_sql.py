@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import duckdb
 import pytest
 
 from features.aggregation import Sources, aggregate
 from features.brand import load_brand
+from features.contract import EVENT_SCHEMA
 from features.faults import CallersMistake, InvalidFile
 from features.feature_checks import check_features
 from features.history import open_workspace
 from features.lake import Lake
-from features.own_sql import own_views
+from features.own_sql import no_events, own_views
 from features.schema import feature_schema
 from features.workspace import Workspace
 
@@ -28,6 +30,23 @@ def with_sql(a_workspace: Callable[..., Workspace]) -> Callable[..., Workspace]:
         return workspace
 
     return make
+
+
+def test_a_view_is_tried_on_the_columns_that_it_will_read() -> None:
+    with duckdb.connect() as connection:
+        connection.register("events_of_arrow", EVENT_SCHEMA.empty_table())
+        connection.execute(no_events())
+        tried, read = (
+            connection.execute(f"SELECT * EXCLUDE ({none}) FROM {table}").description
+            for table, none in (("events", "customer_key"), ("events_of_arrow", "customer_key, superseded_at"))
+        )
+    assert [column[:2] for column in tried] == [column[:2] for column in read]
+    assert len(tried) == len(EVENT_SCHEMA) - 2
+
+
+def test_a_file_that_would_be_read_in_part_only_is_refused(with_sql: Callable[..., Workspace]) -> None:
+    with pytest.raises(InvalidFile, match="a NUL character"):
+        own_views(with_sql(f"{COUNT}\0; SELECT getenv('HOME')"))
 
 
 def test_a_view_of_the_brands_own_is_a_feature_like_any_other(
