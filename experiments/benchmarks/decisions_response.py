@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.benchmarks.decisions_world import naive_features
-from experiments.benchmarks.features import END
+from experiments.benchmarks.features_by_hand import END
 from features.brand import load_brand
 from features.catalogue import load_catalogue
 from features.history import open_workspace

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from experiments.benchmarks.features import END, generate
+from experiments.benchmarks.features import generate
+from experiments.benchmarks.features_by_hand import END
 from features.brand import load_brand
 from features.database import connect
 from features.derive import DAY_US

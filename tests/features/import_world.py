@@ -31,7 +31,6 @@ goals: {order: {event: Order Completed, value: total}}
 channels: {web: {kind: web, consent: session, body_limit: 1000}}
 placements: {banner: {initiated_by: customer, channels: [web], baseline: hello, fallback: hello}}
 """
-
 ORDERS = """
 customer: customer
 time: {column: at, zone: UTC}
@@ -40,6 +39,25 @@ events:
     key: order
     order_id: order
     total: total
+"""
+THREE_ORDERS = (
+    "customer,at,order,total\nana,2024-01-01 10:00:00,1,10\nbo,2024-01-02 10:00:00,2,20\nana,2024-01-03 10:00:00,3,30\n"
+)
+LINES = """
+types: {quantity: number, price: number}
+customer: customer
+time: {column: at, zone: UTC}
+events:
+  - event: Order Completed
+    where: NOT starts_with("order", 'C')
+    group_by: [order]
+    order_id: order
+    product: {product_id: sku, quantity: quantity, price: price}
+  - event: Order Refunded
+    where: starts_with("order", 'C')
+    group_by: [order]
+    order_id: order
+    product: {product_id: sku, quantity: quantity, price: price}
 """
 
 

@@ -8,30 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from features.faults import CallersMistake, InvalidFile
-from features.importing.mapping_file import load_mapping
-from features.importing.suggest import suggest_mapping
-from tests.features.import_world import World, a_world
-
-THREE_ORDERS = (
-    "customer,at,order,total\nana,2024-01-01 10:00:00,1,10\nbo,2024-01-02 10:00:00,2,20\nana,2024-01-03 10:00:00,3,30\n"
-)
-LINES = """
-types: {quantity: number, price: number}
-customer: customer
-time: {column: at, zone: UTC}
-events:
-  - event: Order Completed
-    where: NOT starts_with("order", 'C')
-    group_by: [order]
-    order_id: order
-    product: {product_id: sku, quantity: quantity, price: price}
-  - event: Order Refunded
-    where: starts_with("order", 'C')
-    group_by: [order]
-    order_id: order
-    product: {product_id: sku, quantity: quantity, price: price}
-"""
+from tests.features.import_world import LINES, ORDERS, THREE_ORDERS, World, a_world
 
 
 @pytest.fixture
@@ -56,7 +33,7 @@ def test_without_received_at_an_event_was_known_when_it_happened(world: World) -
 
 def test_received_at_can_be_named(world: World) -> None:
     file = world.file("orders.csv", "customer,at,order,total,loaded\nana,2024-01-01,1,10,2024-01-05\n")
-    mapping = "received_at: {column: loaded, zone: UTC}\n" + _orders()
+    mapping = "received_at: {column: loaded, zone: UTC}\n" + ORDERS
     world.run(file, mapping=mapping)
     assert world.events("received_at, backfilled") == [(datetime(2024, 1, 5), False)]  # noqa: DTZ001
     assert world.events(as_of=datetime(2024, 1, 3, tzinfo=UTC)) == []
@@ -86,7 +63,7 @@ def test_a_correction_is_seen_from_when_it_became_known(world: World) -> None:
 def test_a_correction_counts_from_its_received_at_unless_that_cannot_be(
     world: World, loaded: str, known_on: str
 ) -> None:
-    mapping = "received_at: {column: loaded, zone: UTC}\n" + _orders()
+    mapping = "received_at: {column: loaded, zone: UTC}\n" + ORDERS
     row = "customer,at,order,total,loaded\nana,2024-01-01,1,{},{}\n"
     world.run(world.file("first.csv", row.format(10, "2024-01-05")), mapping=mapping)
     now = datetime(2024, 6, 1, tzinfo=UTC)
@@ -129,13 +106,13 @@ def test_several_records_of_one_event_on_a_row_are_several_events(world: World, 
         for outcome in ("{value: visit}", "{value: spend}", "{column: order}", "{sql: \"'other'\"}")
     )
     file = world.file("orders.csv", THREE_ORDERS)
-    report = world.run(file, mapping=_orders() + outcomes)
+    report = world.run(file, mapping=ORDERS + outcomes)
     assert (report.n_used, report.n_new, report.n_repeated) == (3, 3 * (1 + 4), 0)
-    assert world.run(file, mapping=_orders() + outcomes).n_unchanged == 3 * (1 + 4)
+    assert world.run(file, mapping=ORDERS + outcomes).n_unchanged == 3 * (1 + 4)
 
 
 def test_without_a_key_true_duplicates_stay_and_a_repeat_adds_none(world: World) -> None:
-    mapping = _orders().replace("    key: order\n", "").replace("    order_id: order\n", "")
+    mapping = ORDERS.replace("    key: order\n", "").replace("    order_id: order\n", "")
     content = "customer,at,total\nana,2024-01-01,5\nana,2024-01-01,5\nana,2024-01-02,5\n"
     assert world.run(world.file("a.csv", content), mapping=mapping).n_new == 3
     longer = content + "ana,2024-01-01,5\n"
@@ -223,7 +200,7 @@ def test_importing_bad_rows_again_does_not_double_the_quarantine(world: World) -
 
 
 def test_left_out_is_what_no_condition_takes(world: World) -> None:
-    mapping = _orders() + "    where: total > 15\n" + "types: {total: number}\nwhere: customer <> 'bo'\n"
+    mapping = ORDERS + "    where: total > 15\n" + "types: {total: number}\nwhere: customer <> 'bo'\n"
     report = world.run(world.file("orders.csv", THREE_ORDERS + "ana,2024-01-01,4,x\n"), mapping=mapping)
     assert (report.n_used, report.n_left_out, report.quarantined) == (1, 2, {"unparsable_total": 1})
 
@@ -315,159 +292,8 @@ events:
 
 
 def test_a_row_with_one_bad_part_becomes_nothing_at_all(world: World) -> None:
-    mapping = _orders() + "  - event: Paid\n    key: order\n    value: paid\n"
+    mapping = ORDERS + "  - event: Paid\n    key: order\n    value: paid\n"
     rows = "customer,at,order,total,paid\nana,2024-01-01,1,5,5\nbo,2024-01-01,2,5,?\n"
     report = world.run(world.file("orders.csv", rows), mapping=mapping)
     assert report.quarantined == {"unparsable_value": 1}
     assert world.events("event") == [("Order Completed",), ("Paid",)]
-
-
-def test_a_second_file_is_joined(world: World) -> None:
-    mapping = LINES.replace("product: {product_id: sku,", "product: {product_id: sku, category: products_kind,")
-    mapping += "tables: {products: {file: products.csv, on: {sku: id}}}\n"
-    world.file("products.csv", "id,kind\noil,hair\nsoap,skin\n")
-    rows = "customer,at,order,sku,quantity,price\nana,2024-01-01,7,oil,1,1\nana,2024-01-01,7,unheard of,1,1\n"
-    world.run(world.file("lines.csv", rows), mapping=mapping)
-    assert [p["category"] for p in world.events("products")[0][0]] == ["hair", None]  # type: ignore[attr-defined]
-
-
-def test_a_joined_file_that_would_multiply_rows_is_refused(world: World) -> None:
-    mapping = LINES + "tables: {products: {file: products.csv, on: {sku: id}}}\n"
-    world.file("products.csv", "id,kind\noil,hair\noil,skin\n")
-    rows = world.file("lines.csv", "customer,at,order,sku,quantity,price\nana,2024-01-01,7,oil,1,1\n")
-    with pytest.raises(CallersMistake, match="2 rows for oil"):
-        world.run(rows, mapping=mapping)
-
-
-def test_a_query_makes_the_rows_that_a_file_leaves_unsaid(world: World) -> None:
-    mapping = """
-tables: {people: {file: people.csv}}
-query: |
-  SELECT who, 'mail' AS action FROM file
-  UNION ALL SELECT id, 'nothing' FROM people WHERE id NOT IN (SELECT who FROM file)
-customer: who
-time: {value: "2024-01-01T00:00:00Z"}
-events:
-  - {event: Message Sent, key: who, action_id: action}
-"""
-    world.file("people.csv", "id\nana\nbo\ncy\n")
-    report = world.run(world.file("sent.csv", "who\nbo\n"), mapping=mapping)
-    assert (report.n_read, report.n_rows, report.n_used) == (1, 3, 3)
-    assert sorted(str(row[0]) for row in world.events("action_id")) == ["mail", "nothing", "nothing"]
-
-
-def test_constants_and_cel_and_properties(world: World) -> None:
-    mapping = """
-types: {total: number}
-constants: {source: till}
-customer: customer
-time: {column: at, zone: UTC}
-events:
-  - event: Order Completed
-    key: order
-    total: total
-    channel: source
-    campaign: {cel: "total > 15.0 ? 'big' : 'small'"}
-    properties: {shop: source, cents: {sql: "CAST(total * 100 AS BIGINT)"}}
-"""
-    world.run(world.file("orders.csv", THREE_ORDERS), mapping=mapping)
-    assert world.events("campaign, channel, properties")[:2] == [
-        ("small", "till", '{"shop":"till","cents":1000}'),
-        ("big", "till", '{"shop":"till","cents":2000}'),
-    ]
-
-
-def test_another_currency_is_refused_by_row_and_by_mapping(world: World) -> None:
-    rows = world.file("orders.csv", "customer,at,order,total,money\nana,2024-01-01,1,5,EUR\nbo,2024-01-01,2,5,XXX\n")
-    assert world.run(rows, mapping=_orders() + "currency: money\n").quarantined == {"unknown_currency": 1}
-    with pytest.raises(InvalidFile, match="brand's currency, EUR"):
-        world.run(rows, mapping=_orders() + "currency: {value: USD}\n")
-
-
-@pytest.mark.parametrize(
-    ("spec", "written", "utc"),
-    [
-        ("{column: at, unit: seconds}", "1704103200", "2024-01-01 10:00:00"),
-        ("{column: at, unit: milliseconds}", "1704103200500", "2024-01-01 10:00:00.500000"),
-        ("{column: at, unit: hours, epoch: '2024-01-01T00:00:00+01:00'}", "11", "2024-01-01 10:00:00"),
-        ("{column: at, zone: Asia/Kolkata}", "2024-01-01 10:00:00", "2024-01-01 04:30:00"),
-        ("{column: at, zone: Asia/Kolkata}", "2024-01-01T10:00:00Z", "2024-01-01 10:00:00"),
-        ("{column: at, zone: UTC}", "2024-01-01T10:00:00+05:30", "2024-01-01 04:30:00"),
-        ("{column: at, zone: UTC, format: '%d/%m/%Y %H:%M'}", "13/01/2024 10:00", "2024-01-13 10:00:00"),
-        ("{column: at, zone: UTC, format: ['%d/%m/%Y', '%Y%m%d']}", "20240113", "2024-01-13 00:00:00"),
-        ("{column: at, zone: UTC}", "2024-01-01", "2024-01-01 00:00:00"),
-        # The clock in London goes from 02:00 back to 01:00 on 2023-10-29: of two half past ones the later is meant.
-        ("{column: at, zone: Europe/London}", "2023-10-29 00:30:00", "2023-10-28 23:30:00"),
-        ("{column: at, zone: Europe/London}", "2023-10-29 01:30:00", "2023-10-29 01:30:00"),
-        # It goes from 01:00 forward to 02:00 on 2024-03-31: half past one is read by the offset before the gap.
-        ("{column: at, zone: Europe/London}", "2024-03-31 01:30:00", "2024-03-31 01:30:00"),
-        ("{column: at, zone: Europe/London}", "2024-03-31 02:30:00", "2024-03-31 01:30:00"),
-    ],
-)
-def test_times_are_understood_and_become_utc(world: World, spec: str, written: str, utc: str) -> None:
-    mapping = _orders().replace("{column: at, zone: UTC}", spec)
-    world.run(world.file("orders.csv", f"customer,at,order,total\nana,{written},1,5\n"), mapping=mapping)
-    assert str(world.events("occurred_at")[0][0]) == utc
-
-
-def test_a_number_without_a_unit_is_no_time(world: World) -> None:
-    mapping = _orders() + "types: {at: integer}\n"
-    with pytest.raises(InvalidFile, match="'at' is a number"):
-        world.run(world.file("orders.csv", THREE_ORDERS.replace("2024-01-01 10:00:00", "5")), mapping=mapping)
-
-
-def test_every_fault_of_a_mapping_is_told_at_once_with_its_line(world: World) -> None:
-    mapping = """customer: customer
-time: {column: at, zone: Europe/Londn}
-where: count(*) OVER () > 1
-colour: red
-events:
-  - event: identify
-    traits: {incom: x, note: x}
-  - event: Order Completed
-    total: {sql: "1; DROP TABLE x", column: total}
-"""
-    with pytest.raises(InvalidFile) as raised:
-        world.run(world.file("orders.csv", THREE_ORDERS), mapping=mapping)
-    told = str(raised.value)
-    assert "line 4: colour" in told
-    mapping = mapping.replace("colour: red\n", "")
-    with pytest.raises(InvalidFile) as raised:
-        world.run(world.file("orders.csv", THREE_ORDERS), mapping=mapping)
-    told = str(raised.value)
-    for part in ("line 2: time.zone", "'Europe/London'", "window", "Closest: 'income'", "free text", "column and sql"):
-        assert part in told
-
-
-def test_a_mapping_that_is_not_there_says_how_one_is_drafted(world: World) -> None:
-    with pytest.raises(CallersMistake, match=r"rapport mapping suggest FILE --out .*no\.yaml"):
-        load_mapping(world.folder / "no.yaml", world.brand)
-
-
-@pytest.mark.parametrize(
-    ("columns", "customer"),
-    [("email,customer_id", "customer_id"), ("Email,id", "id"), ("email,visitor_id", "visitor_id"), ("email", "email")],
-)
-def test_a_draft_takes_an_id_before_an_address(world: World, columns: str, customer: str) -> None:
-    file = world.file("people.csv", f"{columns},income,created_at\n")
-    assert f"\ncustomer: {customer}\n" in "\n" + suggest_mapping([str(file)], world.brand)
-
-
-def test_columns_that_are_not_there_are_told_with_the_closest(world: World) -> None:
-    mapping = _orders().replace("total: total", "total: totl").replace("customer: customer", "customer: custmer")
-    with pytest.raises(InvalidFile) as raised:
-        world.run(world.file("orders.csv", THREE_ORDERS), mapping=mapping)
-    assert "Closest: 'total'" in str(raised.value)
-    assert "Closest: 'customer'" in str(raised.value)
-
-
-def test_text_used_as_a_number_says_what_to_do(world: World) -> None:
-    mapping = _orders().replace("total: total", "total: {sql: total * 2}")
-    with pytest.raises(InvalidFile, match="under 'types'"):
-        world.run(world.file("orders.csv", THREE_ORDERS), mapping=mapping)
-
-
-def _orders() -> str:
-    from tests.features.import_world import ORDERS
-
-    return ORDERS

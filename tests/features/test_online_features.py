@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from features.aggregation import Sources, aggregate
 from features.brand import load_brand
-from features.contract import EVENT_SCHEMA
 from features.database import connect
 from features.event_log import MATERIALIZED_THROUGH, EventLog
 from features.explain import explain_customer
@@ -27,7 +26,7 @@ from features.online import OnlineFeatures
 from features.online_checks import online_as_offline
 from features.online_rows import OnlineRows, Row
 from features.packing import CustomerState, Missing, matrices
-from features.snapshots import build_snapshot, build_snapshots, event_log_table, snapshot_path
+from features.snapshots import build_snapshots, event_log_table, snapshot_path
 from features.store_cli import features as features_cli
 from features.sync import sync
 from features.workspace import Workspace
@@ -296,32 +295,6 @@ def test_a_log_inside_a_transaction_stands_or_falls_with_it(shop: Workspace, an_
     connection.rollback()
     assert log.since(0).num_rows == before
     connection.close()
-
-
-def test_a_snapshot_whose_origin_nobody_can_read_is_made_anew(
-    a_workspace: Callable[..., Workspace], an_event: Callable[..., Any], noon: Any
-) -> None:
-    workspace = a_workspace([an_event(1, "Page Viewed")])
-    path = build_snapshot(workspace, noon)
-    (path.parent / "made_from.json").write_text('{"schema": "cut o', "utf-8")
-    written = path.stat().st_mtime_ns
-    assert build_snapshot(workspace, noon).stat().st_mtime_ns != written
-    assert sorted(file.name for file in path.parent.iterdir()) == ["made_from.json", "snapshot.parquet"]
-
-
-def test_a_snapshot_is_made_anew_when_the_lake_has_changed(
-    a_workspace: Callable[..., Workspace],
-    an_order: Callable[..., Any],
-    events_table: Callable[..., Any],
-    noon: datetime,
-) -> None:
-    workspace = a_workspace([an_order(1)])
-    path = build_snapshot(workspace, noon)
-    written = path.stat().st_mtime_ns
-    assert build_snapshot(workspace, noon).stat().st_mtime_ns == written
-    with Lake(workspace.lake).writer() as writer:
-        writer.write(events_table([an_order(2)], EVENT_SCHEMA))
-    assert pq.read_table(build_snapshot(workspace, noon))["customer_key"].to_pylist() == [1, 2]
 
 
 def test_feast_joins_as_of_and_loses_no_row(shop: Workspace, online: OnlineFeatures, noon: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -191,3 +192,14 @@ def _train(workspace: Workspace) -> None:
         (folder / "model.json").write_text(json.dumps(said), "utf-8")
     champion = {"next_purchase": {"version": "20260222-bbbb", "sha256": "0"}}
     (workspace.artifacts / "champion.json").write_text(json.dumps(champion), "utf-8")
+
+
+def once_finished(engine: Engine, customer_id: str) -> dict[str, Any]:
+    """The receipt, asked for until it is finished in the background."""
+    for _ in range(200):
+        answer = call(engine, "DELETE", f"/v1/customers/{customer_id}")
+        if answer.status_code == 200:
+            told: dict[str, Any] = answer.json()
+            return told
+        time.sleep(0.05)
+    raise TimeoutError(customer_id)

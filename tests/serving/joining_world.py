@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from serving.http import build_app
 from serving.joining.stamper import Stamper
 from serving.joining.tokens import TokenMint
 from tests.serving.tiny_shop import REPLY, WEEKLY, a_shop
-from tests.serving.tiny_world import TIP, an_action
+from tests.serving.tiny_world import TIP, Clock, an_action
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PUBLIC = "https://r.example.com"
@@ -54,18 +54,6 @@ CODED = an_action(
     incentive=Incentive(kind="amount", value=5.0, cost=5.0, coupons="spring"),
     renderings={"en": Rendering(body="Take {{ coupon_code }}")},
 )
-
-
-class Clock:
-    """Stands still until it is told otherwise."""
-
-    now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def later(self, **span: float) -> None:
-        self.now += timedelta(**span)
 
 
 def a_joining_shop(folder: Path) -> Workspace:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from serving.engine import Engine
 from serving.replaying.replay import replay_decision
 from serving.schemas import DecisionRequest, OutcomeReport
 from tests.serving.conftest import starter
+from tests.serving.tiny_world import Clock
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -35,16 +36,6 @@ POLICIES: tuple[dict[str, Any], ...] = (
 )
 WINDOWS: tuple[dict[str, Any], ...] = ({"rolling_hours": 1}, {"rolling_days": 7}, {"calendar": "day"})
 RULES = ("has_skin_need", "purchase_propensity > 0.1", "inbound_text == 'x'", "channel == 'web'", "false")
-
-
-class Clock:
-    """A clock that the world sets."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 def rewritten(path: Path, change: Callable[[dict[str, Any]], None]) -> None:

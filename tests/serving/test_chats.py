@@ -14,17 +14,11 @@ from serving.refusals import RequestRefused
 from serving.schemas import DecisionRequest, OutcomeReport
 from tests.serving.conftest import starter
 from tests.serving.provider_rules import line_accepts, whatsapp_accepts
+from tests.serving.tiny_world import Clock
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-class Clock:
-    now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from serving.engine import Engine
 from serving.ledger import Ledger
 from serving.reaching import reach_view
 from tests.serving.erasing_world import call
-from tests.serving.test_contact_rules import CAPS, CONTACTS
+from tests.serving.judged_contacts import CAPS, CONTACTS
 from tests.serving.tiny_shop import a_shop
 from tests.serving.tiny_world import NOON, TIP, a_brand, a_catalogue, an_action
 from tests.serving.told_contacts import shifted, told

@@ -22,7 +22,7 @@ from serving.contact.reading import read_facts
 from serving.contact.rules import ContactRules
 from serving.contact.tables import SCHEMA
 from serving.contact.windows import to_us
-from tests.serving.test_contact_rules import CAPS, CONTACTS, judged, rules_of, said
+from tests.serving.judged_contacts import CAPS, CONTACTS, judged, rules_of, said
 from tests.serving.tiny_offers import an_offer
 from tests.serving.tiny_world import NOON, an_action
 from tests.serving.told_contacts import shifted, told

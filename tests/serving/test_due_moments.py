@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,108 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.erasure import erase
-from features.event_log import EventLog
 from features.identity import IdentityTable
 from features.moments import table
 from features.online import OnlineFeatures
 from features.packing import CustomerState
-from features.workspace import Workspace
-from serving import due_moments
-from serving.due_moments import MomentEvaluator, MomentWatch, Round
 from serving.engine import Engine
-from serving.moments import moments_view
 from serving.refusals import RequestRefused
 from tests.serving.conftest import starter
-
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-BRAND = """
-moments:
-  abandoned_cart:
-    after: {event: add_to_cart}
-    wait_hours: 3
-    when: "!ordered_since_trigger"
-    at_most_every_days: 2
-    expires_after_days: 2
-    placement: weekly_message
-  thanks:
-    after: {event: order}
-    wait_days: 1
-    when: "n_orders >= 1.0 && hours_since_trigger >= 24.0"
-    at_most_every_days: 1
-    expires_after_days: 1
-  quiet_week:
-    after: {event: order}
-    wait_days: 8
-    when: "n_orders_7d == 0.0 && stage == 'conversion'"
-  quiz_left:
-    after: {event_name: Quiz Left}
-    wait_minutes: 30
-    when: "skin_need == 'acne'"
-    expires_after_hours: 2
-"""
-_numbers = itertools.count()
+from tests.serving.moments_world import BRAND, World, with_these_moments
+from tests.serving.tiny_world import Clock
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-class World:
-    """One engine with a clock that a test moves, its evaluator, and events that name only what matters."""
-
-    def __init__(self, engine: Engine, clock: Clock, **changes: int) -> None:
-        self.engine, self.clock = engine, clock
-        self.evaluator = MomentEvaluator(engine, **changes)
-
-    def customer(self) -> int:
-        name = f"c-{next(_numbers)}"
-        return int(self.engine.ledger.write(lambda connection: IdentityTable(connection).key_or_new(name)))
-
-    def happened(self, key: int, event: str, *, late_by: timedelta = timedelta(0), **columns: object) -> None:
-        row = {
-            "event_id": f"e-{next(_numbers)}",
-            "customer_key": key,
-            "event": event,
-            "occurred_at": self.clock.now - late_by,
-            "received_at": self.clock.now,
-        }
-        self.engine.ledger.write(lambda connection: EventLog(connection).append([row | columns]))
-
-    def put_in_cart(self, key: int, **changes: Any) -> None:
-        self.happened(key, "Product Added", **changes)
-
-    def ordered(self, key: int, **changes: Any) -> None:
-        self.happened(key, "Order Completed", order_id=f"o-{next(_numbers)}", total=100.0, **changes)
-
-    def later(self, **span: float) -> Round:
-        self.clock.now += timedelta(**span)
-        return self.evaluator.look()
-
-    def moments_of(self, *keys: int) -> list[str]:
-        rows = self.engine.reader.execute("SELECT customer_key, moment FROM moments ORDER BY moment_seq").fetchall()
-        return [moment for key, moment in rows if key in keys]
-
-    def waits_of(self, key: int) -> dict[str, tuple[str, str | None]]:
-        rows = self.engine.reader.execute(
-            "SELECT moment, status, reason FROM moments_due WHERE customer_key = ?", (key,)
-        )
-        return {moment: (status, reason) for moment, status, reason in rows}
-
-    def told(self, **asked: Any) -> dict[str, Any]:
-        return moments_view(self.engine.workspace, **{"since": 0, "limit": 1000, "moment": None} | asked)
-
-
-def with_these_moments(workspace: Workspace, moments: str = BRAND) -> Workspace:
-    text = workspace.brand_file.read_text("utf-8")
-    before, after = text.split("\nmoments:\n")[0], text[text.index("\npolicy: ") :]
-    workspace.brand_file.write_text(before + moments + after, "utf-8")
-    return workspace
 
 
 @pytest.fixture(scope="module")
@@ -414,97 +320,3 @@ def test_one_customer_whose_row_cannot_be_made_keeps_nobody_elses_moments(tmp_pa
         assert world.moments_of(before, after) == ["abandoned_cart"] * 2
         assert world.waits_of(broken) == {"abandoned_cart": ("open", "not_recomputed")}
         world.evaluator.close()
-
-
-_KILLED = """
-import os, signal, sys
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from features.workspace import Workspace
-from serving import due_moments
-from serving.engine import Engine
-
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-write, n_written = due_moments._write, 0
-
-def written_and_killed(*given, **named):
-    global n_written
-    came, n_written = write(*given, **named), n_written + 1
-    if n_written == 2:  # inside the second look's transaction, all of it done and none of it committed
-        os.kill(os.getpid(), signal.SIGKILL)
-    return came
-
-due_moments._write = written_and_killed
-with Engine(Workspace(Path(sys.argv[1])), clock=lambda: START + timedelta(hours=4)) as engine:
-    evaluator = due_moments.MomentEvaluator(engine, at_once=3)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    while True:
-        evaluator.look()
-"""
-
-
-class Another:
-    """Another process that looks too, a few at a time, and dies in its second look."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", _KILLED, str(workspace.root)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
-
-    def go(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-
-    def end(self) -> int:
-        self._process.communicate(timeout=60)
-        return self._process.returncode
-
-
-def test_killed_while_looking_beside_another_each_moment_comes_once(tmp_path: Path) -> None:
-    workspace, clock = with_these_moments(starter(tmp_path / "shop")), Clock()
-    with Engine(workspace, clock=clock) as engine:
-        world = World(engine, clock, at_once=3)
-        people = [world.customer() for _ in range(20)]
-        for key in people:
-            world.put_in_cart(key)
-        other = Another(workspace)
-        other.go()
-        clock.now += timedelta(hours=4)
-        world.evaluator.look()
-        world.evaluator.look()
-        assert other.end() == -signal.SIGKILL
-        fired = [row[0] for row in engine.reader.execute("SELECT customer_key FROM moments")]
-        assert 3 <= len(fired) <= 9  # of its first look and of ours: nothing of the look in which it died
-        while world.evaluator.look().is_more:
-            continue
-        fired = [row[0] for row in engine.reader.execute("SELECT customer_key FROM moments")]
-        assert sorted(fired) == people
-        world.evaluator.close()
-
-
-def test_the_thread_looks_by_itself_and_only_one_process_at_a_time(world: World) -> None:
-    key = world.customer()
-    world.put_in_cart(key)
-    world.clock.now += timedelta(hours=4)
-    watch = MomentWatch(world.engine, every_seconds=0.02)
-    with due_moments._alone(world.engine) as is_ours:
-        assert is_ours
-        watch.start()
-        with due_moments._alone(world.engine) as again:
-            assert not again
-        watch._stop.wait(0.2)
-        assert world.moments_of(key) == []
-    for _ in range(200):
-        if world.moments_of(key):
-            break
-        watch._stop.wait(0.05)
-    watch.close()
-    assert world.moments_of(key) == ["abandoned_cart"]

@@ -18,18 +18,11 @@ from serving.refusals import Conflict, NotFound, RequestRefused
 from serving.schemas import Context, DecisionRequest, OutcomeReport
 from tests.serving.conftest import starter
 from tests.serving.tiny_models import promote_next_purchase, promote_segments
+from tests.serving.tiny_world import Clock
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 class Draws:

@@ -11,14 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -29,7 +26,6 @@ from features.erased_rows import personal_tables
 from features.erasure import LATE_US, erase, finish_begun, finish_erasures, receipt_of
 from features.event_log import EventLog
 from features.faults import CallersMistake
-from features.forgetting import forget_online
 from features.identity import IdentityTable
 from features.kept_answers import forget_old_answers
 from features.lake import Lake
@@ -40,10 +36,10 @@ from serving.engine import Engine
 from serving.erasing import finishing
 from serving.erasing.cli import customer
 from serving.ingest.dead_letters import DeadLetters
-from tests.serving.erasing_world import ANN, BOB, NOON, PHONE, SECRET, a_shop, call, decide, fill
+from tests.serving.erasing_world import ANN, BOB, NOON, PHONE, SECRET, a_shop, call, decide, fill, once_finished
+from tests.serving.held import ANNS, BOBS, holds_anything_of_ann, holds_anything_of_ann_without_removing, keys_held
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ANNS, BOBS, PHONES = 1, 2, 3
 STEPS = ("quarantine", "database", "lake", "by_customer", "tables", "online", "journals")
 
 
@@ -69,35 +65,6 @@ def erased(filled: Workspace, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return Workspace(root), erase(Workspace(root), ANN, now=NOON)
 
 
-def keys_held(workspace: Workspace) -> Iterator[tuple[str, int]]:
-    """Every customer key in every file that holds some, with where."""
-    for path in workspace.lake.rglob("*.parquet"):
-        if "customer_key" in pq.read_schema(path).names:
-            keys = pq.read_table(path, columns=["customer_key"], partitioning=None)["customer_key"].to_pylist()
-            yield from ((path.name, key) for key in keys)
-    for path in workspace.lake.rglob("*.arrow"):
-        with pa.memory_map(str(path)) as source:
-            keys = pa.ipc.open_file(source).read_all()["customer_key"].to_pylist()
-        yield from ((path.name, key) for key in keys)
-    with closing(connect(workspace.database)) as connection:
-        for table in personal_tables(connection):
-            yield from ((table, row[0]) for row in connection.execute(f'SELECT customer_key FROM "{table}"'))
-
-
-def holds_anything_of_ann(workspace: Workspace) -> list[str]:
-    """Where anything of Ann's is: under her keys, or her ids and words in any byte of any file."""
-    found = [f"{where}: key {key}" for where, key in keys_held(workspace) if key in (ANNS, PHONES)]
-    words = [word.encode() for word in (ANN, PHONE, f"{ANN}: {SECRET}", "decision-of-ann", "out-ann", "ann-")]
-    for path in (path for path in workspace.root.rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        found += [f"{path.relative_to(workspace.root)}: {word!r}" for word in words if word in content]
-    for path in (workspace.lake / "quarantine").glob("*.parquet"):
-        found += [f"{path.name}: refused" for text in pq.read_table(path)["original"].to_pylist() if ANN in text]
-    if forget_online(workspace, [ANNS, PHONES]):
-        found.append("online row")
-    return found
-
-
 def test_the_world_holds_ann_everywhere_before(filled: Workspace) -> None:
     where = " ".join(holds_anything_of_ann_without_removing(filled))
     places: tuple[str, ...] = (
@@ -113,15 +80,6 @@ def test_the_world_holds_ann_everywhere_before(filled: Workspace) -> None:
     places += ("snapshot.parquet", "scores.parquet", "refused", "online row")
     assert [place for place in places if place not in where] == []
     assert any(key == ANNS and re.fullmatch(r"[0-9a-f]{32}.parquet", name) for name, key in keys_held(filled))
-
-
-def holds_anything_of_ann_without_removing(workspace: Workspace) -> list[str]:
-    copy = Workspace(workspace.root.parent / "looked_at")
-    shutil.copytree(workspace.root, copy.root)
-    try:
-        return holds_anything_of_ann(copy)
-    finally:
-        shutil.rmtree(copy.root)
 
 
 def test_nothing_of_an_erased_customer_is_left_in_any_file(erased: tuple[Workspace, dict[str, object]]) -> None:
@@ -263,17 +221,6 @@ def test_while_the_lake_is_written_to_the_person_is_out_of_the_database_and_the_
             assert call(engine, "DELETE", f"/v1/customers/{ANN}").status_code == 202  # asked again, and again
         assert once_finished(engine, ANN)["removed"]["lake_rows"] == 5
     assert holds_anything_of_ann(shop) == []
-
-
-def once_finished(engine: Engine, customer_id: str) -> dict[str, Any]:
-    """The receipt, asked for until it is finished in the background."""
-    for _ in range(200):
-        answer = call(engine, "DELETE", f"/v1/customers/{customer_id}")
-        if answer.status_code == 200:
-            told: dict[str, Any] = answer.json()
-            return told
-        time.sleep(0.05)
-    raise TimeoutError(customer_id)
 
 
 def test_an_erasure_over_http_is_answered_at_once_and_one_thread_does_the_rest(

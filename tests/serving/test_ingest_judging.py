@@ -3,64 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import unquote_plus
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.brand import Trait
 from features.contract import EVENT_SCHEMA
 from features.event_names import MOST_REMEMBERED, UnusualNames
-from features.lake import instant_us
-from serving.ingest import declared, touches
-from serving.ingest.instants import DAY_US, SECOND_US, Limits
-from serving.ingest.judging import LARGEST_EVENT, Arrival, Judge, Judged, Letter, Taken
+from serving.ingest.judging import LARGEST_EVENT, Letter, Taken
 from serving.ingest.verdicts import Verdict
-from tests.serving.tiny_world import NOON, a_brand
-
-NOON_US = instant_us(NOON)
-LIMITS = Limits(past_us=30 * DAY_US, future_us=60 * SECOND_US)
-BRAND = a_brand(
-    traits=dict(a_brand().traits)
-    | {"note": Trait(kind="need", type="text"), "vegan": Trait(kind="fact", type="boolean")}
-)
-JUDGE = Judge(BRAND, LIMITS)
-
-
-def judged(call: dict[str, Any] | bytes, *, sent_at: datetime | None = None, kind: str | None = None) -> Judged:
-    raw = call if isinstance(call, bytes) else json.dumps(call).encode()
-    return JUDGE.judge(raw, Arrival(NOON_US, NOON_US, None if sent_at is None else instant_us(sent_at), kind))
-
-
-def taken(call: dict[str, Any], **arrival: Any) -> dict[str, Any]:
-    """The columns that a call becomes, its properties as an object."""
-    one = judged({"userId": "u", "messageId": "m"} | call, **arrival)
-    assert isinstance(one, Taken), one
-    columns: dict[str, Any] = json.loads(one.payload)
-    if "properties" in columns:
-        columns["properties"] = json.loads(columns["properties"])
-    return columns
-
-
-def tracked(event: str, *, context: object = None, **properties: object) -> dict[str, Any]:
-    return taken({"type": "track", "event": event, "properties": properties, "context": context})
-
-
-def refused(call: dict[str, Any], **arrival: Any) -> str | None:
-    """The reason of the dead letter that a call becomes."""
-    one = judged({"userId": "u", "messageId": "m"} | call, **arrival)
-    assert isinstance(one, Letter), one
-    assert one.raw == json.dumps({"userId": "u", "messageId": "m"} | call).encode()
-    return one.verdict.reason
-
-
-def refused_track(event: str, **properties: object) -> str | None:
-    return refused({"type": "track", "event": event, "properties": properties})
-
+from tests.serving.judged_calls import BRAND, detail, judged, refused, refused_track, taken, tracked
 
 # -- columns ----------------------------------------------------------------------------------------------------------
 
@@ -278,62 +232,6 @@ def test_free_text_never_stands_in_the_log() -> None:
     assert answered.texts[0].evidence == {"question": "Why?", "conversation_id": "c", "step": "2"}
 
 
-# -- clocks -----------------------------------------------------------------------------------------------------------
-
-
-def happened(call: dict[str, Any], **arrival: Any) -> datetime:
-    one = judged({"type": "track", "userId": "u", "event": "X"} | call, **arrival)
-    assert isinstance(one, Taken), one
-    assert one.arrived_us == NOON_US
-    return datetime.fromtimestamp(one.occurred_us / 1e6, UTC)
-
-
-def test_without_a_time_it_happened_when_it_arrived() -> None:
-    assert happened({}) == NOON
-
-
-@given(off=st.timedeltas(min_value=timedelta(days=-900), max_value=timedelta(days=900)), ago=st.integers(0, 86_400))
-def test_however_wrong_a_clock_is_the_time_is_right(off: timedelta, ago: int) -> None:
-    sent_at = NOON + off
-    said = (sent_at - timedelta(seconds=ago)).isoformat()
-    assert happened({"timestamp": said}, sent_at=sent_at) == NOON - timedelta(seconds=ago)
-    assert happened({"timestamp": said, "sentAt": sent_at.isoformat()}) == NOON - timedelta(seconds=ago)
-
-
-def test_a_little_ahead_is_now_and_far_ahead_is_a_dead_letter() -> None:
-    assert happened({"timestamp": (NOON + timedelta(seconds=59)).isoformat()}) == NOON
-    ahead = {"type": "track", "event": "X", "timestamp": (NOON + timedelta(seconds=61)).isoformat()}
-    assert refused(ahead) == "time_in_the_future"
-
-
-def test_long_ago_is_a_dead_letter() -> None:
-    assert happened({"timestamp": (NOON - timedelta(days=30)).isoformat()}) == NOON - timedelta(days=30)
-    for instant in ((NOON - timedelta(days=31)).isoformat(), "0001-01-01T00:00:00+14:00"):
-        assert refused({"type": "track", "event": "X", "timestamp": instant}) == "time_too_long_ago"
-
-
-def detail(call: dict[str, Any], **arrival: Any) -> str:
-    """What people are told of a call."""
-    one = judged({"type": "track", "userId": "u", "messageId": "m"} | call, **arrival)
-    return str((one if isinstance(one, Verdict) else one.verdict).detail)
-
-
-def test_a_time_that_cannot_be_right_is_told_with_the_servers_time_and_what_to_do() -> None:
-    ahead = {"event": "X", "timestamp": "2030-01-01T00:00:00Z"}
-    told = detail(ahead)
-    assert f"the server's time, {NOON.isoformat()}" in told
-    assert "at most 60 are taken" in told
-    assert "leave timestamp out" in told
-    assert "its batch" not in told
-    assert f"sentAt of its batch '{NOON.isoformat()}'" in detail(ahead, sent_at=NOON)
-    assert "replay it with --any-time" in detail({"event": "X", "timestamp": "2010-01-01T00:00:00Z"})
-
-
-@pytest.mark.parametrize("epoch", [1_700_000_000, "1700000000", "1700000000000"])
-def test_seconds_since_the_epoch_are_told_to_be_no_iso_8601(epoch: object) -> None:
-    assert "send ISO 8601" in detail({"event": "X", "timestamp": epoch})
-
-
 def test_a_misspelt_trait_channel_or_purpose_is_told_the_closest_one() -> None:
     assert "'ned'. Closest: 'need'." in detail({"event": "Question Answered", "properties": {"trait": "ned"}})
     assert "Closest: 'mail'." in detail({"event": "Consent Given", "properties": {"channel": "emial"}})
@@ -362,79 +260,6 @@ def test_whoever_makes_up_event_names_does_not_keep_a_server_busy() -> None:
         names.meant(f"made up {n}")
     assert names.meant("order completed") is None  # no more are looked at
     assert names.meant("Order Completed") is None
-
-
-# -- touches ----------------------------------------------------------------------------------------------------------
-
-SITE = "https://www.shop.example/soap"
-
-
-@pytest.mark.parametrize(
-    ("context", "source", "campaign"),
-    [
-        ({"campaign": {"source": "google", "medium": "cpc", "name": "spring"}}, "google / cpc", "spring"),
-        ({"campaign": {"source": "newsletter"}}, "newsletter", None),
-        ({"campaign": {"name": "spring"}}, "unknown", "spring"),
-        ({"page": {"url": f"{SITE}?utm_source=ig&utm_medium=story&utm_campaign=may"}}, "ig / story", "may"),
-        ({"page": {"url": SITE, "search": "?gclid=abc"}}, "google / cpc", None),
-        ({"page": {"url": f"{SITE}?fbclid=abc#top"}}, "facebook / social", None),
-        ({"page": {"url": SITE, "referrer": "https://www.google.co.in/"}}, "google / organic", None),
-        ({"page": {"url": SITE, "referrer": "https://blog.example/a?mail=me"}}, "blog.example / referral", None),
-        ({"page": {"url": SITE, "referrer": "https://shop.example/"}}, None, None),
-        ({"page": {"url": SITE, "referrer": ""}}, "unknown", None),
-        ({"page": {"url": "http://[", "referrer": "http://["}}, "unknown", None),
-        (
-            {"referral": {"ctwa_clid": "c1", "source_id": "ad-7"}, "channel": "whatsapp"},
-            "whatsapp / click_to_chat",
-            "ad-7",
-        ),
-        ({"ref": "poster-3"}, "chat / click_to_chat", "poster-3"),
-        ({"page": 5, "campaign": "x", "referrer": []}, "unknown", None),
-        (None, "unknown", None),
-    ],
-)
-def test_a_visit_says_where_it_came_from(context: object, source: str | None, campaign: str | None) -> None:
-    columns = taken({"type": "page", "context": context})
-    assert (columns.get("source"), columns.get("campaign")) == (source, campaign)
-
-
-def test_what_else_a_touch_said_is_kept_without_the_referrers_query() -> None:
-    page = {"url": f"{SITE}?gclid=abc&utm_term=soap", "referrer": "https://blog.example/a?mail=me@b.example"}
-    details = taken({"type": "page", "context": {"page": page}})["properties"]["_touch"]
-    assert details == {"term": "soap", "click_id": "gclid:abc", "referrer": "blog.example/a"}
-
-
-@pytest.mark.parametrize("of", ["url", "search"])
-def test_of_an_address_only_what_is_known_is_read_and_no_more_than_it_may_hold(of: str) -> None:
-    decoded: list[str] = []
-
-    def noted(text: str) -> str:
-        decoded.append(text)
-        return unquote_plus(text)
-
-    many = "&".join(f"field{n}={n}" for n in range(90))
-    late = "&".join(["x=" + "y" * 3_000, "utm_campaign=late"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(touches, "unquote_plus", noted)
-        columns = tracked("Page Viewed", context={"page": {of: f"https://a.example/?{many}&utm_source=x%20y&{late}"}})
-    assert (columns["source"], columns.get("campaign"), decoded) == ("x y", None, ["x%20y"])
-
-
-def test_what_is_kept_in_memory_of_campaigns_and_zones_is_bounded_whoever_sends_them() -> None:
-    touches._touches.clear()
-    declared._is_zone.cache_clear()
-    for n in range(2 * touches._TOUCHES):
-        tracked("X", context={"campaign": {"name": f"{n}"}})
-        tracked("X", context={"campaign": {"name": f"{n}-" + "x" * 10_000}})
-        judged({"type": "identify", "userId": "u", "messageId": "m", "traits": {"time_zone": f"{n}-" + "x" * 10_000}})
-    assert 0 < len(touches._touches) <= touches._TOUCHES
-    assert max(len(str(one)) for one in touches._touches) < 5 * touches.LONGEST
-    assert declared._is_zone.cache_info().currsize == 0
-
-
-def test_an_event_of_a_server_is_no_visit() -> None:
-    assert "source" not in tracked("Order Completed", total=1)
-    assert "source" not in tracked("Order Completed", total=1, context={"library": {"name": "x"}, "locale": "en"})
 
 
 # -- whatever comes ---------------------------------------------------------------------------------------------------

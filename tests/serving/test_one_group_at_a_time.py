@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,87 +14,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.brand import Placement
 from features.identity import IdentityTable
-from features.workspace import Workspace
 from serving.committing import commit_all
 from serving.deciding import Inquiry, Settled
 from serving.engine import Engine
 from serving.handing_over import GATHERED_AT_MOST
 from serving.ledger import LedgerClosedError
-from serving.schemas import DecisionRequest
-from tests.serving.tiny_shop import a_shop
-from tests.serving.tiny_world import TIP, an_action
+from tests.serving.stalled_disk import NAMES, Disk, an_engine, ask, asked, being_written, run, some_turns
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::pytest.PytestUnhandledThreadExceptionWarning"
 )
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-HERE = {"placements": ("reply",), "channels": ("web",)}
-NAMES = tuple(f"c-{n}" for n in range(GATHERED_AT_MOST + 4))
-LONG = 20.0  # seconds after which a test says that somebody waits for ever
-
-
-def a_shop_in(folder: Path) -> Workspace:
-    return a_shop(
-        folder,
-        TIP.model_copy(update=HERE),
-        an_action("gift", value=90.0, expected_rate=0.5, **HERE),
-        placements={"reply": Placement(initiated_by="customer", channels=("web",), baseline="tip", fallback="tip")},
-    )
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     with an_engine(tmp_path) as opened:
         yield opened
-
-
-@contextmanager
-def an_engine(folder: Path) -> Iterator[Engine]:
-    """Everybody is known: who is not waits for their key first."""
-    with Engine(a_shop_in(folder), clock=lambda: NOON, draw=lambda: 0.5) as opened:
-        opened.ledger.write(lambda connection: IdentityTable(connection).keys_for(NAMES))
-        yield opened
-
-
-def asked(name: str, **changes: Any) -> DecisionRequest:
-    return DecisionRequest(customer_id=name, placement="reply", channel="web", **changes)
-
-
-class Disk:
-    """Holds the committer in a transaction of its own for as long as it is told."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self._stalled, self._go_on = engine, threading.Event(), threading.Event()
-
-    async def stall(self) -> None:
-        def hold(_: sqlite3.Connection) -> None:
-            self._stalled.set()
-            self._go_on.wait(LONG)
-
-        self._engine.ledger.write_later(hold)
-        await asyncio.to_thread(self._stalled.wait)
-
-    def go_on(self) -> None:
-        self._go_on.set()
-
-
-def run(test: Callable[[], Any]) -> Any:
-    async def within() -> Any:
-        async with asyncio.timeout(LONG):
-            return await test()
-
-    return asyncio.run(within())
-
-
-def ask(engine: Engine, names: Sequence[str], **changes: Any) -> list[asyncio.Task[Any]]:
-    return [asyncio.ensure_future(engine.decide_soon(asked(name, **changes))) for name in names]
-
-
-async def some_turns() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -119,10 +53,7 @@ def n_written(engine: Engine) -> int:
 
 def test_who_comes_while_a_group_is_written_is_the_next_group(engine: Engine, sizes: list[int]) -> None:
     async def test() -> None:
-        disk = Disk(engine)
-        await disk.stall()
-        told = ask(engine, ["c-0"])
-        await some_turns()
+        disk, told = await being_written(engine, ["c-0"])
         for name in NAMES[1:6]:
             told += ask(engine, [name])
             await some_turns()
@@ -162,10 +93,7 @@ def test_what_is_not_written_in_a_group_does_not_wait_for_it(engine: Engine) -> 
 
 def test_a_batch_of_a_campaign_is_written_beside_the_groups(engine: Engine) -> None:
     async def test() -> None:
-        disk = Disk(engine)
-        await disk.stall()
-        waiting = ask(engine, ["c-0", "c-1"])
-        await some_turns()
+        disk, waiting = await being_written(engine, ["c-0", "c-1"])
         ready = [engine._settled(engine._inquired(asked(name), None), (1,), engine.online.read(1)) for name in NAMES]
         batch = engine.ledger.write_soon(partial(commit_all, pending=[one.pending for one in ready]))
         behind = ask(engine, ["c-2"])
@@ -181,10 +109,7 @@ def test_who_goes_away_between_settling_and_writing_is_not_written_and_opens_the
     engine: Engine, sizes: list[int]
 ) -> None:
     async def test() -> None:
-        disk = Disk(engine)
-        await disk.stall()
-        gone = ask(engine, ["c-0", "c-1"])
-        await some_turns()
+        disk, gone = await being_written(engine, ["c-0", "c-1"])
         behind = ask(engine, ["c-2", "c-3"])
         await some_turns()
         assert sizes == [2]
@@ -202,10 +127,7 @@ def test_who_goes_away_between_settling_and_writing_is_not_written_and_opens_the
 
 def test_who_goes_away_while_waiting_for_their_turn_is_not_settled(engine: Engine, sizes: list[int]) -> None:
     async def test() -> None:
-        disk = Disk(engine)
-        await disk.stall()
-        told = ask(engine, ["c-0"])
-        await some_turns()
+        disk, told = await being_written(engine, ["c-0"])
         waiting = ask(engine, ["c-1", "c-2", "c-3"])
         await some_turns()
         waiting[1].cancel()
@@ -261,10 +183,7 @@ def test_a_group_that_fails_is_told_so_and_the_next_is_settled(
         raise ArithmeticError
 
     async def test() -> None:
-        disk = Disk(engine)
-        await disk.stall()
-        told = ask(engine, ["c-0"])
-        await some_turns()
+        disk, told = await being_written(engine, ["c-0"])
         failing = ask(engine, ["c-1", "c-2"])
         await some_turns()
         with monkeypatch.context() as broken:
@@ -331,10 +250,7 @@ def test_closing_writes_who_is_settled_and_who_waits(tmp_path: Path) -> None:
     with an_engine(tmp_path) as engine:
 
         async def test() -> list[Any]:
-            disk = Disk(engine)
-            await disk.stall()
-            told = ask(engine, ["c-0"])
-            await some_turns()
+            disk, told = await being_written(engine, ["c-0"])
             told += ask(engine, NAMES)
             await some_turns()
             threading.Timer(0.1, disk.go_on).start()
@@ -387,10 +303,7 @@ def test_a_join_while_somebody_waits_for_their_turn_is_decided_on(engine: Engine
 
 def test_the_same_question_in_two_groups_has_one_answer(engine: Engine) -> None:
     async def test() -> list[Any]:
-        disk = Disk(engine)
-        await disk.stall()
-        told = ask(engine, ["c-0"], decision_id="mine")
-        await some_turns()
+        disk, told = await being_written(engine, ["c-0"], decision_id="mine")
         told += ask(engine, ["c-0"], decision_id="mine")
         await some_turns()
         disk.go_on()

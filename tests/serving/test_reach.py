@@ -23,7 +23,7 @@ from serving.reach import HOUR_US, NEVER, NOW, THIS_WEEK, People, channel_states
 from serving.reaching import reach_view
 from serving.schemas import DecisionRequest, OutcomeReport
 from tests.serving.conftest import starter
-from tests.serving.tiny_world import a_brand
+from tests.serving.tiny_world import Clock, a_brand
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AT_US = int(AT.timestamp()) * 1_000_000
@@ -114,13 +114,6 @@ def test_everybody_is_counted_once_on_each_channel_and_in_each_segment(data: st.
         for name in ("reachable_now", "reachable_this_week", "not_reachable"):
             assert sum(segment[name] for segment in one["segments"]) == one[name]
             assert told["on_any_channel"]["reachable_now"] >= one["reachable_now"]
-
-
-class Clock:
-    now = AT
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture(scope="module")

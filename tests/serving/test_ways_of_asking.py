@@ -22,7 +22,7 @@ from features.workspace import Workspace
 from serving.engine import Engine
 from serving.http import build_app
 from tests.serving.tiny_shop import WEEKLY, a_shop
-from tests.serving.tiny_world import TIP, an_action
+from tests.serving.tiny_world import TIP, Clock, an_action
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -31,15 +31,6 @@ GIFT = an_action(
 )
 CARDS = [an_action(f"card_{n}", expected_rate=0.5 - n / 100, tags=("card",)) for n in range(4)]
 REPLY = {"customer_id": "ann", "placement": "reply", "channel": "web"}
-
-
-class Clock:
-    """Stands still until it is told otherwise."""
-
-    now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture(scope="module")

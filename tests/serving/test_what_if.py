@@ -23,6 +23,7 @@ from serving.what_if.asking import WhatIf, ask_what_if
 from serving.what_if.past import span_of
 from serving.what_if.telling import as_page, as_text
 from tests.serving.conftest import starter
+from tests.serving.tiny_world import Clock
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 N = 600
@@ -31,13 +32,6 @@ ELSE_BUYS = 0.1
 ORDER = 1000.0
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-class Clock:
-    now = START
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,18 @@ from features.schema import FeatureSchema
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
+class Clock:
+    """Stands still until it is told otherwise."""
+
+    now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def later(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
 def a_brand(**changes: object) -> Brand:
     brand = Brand(
         name="Tiny",
