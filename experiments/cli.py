@@ -17,6 +17,15 @@ experiment = group_of_verbs("What was tried, and what it earned.")
 analyse = group_of_verbs("Estimates an effect, or says why it cannot be estimated yet.")
 experiment.add_typer(analyse, name="analyse")
 
+Since = Annotated[datetime | None, typer.Option(help="Only decisions from this instant on, UTC.")]
+AsOf = Annotated[datetime | None, typer.Option(help="Stand at this instant, UTC; default now.")]
+WindowDays = Annotated[
+    float | None, typer.Option(help="Days after the first decision; default the brand's attribution_days.")
+]
+OfPlacement = Annotated[str | None, typer.Option(help="Only decisions of this placement.")]
+Goal = Annotated[str, typer.Option(help="The goal that counts as success.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")]
+
 __all__ = ["experiment", "report", "simulate"]
 
 
@@ -53,14 +62,12 @@ def _analyse() -> None:
 @analyse.command()
 def holdout(
     workspace: WorkspaceOption = None,
-    since: Annotated[datetime | None, typer.Option(help="Only decisions from this instant on, UTC.")] = None,
-    as_of: Annotated[datetime | None, typer.Option(help="Stand at this instant, UTC; default now.")] = None,
-    window_days: Annotated[
-        float | None, typer.Option(help="Days after the first decision; default the brand's attribution_days.")
-    ] = None,
-    placement: Annotated[str | None, typer.Option(help="Only decisions of this placement.")] = None,
-    goal: Annotated[str, typer.Option(help="The goal that counts as success.")] = "order",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    since: Since = None,
+    as_of: AsOf = None,
+    window_days: WindowDays = None,
+    placement: OfPlacement = None,
+    goal: Goal = "order",
+    as_json: AsJson = False,
 ) -> None:
     """Personalised customers beside held-out ones: the uplift with its 95% interval, or why there is none yet."""
     from experiments.analysis import analyse_workspace
@@ -85,14 +92,12 @@ def holdout(
 @analyse.command()
 def arms(
     workspace: WorkspaceOption = None,
-    since: Annotated[datetime | None, typer.Option(help="Only decisions from this instant on, UTC.")] = None,
-    as_of: Annotated[datetime | None, typer.Option(help="Stand at this instant, UTC; default now.")] = None,
-    window_days: Annotated[
-        float | None, typer.Option(help="Days after the first decision; default the brand's attribution_days.")
-    ] = None,
-    placement: Annotated[str | None, typer.Option(help="Only decisions of this placement.")] = None,
-    goal: Annotated[str, typer.Option(help="The goal that counts as success.")] = "order",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    since: Since = None,
+    as_of: AsOf = None,
+    window_days: WindowDays = None,
+    placement: OfPlacement = None,
+    goal: Goal = "order",
+    as_json: AsJson = False,
 ) -> None:
     """The arms of brand.yaml's experiment beside its first one: differences with their 95% intervals."""
     from experiments.arms import analyse_arms_of

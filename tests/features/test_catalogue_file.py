@@ -14,32 +14,7 @@ from features.catalogue import load_catalogue
 from features.faults import Fault, InvalidFile
 from features.starting import write_starter
 from features.workspace import Workspace
-
-ACTION = """\
-actions:
-  - id: bestsellers
-    kind: message
-    stage: consideration
-    goal: order
-    channels: [whatsapp, line, web, email]
-    placements: [chat_reply, weekly_message, web_banner]
-    value: 480
-    expected_rate: 0.03
-    renderings:
-      en: {body: What people come back for}
-    templates:
-      en: {name: bestsellers_v1, language: en, category: marketing}
-  - id: chat_help
-    kind: message
-    stage: awareness
-    goal: order
-    channels: [whatsapp, line, web]
-    placements: [chat_reply]
-    value: 480
-    expected_rate: 0.02
-    renderings:
-      en: {body: I am here to help}
-"""
+from tests.features.two_messages import TWO_MESSAGES
 
 THIRD = """\
   - id: set
@@ -85,7 +60,7 @@ def test_the_shipped_catalogue_loads(workspace: Workspace) -> None:
 
 
 def test_a_small_catalogue_loads(workspace: Workspace) -> None:
-    workspace.catalogue_file.write_text(ACTION + THIRD, encoding="utf-8")
+    workspace.catalogue_file.write_text(TWO_MESSAGES + THIRD, encoding="utf-8")
     assert [action.id for action in load_catalogue(workspace, load_brand(workspace)).actions] == [
         "bestsellers",
         "chat_help",
@@ -162,7 +137,7 @@ FAULTS = {
 @pytest.mark.parametrize("case", FAULTS)
 def test_a_fault_is_told_with_its_line_and_the_closest_name(workspace: Workspace, case: str) -> None:
     old, new, told, closest = FAULTS[case]
-    text, line = replaced(ACTION + THIRD, old, new)
+    text, line = replaced(TWO_MESSAGES + THIRD, old, new)
     faults = faults_of(workspace, text)
     near = [fault for fault in faults if fault.line is not None and line - 2 <= fault.line <= line + 1]
     assert any(part in str(fault) for fault in near for part in told.split("|")), [str(fault) for fault in faults]
@@ -190,18 +165,20 @@ ALWAYS = {
 @pytest.mark.parametrize("case", ALWAYS)
 def test_a_fallback_can_always_be_said(workspace: Workspace, case: str) -> None:
     old, new, told = ALWAYS[case]
-    text, _ = replaced(ACTION, old, new)
+    text, _ = replaced(TWO_MESSAGES, old, new)
     faults = faults_of(workspace, text)
     assert any(told in fault.problem and "fallback of placement 'chat_reply'" in fault.rule for fault in faults)
 
 
 def test_a_baseline_that_the_brand_sends_first_needs_a_template(workspace: Workspace) -> None:
-    text = ACTION.replace("    templates:\n      en: {name: bestsellers_v1, language: en, category: marketing}\n", "")
+    text = TWO_MESSAGES.replace(
+        "    templates:\n      en: {name: bestsellers_v1, language: en, category: marketing}\n", ""
+    )
     assert [fault.where for fault in faults_of(workspace, text)] == ["actions.bestsellers.templates"] * 2
 
 
 def test_a_fallback_that_does_not_exist_is_told_with_the_placement(workspace: Workspace) -> None:
-    faults = faults_of(workspace, ACTION.replace("id: chat_help", "id: chat_halp"))
+    faults = faults_of(workspace, TWO_MESSAGES.replace("id: chat_help", "id: chat_halp"))
     line = 1 + workspace.brand_file.read_text("utf-8").splitlines().index("    fallback: chat_help")
     assert [(fault.where, fault.closest) for fault in faults] == [
         (f"brand.yaml, line {line}: placements.chat_reply.fallback", "chat_halp")
@@ -209,7 +186,9 @@ def test_a_fallback_that_does_not_exist_is_told_with_the_placement(workspace: Wo
 
 
 def test_a_misshapen_action_hides_no_fault_of_another(workspace: Workspace) -> None:
-    text = (ACTION + THIRD).replace("stage: awareness", "stage: wonder").replace("n_orders >= 1.0", "n_ordes >= 1.0")
+    text = (
+        (TWO_MESSAGES + THIRD).replace("stage: awareness", "stage: wonder").replace("n_orders >= 1.0", "n_ordes >= 1.0")
+    )
     wheres = {fault.where for fault in faults_of(workspace, text)}
     assert {"actions.chat_help.stage", "actions.set.when"} <= wheres
 
@@ -235,7 +214,7 @@ SHAPES: list[object] = [
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_any_shape_anywhere_is_a_fault_not_a_crash(workspace: Workspace, shape: object) -> None:
     brand = load_brand(workspace)
-    document = yaml.safe_load(ACTION + THIRD)
+    document = yaml.safe_load(TWO_MESSAGES + THIRD)
     for key in document["actions"][2]:
         broken = copy.deepcopy(document)
         broken["actions"][2][key] = shape
@@ -245,13 +224,15 @@ def test_any_shape_anywhere_is_a_fault_not_a_crash(workspace: Workspace, shape: 
 
 
 def test_a_slot_default_that_is_too_long_for_a_channel_is_found(workspace: Workspace) -> None:
-    text, _ = replaced(ACTION + THIRD, "{expression: skin_need}", "{expression: intent, default: " + "x" * 1100 + "}")
+    text, _ = replaced(
+        TWO_MESSAGES + THIRD, "{expression: skin_need}", "{expression: intent, default: " + "x" * 1100 + "}"
+    )
     text = text.replace("{{ need | label('skin_need') }}", "{{ need }}")
     assert any("1024 at most" in fault.problem for fault in faults_of(workspace, text))
 
 
 def test_an_emoji_where_the_voice_has_none_is_a_fault(workspace: Workspace) -> None:
-    text, line = replaced(ACTION + THIRD, "suggested_replies: [Show me]", "suggested_replies: [Show 🎁]")
+    text, line = replaced(TWO_MESSAGES + THIRD, "suggested_replies: [Show me]", "suggested_replies: [Show 🎁]")
     workspace.catalogue_file.write_text(text, encoding="utf-8")
     load_catalogue(workspace, load_brand(workspace))
     brand = workspace.brand_file.read_text("utf-8").replace("emoji: true", "emoji: false")

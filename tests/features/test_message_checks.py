@@ -11,31 +11,9 @@ from features.catalogue import load_catalogue
 from features.faults import Fault, InvalidFile
 from features.starting import write_starter
 from features.workspace import Workspace
+from tests.features.two_messages import TWO_MESSAGES
 
-CATALOGUE = """\
-actions:
-  - id: bestsellers
-    kind: message
-    stage: consideration
-    goal: order
-    channels: [whatsapp, line, web, email]
-    placements: [chat_reply, weekly_message, web_banner]
-    value: 480
-    expected_rate: 0.03
-    renderings:
-      en: {body: What people come back for}
-    templates:
-      en: {name: bestsellers_v1, language: en, category: marketing}
-  - id: chat_help
-    kind: message
-    stage: awareness
-    goal: order
-    channels: [whatsapp, line, web]
-    placements: [chat_reply]
-    value: 480
-    expected_rate: 0.02
-    renderings:
-      en: {body: I am here to help}
+TRIED = """\
   - id: tried
     kind: KIND
     stage: conversion
@@ -58,7 +36,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def load(workspace: Workspace, *, en: str, hi: str = "", channel: str = "whatsapp", kind: str = "message") -> None:
-    text = CATALOGUE.replace("KIND", kind).replace("CHANNEL", channel)
+    text = (TWO_MESSAGES + TRIED).replace("KIND", kind).replace("CHANNEL", channel)
     text = text.replace(", EN}", f", {en}}}" if en else "}").replace(", HI}", f", {hi}}}" if hi else "}")
     workspace.catalogue_file.write_text(text, encoding="utf-8")
     load_catalogue(workspace, load_brand(workspace))
@@ -175,7 +153,7 @@ def test_a_code_is_said_in_every_language(workspace: Workspace) -> None:
 def test_a_code_is_said_by_the_template_that_is_sent_once_the_session_is_over(workspace: Workspace) -> None:
     def told(parameter: str, channel: str) -> list[str]:
         template = f"{{name: tried_v1, language: en, category: marketing, parameters: ['{parameter}']}}"
-        text = CATALOGUE.replace("KIND", OFFER).replace("CHANNEL", channel)
+        text = (TWO_MESSAGES + TRIED).replace("KIND", OFFER).replace("CHANNEL", channel)
         text = text.replace(", EN}", ", hook: '{{ coupon_code }}'}").replace(", HI}", ", hook: '{{ coupon_code }}'}")
         workspace.catalogue_file.write_text(f"{text}    templates: {{en: {template}}}\n", encoding="utf-8")
         try:
