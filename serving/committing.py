@@ -20,7 +20,8 @@ from serving.contact.budgets import ENOUGH
 from serving.contact.facts import Facts
 from serving.contact.reading import Whose, read_budgets, read_facts_together
 from serving.contact.rules import ContactRules
-from serving.contact.store import RELEASED_TOGETHER, Taken, release_due
+from serving.contact.store import RELEASED_TOGETHER, release_due
+from serving.contact.taking import Taken
 from serving.decide import Decision, Rules, settle_all
 from serving.kept import Before, Retry, answered_before, is_key_new, keep, keep_key
 from serving.ledger_rows import write_decisions

@@ -24,7 +24,7 @@ from experiments.benchmarks.stepping import Spent, Step, print_steps
 from features.workspace import Workspace
 from serving import committing, compose, current, deciding, ledger
 from serving.campaigns import running
-from serving.contact import store
+from serving.contact import taking
 from serving.engine import Engine
 from serving.http import build_app
 
@@ -87,8 +87,8 @@ STEPS: tuple[Step, ...] = (
     (committing, "read_facts_together", "what the contact policy counts, read"),
     (committing.Pending, "settled", "contact policy, draw"),
     (committing, "write_decisions", "the records and their counts, written"),
-    (store.Taken, "add", "what is taken of budgets and caps"),
-    (store.Taken, "write", "contacts and budgets, written"),
+    (taking.Taken, "add", "what is taken of budgets and caps"),
+    (taking.Taken, "write", "contacts and budgets, written"),
     (ledger.Ledger, "_commit", "the transaction itself"),
     (deciding.Settled, "told", "the answers"),
     (running, "_line", "the answers as JSON"),

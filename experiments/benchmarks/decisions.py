@@ -34,7 +34,7 @@ from experiments.benchmarks.stepping import Spent, Step, print_steps
 from features import online
 from features.workspace import WORKSPACE_VARIABLE, Workspace
 from serving import committing, compose, deciding, ledger, people
-from serving.contact import store
+from serving.contact import taking
 from serving.engine import Engine
 from serving.schemas import DecisionRequest
 
@@ -181,7 +181,7 @@ def steps(workspace: Workspace, *, n_customers: int, n: int = 400) -> dict[str, 
         (committing, "read_facts_together", MEANWHILE[0]),
         (committing.Pending, "settled", MEANWHILE[1]),
         (committing, "write_decisions", MEANWHILE[2]),
-        (store.Taken, "write", MEANWHILE[3]),
+        (taking.Taken, "write", MEANWHILE[3]),
         (ledger.Ledger, "write", WAITED_FOR),
         (deciding.Settled, "told", "the answer"),
     ]

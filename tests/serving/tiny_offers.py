@@ -12,7 +12,7 @@ from features.brand import Placement, Policy
 from features.catalogue import NOTHING
 from features.rendering import RenderedMessage
 from serving.contact.rules import ContactRules
-from serving.contact.store import Taken
+from serving.contact.taking import Taken
 from serving.decision import Decision
 from serving.offers import Offer, Prepared, Scores, Situation
 from serving.shelf import Place
