@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from training.response.learners import LOGISTIC, TOGETHER, Learned, learn, members_for
-from training.response.nuisances import CrossFit, Sample, mean_where
+from training.response.learners import LOGISTIC, TOGETHER, learn, members_for
+from training.response.nuisances import CrossFit, mean_where
 from training.response.policy_value import Estimate, Judge
 
 Floats = NDArray[np.float64]
@@ -210,11 +210,6 @@ def _simplest(tried: Sequence[Tried], judge: Judge) -> Tried:
         if one is best or float(behind.mean()) <= judge.error(behind):
             return one
     return best
-
-
-def mean_said(learned: Learned, sample: Sample) -> Floats:
-    """A learner's mean effect of each action over the customers who could get it, shape `(n_actions - 1,)`."""
-    return sample.mean_of(learned.predict(sample.X, sample.Z, sample.action_vectors))
 
 
 def slope_of(differences: Floats, targets: Floats, judge: Judge) -> Slope:

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from training.response.actions import ActionFeatures
 from training.response.choosing import Tried
+from training.response.departing import Departure
 from training.response.groups import Group, Quadrant
 from training.response.policy_value import Estimate, Judge
 from training.response.terms import Design, Term
+from training.response.usual import Usual
 from training.served.response import ResponseModel
 
 Floats = NDArray[np.float64]
@@ -30,6 +32,7 @@ class Served:
     action_columns: tuple[tuple[str, ...], ...]
     new_actions: dict[str, Any] | None
     boosters: tuple[str, ...]
+    usual: Usual | None
 
     def as_dict(self) -> dict[str, Any]:
         """What model.json keeps."""
@@ -39,6 +42,7 @@ class Served:
             "design": self.design.as_dict(),
             "action_columns": [list(column) for column in self.action_columns],
             "new_actions": self.new_actions,
+            "usual": None if self.usual is None else self.usual.as_dict(),
         }
 
 
@@ -53,11 +57,13 @@ class FittedResponse:
         tried: every learner, the simplest first.
         values: of policies: `model`, `logged`, `best_single`, and each action's by its id.
         best_single: the action that earns the most if everybody gets the same.
+        departures: from it, as the learner would have them, with what each was measured to bring.
         uplifts: each action's mean uplift.
         groups: fifths by expected uplift.
         quadrants: the four.
         explained: the share of the rewards' variance that was foretold.
-        effects: calibrated effects of each row by folds that did not see its customer, `(n, n_actions - 1)`.
+        effects: calibrated effects of each row by folds that did not see its customer, as they would be served,
+            `(n, n_actions - 1)`.
         rows: which of the rows given took part, `(n,)` of places.
         judge: doubly robust rewards of those rows.
     """
@@ -70,6 +76,7 @@ class FittedResponse:
     tried: tuple[Tried, ...]
     values: Mapping[str, Estimate]
     best_single: str
+    departures: tuple[Departure, ...]
     uplifts: Mapping[str, Estimate]
     groups: tuple[Group, ...]
     quadrants: tuple[Quadrant, ...]
@@ -99,6 +106,7 @@ class FittedResponse:
             "tried": [one.as_dict() for one in self.tried],
             "values": {name: value.as_dict() for name, value in self.values.items()},
             "best_single": self.best_single,
+            "departures": [one.as_dict() for one in self.departures],
             "uplifts": {name: value.as_dict() for name, value in self.uplifts.items()},
             "groups": [group.as_dict() for group in self.groups],
             "quadrants": [quadrant.as_dict() for quadrant in self.quadrants],

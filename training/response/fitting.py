@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.response.choosing import SAME_FOR_ALL, Tried, chosen, mean_said, try_learners
+from training.response.choosing import SAME_FOR_ALL, Tried, chosen, try_learners
+from training.response.departing import NEARLY_ALL, usual_for, with_usual
 from training.response.design import design_for
 from training.response.fitted import FittedResponse, Served
 from training.response.groups import gained, groups_of, quadrants_of
@@ -19,12 +20,11 @@ from training.response.policy_value import Estimate, Judge, customers_of
 from training.response.rows import ActionFeatures, ResponseRows
 from training.response.support import TooFewToLearnFrom, worth_learning
 from training.response.terms import OWN, REFERENCE, Design, Term, action_columns, action_vector, linear, rounded
+from training.response.usual import Usual
 
 Floats = NDArray[np.float64]
 
 SMALLEST_PROPENSITY = 0.002  # weights beyond 500 make any mean one customer's
-
-NEARLY_ALL = 0.9  # of the rows
 
 FEWEST_TO_JUDGE_NEW_ONES = 4  # tried actions that must show what their features do
 
@@ -74,15 +74,23 @@ def fit_response(
     tried = try_learners(crossfit, judge, learners)
     best, why = chosen(tried, judge)
     lesson = crossfit.lesson(None)
-    learned = learn(best.name, lesson, best.weights)
-    choosing, expected, measured = gained(judge, _as_groups_see_it(best))
-    groups = groups_of(choosing, expected, measured)
+    calibrated = _calibrated(lesson, learn(best.name, lesson, best.weights), best)
     reference = np.zeros(len(rows), dtype=np.intp)
     could = np.hstack([np.ones((len(rows), 1), dtype=np.bool_), judge.could()])
     everyone = {
         action.action_id: np.where(could[:, place], place, reference) for place, action in enumerate(rows.actions)
     }
     single = {action_id: judge.value(policy) for action_id, policy in everyone.items()}
+    best_single = max(single, key=lambda action_id: single[action_id].value)
+    shares = _shares(sample)
+    # What says the same of everybody is one action for everybody already, by means that are drawn together.
+    place = 0 if best.name == SAME_FOR_ALL else list(everyone).index(best_single)
+    usual, departures = usual_for(
+        judge, best.effects, single=place, taught=calibrated.of_taught, share=float(shares[place])
+    )
+    effects = with_usual(usual, best.effects)
+    choosing, expected, measured = gained(judge, _as_groups_see_it(best, effects))
+    groups = groups_of(choosing, expected, measured)
     return FittedResponse(
         inputs=tuple(inputs),
         categories={name: tuple(values) for name, values in categories.items() if name in set(inputs)},
@@ -90,8 +98,9 @@ def fit_response(
         learner=best.name,
         why=why,
         tried=tried,
-        values=single | {"model": best.value, "logged": judge.mean(rows.reward)},
-        best_single=max(single, key=lambda action_id: single[action_id].value),
+        values=single | {"model": judge.value(judge.best(effects)), "logged": judge.mean(rows.reward)},
+        best_single=best_single,
+        departures=departures,
         uplifts={
             action.action_id: _uplift(judge.of_rows(could[:, place]), place)
             for place, action in enumerate(rows.actions)
@@ -100,8 +109,10 @@ def fit_response(
         quadrants=quadrants_of(choosing, groups, expected, measured),
         explained=crossfit.explained,
         is_inferred=rows.is_inferred,
-        served=_served(lesson, learned, best, design=design, columns=columns, actions=rows.actions),
-        effects=best.effects,
+        served=_served(
+            lesson, calibrated, best, shares=shares, design=design, columns=columns, actions=rows.actions, usual=usual
+        ),
+        effects=effects,
         rows=places,
         judge=judge,
         left_out=rows.left_out,
@@ -127,28 +138,65 @@ def _judge_of(crossfit: CrossFit, rows: ResponseRows) -> Judge:
     return Judge(m, d, left, of.action, of.propensity, customers_of(rows.cluster), rows.available)
 
 
-def _as_groups_see_it(best: Tried) -> Floats:
+def _as_groups_see_it(best: Tried, effects: Floats) -> Floats:
     """The effects by which customers are grouped: "the same for all" is one group, whichever folds said how much."""
     if best.name != SAME_FOR_ALL:
-        return best.effects
+        return effects
     return np.tile(best.effects.mean(axis=0), (len(best.effects), 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Calibrated:
+    """The chosen learner, taught by all rows, with what brings it to level and slope.
+
+    Attributes:
+        learned: as it is.
+        levels: each action's mean effect, shape `(n_actions - 1,)`.
+        centre: what the learner itself says on average, the same shape.
+        kept: how much of its differences.
+        of_taught: what is then said of the rows that taught, `(n, n_actions - 1)`.
+    """
+
+    learned: Learned
+    levels: Floats
+    centre: Floats
+    kept: float
+    of_taught: Floats
+
+
+def _calibrated(lesson: Lesson, learned: Learned, best: Tried) -> _Calibrated:
+    of, kept = lesson.sample, best.slope.kept
+    said = learned.predict(of.X, of.Z, of.action_vectors)
+    levels, centre = lesson.pseudo().mean(axis=0), of.mean_of(said)
+    if best.name == SAME_FOR_ALL:
+        levels = np.array([terms[0].value for terms in learned.effects])
+    return _Calibrated(learned, levels, centre, kept, levels + kept * (said - centre))
+
+
+def _shares(of: Sample) -> Floats:
+    """By action, the share of rows that got it, shape `(n_actions,)`, as far as the base can say so.
+
+    m is the mean over the actions that were taken, their mean effects d aside. Of an action that many could not get, no
+    sum of terms says so: its effect on them, of which nothing is known, would stand in what they bring anyway.
+    """
+    share = np.bincount(of.action, minlength=of.n_actions) / len(of.action)
+    if of.could is not None:
+        share[1:][of.could.mean(axis=0) < NEARLY_ALL] = 0.0
+    return np.asarray(share)
 
 
 def _served(
     lesson: Lesson,
-    learned: Learned,
+    calibrated: _Calibrated,
     best: Tried,
     *,
+    shares: Floats,
     design: Design,
     columns: tuple[tuple[str, ...], ...],
     actions: tuple[ActionFeatures, ...],
+    usual: Usual | None,
 ) -> Served:
-    of = lesson.sample
-    levels = lesson.pseudo().mean(axis=0)
-    kept = best.slope.kept
-    if best.name == SAME_FOR_ALL:
-        levels = np.array([terms[0].value for terms in learned.effects])
-    centre = mean_said(learned, of)
+    learned, levels, centre, kept = calibrated.learned, calibrated.levels, calibrated.centre, calibrated.kept
     effects = tuple(
         gathered([linear(float(level) - kept * float(mean), ()), *(term.times(kept) for term in terms)])
         for level, mean, terms in zip(levels, centre, learned.effects, strict=True)
@@ -159,14 +207,9 @@ def _served(
         if lesson.main.booster not in boosters:
             boosters.append(lesson.main.booster)
         place = boosters.index(lesson.main.booster)
-    # m is the mean over the actions that were taken, their mean effects d aside. Of an action that many could not get,
-    # no sum of terms says so: its effect on them, of which nothing is known, would stand in what they bring anyway.
-    share = np.bincount(of.action, minlength=of.n_actions) / len(of.action)
-    if of.could is not None:
-        share[1:][of.could.mean(axis=0) < NEARLY_ALL] = 0.0
-    base = [lesson.main.term(place), linear(float(share @ lesson.d.mean(axis=0)), ())]
+    base = [lesson.main.term(place), linear(float(shares @ lesson.d.mean(axis=0)), ())]
     for action, terms in enumerate(effects, start=1):
-        base += [_of_action(term, action).times(-float(share[action])) for term in terms]
+        base += [_of_action(term, action).times(-float(shares[action])) for term in terms]
     return Served(
         base=gathered(base),
         effects=((), *effects),
@@ -174,6 +217,7 @@ def _served(
         action_columns=columns,
         new_actions=_new_actions(actions, levels, kept * centre, kept) if best.name == "trees_s" else None,
         boosters=tuple(booster.model_to_string() for booster in boosters),
+        usual=usual,
     )
 
 

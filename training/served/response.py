@@ -12,6 +12,7 @@ from training.contributions import Contributions
 from training.fast_booster import Boosters
 from training.response.actions import ActionFeatures
 from training.response.terms import OWN, Design, Term, action_vector, sigmoid
+from training.response.usual import Columns, Usual
 from training.served.model import Matrix, ServedInputs, ServedModel
 from training.served.one_row import Plan, Scores
 
@@ -42,7 +43,9 @@ class ResponseModel(ServedModel):
         self._design = Design.from_dict(description["design"])
         self._action_columns = tuple(tuple(map(str, column)) for column in description["action_columns"])
         self._vectors = [action_vector(action, self._action_columns) for action in self.actions]
-        self._plans: dict[int, tuple[tuple[ActionFeatures, ...], Plan]] = {}
+        usual = description.get("usual")  # versions before it have none
+        self._usual = None if usual is None else Usual.from_dict(usual)
+        self._plans: dict[int, tuple[tuple[ActionFeatures, ...], Plan, Columns | None]] = {}
         self._reads_action = {
             term.booster for term in self._every_term() if term.booster is not None and term.action != ""
         }
@@ -79,11 +82,35 @@ class ResponseModel(ServedModel):
             action: one that the model speaks of.
         """
         columns = self._columns(row)
-        base, parts = 0.0, dict[str, float]()
         design = self._design.of(columns, self._places)[0]
-        for term in (*self._base, *(self._terms_of(action) or ())):
-            base += term.weight * self._taken_apart(term, columns, design, action, parts)
+        base, sums = self._sums_of(columns, action)
+        parts = dict[str, float]()
+        for times, terms, of in (one for one in sums if one[0] != 0.0):
+            theirs = dict[str, float]()
+            for term in terms:
+                base += times * term.weight * self._taken_apart(term, columns, design, of, theirs)
+            for name, part in theirs.items():
+                _add(parts, name, times * part)
         return Contributions(base, parts)
+
+    def _sums_of(
+        self, columns: FloatArray, action: ActionFeatures
+    ) -> tuple[float, list[tuple[float, tuple[Term, ...], ActionFeatures]]]:
+        """What the reward of an action is the sum of: a constant, and so many times the terms of whom."""
+        whole, own = (1.0, self._base, self.actions[0]), (1.0, self._terms_of(action) or (), action)
+        if self._usual is None:
+            return 0.0, [whole, own]
+        usual, terms = self.actions[self._usual.action], self._effects[self._usual.action]
+        asked = _Asked(self, columns)
+        said = float(asked.sum_of(terms, usual)[0])
+        slope, added = self._usual.as_line(said)
+        times, constant = -self._usual.share * (slope - 1.0), -self._usual.share * added
+        place = self._place_of(action)
+        if place == self._usual.action:
+            return constant + added, [whole, (times + slope, terms, usual)]
+        if place in self._usual.held and self._usual.is_above(float(asked.sum_of(own[1], action)[0]), said):
+            return constant + added - self._usual.margin, [whole, (times + slope, terms, usual)]
+        return constant, [whole, own, (times, terms, usual)]
 
     def _taken_apart(
         self, term: Term, columns: FloatArray, design: FloatArray, action: ActionFeatures, parts: dict[str, float]
@@ -120,10 +147,13 @@ class ResponseModel(ServedModel):
         self, columns: FloatArray, actions: Sequence[ActionFeatures]
     ) -> tuple[FloatArray, FloatArray]:
         if len(columns) == 1 and isinstance(actions, tuple):
-            plan = self._plan_of(actions)
+            plan, usual = self._plan_of(actions)
             design = self._design.of(columns, self._places) if plan.needs_design else None
             alone, each = plan.sums(columns, design, self._alone, self._beside)
-            return np.array([alone]), np.array([each])
+            if self._usual is None or usual is None:
+                return np.array([alone]), np.array([each])
+            effects = np.array([each[:-1]])
+            return self._usual.put_into(np.array([alone]), effects, np.array(each[-1:]), usual), effects
         n = len(columns)
         asked = _Asked(self, columns)
         base = asked.sum_of(self._base, self.actions[0])
@@ -131,22 +161,30 @@ class ResponseModel(ServedModel):
         for place, action in enumerate(actions):
             terms = self._terms_of(action)
             effects[:, place] = np.nan if terms is None else asked.sum_of(terms, action)
-        return base, effects
+        if self._usual is None:
+            return base, effects
+        own = asked.sum_of(self._effects[self._usual.action], self.actions[self._usual.action])
+        return self._usual.put_into(base, effects, own, self._columns_of(self._usual, actions)), effects
 
-    def _plan_of(self, actions: tuple[ActionFeatures, ...]) -> Plan:
-        """Decisions ask about the same tuple again and again."""
+    def _columns_of(self, usual: Usual, actions: Sequence[ActionFeatures]) -> Columns:
+        return usual.columns_of([self._place_of(action) for action in actions])
+
+    def _plan_of(self, actions: tuple[ActionFeatures, ...]) -> tuple[Plan, Columns | None]:
+        """Decisions ask about the same tuple again and again; the usual action's own effect comes last."""
         kept = self._plans.get(id(actions))
         if kept is None or kept[0] is not actions:
             scores = Scores(self._alone.n if self._alone else 0, self._beside.n if self._beside else 0)
             base = self._steps(self._base, self.actions[0], scores)
+            usual = () if self._usual is None else (self.actions[self._usual.action],)
             effects = [
                 None if (terms := self._terms_of(action)) is None else self._steps(terms, action, scores)
-                for action in actions
+                for action in (*actions, *usual)
             ]
             if len(self._plans) >= PLANS_KEPT:
                 self._plans.clear()
-            kept = self._plans[id(actions)] = (actions, Plan(base, effects, scores))
-        return kept[1]
+            columns = None if self._usual is None else self._columns_of(self._usual, actions)
+            kept = self._plans[id(actions)] = (actions, Plan(base, effects, scores), columns)
+        return kept[1], kept[2]
 
     def _steps(
         self, terms: Sequence[Term], action: ActionFeatures, scores: Scores
@@ -165,10 +203,15 @@ class ResponseModel(ServedModel):
         return steps
 
     def _terms_of(self, action: ActionFeatures) -> tuple[Term, ...] | None:
-        place = self._of_id.get(action.action_id)
-        if place is not None and _is_the_same(action, self.actions[place]):
+        place = self._place_of(action)
+        if place is not None:
             return self._effects[place]
         return None if self._new is None else self._new.terms_of(action)
+
+    def _place_of(self, action: ActionFeatures) -> int | None:
+        """Among the actions that were learned from; None for one that was not, or was changed since."""
+        place = self._of_id.get(action.action_id)
+        return place if place is not None and _is_the_same(action, self.actions[place]) else None
 
     def _vector(self, term: Term, action: ActionFeatures) -> FloatArray:
         return action_vector(action, self._action_columns) if term.action == OWN else self._vectors[int(term.action)]
