@@ -31,6 +31,7 @@ from serving.current import CurrentRows
 from serving.decide import Decision
 from serving.deciding import Deciding, Inquiry, Settled, nobody
 from serving.joining.stamper import Stamper, open_stamper
+from serving.journal import lengthen
 from serving.kept import answered_before, is_key_new
 from serving.ledger import Ledger
 from serving.ledger_rows import fold_mature
@@ -129,6 +130,7 @@ class Engine:
 
     def warm_up(self) -> None:
         """Decides once in every place without writing it, so that no customer waits for what is made on first use."""
+        self.ledger.write_later(lengthen)
         self.online.recompute([(0,)], at=self._clock())
         for placement, details in self.brand.placements.items():
             for channel in details.channels:

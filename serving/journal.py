@@ -9,6 +9,7 @@ for as long as there is always somebody who writes. Where this thread is late, S
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from contextlib import closing
@@ -19,6 +20,7 @@ from features.locks import queued
 
 _PAGES_OF_A_GROUP, _PAGES_OF_A_ROW = 4, 2  # about: one decision is 16 pages and 6 rows; 64 are 300 and 170
 PAGES = CHECKPOINTED_PAGES // 4  # of this process; so much may each of four write before SQLite's own way begins
+_PAGE, _BEFORE_A_PAGE = 4_096, 24
 _BESIDE = 2  # the second time finds only what was written during the first
 
 
@@ -69,3 +71,34 @@ class JournalKeeper:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             with queued(lock_of(self._database)):
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def lengthen(connection: sqlite3.Connection, *, pages: int = PAGES + PAGES // 4) -> None:
+    """Makes the log's file as long as it becomes anyway; inside a transaction that holds the lock of writers.
+
+    A commit that lengthens the file waits for the file system's own journal as well; one that writes over what is
+    there does not. So the first ones after a start would take half as long again as all others. Only what lies behind
+    the file's end is written, as zeros, at which SQLite stops to read; where the disk has no room for it, it is let go.
+
+    References:
+        https://www.sqlite.org/walformat.html
+    """
+    database = connection.execute("PRAGMA database_list").fetchone()[2]
+    with contextlib.suppress(OSError):
+        descriptor = os.open(f"{database}-wal", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            _lengthen(descriptor, until=pages * (_BEFORE_A_PAGE + _PAGE))
+        finally:
+            os.close(descriptor)
+
+
+def _lengthen(descriptor: int, *, until: int) -> None:
+    length, zeros = os.fstat(descriptor).st_size, bytes(_PAGE)
+    try:
+        # Page by page, as SQLite will: the system keeps a large piece as one, and each change of it costs more.
+        for start in range(length, until, _PAGE):
+            os.pwrite(descriptor, zeros, start)
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, length)
+        raise

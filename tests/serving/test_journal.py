@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import struct
 import time
@@ -11,8 +12,9 @@ import pytest
 
 from features.database import connect, lock_of
 from features.locks import queued
-from serving.journal import JournalKeeper
+from serving.journal import JournalKeeper, lengthen
 from serving.ledger import Ledger
+from tests.disks import SmallDisk, needs_tmpfs
 
 
 @pytest.fixture
@@ -98,3 +100,49 @@ def test_a_database_that_cannot_be_opened_does_not_end_the_keeper(tmp_path: Path
             keeper.note(1)
         assert begun_anew(tmp_path) > before
     keeper.close()
+
+
+def test_commits_do_not_lengthen_a_log_that_was_lengthened(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    log = tmp_path / "rapport.db-wal"
+    write(connection, tmp_path)
+    connection.execute("BEGIN IMMEDIATE")
+    lengthen(connection, pages=500)
+    connection.execute("COMMIT")
+    before = log.stat().st_size
+    for _ in range(50):  # of six pages each
+        write(connection, tmp_path)
+    assert log.stat().st_size == before >= 500 * 4_096
+    connection.execute("BEGIN IMMEDIATE")
+    lengthen(connection, pages=500)  # long enough
+    connection.execute("COMMIT")
+    assert log.stat().st_size == before
+
+
+def test_a_lengthened_log_is_read_after_a_crash(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    write(connection, tmp_path)
+    connection.execute("BEGIN IMMEDIATE")
+    lengthen(connection, pages=500)
+    connection.execute("COMMIT")
+    write(connection, tmp_path)
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    for name in ("rapport.db", "rapport.db-wal"):  # without its index, which only lives as long as somebody reads
+        shutil.copy(tmp_path / name, crashed / name)
+    with closing(connect(crashed / "rapport.db")) as found:
+        assert found.execute("SELECT count(*) FROM notes").fetchone() == (2,)
+        assert found.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@needs_tmpfs
+def test_a_log_that_the_disk_has_no_room_for_stays_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    with SmallDisk(folder, "tmpfs", megabytes=1), closing(connect(folder / "rapport.db")) as connection:
+        connection.isolation_level = None
+        connection.execute("CREATE TABLE notes (n INTEGER PRIMARY KEY, text TEXT)")
+        before = (folder / "rapport.db-wal").stat().st_size
+        connection.execute("BEGIN IMMEDIATE")
+        lengthen(connection, pages=500)
+        connection.execute("COMMIT")
+        assert (folder / "rapport.db-wal").stat().st_size == before
+        write(connection, folder)
