@@ -9,13 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import numpy as np
+
 from training.calibration import FloatArray
 from training.dataset import Source, rows_of
 from training.evaluation import log_losses
 from training.heads import finisher, lesson_of, raw_scores
 from training.labels import label_window
-from training.members import TREES, Customers
-from training.recipes import EVERY_MEMBER, RECIPES, Recipe
+from training.members import REPEAT_BUYING, TREES, Customers
+from training.recipes import ERRORS_OF_ALONE, EVERY_MEMBER, RECIPES, Recipe
 from training.some_customers import some_customers
 from training.split import WEEK, TooLittleData, gate_cutoff
 from training.trusted_season import knows_season, untried_season
@@ -74,7 +76,7 @@ def _choose(
     customers = Customers(rows.X, source.inputs)
     is_tried = knows_season(source, lesson.split)
     season = None if is_tried else untried_season(source, horizon_days=asked_days, used_at=used_at)
-    tried: list[tuple[float, float, Recipe, str]] = []
+    tried: list[Tried] = []
     for base in candidates:
         finish = finisher(lesson, base, seed=seed)
         trees = raw_scores(finish(replace(base, members=(TREES,))).booster, rows.X)
@@ -83,18 +85,49 @@ def _choose(
             head, key = finish(recipe), (recipe.members, recipe.repeat_buying, recipe.weighs, recipe.calibration)
             if key not in calm:
                 calm[key] = replace(head, season=1.0).said_of(customers, trees)
-            loss = float(log_losses(rows.y, head.in_season(calm[key], customers)).mean())
-            tried.append((loss + recipe.handicap(), loss, recipe, head.shipped))
-    _, loss, best, made_of = min(tried, key=lambda one: one[0])
-    fullest = min(each for _, each, recipe, _ in tried if recipe.members == EVERY_MEMBER)
+            tried.append(Tried(recipe, head.shipped, log_losses(rows.y, head.in_season(calm[key], customers))))
+    best, fullest = best_of(tried)
     window = label_window(judge_at, horizon_days)
     shorter = f", of {horizon_days} days since none of {asked_days} could choose" if horizon_days < asked_days else ""
-    left_out = f"; with every member {fullest:.4f}" if best.members != EVERY_MEMBER else ""
+    left_out = f"; with every member {fullest.loss:.4f}" if best.recipe.members != EVERY_MEMBER else ""
     return Choice(
-        best,
-        f"{made_of}: log-loss {loss:.4f} on the held-back window "
+        best.recipe,
+        f"{best.made_of}: log-loss {best.loss:.4f} on the held-back window "
         f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}{shorter}{left_out}",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A recipe on the held-back window: what it is made of, and each customer's log-loss."""
+
+    recipe: Recipe
+    made_of: str
+    losses: FloatArray
+
+    @property
+    def loss(self) -> float:
+        """Its mean log-loss."""
+        return float(self.losses.mean())
+
+    def is_alone(self) -> bool:
+        """Whether it is repeat buying and nothing else."""
+        return self.recipe.members == (REPEAT_BUYING,)
+
+
+def best_of(tried: Sequence[Tried]) -> tuple[Tried, Tried]:
+    """What is shipped, and the best with every member.
+
+    Repeat buying alone must be better than the latter beyond noise, too: some hundred customers would else take
+    everything away that knows what they do not show just now.
+    """
+    fullest = min((one for one in tried if one.recipe.members == EVERY_MEMBER), key=lambda one: one.loss)
+
+    def at_best(one: Tried) -> float:
+        doubt = (one.losses - fullest.losses).std() / np.sqrt(len(one.losses)) if one.is_alone() else 0.0
+        return one.loss + one.recipe.handicap() + ERRORS_OF_ALONE * float(doubt)
+
+    return min(tried, key=at_best), fullest
 
 
 def _of_season(recipes: Iterable[Recipe], season: str | None) -> Iterator[Recipe]:

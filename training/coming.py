@@ -21,7 +21,7 @@ from training.dataset import Source
 from training.evaluation import auc, log_losses
 from training.fitting import fit_repeat_buying
 from training.heads import Head, newest_split
-from training.members import Customers, Repeat
+from training.members import Customers, Memoryless
 from training.next_purchase import Judged, Trained, fit_head
 from training.recipes import NO_SEASON
 from training.repeat_buying import BG_NBD, PARETO_NBD
@@ -71,11 +71,11 @@ def cutoffs_of_curve(source: Source, *, horizons_days: Sequence[int]) -> set[dat
     return cutoffs
 
 
-def repeat_models(source: Source, as_of: datetime) -> tuple[Repeat, ...]:
+def repeat_models(source: Source, as_of: datetime) -> tuple[Memoryless, ...]:
     """BG/NBD and Pareto/NBD, fitted to everything that was known then; none with too few buyers, or no history."""
     with np.errstate(all="ignore"):
         found = (fit_repeat_buying(source, as_of, kind=kind) for kind in KINDS)
-        return tuple(fit for fit in found if fit is not None)
+        return tuple(fit for fit in found if isinstance(fit, Memoryless))
 
 
 def year_of(source: Source, head: Head) -> tuple[float, ...]:
@@ -99,7 +99,9 @@ def waits_of(source: Source, customer_keys: NDArray[np.int64], as_of: datetime, 
     return waits
 
 
-def _judged(trained: Trained, longest: Judged, source: Source, fits: tuple[Repeat, ...], seed: int) -> dict[str, Any]:
+def _judged(
+    trained: Trained, longest: Judged, source: Source, fits: tuple[Memoryless, ...], seed: int
+) -> dict[str, Any]:
     snapshot, horizon = source.snapshot(longest.as_of), longest.horizon_days
     customers = Customers(snapshot.X, source.inputs)
     rhythm = Rhythm(fits, customers.history())

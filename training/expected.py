@@ -24,7 +24,7 @@ from training.expectations.members import Of, actual, repeat_expectations, rfm_c
 from training.expectations.shop import EPOCH, Shop
 from training.fitting import fold_of
 from training.gamma_gamma import GammaGamma
-from training.members import repeat_model_of
+from training.members import memoryless_model_of
 from training.next_purchase import JudgedAmounts, Trained
 from training.order_days import OrderDays
 from training.some_customers import some_customers
@@ -70,7 +70,7 @@ def with_expected(trained: Trained, source: Source, orders: OrderDays, *, seed: 
     known = OrderDays(orders.customer_keys[whose], orders.days[whose], orders.amounts[whose]).before(day)
     if not len(known.days):
         return trained
-    repeat = [repeat_model_of(fit) for fit in trained.description["coming"]["repeat_buying"]]
+    repeat = [memoryless_model_of(fit) for fit in trained.description["coming"]["repeat_buying"]]
     shop = Shop(known, source.known_until, day, some).fitted(repeat)
     with threadpool_limits(1):  # on so few customers a second thread only waits: a quarter of the CPU
         judged = {of: found for of in Of if (found := _judged(shop, horizon_days=horizon, of=of, seed=seed))}

@@ -23,9 +23,20 @@ from training.dataset import Rows, Source, rows_of, training_threads
 from training.declared import binds, declared_by, parameters_of
 from training.leakage import refuse_leaks
 from training.linear import Linear, columns_for, design_of, fit_linear
-from training.members import BESIDE, LINEAR, REPEAT_BUYING, REPEAT_BUYING_INPUTS, TREES, Customers, Members, Repeat
+from training.members import (
+    BESIDE,
+    LINEAR,
+    REPEAT_BUYING,
+    REPEAT_BUYING_INPUTS,
+    SPREAD_OF_GAPS,
+    TREES,
+    Customers,
+    Members,
+    Repeat,
+)
 from training.pareto_nbd import fit_pareto_nbd
-from training.repeat_buying import BG_NBD, PARETO_NBD, History, fit_bgnbd
+from training.regular_gaps import fit_regular_gaps
+from training.repeat_buying import BG_NBD, PARETO_NBD, REGULAR_GAPS, History, fit_bgnbd
 from training.split import Split
 from training.weighing import weighed
 
@@ -45,7 +56,11 @@ ENOUGH_CALIBRATING = 20_000  # customers: a line through so many scores is off b
 ENOUGH_RARER = 500  # of them who ordered, or did not, whoever are fewer: 4% off a rate of 2% costs 0.00002 nats
 ENOUGH_BUYERS = 100_000  # for the four parameters of repeat buying: each is then known within 1%
 FEWEST_BUYERS = 30  # for the four parameters of repeat buying
-FITS: Mapping[str, Callable[[History], Repeat]] = {BG_NBD: fit_bgnbd, PARETO_NBD: fit_pareto_nbd}
+FITS: Mapping[str, Callable[[History], Repeat]] = {
+    BG_NBD: fit_bgnbd,
+    PARETO_NBD: fit_pareto_nbd,
+    REGULAR_GAPS: fit_regular_gaps,
+}
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # a multiplier whose high bits deal consecutive keys into folds evenly
 
 
@@ -247,13 +262,18 @@ class Lesson:
         return self._across_folds(fit, lambda fitted, asked: fitted.scores(design[asked]))
 
     def _fit_repeat_buying(self, kind: str) -> tuple[Repeat | None, Floats | None]:
-        if binds(self.source, REPEAT_BUYING_INPUTS):
+        if binds(self.source, inputs_of(kind)):
             return None, None
         then, now = (fit_repeat_buying(self.source, at, kind=kind) for at in (self.split.calibrate, self.split.used_at))
         if then is None or now is None:
             return None, None
         customers = Customers(self.calibrating.X, self.source.inputs)
         return now, customers.repeat_buying(then, horizon_days=self.split.horizon_days)[self._judged()]
+
+
+def inputs_of(kind: str) -> tuple[str, ...]:
+    """What a kind of repeat buying is fitted to."""
+    return (*REPEAT_BUYING_INPUTS, SPREAD_OF_GAPS) if kind == REGULAR_GAPS else REPEAT_BUYING_INPUTS
 
 
 def fit_repeat_buying(source: Source, as_of: datetime, *, kind: str) -> Repeat | None:
@@ -273,14 +293,14 @@ def fit_repeat_buying(source: Source, as_of: datetime, *, kind: str) -> Repeat |
 
 
 def _fitted_repeat_buying(source: Source, as_of: datetime, *, kind: str) -> Repeat | None:
-    if not set(REPEAT_BUYING_INPUTS) <= set(source.inputs):
+    if not set(inputs_of(kind)) <= set(source.inputs):
         return None
     customers = Customers(source.snapshot(as_of).X, source.inputs)
     history, bought = customers.history(), np.flatnonzero(customers.bought())
     if len(bought) < FEWEST_BUYERS:
         return None
     some = _spread_out(bought, most=ENOUGH_BUYERS)
-    return FITS[kind](History(history.x[some], history.t_x[some], history.T[some]))
+    return FITS[kind](history.of(some))
 
 
 def _offset(scores: Floats, y: Labels) -> float:

@@ -23,7 +23,8 @@ from training.fitting import Lesson
 from training.members import REPEAT_BUYING, TREES, Customers, Members, Repeat, in_season
 from training.pareto_nbd import ParetoNbd
 from training.recipes import AS_BUSY, AS_IT_IS, NO_SEASON, WORDS, Recipe
-from training.repeat_buying import BG_NBD, PARETO_NBD
+from training.regular_gaps import RegularGaps
+from training.repeat_buying import BG_NBD, PARETO_NBD, REGULAR_GAPS
 from training.season import Ahead, bounded, season_change
 from training.split import Split, TooLittleData, gate_cutoff, split_for
 
@@ -82,6 +83,8 @@ class Head:
 
 def kind_of(model: Repeat) -> str:
     """What a model of repeat buying is called."""
+    if isinstance(model, RegularGaps):
+        return REGULAR_GAPS
     return PARETO_NBD if isinstance(model, ParetoNbd) else BG_NBD
 
 
@@ -135,7 +138,8 @@ def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], 
     def finish(recipe: Recipe) -> Head:
         head, by_orders = calm(recipe)
         season = {AS_BUSY: level.busier, NO_SEASON: 1.0}.get(recipe.season, by_orders)
-        leaving = fitted.repeat_of_kind(recipe.repeat_buying)[0] if season > 1.0 else None
+        knows = BG_NBD if recipe.repeat_buying == REGULAR_GAPS else recipe.repeat_buying
+        leaving = fitted.repeat_of_kind(knows)[0] if season > 1.0 else None
         return replace(head, recipe=replace(recipe, members=head.recipe.members), season=season, leaving=leaving)
 
     return finish

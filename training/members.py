@@ -19,15 +19,18 @@ from numpy.typing import NDArray
 from training.calibration import busier, busier_if_there, log_odds
 from training.linear import Linear, design_of
 from training.pareto_nbd import ParetoNbd
+from training.regular_gaps import RegularGaps
 from training.repeat_buying import DAYS_A_WEEK, BgNbd, History, history_of
 
 Floats = NDArray[np.float64]
-Repeat = BgNbd | ParetoNbd
+Memoryless = BgNbd | ParetoNbd  # whose gaps are: these make the curve, too, and say how many orders to expect
+Repeat = Memoryless | RegularGaps
 
 TREES, LINEAR, REPEAT_BUYING = "trees", "linear", "repeat_buying"
 BESIDE = "repeat_buying_beside"  # Pareto/NBD beside BG/NBD
 TREES_ALONE: dict[str, Any] = {"offsets": {TREES: 0.0}}
 REPEAT_BUYING_INPUTS = ("n_order_days", "days_since_last_order", "days_since_first_order")
+SPREAD_OF_GAPS = "sd_gap_days"
 
 
 class Customers:
@@ -64,7 +67,8 @@ class Customers:
     def history(self) -> History:
         """Of repeat buying; NaN for customers who never bought."""
         if self._history is None:
-            self._history = history_of(*(self.column(name) for name in REPEAT_BUYING_INPUTS))
+            spread = (SPREAD_OF_GAPS,) if SPREAD_OF_GAPS in self._places else ()
+            self._history = history_of(*(self.column(name) for name in (*REPEAT_BUYING_INPUTS, *spread)))
         return self._history
 
     def bought(self) -> NDArray[np.bool_]:
@@ -82,7 +86,8 @@ class Customers:
     def repeat_buying(self, fitted: Repeat, *, horizon_days: int) -> Floats:
         """Log-odds of an order within the horizon, shape `(n,)`; NaN for customers who never bought."""
         if (fitted, horizon_days) not in self._repeat:
-            alive, bought = self.alive(fitted), self.bought()
+            bought = self.bought()
+            alive = None if isinstance(fitted, RegularGaps) else self.alive(fitted)
             horizons = self._horizons if horizon_days in self._horizons else (horizon_days,)
             weeks = np.array(horizons)[:, None] / DAYS_A_WEEK
             with np.errstate(invalid="ignore"):
@@ -192,8 +197,16 @@ class Members:
         )
 
 
-def repeat_model_of(parameters: Mapping[str, float]) -> Repeat:
-    """The model that these fitted parameters are of: only Pareto/NBD has a rate of leaving."""
+def repeat_model_of(parameters: Mapping[str, Any]) -> Repeat:
+    """The model that these parameters are of: Pareto/NBD alone has a rate of leaving, MBG/CNBD-k alone has shares."""
+    if "shares" in parameters:
+        r, alpha, a, b = (float(parameters[name]) for name in ("r", "alpha", "a", "b"))
+        return RegularGaps(r, alpha, a, b, tuple(parameters["shares"]))
+    return memoryless_model_of(parameters)
+
+
+def memoryless_model_of(parameters: Mapping[str, float]) -> Memoryless:
+    """The same of those of a curve."""
     return ParetoNbd(**parameters) if "beta" in parameters else BgNbd(**parameters)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from training.boosting import reproducible
 from training.calibration import ISOTONIC, KINDS
 from training.members import BESIDE, LINEAR, REPEAT_BUYING, TREES
-from training.repeat_buying import BG_NBD, PARETO_NBD
+from training.repeat_buying import BG_NBD, PARETO_NBD, REGULAR_GAPS
 
 EVERY_MEMBER = (TREES, LINEAR, REPEAT_BUYING, BESIDE)  # with a say that is learned; the others have an equal one
 MEMBERS = (
@@ -23,12 +23,15 @@ MEMBERS = (
     (REPEAT_BUYING,),
 )
 REPEAT_MODELS = (BG_NBD, PARETO_NBD)
+RHYTHMS = (*REPEAT_MODELS, REGULAR_GAPS)
+RHYTHMS_BESIDE_PARETO = (BG_NBD, REGULAR_GAPS)
 AS_MANY_ORDERS, AS_BUSY, NO_SEASON = "as_many_orders", "as_busy", "none"
 AS_IT_IS = "as it is"  # no calibration: repeat buying alone knows its level from the whole history, not one window
 SEASONS = (AS_MANY_ORDERS, AS_BUSY, NO_SEASON)
 HARM_OF_SEASON = 0.002  # nats: season is given up only where it did harm, for a calm window shows nothing of it
 HARM_OF_A_MEMBER = 0.002  # nats: so is a member, or a say that is learned; less is noise on some thousand customers
-HARM_OF_BG_NBD = 0.002  # nats: so is BG/NBD for Pareto/NBD, which costs a decision more time
+HARM_OF_BG_NBD = 0.002  # nats: so is BG/NBD for Pareto/NBD or MBG/CNBD-k, which cost a decision more time
+ERRORS_OF_ALONE = 2.0  # standard errors: and by these, too, for repeat buying alone, which leaves out all else
 HARM_OF_STEPS = 0.002  # nats: so are steps, which tell a whole crowd of customers one value
 HARM_OF_TUNING = 0.002  # nats: trees that were tuned on the very window that chooses flatter themselves there
 TUNED = "tuned"
@@ -70,7 +73,8 @@ class Recipe:
             if kind == AS_IT_IS and members != (REPEAT_BUYING,):
                 continue  # the others have no level of their own that could hold of another window
             weighs = members == EVERY_MEMBER
-            for repeat in REPEAT_MODELS if REPEAT_BUYING in members and not weighs else (BG_NBD,):
+            kinds = RHYTHMS_BESIDE_PARETO if weighs else RHYTHMS if REPEAT_BUYING in members else (BG_NBD,)
+            for repeat in kinds:
                 made = replace(self, members=members, calibration=kind, season=season, repeat_buying=repeat)
                 yield replace(made, weighs=weighs)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 DAYS_A_WEEK = 7.0
-BG_NBD, PARETO_NBD = "BG/NBD", "Pareto/NBD"
+BG_NBD, PARETO_NBD, REGULAR_GAPS = "BG/NBD", "Pareto/NBD", "MBG/CNBD-k"
 CERTAINLY_THERE = 0.995  # P(alive) of the most silent customer, above which a fit knows of no leaving at all
 ENOUGH_CUSTOMERS = 20_000  # four parameters: more customers move the third digit and cost seconds
 
@@ -32,11 +32,19 @@ class History:
         x: how often they bought again after the first time.
         t_x: from the first to the last purchase.
         T: from the first purchase to the cut.
+        spread: the standard deviation of the gaps between purchases ÷ their mean, NaN with less than two gaps; None
+            where nobody knows.
     """
 
     x: Floats
     t_x: Floats
     T: Floats
+    spread: Floats | None = None
+
+    def of(self, some: slice | NDArray[np.intp]) -> History:
+        """Those of some of the customers."""
+        spread = None if self.spread is None else self.spread[some]
+        return History(self.x[some], self.t_x[some], self.T[some], spread)
 
 
 class RepeatModel(Protocol):
@@ -52,10 +60,17 @@ class RepeatModel(Protocol):
         """Expected purchases within so many weeks, shape `(n,)`."""
 
 
-def history_of(n_order_days: Floats, days_since_last_order: Floats, days_since_first_order: Floats) -> History:
+def history_of(
+    n_order_days: Floats,
+    days_since_last_order: Floats,
+    days_since_first_order: Floats,
+    sd_gap_days: Floats | None = None,
+) -> History:
     """The histories behind these features, in days that have begun; NaN for customers who never bought."""
     recency, age = (started_days(days) for days in (days_since_last_order, days_since_first_order))
-    return History(x=n_order_days - 1.0, t_x=(age - recency) / DAYS_A_WEEK, T=age / DAYS_A_WEEK)
+    x, t_x = n_order_days - 1.0, (age - recency) / DAYS_A_WEEK
+    spread = None if sd_gap_days is None else sd_gap_days / DAYS_A_WEEK * x / np.where(t_x > 0, t_x, np.nan)
+    return History(x=x, t_x=t_x, T=age / DAYS_A_WEEK, spread=spread)
 
 
 def loses_nobody(model: RepeatModel, history: History) -> bool:

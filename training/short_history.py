@@ -28,7 +28,7 @@ from training.fitting import FEWEST_BUYERS, fit_repeat_buying
 from training.heads import Head, finisher, lesson_of
 from training.labels import label_window
 from training.linear import Linear, columns_for
-from training.members import LINEAR, TREES, Customers, Repeat
+from training.members import LINEAR, TREES, Customers, Memoryless
 from training.next_purchase import fit_head
 from training.recipes import NO_SEASON, RECIPES, REPEAT_MODELS
 from training.repeat_buying import PARETO_NBD, loses_nobody
@@ -121,7 +121,7 @@ class Standing:
         return Split(self.taught_days, (self.used_at - timedelta(days=self.taught_days),), self.used_at)
 
     @cached_property
-    def curves(self) -> dict[str, Repeat]:
+    def curves(self) -> dict[str, Memoryless]:
         """Models of repeat buying fitted to everything that is known."""
         return self._curves(self.used_at)
 
@@ -189,10 +189,10 @@ class Standing:
     def _inputs(self) -> tuple[str, ...]:
         return tuple(self.source.inputs)
 
-    def _curves(self, as_of: datetime) -> dict[str, Repeat]:
+    def _curves(self, as_of: datetime) -> dict[str, Memoryless]:
         with np.errstate(all="ignore"):
             fitted = {kind: fit_repeat_buying(self.source, as_of, kind=kind) for kind in REPEAT_MODELS}
-        return {kind: model for kind, model in fitted.items() if model is not None}
+        return {kind: model for kind, model in fitted.items() if isinstance(model, Memoryless)}
 
 
 def _require_enough(here: Standing) -> None:

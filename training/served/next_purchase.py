@@ -11,7 +11,7 @@ import numpy as np
 from training.calibration import Calibration, FloatArray
 from training.contributions import Contributions, contributions_of
 from training.fast_booster import Boosters
-from training.members import TREES_ALONE, Customers, Members, in_season, repeat_model_of
+from training.members import TREES_ALONE, Customers, Members, in_season, memoryless_model_of, repeat_model_of
 from training.served.coming import Coming
 from training.served.expectations import Expectations
 from training.served.model import Matrix, ServedInputs, ServedModel
@@ -49,7 +49,7 @@ class NextPurchaseModel(ServedModel):
         ranker = None if self.products is None else self.products["booster"]
         self.products_booster = None if ranker is None else boosters[ranker]
         repeat = description.get("coming", {}).get("repeat_buying", [])
-        self._repeat_buying = tuple(repeat_model_of(parameters) for parameters in repeat)
+        self._repeat_buying = tuple(memoryless_model_of(parameters) for parameters in repeat)
         self._year = tuple(float(busier) for busier in description.get("coming", {}).get("year", ()))
         expected = description.get("expected")
         self._expectations = None if expected is None else Expectations(expected, boosters)
