@@ -18,7 +18,7 @@ from training.next_purchase import fit_head
 from training.pareto_nbd import ParetoNbd
 from training.recipes import EVERY_MEMBER, RECIPES, Recipe
 from training.repeat_buying import BgNbd
-from training.weighing import LEAST_SAY, weighed
+from training.weighing import DRAWN, LEAST_SAY, weighed
 
 INPUTS = ("n_order_days", "days_since_last_order", "days_since_first_order")
 BG, PARETO = BgNbd(r=0.8, alpha=6.0, a=0.8, b=2.5), ParetoNbd(r=0.8, alpha=6.0, s=0.7, beta=12.0)
@@ -109,3 +109,34 @@ def test_a_head_says_who_has_a_say_and_how_much(tiny_world: Callable[..., Any]) 
     assert set(head.members.weights) == set(head.members.offsets) == set(head.recipe.members) <= set(EVERY_MEMBER)
     assert len(head.members.weights) > 1
     assert sum(head.members.weights.values()) == pytest.approx(1.0)
+
+
+def test_those_of_whom_repeat_buying_says_nothing_tell_who_knows_them() -> None:
+    """Of a tenth every member speaks, alike; of the others trees know nothing and the regression the truth."""
+    rng = np.random.default_rng(3)
+    truth, bought = rng.normal(0, 1.5, 3_000), np.arange(3_000) < 300
+    y = (rng.random(3_000) < from_log_odds(truth)).astype(np.uint8)
+    noise = rng.normal(0, 1.5, 3_000)
+    said = {TREES: np.where(bought, truth, noise), LINEAR: truth, REPEAT_BUYING: np.where(bought, truth, np.nan)}
+    shares = weighed(said, y)
+    assert shares[LINEAR] / (shares[LINEAR] + shares.get(TREES, 0.0)) > 0.9
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_where_every_member_speaks_it_is_a_plain_regression(seed: int) -> None:
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(0, 1.5, 400)
+    y = (rng.random(400) < from_log_odds(truth)).astype(np.uint8)
+    said = {name: truth + rng.normal(0, 1, 400) for name in (TREES, LINEAR)}
+    scores, before = np.column_stack(list(said.values())), np.array([0.5, 0.5])
+
+    def loss(at: NDArray[np.float64]) -> float:
+        told = at[0] + scores @ at[1:]
+        return float((np.logaddexp(0, told) - y * told).sum() + DRAWN / 2 * ((at[1:] - before) ** 2).sum())
+
+    weights = minimize(loss, np.array([0.0, 0.5, 0.5]), bounds=[(None, None), (0, None), (0, None)]).x[1:]
+    shares = weighed(said, y)
+    assert [shares.get(name, 0.0) for name in said] == pytest.approx(weights / weights.sum(), abs=0.03)
