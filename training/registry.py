@@ -61,6 +61,9 @@ class Registry:
     def open_meanwhile(self) -> None:
         """Begins to open MLflow beside what follows, which takes seconds: for who is about to record something."""
         if self._opened is None:
+            # MLflow imports polars where that is installed, and scikit-learn would ask it while it is half imported.
+            with contextlib.suppress(ImportError):
+                import polars  # noqa: F401
             self._opened = begun(self._open)
 
     @cached_property
