@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import lightgbm
@@ -104,17 +105,24 @@ def tune(
     storage = f"sqlite:///{studies / STUDIES_FILE}"
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
     study = optuna.create_study(study_name=name, storage=storage, pruner=pruner, load_if_exists=True)
-    before = _finished(study)
-    # Of its own for each run: the first run's draws would come again.
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(before), n_startup_trials=STARTUP_TRIALS)
-    if not before:
-        for recipe in RECIPES:
-            study.enqueue_trial(_parameters(recipe))
-    left = None if budget.trials is None else max(budget.trials - len(before), 0)
-    if left != 0:
-        timeout = None if budget.minutes is None else budget.minutes * 60.0
-        study.optimize(lambda trial: _mean_loss(trial, source, folds, seed=seed), n_trials=left, timeout=timeout)
+    until = None if budget.minutes is None else monotonic() + budget.minutes * 60.0
+    while _is_left(budget, n := len(_finished(study)), until=until):
+        _draw(study, n, seed=seed)
+        study.optimize(lambda trial: _mean_loss(trial, source, folds, seed=seed), n_trials=1)
     return _found(study, folds)
+
+
+def _is_left(budget: Budget, n_finished: int, *, until: float | None) -> bool:
+    return (budget.trials is None or n_finished < budget.trials) and (until is None or monotonic() < until)
+
+
+def _draw(study: optuna.Study, n_finished: int, *, seed: int) -> None:
+    """The next trial follows from those that are finished: so a kill loses no default, and changes nothing."""
+    import optuna
+
+    study.sampler = optuna.samplers.TPESampler(seed=seed + n_finished, n_startup_trials=STARTUP_TRIALS)
+    if n_finished < len(RECIPES) and not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
+        study.enqueue_trial(_parameters(RECIPES[n_finished]))
 
 
 @dataclass(frozen=True, slots=True)

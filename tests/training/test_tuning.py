@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from training import tuning
 from training.calibration import ISOTONIC
 from training.choosing import choose
 from training.recipes import RECIPES, Recipe
@@ -54,6 +57,41 @@ def test_a_study_goes_on_where_it_was_left(world: Any, tmp_path: Path) -> None:
 def test_the_same_seed_and_trials_find_the_same(world: Any, tmp_path: Path) -> None:
     assert tuned(world, tmp_path / "a", trials=4) == tuned(world, tmp_path / "b", trials=4)
     assert tuned(world, tmp_path / "a", trials=2, seed=1).n_trials == 2  # another seed, another study
+
+
+@pytest.mark.parametrize("killed_in", [1, 4])
+def test_a_kill_within_a_trial_changes_nothing_of_what_is_found(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in: int
+) -> None:
+    whole = tuned(world, tmp_path / "whole", trials=7)
+    study_on(monkeypatch, dies_in=killed_in)
+    with pytest.raises(Killed):
+        tuned(world, tmp_path / "killed", trials=7)
+    monkeypatch.undo()
+    assert trials_left(tmp_path / "killed") == killed_in + 1  # the last of them for ever running
+    assert tuned(world, tmp_path / "killed", trials=7) == whole
+
+
+class Killed(BaseException):
+    """As SIGKILL: nobody gets to say how the trial ended."""
+
+
+def study_on(monkeypatch: pytest.MonkeyPatch, *, dies_in: int) -> None:
+    """Tuning ends within that trial, which stays `RUNNING` in the study."""
+    judged = tuning._mean_loss
+
+    def dying(trial: Any, *arguments: Any, **named: Any) -> float:
+        found = judged(trial, *arguments, **named)
+        if trial.number == dies_in:
+            raise Killed
+        return found
+
+    monkeypatch.setattr(tuning, "_mean_loss", dying)
+
+
+def trials_left(folder: Path) -> int:
+    with contextlib.closing(sqlite3.connect(folder / "tuning.db")) as connection:
+        return int(connection.execute("select count(*) from trials").fetchone()[0])
 
 
 def test_nothing_at_or_after_its_instant_is_looked_at(tiny_world: Callable[..., Any], tmp_path: Path) -> None:
