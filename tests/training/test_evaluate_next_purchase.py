@@ -260,6 +260,17 @@ def test_what_a_shorter_window_taught_is_carried_to_the_horizon_at_a_steady_pace
     assert np.allclose(long.probability, 1 - (1 - closed.probability) ** 2)
 
 
+def test_no_cutoff_is_proposed_that_would_be_refused() -> None:
+    with pytest.raises(CallersMistake) as refused:  # 280 days are known: no cutoff has 300 behind it
+        check_asked(a_shop(), cutoff=date(2023, 9, 1), horizon_days=300)
+    assert str(refused.value).endswith("Use a horizon of 37 days or fewer.")
+    one_day = OrderDays.of(np.arange(3), np.full(3, 19_000), np.ones(3))
+    with pytest.raises(CallersMistake) as refused:
+        check_asked(one_day, cutoff=date(2022, 1, 9), horizon_days=1)
+    assert "Use a" not in str(refused.value)
+    assert "They begin on 2022-01-08" in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("cutoff", "horizon_days", "says"),
     [

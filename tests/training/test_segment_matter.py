@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
+from features.faults import CallersMistake
+from training.evaluating.segments import _cutoff
 from training.evaluating.segments_judging import (
     Model,
     as_others_moved,
@@ -186,3 +190,12 @@ def test_nobody_who_ordered_gives_no_fifths() -> None:
 def test_buyers_of_whom_no_revenue_is_known_give_no_fifths_and_no_nan() -> None:
     X = np.array([[2, np.nan, 3.0], [1, np.nan, 30.0]], dtype=np.float32)
     assert learn_rfm(X, inputs=("n_orders", "revenue", "days_since_last_order")) is None
+
+
+def test_a_shop_of_a_day_is_told_what_is_known_and_not_of_a_cutoff_that_nobody_asked_for() -> None:
+    zone, first = "UTC", datetime(2024, 1, 1, tzinfo=UTC)
+    shop: Any = SimpleNamespace(
+        brand=SimpleNamespace(time_zone=zone), first=first, known_until=first + timedelta(days=1)
+    )
+    with pytest.raises(CallersMistake, match="what is known is from 2024-01-01 to 2024-01-02"):
+        _cutoff(shop, None, onward_days=90)

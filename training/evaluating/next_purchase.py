@@ -143,14 +143,19 @@ def check_asked(orders: OrderDays, *, cutoff: date, horizon_days: int) -> tuple[
         return ()
     allowed = min(orders.longest_silence - 1, int(SILENCE_OF_HORIZON * horizon_days))
     if unknown > allowed:
-        newest = last + timedelta(days=1 - horizon_days)
-        do = (
-            f"Use a cutoff of {newest} or earlier, or a horizon of {(last - cutoff).days + 1} days or fewer."
-            if cutoff <= last
-            else f"Use a cutoff of {newest} or earlier."
-        )
+        do = _what_would_do(first, last, cutoff=cutoff, horizon_days=horizon_days)
         raise CallersMistake(f"{asked}, but orders end on {last} and the window closes on {closes}. {do}")
     return (f"orders end on {last}: the last {unknown} days of the window are taken to have brought none",)
+
+
+def _what_would_do(first: date, last: date, *, cutoff: date, horizon_days: int) -> str:
+    """The cutoffs and horizons whose window has closed, behind an order."""
+    newest, longest = last + timedelta(days=1 - horizon_days), (last - cutoff).days + 1
+    could = [
+        *([f"a cutoff of {newest} or earlier"] if newest > first else []),
+        *([f"a horizon of {longest} days or fewer"] if longest > 0 else []),
+    ]
+    return f"Use {', or '.join(could)}." if could else f"They begin on {first}: bring more in with 'rapport import'."
 
 
 def _known(happened: Happened, known: OrderDays, *, cutoff: date, day: int) -> tuple[OrderDays, tuple[str, ...]]:

@@ -82,7 +82,7 @@ def evaluate_segments(
         seed: of everything random.
 
     Raises:
-        CallersMistake: what is known ends before the window does.
+        CallersMistake: what is known ends before the window does, or is shorter than it.
         TooLittleData: there was too little before the cutoff.
     """
     everything = WorkspaceSource(workspace)
@@ -122,6 +122,12 @@ def evaluate_segments(
 def _cutoff(source: WorkspaceSource, asked: date | None, *, onward_days: int) -> datetime:
     zone = source.brand.time_zone
     latest = midnight_by(source.known_until - timedelta(days=onward_days), time_zone=zone)
+    if asked is None and latest <= source.first:
+        raise CallersMistake(
+            f"Asked to judge segments on what came {onward_days} days later, but what is known is from "
+            f"{source.first:%Y-%m-%d} to {source.known_until:%Y-%m-%d}. Bring more in with 'rapport import', or ask "
+            "for fewer --onward-days."
+        )
     at = latest if asked is None else datetime.combine(asked, time(), tzinfo=ZoneInfo(zone))
     if at > latest:
         raise CallersMistake(
