@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,19 @@ from features.workspace import Workspace
 from serving.asked import asked_of
 from serving.clocks import clock_from
 from serving.engine import Engine
+from serving.refusals import RequestRefused, WrongField
+
+OPTIONS = {
+    "customer_id": "CUSTOMER",
+    "placement": "--placement",
+    "channel": "--channel",
+    "channels": "--channels",
+    "limit": "--limit",
+    "locale": "--locale",
+    "format": "--format",
+    "context/intent": "--intent",
+}
+"""What was typed for a field of the request."""
 
 
 def ask(
@@ -25,13 +39,25 @@ def ask(
     """The answer to a question as the API takes it.
 
     Raises:
-        CallersMistake: it is not valid, or the brand has no such placement, channel or trait.
+        CallersMistake: it is not valid, or the brand has no such placement, channel or trait; told by the options.
     """
     told = {name: _value(text) for name, text in map(_name_and_text, traits)}
     body = {**asked, "context": {**asked["context"], "traits": told}}
     with Engine(workspace, clock=clock_from(at)) as engine:
-        request = asked_of(json.dumps(body), brand=engine.brand, actions=engine.shelf.offerables)
-        return engine.decide(request)
+        try:
+            request = asked_of(json.dumps(body), brand=engine.brand, actions=engine.shelf.offerables)
+            return engine.decide(request)
+        except RequestRefused as refusal:
+            raise CallersMistake("\n".join(map(_by_option, refusal.faults))) from refusal
+
+
+def _by_option(fault: WrongField) -> str:
+    """A fault as who typed the command knows it: by option, not by its place in a body that they never saw."""
+    detail = re.sub(r"`(\w+)`", lambda found: OPTIONS.get(found[1], found[0]), fault.detail)
+    if trait := re.match("/context/traits/(.+)", fault.pointer):
+        return f"--trait {trait[1]}: {detail}"
+    field = re.sub(r"/\d+$", "", fault.pointer).removeprefix("/")
+    return f"{OPTIONS[field]}: {detail}" if field in OPTIONS else str(WrongField(fault.pointer, detail))
 
 
 def _name_and_text(trait: str) -> tuple[str, str]:

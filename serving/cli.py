@@ -51,7 +51,9 @@ def decide(
     ] = None,
     limit: Annotated[int, typer.Option(help="So many actions at most, ranked.")] = 1,
     workspace: WorkspaceOption = None,
-    locale: Annotated[str | None, typer.Option(help="BCP 47, such as hi-IN.")] = None,
+    locale: Annotated[
+        str | None, typer.Option(help="BCP 47, such as hi-IN; default the customer's, else the brand's.")
+    ] = None,
     trait: Annotated[
         list[str] | None, typer.Option(help="What you know right now, as name=value; may be repeated.")
     ] = None,

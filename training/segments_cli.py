@@ -22,7 +22,8 @@ segments = group_of_verbs("Segments that are served: list, rename.")
 
 @segments.command("list")
 def list_segments(
-    workspace: WorkspaceOption = None, as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False
+    workspace: WorkspaceOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Every segment of the champion: its id, its share, what it is called and what sets it apart."""
     place = find_workspace(workspace)

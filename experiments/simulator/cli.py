@@ -11,8 +11,8 @@ import typer
 
 def simulate(
     out: Annotated[Path, typer.Option(help="The folder to write the export into.")],
-    customers: Annotated[int, typer.Option(help="How many customers.")] = 5_000,
-    days: Annotated[int, typer.Option(help="Length of the history; the default is 18 months.")] = 548,
+    customers: Annotated[int, typer.Option(help="How many customers, 1 to 5,000,000.")] = 5_000,
+    days: Annotated[int, typer.Option(help="Length of the history, 30 to 3650; the default is 18 months.")] = 548,
     seed: Annotated[int, typer.Option(help="The same seed and end give the same rows.")] = 7,
     end: Annotated[
         datetime | None,

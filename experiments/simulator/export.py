@@ -81,12 +81,14 @@ def simulate_history(
 
 
 def _check(plan: Plan) -> None:
-    for name, value, low, high in (
+    """Everything that is wrong, at once."""
+    sizes = (
         ("customers", plan.customers, 1, 5_000_000),
         ("days", plan.days, 30, 3_650),
         ("seed", plan.seed, 0, 2**63 - 1),
-    ):
-        if not low <= value <= high:
-            raise CallersMistake(
-                f"Asked to simulate with {name}={value}; {name} lies in {low:,} … {high:,}. Choose another --{name}."
-            )
+    )
+    wrong = [(name, value, low, high) for name, value, low, high in sizes if not low <= value <= high]
+    if wrong:
+        asked = " and ".join(f"{name}={value}" for name, value, _, _ in wrong)
+        rules = "; ".join(f"--{name} lies in {low:,} … {high:,}" for name, _, low, high in wrong)
+        raise CallersMistake(f"Asked to simulate with {asked}. {rules}.")

@@ -51,3 +51,18 @@ def test_every_group_that_is_asked_for_no_verb_of_its_names_those_there_are() ->
         said = refused.value.message
         assert f"Asked for '{context.command_path} {first}x', which is not a verb. Closest: '{first}'." in said
         assert all(name in said for name in (first, *others))
+
+
+def test_every_option_of_every_verb_says_what_it_is_for_and_none_is_of_a_shell() -> None:
+    root: Any = get_command(app)
+    groups = list(_groups(root, click.Context(root, info_name="rapport")))
+    assert {option.name for group, _ in groups for option in group.params} == set()
+    commands = list(_commands(root, ("rapport",), click.Context(root)))
+    assert [words for words, command in commands if not command.help] == []
+    untold = [
+        f"{words} {option.name}"
+        for words, command in commands
+        for option in command.params
+        if option.name != "help" and not option.help
+    ]
+    assert untold == []

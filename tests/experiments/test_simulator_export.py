@@ -189,8 +189,11 @@ def test_the_verb_writes_an_export(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "mapping.yaml").is_file()
 
 
-def test_a_size_out_of_range_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CallersMistake, match="days=5; days lies in 30"):
+def test_sizes_out_of_range_are_refused_all_at_once(tmp_path: Path) -> None:
+    with pytest.raises(CallersMistake) as refused:
+        small(tmp_path, days=5, customers=0, seed=-1)
+    told = str(refused.value)
+    assert "customers=0 and days=5 and seed=-1. --customers lies in 1 … 5,000,000; --days lies in 30 … 3,650" in told
+    with pytest.raises(CallersMistake, match=r"with days=5\. --days lies in 30"):
         small(tmp_path, days=5)
-    with pytest.raises(CallersMistake, match="customers=0"):
-        small(tmp_path, customers=0)
+    assert not any(tmp_path.iterdir())
