@@ -6,6 +6,10 @@ are the float32 values that serving will see, so a batch equals a loop of single
 
 from __future__ import annotations
 
+import math
+from calendar import isleap
+from collections.abc import Sequence
+from datetime import date
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -19,6 +23,7 @@ from features.schema import FeatureSchema
 MISSING_INSTANT = -(2**63)
 DAY_US = 86_400_000_000
 YEAR_DAYS = 365.2425
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 Floats = npt.NDArray[np.float32]
 Instants = npt.NDArray[np.int64]
@@ -35,6 +40,9 @@ class _Plan(NamedTuple):
     dates: npt.NDArray[np.int64]
     ratio_columns: npt.NDArray[np.int64]
     n_inputs: int
+    date_places: tuple[int, ...]
+    fading: tuple[tuple[int, float], ...]  # of each trait where its age lies, and its half-life
+    ratio_places: tuple[int, ...]
 
 
 # What the ratios divide, then by what, then the last 30 days of what has a trend, then its last 90.
@@ -53,15 +61,20 @@ def _plan(schema: FeatureSchema) -> _Plan:
         instant = {name: index for index, name in enumerate(schema.instants)}
         traits = list(schema.half_lives_days)
         column = {name: index for index, name in enumerate(schema.numeric)}
+        date_places = tuple(column[f"trait_{name}"] for name in schema.dates)
+        ratio_places = tuple(column[name] for name in _RATIO_COLUMNS)
         plan = _PLANS[schema.version] = _Plan(
             n_orders=column["n_orders"],
             last_order=instant["last_order_at"],
             last_consideration=instant["last_consideration_at"],
             trait_ages=np.array([instant[f"trait_{name}_at"] for name in traits], dtype=np.int64),
             half_lives=np.array([schema.half_lives_days[name] for name in traits], dtype=np.float64),
-            dates=np.array([column[f"trait_{name}"] for name in schema.dates], dtype=np.int64),
-            ratio_columns=np.array([column[name] for name in _RATIO_COLUMNS], dtype=np.int64),
+            dates=np.array(date_places, dtype=np.int64),
+            ratio_columns=np.array(ratio_places, dtype=np.int64),
             n_inputs=len(schema.model_inputs),
+            date_places=date_places,
+            fading=tuple((instant[f"trait_{name}_at"], schema.half_lives_days[name]) for name in traits),
+            ratio_places=ratio_places,
         )
     return plan
 
@@ -81,6 +94,9 @@ def derive(vector: Floats, instants: Instants, as_of_us: int | Instants, schema:
     plan = _plan(schema)
     as_of = np.asarray(as_of_us, dtype=np.int64).reshape(-1, 1)
     inputs: Floats = np.empty((len(vector), plan.n_inputs), dtype=np.float32)
+    if len(vector) == 1 and isinstance(as_of_us, int):
+        _derive_one(vector[0], instants[0], as_of_us, plan, out=inputs[0])
+        return inputs
     n_numeric, n_instants, n_traits = vector.shape[1], instants.shape[1], len(plan.trait_ages)
     ages = _ages_days(instants, as_of)
     inputs[:, :n_numeric] = vector
@@ -92,6 +108,62 @@ def derive(vector: Floats, instants: Instants, as_of_us: int | Instants, schema:
         inputs[:, end + 1 : end + 2 * n_dates : 2] = _days_to_anniversary(dates, as_of // DAY_US)
     _ratios(vector, ages, plan, out=inputs[:, end + 2 * n_dates :])
     return inputs
+
+
+def _derive_one(vector: Floats, instants: Instants, as_of_us: int, plan: _Plan, *, out: Floats) -> None:
+    """As `derive`, of one customer: a decision waits for it, and few numbers are sooner done without arrays.
+
+    What rounds as the processor likes (powers, logarithms) is left to the functions that do it for many.
+    """
+    numbers = vector.tolist()
+    elapsed = [math.nan if at == MISSING_INSTANT else float(as_of_us - at) / DAY_US for at in instants.tolist()]
+    ages = [0.0 if days < 0.0 else days for days in elapsed]
+    derived = ages + np.exp2(np.array([-ages[place] / days for place, days in plan.fading])).tolist()
+    for place in plan.date_places:
+        derived += _since_and_until(numbers[place], as_of_us)
+    derived += _ratios_of_one([numbers[place] for place in plan.ratio_places], ages[plan.last_order])
+    out[: len(numbers)] = vector
+    out[len(numbers) :] = derived
+
+
+def _since_and_until(day: float, as_of_us: int) -> tuple[float, float]:
+    """Years since a date, and whole days to its next anniversary."""
+    if day != day:
+        return math.nan, math.nan
+    today = as_of_us // DAY_US
+    return (as_of_us / DAY_US - day) / YEAR_DAYS, _until_anniversary(int(day), today)
+
+
+def _until_anniversary(day: int, today: int) -> float:
+    """As `_days_to_anniversary`, of one date."""
+    try:
+        born, now = date.fromordinal(day + _EPOCH_ORDINAL), date.fromordinal(today + _EPOCH_ORDINAL)
+        this = _in_year(born, now.year)
+        return float(((this if this >= now else _in_year(born, now.year + 1)) - now).days)
+    except (ValueError, OverflowError):  # a year that a calendar of people does not have
+        (left,) = _days_to_anniversary(np.array([float(day)]), np.asarray(today)).tolist()
+        return float(left)
+
+
+def _in_year(born: date, year: int) -> date:
+    return date(year, 2, 28) if (born.month, born.day) == (2, 29) and not isleap(year) else born.replace(year=year)
+
+
+def _ratios_of_one(amounts: Sequence[float], since_last_order: float) -> list[float]:
+    """As `_ratios`, of one customer."""
+    parts, wholes, last, before = (
+        (amounts[0], since_last_order, *amounts[2:4]),
+        amounts[4:8],
+        amounts[8:11],
+        amounts[11:],
+    )
+    shares = [part / whole if whole > 0.0 else math.nan for part, whole in zip(parts, wholes, strict=True)]
+    earlier = [both - late for late, both in zip(last, before, strict=True)]
+    months = [0.0 if amount < 0.0 else amount for amount in last] + [
+        0.0 if amount < 0.0 else amount / 2.0 for amount in earlier
+    ]
+    logs = np.log1p(np.array(months)).tolist()
+    return [*shares[:2], logs[0] - logs[3], logs[1] - logs[4], logs[2] - logs[5], *shares[2:]]
 
 
 def _ages_days(instants: Instants, as_of: Instants) -> npt.NDArray[np.float64]:
@@ -154,7 +226,7 @@ def stage_of(
     """
     plan = _plan(schema)
     if len(vector) == 1 and isinstance(as_of_us, int):
-        return _stage_names()[[_stage_of_one(vector[0], instants[0], as_of_us, plan, funnel)]]
+        return _each_alone()[_stage_of_one(vector[0], instants[0], as_of_us, plan, funnel)]
     return stages_by(vector[:, plan.n_orders], instants[:, plan.last_consideration], as_of_us, funnel=funnel)
 
 
@@ -179,3 +251,9 @@ def _stage_of_one(vector: Floats, instants: Instants, as_of_us: int, plan: _Plan
 @lru_cache(maxsize=1)
 def _stage_names() -> npt.NDArray[np.object_]:
     return np.array(STAGES, dtype=object)
+
+
+@lru_cache(maxsize=1)
+def _each_alone() -> tuple[npt.NDArray[np.object_], ...]:
+    """Of each stage the answer to one customer; nobody writes to it."""
+    return tuple(_stage_names()[[place]] for place in range(len(STAGES)))

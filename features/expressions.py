@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from features.cel_loading import load_cel
 from features.faults import CallersMistake, closest_name
@@ -44,6 +44,9 @@ _TYPES: dict[type, VariableType] = {
     list: VariableType.TEXTS,
 }
 
+_AS_THEY_ARE = frozenset((VariableType.NUMBER, VariableType.INSTANT, VariableType.DATE))
+"""What CEL gives back as it was given, where it stands alone, and what nearly every customer has another of."""
+
 
 class InvalidExpression(CallersMistake):
     """An expression that does not parse, names what does not exist, or fails on typed samples."""
@@ -71,13 +74,14 @@ class Expression:
         names: the variables whose values it may need.
     """
 
-    __slots__ = ("_is_date", "_presence", "_program", "_types", "names", "text")
+    __slots__ = ("_alone", "_is_date", "_presence", "_program", "_types", "names", "text")
 
     def __init__(self, text: str, program: cel.Program, types: Mapping[str, VariableType | None]) -> None:
         self.text = text
         self._program = program
         self._presence = tuple((name, name[len(_HAS) :]) for name, kind in types.items() if kind is None)
         self._types = tuple((name, kind) for name, kind in types.items() if kind is not None)
+        self._alone = text.strip() if types.get(text.strip()) in _AS_THEY_ARE else None
         self._is_date = types.get(text.strip()) is VariableType.DATE
         self.names = frozenset((*(of for _, of in self._presence), *(name for name, _ in self._types)))
 
@@ -92,6 +96,8 @@ class Expression:
         Raises:
             UnknownName: a variable that the result depends on is absent, None or NaN, or has no usable value.
         """
+        if self._alone is not None:
+            return self._value_alone(values.get(self._alone))
         context: dict[str, object] = {}
         absent = None
         for name, kind in self._types:
@@ -107,6 +113,13 @@ class Expression:
             return value.date() if self._is_date else value
         except (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError):
             raise UnknownName(absent or self.text) from None
+
+    def _value_alone(self, value: object) -> Any:
+        """What CEL gives for a name that stands alone: the value as CEL takes it."""
+        ((name, kind),) = self._types
+        if (found := _as_cel(value, kind)) is None:
+            raise UnknownName(name)
+        return found.date() if self._is_date else found  # type: ignore[attr-defined]  # of a date it is an instant
 
 
 def compile_expression(

@@ -73,6 +73,7 @@ class OnlineFeatures:
     def close(self) -> None:
         """Closes the database."""
         self._recomputer.close()
+        self.rows.close()
         self._connection.close()
 
     def read(self, customer_key: int) -> CustomerState | Missing:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from experiments.records import HOLDOUT
 from features.brand import Brand
 from features.catalogue import NOTHING
 from features.rendering import RenderedMessage, gives_out_codes
@@ -83,12 +84,13 @@ def _told(
 ) -> dict[str, Any]:
     """One decision with its messages."""
     decision, locale = one.decision, one.locale
+    prepared, slots = decision.prepared, decision.slots
+    situation, scores, assignment, first = prepared.situation, prepared.scores, prepared.assignment, slots[0]
     messages = [
-        stamped(slot.offer.message, decision_id=decision.situation.decision_id, slot=number) if slot.offer else None
-        for number, slot in enumerate(decision.slots)
+        stamped(slot.offer.message, decision_id=situation.decision_id, slot=number) if slot.offer else None
+        for number, slot in enumerate(slots)
     ]
     message = messages[0]
-    situation, scores = decision.situation, decision.scores
     told: dict[str, Any] = {
         "decision_id": None if request.dry_run else situation.decision_id,
         "customer_id": request.customer_id,
@@ -96,11 +98,11 @@ def _told(
         "decided_at": situation.decided_at.isoformat(),
         "placement": situation.placement,
         "channel": decision.channel,
-        "action": _action(decision.slots[0]),
+        "action": _action(first),
         "message": _message(message) if message is not None else None,
         "locale": {"asked": locale, "used": message.locale if message is not None else None},
-        "holdout": decision.is_holdout,
-        "arm": decision.assignment.arm,
+        "holdout": assignment.arm == HOLDOUT,
+        "arm": assignment.arm,
         "segment": _segment(decision, models, locale),
         "stage": scores.stage,
         "purchase_propensity": {f"{days}d": round(p, 6) for days, p in scores.propensities} or None,
@@ -108,21 +110,19 @@ def _told(
         "features_age_seconds": one.scored.age_seconds,
     }
     if not is_brief:
-        told |= {
-            "reasons": reasons(decision, models, locale, brand=brand),
-            "ranking": _ranking(decision),
-            "suppressed": _suppressed(decision),
-            "versions": dict(decision.versions),
-        }
-    told |= _sending(decision.slots[0], message, code=one.codes.get(0), format=request.format)
+        told["reasons"] = reasons(decision, models, locale, brand=brand)
+        told["ranking"] = _ranking(decision)
+        told["suppressed"] = _suppressed(decision)
+        told["versions"] = dict(prepared.versions)
+    told |= _sending(first, message, code=one.codes.get(0), format=request.format)
     if request.dry_run:
         told["dry_run"] = True
     if request.defer:
         told["deferred"] = True
-    if len(decision.prepared.draws) > 1:
+    if len(prepared.draws) > 1:
         told["slots"] = [
             _slot(slot, message, code=one.codes.get(number), format=request.format)
-            for number, (slot, message) in enumerate(zip(decision.slots, messages, strict=True))
+            for number, (slot, message) in enumerate(zip(slots, messages, strict=True))
             if message is not None
         ]
     return told
@@ -185,15 +185,20 @@ def _action(slot: Slot) -> dict[str, Any]:
 
 def _ranking(decision: Decision) -> list[dict[str, Any]]:
     """Every action that could have been taken, the most valuable first."""
-    distribution = decision.distribution
-    probabilities = dict(zip(distribution.action_ids, distribution.probabilities, strict=True))
-    ranked = sorted([(-value, key, action_id) for key, action_id, value in decision.values])
+    probabilities = decision.distribution.as_dict()
+    offers, nothing = Offers.of(decision.prepared.offers), decision.prepared.nothing
+    lineup, values = offers.lineup, offers.values
+    rows = zip([-value for value in values], lineup.keys, lineup.action_ids, lineup.told(values), strict=True)
+    ranked = [row for row in rows if row[1] in probabilities]
+    if nothing is not None and NOTHING in probabilities:
+        ranked.append((-nothing.value, NOTHING, NOTHING, told_amount(nothing.value)))
+    ranked.sort()
     told: list[dict[str, Any]] = [
-        {"action_id": action_id, "probability": probabilities[key], "value": told_amount(-less)}
-        for less, key, action_id in ranked
+        {"action_id": action_id, "probability": probabilities[key], "value": value}
+        for _, key, action_id, value in ranked
     ]
     if len(decision.situation.channels) > 1:
-        for one, (_, key, _) in zip(told, ranked, strict=True):
+        for one, (_, key, _, _) in zip(told, ranked, strict=True):
             one["channel"] = key.partition("@")[2] or None
     return told
 

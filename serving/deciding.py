@@ -124,6 +124,7 @@ class Deciding:
         self._reader, self._schema, self._rates, self._stamper = reader, schema, rates, stamper
         self._draw, self._new_id, self._questions = draw, new_id, questions
         self._explored: tuple[Stock, NewActions] | None = None
+        self._versions: tuple[Stock, ServedModels, Mapping[str, str]] | None = None
 
     def asked(
         self, request: DecisionRequest, *, stock: Stock, models: ServedModels, idempotency_key: str | None = None
@@ -186,9 +187,8 @@ class Deciding:
         ]
         scored = score_customers(customers, models=models, schema=self._schema, brand=stock.brand, at=at)
         rates = rates or self.rates(stock, at=at)
-        expected = models.expected
-        versions, new = {**stock.versions, **models.versions}, self._new_actions(stock).read()
-        new_id = partial(self._new_id, at)
+        expected, new_id = models.expected, partial(self._new_id, at)
+        versions, new = self._versions_of(stock, models), self._new_actions(stock).read()
         return [
             (
                 customer,
@@ -227,6 +227,13 @@ class Deciding:
         if asking is not NOT_ASKING:
             inputs = replace(inputs, asking=asking)
         return composer.prepare(request, scored, inputs)
+
+    def _versions_of(self, stock: Stock, models: ServedModels) -> Mapping[str, str]:
+        """Of everything that decisions rest on; nobody writes to it."""
+        known = self._versions
+        if known is None or known[0] is not stock or known[1] is not models:
+            known = self._versions = (stock, models, {**stock.versions, **models.versions})
+        return known[2]
 
     def _new_actions(self, stock: Stock) -> NewActions:
         if self._explored is None or self._explored[0] is not stock:

@@ -101,12 +101,14 @@ class Rounds(Generic[Asked]):
         self._take = take
         self._rounds: dict[asyncio.AbstractEventLoop, _Round[Asked]] = {}  # each touched by its own thread only
 
-    def add(self, piece: Asked, loop: asyncio.AbstractEventLoop) -> None:
-        """One more, in the thread of its loop."""
+    def add(self, piece: Asked, loop: asyncio.AbstractEventLoop) -> bool:
+        """One more, in the thread of its loop; gives whether it has to wait for a group before it."""
         if (mine := self._rounds.get(loop)) is None:
             mine = self._rounds[loop] = _Round()
         mine.gathered.append(piece)
+        waits = mine.n_under_way > 0 or len(mine.gathered) > GATHERED_AT_MOST
         self._go_on(mine, loop)
+        return waits
 
     def hand_over_all(self) -> None:
         """What waits of every loop, whatever is under way; nobody may add to it meanwhile."""

@@ -22,6 +22,7 @@ from experiments.by_rate import after_incentives, before_incentive
 from features.brand import Exploration, Policy
 from features.catalogue import NOTHING
 from serving.candidates import recorded_head, recorded_offers
+from serving.explaining.amounts import told_amount
 from serving.offers import Offer, Sayable
 from serving.policy import Distribution, distribution_over, looks_at_the_best_only
 from serving.values import Valuation, comes_anyway
@@ -100,6 +101,18 @@ class Lineup(Sequence[Offer]):
     def values(self) -> tuple[float, ...]:
         """Of each offer, as to anybody."""
         return tuple([offer.valuation.value for offer in self.offers])
+
+    @cached_property
+    def _told(self) -> tuple[float, ...]:
+        """The values as people are told them."""
+        return tuple([told_amount(value) for value in self.values])
+
+    def told(self, values: Sequence[float]) -> list[float]:
+        """As people are told them: those of a customer, which differ where an incentive costs by them."""
+        told = list(self._told)
+        for place in self.priced:
+            told[place] = told_amount(values[place])
+        return told
 
     @cached_property
     def is_by_rate(self) -> bool:

@@ -26,6 +26,8 @@ UNKNOWN_CUSTOMER = "unknown_customer"
 FEATURES_STALE = "features_stale"
 NO_MODEL = "no_model"
 
+Row = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]  # vector and instants, of one or a matrix of many
+
 
 class Customer(msgspec.Struct, frozen=True):
     """What is stored of a customer, with what the caller knows right now beside it."""
@@ -72,22 +74,23 @@ def score_customers(
     at_us = microseconds(at)
     reasons = [_reason(customer, at=at, limit_days=brand.freshness.features_days) for customer in customers]
     rows = [_row(customer, schema=schema, brand=brand, at_us=at_us) for customer in customers]
-    vectors, instants = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
-    stages = stage_of(vectors, instants, at_us, schema, funnel=brand.funnel)
+    stages = stage_of(*_stacked(rows), at_us, schema, funnel=brand.funnel)
     for i, (customer, reason) in enumerate(zip(customers, reasons, strict=True)):
         if reason == FEATURES_STALE:
             forgotten = replace(customer, state=Missing(FEATURES_STALE))
-            vectors[i], instants[i] = _row(forgotten, schema=schema, brand=brand, at_us=at_us)
-    inputs = derive(vectors, instants, at_us, schema)
+            rows[i] = _row(forgotten, schema=schema, brand=brand, at_us=at_us)
+    inputs = derive(*_stacked(rows), at_us, schema)
     segments = models.segments.predict(inputs) if models.segments else None
     purchases = models.next_purchase.predict(inputs) if models.next_purchase else None
     middle = middle_horizon(brand.horizons_days)
     scored = []
     for i, (customer, reason) in enumerate(zip(customers, reasons, strict=True)):
-        segment = segment_probability = None
+        segment: str | None = None
+        segment_probability: float | None = None
         if models.segments is not None and segments is not None and (reason is None or customer.told):
-            best = int(segments[i].argmax())
-            segment, segment_probability = models.segments.segment_ids[best], float(segments[i, best])
+            probabilities = segments[i].tolist()
+            segment_probability = max(probabilities)
+            segment = models.segments.segment_ids[probabilities.index(segment_probability)]
         propensities: tuple[tuple[int, float], ...] = ()
         coming = None
         if models.next_purchase is not None and purchases is not None and reason is None:
@@ -116,9 +119,14 @@ def _reason(customer: Customer, *, at: datetime, limit_days: float) -> str | Non
     return None
 
 
-def _row(
-    customer: Customer, *, schema: FeatureSchema, brand: Brand, at_us: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def _stacked(rows: Sequence[Row]) -> Row:
+    """Rows as matrices; of one row there is nothing to copy."""
+    if len(rows) == 1:
+        return rows[0][0][np.newaxis], rows[0][1][np.newaxis]
+    return np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+
+
+def _row(customer: Customer, *, schema: FeatureSchema, brand: Brand, at_us: int) -> Row:
     if isinstance(customer.state, CustomerState):
         vector, instants = customer.state.vector, customer.state.instants
     else:

@@ -33,6 +33,7 @@ class _Asked:
     keys: Keys
     future: asyncio.Future[Any]
     settled: Settled | None = None
+    waits: bool = False
 
 
 class Together:
@@ -82,7 +83,7 @@ class Together:
         """
         loop = asyncio.get_running_loop()
         one = _Asked(inquiry, keys, loop.create_future())
-        self._rounds.add(one, loop)
+        one.waits = self._rounds.add(one, loop)
         written = await one.future
         return None if one.settled is None else told(one.settled, written)
 
@@ -92,8 +93,9 @@ class Together:
 
     def _write(self, group: list[_Asked]) -> None:
         """Settles a group and hands it over to the ledger, as one transaction."""
-        for one in group:  # it has waited, and a join may have come in between: old keys are nobody's
-            one.keys = self._people.asked_for(one.inquiry.request) or one.keys
+        for one in group:
+            if one.waits:  # a join may have come in between: old keys are nobody's
+                one.keys = self._people.asked_for(one.inquiry.request) or one.keys
         work: list[Waiting] = []
         for one, result in self._results(group):
             if isinstance(result, Settled):

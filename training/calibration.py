@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,10 +81,16 @@ class Calibration:
 
     def calibrated(self, score: FloatArray) -> FloatArray:
         """Calibrated log-odds, the same shape as `score` (log-odds)."""
-        if self.extend and len(self.x) == 2:
-            slope = (self.y[1] - self.y[0]) / (self.x[1] - self.x[0])
-            return np.asarray(self.y[0] + slope * (score - self.x[0]))
+        if self.line is not None:
+            return np.asarray(on_lines(score, *self.line))
         return np.interp(score, *self._knots)
+
+    @property
+    def line(self) -> tuple[float, float, float] | None:
+        """Where it starts (x, y) and its slope, where it is one line; else None."""
+        if not self.extend or len(self.x) != 2:
+            return None
+        return self.x[0], self.y[0], (self.y[1] - self.y[0]) / (self.x[1] - self.x[0])
 
     def shifted(self, offset: float) -> Calibration:
         """The same map with `offset` added to every log-odds it gives."""
@@ -98,6 +104,20 @@ class Calibration:
     def from_dict(cls, value: Mapping[str, Any]) -> Calibration:
         """The inverse of `as_dict`."""
         return cls(str(value["kind"]), tuple(value["x"]), tuple(value["y"]), bool(value["extend"]))
+
+
+def on_lines(score: FloatArray, x: float | FloatArray, y: float | FloatArray, slope: float | FloatArray) -> FloatArray:
+    """Y + slope · (score − x); shape as given, a line for all or a column of them, one a row of scores."""
+    return np.asarray(y + slope * (score - x))
+
+
+def lines_of(calibrations: Sequence[Calibration]) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    """Columns of what `on_lines` takes, one a calibration; None where any of them is no line."""
+    lines = [line for one in calibrations if (line := one.line) is not None]
+    if len(lines) < len(calibrations):
+        return None
+    x, y, slope = np.array(lines).T[:, :, np.newaxis]
+    return x, y, slope
 
 
 IDENTITY = Calibration("identity", (0.0, 1.0), (0.0, 1.0), extend=True)

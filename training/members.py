@@ -8,6 +8,7 @@ can say nothing of a customer (repeat buying of one who never bought) is left ou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -219,6 +220,8 @@ def mean_of(scores: Sequence[Floats], *, silent: float = 0.0, weights: Sequence[
         weights: of each member, more than 0; None for equal ones.
     """
     by = [1.0] * len(scores) if weights is None else weights
+    if len(scores[0]) == 1 and (alone := _mean_of_one(scores, weights)) is not None:
+        return np.array([alone])
     total = scores[0] if weights is None else scores[0] * by[0]
     for score, weight in zip(scores[1:], by[1:], strict=True):
         total = total + (score if weights is None else score * weight)
@@ -230,3 +233,13 @@ def mean_of(scores: Sequence[Floats], *, silent: float = 0.0, weights: Sequence[
     sums = said.sum(axis=0)
     mean = (np.where(known, together, 0.0) * said).sum(axis=0) / np.where(sums > 0, sums, 1.0)
     return np.asarray(np.where(sums > 0, mean, silent))
+
+
+def _mean_of_one(scores: Sequence[Floats], weights: Sequence[float] | None) -> float | None:
+    """As `mean_of`, of one row: the same sums without arrays. None where somebody says nothing."""
+    said = [float(score[0]) for score in scores]
+    told = said if weights is None else [score * weight for score, weight in zip(said, weights, strict=True)]
+    total = told[0]
+    for more in told[1:]:
+        total += more
+    return total / (sum(weights) if weights is not None else float(len(said))) if math.isfinite(total) else None

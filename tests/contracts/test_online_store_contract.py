@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,7 +18,11 @@ from features.brand import load_brand
 from features.definitions import open_store
 from features.online_rows import WRITTEN_AT_ONCE, OnlineRows
 from features.starting import write_starter
+from features.stored_cells import stored_cells
 from features.workspace import Workspace
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -31,7 +37,22 @@ def sqlite(folder: Path) -> Open:
     return lambda: OnlineRows(store)
 
 
-STORES = {"sqlite": sqlite}
+class AsFeastReads(OnlineRows):
+    """As where a store is another one, or Feast writes its keys in another way: through Feast's own provider."""
+
+    def __init__(self, store: FeatureStore) -> None:
+        super().__init__(store)
+        self._cells = None
+
+
+def sqlite_by_feast(folder: Path) -> Open:
+    write_starter(folder)
+    workspace = Workspace(folder)
+    store = open_store(workspace, load_brand(workspace))
+    return lambda: AsFeastReads(store)
+
+
+STORES = {"sqlite": sqlite, "sqlite read by Feast": sqlite_by_feast}
 
 
 @pytest.fixture(scope="module", params=list(STORES))
@@ -101,3 +122,31 @@ def test_readers_see_whole_cells_while_two_writers_write(opened: Open) -> None:
     is_over.set()
     reading.join()
     assert seen[0] <= set(cells)
+
+
+def test_sqlite_is_read_straight_as_feast_reads_it(tmp_path: Path) -> None:
+    write_starter(tmp_path)
+    workspace = Workspace(tmp_path)
+    store = open_store(workspace, load_brand(workspace))
+    straight, by_feast = OnlineRows(store), AsFeastReads(store)
+    straight.write((key, bytes([key % 256]) * key, NOON) for key in range(1, 300))
+    assert straight._cells is not None
+    asked = [*range(320, 0, -1), 2**40]
+    assert straight.read(asked) == by_feast.read(asked)
+    straight.close()
+    assert straight.read([7]) == [b"\x07" * 7]  # who reads after all opens it once more
+
+
+def test_another_store_is_read_by_feast(tmp_path: Path) -> None:
+    redis = SimpleNamespace(config=SimpleNamespace(online_store=SimpleNamespace(type="redis")))
+    assert stored_cells(redis, None, feature="row") is None
+
+
+def test_keys_that_feast_writes_otherwise_are_read_by_feast(tmp_path: Path) -> None:
+    write_starter(tmp_path)
+    workspace = Workspace(tmp_path)
+    store = open_store(workspace, load_brand(workspace))
+    view = store.get_feature_view("decision_vector")
+    assert stored_cells(store, view, feature="row") is not None
+    two = SimpleNamespace(entity_columns=[*view.entity_columns, SimpleNamespace(name="brand")])
+    assert stored_cells(store, two, feature="row") is None

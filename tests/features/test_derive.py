@@ -87,6 +87,18 @@ def test_a_batch_equals_a_loop_of_singles(schema: FeatureSchema) -> None:
     np.testing.assert_array_equal(together, derive(vector, instants, each, schema))
 
 
+def test_a_birthday_alone_is_the_birthday_among_others(schema: FeatureSchema) -> None:
+    place = schema.numeric.index("trait_birthday")
+    odd = [-25509, -10958, 11016, 59, 789, -719162, -800_000, 2_932_896, 3_500_000]  # leap days, and beyond calendars
+    days = np.array([*odd, *np.random.default_rng(5).integers(-40_000, 30_000, 400)])
+    vector, instants = (np.repeat(part, len(days), axis=0) for part in a_row(schema, n_orders=1))
+    vector[:, place] = days
+    for today in range(AS_OF_US, AS_OF_US + 366 * DAY_US, 61 * DAY_US + 3):
+        together = derive(vector, instants, today, schema)
+        alone = [derive(vector[i : i + 1], instants[i : i + 1], today, schema)[0] for i in range(len(days))]
+        np.testing.assert_array_equal(together, np.array(alone))
+
+
 def test_stages_of_a_batch_are_those_of_its_customers(schema: FeatureSchema, starter: tuple[Workspace, Brand]) -> None:
     customers: list[dict[str, float]] = [
         {},

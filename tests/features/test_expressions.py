@@ -7,8 +7,10 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from features.expressions import InvalidExpression, UnknownName, compile_expression
+from features.expressions import Expression, InvalidExpression, UnknownName, compile_expression
 from features.variable_names import VariableType
 
 VARIABLES = {
@@ -47,6 +49,29 @@ def evaluated(text: str, **values: object) -> object:
 )
 def test_an_expression_gives_its_value(text: str, values: dict[str, object], expected: object) -> None:
     assert evaluated(text, **values) == expected
+
+
+ANYTHING = st.none() | st.booleans() | st.floats() | st.integers(-(2**60), 2**60) | st.text(max_size=6)
+
+
+@pytest.mark.parametrize("name", ["n_orders", "last_order_at", "birthday"])
+@given(value=ANYTHING | st.dates() | st.datetimes() | st.just("2000-03-05T01:00:00+05:30"))
+def test_a_name_alone_gives_what_cel_gives_for_it(name: str, value: object) -> None:
+    by_cel = compile_expression(f"true ? {name} : {name}", VARIABLES)
+
+    def given_by(expression: Expression) -> tuple[object, object]:
+        try:
+            found = expression.evaluate({name: value})
+        except UnknownName as unknown:
+            return UnknownName, unknown.name
+        except (ValueError, OverflowError) as fault:  # an instant that no calendar has
+            return type(fault), str(fault)
+        if isinstance(found, datetime):
+            found = found.replace(fold=0)
+        day = found.date() if name == "birthday" and isinstance(found, datetime) else found
+        return type(day), repr(day)
+
+    assert given_by(compile_expression(name, VARIABLES)) == given_by(by_cel)
 
 
 @pytest.mark.parametrize("value", [None, math.nan, np.float32("nan")])

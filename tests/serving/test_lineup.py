@@ -13,6 +13,7 @@ from experiments.by_rate import after_incentives, before_incentive, worth_by_rat
 from features.brand import Exploration, Policy
 from features.catalogue import NOTHING, Incentive
 from serving.candidates import recorded_offers, with_nothing
+from serving.explaining.amounts import told_amount
 from serving.lineup import Lineup, Offers
 from serving.offers import Offer
 from serving.policy import distribution_over
@@ -57,6 +58,15 @@ def test_offers_of_a_lineup_are_those_that_would_be_made_for_the_customer_alone(
     assert [offer.valuation for offer in mine] == [offer.valuation for offer in alone]
     assert lineup.recorded(values) == recorded_offers(alone)
     assert json.loads(with_nothing(lineup.recorded(values), Valuation(NOTHING, 1.0, EstimatedRate(0.1, 0.0, 0, 0.1))))
+
+
+@given(rates=st.lists(st.floats(0.0, 1.0), max_size=5), likely=LIKELY)
+def test_values_are_told_as_each_would_be_told_alone(rates: list[float], likely: float | None) -> None:
+    shared = [priced(number, rate=rate, likely=0.5) for number, rate in enumerate(rates)]
+    lineup = Lineup(shared, priced=[number for number in range(len(rates)) if number % 2])
+    values = lineup.values_for(likely)
+    assert lineup.told(values) == [told_amount(value) for value in values]
+    assert lineup.told(lineup.values_for(0.9)) == [told_amount(value) for value in lineup.values_for(0.9)]
 
 
 @given(rate=st.floats(0.0, 1.0), likely=LIKELY, cost=st.floats(0.1, 50.0))

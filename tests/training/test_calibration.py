@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.calibration import IDENTITY, KINDS, Calibration, fit_calibration, from_log_odds, level_shift, log_odds
+from training.calibration import (
+    IDENTITY,
+    KINDS,
+    Calibration,
+    fit_calibration,
+    from_log_odds,
+    level_shift,
+    lines_of,
+    log_odds,
+    on_lines,
+)
 from training.evaluation import auc, calibration_curve, gain_curve, log_losses, quality
 
 
@@ -42,6 +52,19 @@ def test_a_calibration_survives_json(kind: str) -> None:
     calibration = fit_calibration(score, y, kind=kind)
     again = Calibration.from_dict(json.loads(json.dumps(calibration.as_dict())))
     assert np.array_equal(again.apply(score), calibration.apply(score))
+
+
+@given(
+    lines=st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5), st.floats(0, 3)), min_size=1, max_size=4),
+    scores=st.lists(st.floats(-20, 20), min_size=1, max_size=3),
+)
+def test_lines_together_are_bit_by_bit_each_line(lines: list[tuple[float, float, float]], scores: list[float]) -> None:
+    heads = [Calibration("platt", (x, x + 1.0), (y, y + slope), extend=True) for x, y, slope in lines]
+    columns = lines_of(heads)
+    assert columns is not None
+    together = on_lines(np.array([scores] * len(heads)), *columns)
+    assert together.tolist() == [head.calibrated(np.array(scores)).tolist() for head in heads]
+    assert lines_of([*heads, Calibration("isotonic", (0.0, 1.0), (0.0, 1.0))]) is None
 
 
 @given(st.lists(st.tuples(st.floats(-8, 8), st.booleans()), min_size=4, max_size=60), st.sampled_from(KINDS))

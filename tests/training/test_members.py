@@ -68,6 +68,16 @@ def test_the_mean_leaves_out_who_is_silent() -> None:
     assert mean_of([one, other], silent=-2.0).tolist() == [(1.0 + 3.0) / 2, 5.0, -2.0]
 
 
+@pytest.mark.parametrize("weights", [None, (0.5, 2.0, 0.25)])
+def test_the_mean_of_a_row_alone_is_bit_by_bit_its_mean_among_others(weights: tuple[float, ...] | None) -> None:
+    scores = list(np.random.default_rng(4).normal(0, 3, (3, 200)))
+    together = mean_of(scores, weights=weights)
+    assert together.tolist() == [mean_of([one[i : i + 1] for one in scores], weights=weights)[0] for i in range(200)]
+    silent = [np.array([np.nan]), np.array([2.0]), np.array([4.0])]
+    assert mean_of(silent).tolist() == [3.0]
+    assert mean_of([np.array([np.nan])], silent=-1.5).tolist() == [-1.5]
+
+
 def test_written_and_read_again_a_head_says_the_same() -> None:
     linear = Linear(
         (("log", "revenue"), ("missing", "days_since_last_order")), (2.0, 0.5), (1.0, 0.5), (0.7, -1.0), 0.1

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from training.calibration import Calibration, FloatArray
+from training.calibration import Calibration, FloatArray, busier, from_log_odds, lines_of, on_lines
 from training.contributions import Contributions, contributions_of
 from training.fast_booster import Boosters
 from training.members import TREES_ALONE, Customers, Members, in_season, memoryless_model_of, repeat_model_of
@@ -41,6 +41,8 @@ class NextPurchaseModel(ServedModel):
             Members.from_dict(head.get("members", TREES_ALONE), horizon_days=head["horizon_days"])
             for head in description["heads"]
         ]
+        self._lines = lines_of(self._calibrations)
+        self._busier = np.array([[multiplier] for multiplier, _ in self._seasons])
         # Which booster is a head's; None where it has none.
         self._trees = [head.get("booster", place) for place, head in enumerate(description["heads"])]
         of_heads = boosters[: sum(tree is not None for tree in self._trees)]
@@ -63,14 +65,22 @@ class NextPurchaseModel(ServedModel):
         columns = self._columns(X)
         customers = Customers(columns, self.inputs, horizons_days=self.horizons_days)
         trees = None if self._boosters is None else self._boosters.raw_scores(columns)
-        said = np.empty((len(columns), len(self.horizons_days)))
+        scores = np.empty((len(self._members), len(columns)))
         for place, (members, tree) in enumerate(zip(self._members, self._trees, strict=True)):
             of_trees = trees[:, tree] if trees is not None and tree is not None else None
-            calm = self._calibrations[place].apply(members.scores(customers, of_trees))
-            busier, leaving = self._seasons[place]
-            said[:, place] = in_season(calm, busier, customers=customers, leaving=leaving)
-        heads: FloatArray = np.maximum.accumulate(said, axis=1)
-        return heads
+            scores[place] = members.scores(customers, of_trees)
+        calm = from_log_odds(self._calibrated(scores))
+        said = busier(calm, self._busier)
+        for place, (multiplier, leaving) in enumerate(self._seasons):
+            if leaving is not None and multiplier > 1.0:
+                said[place] = in_season(calm[place], multiplier, customers=customers, leaving=leaving)
+        return np.ascontiguousarray(np.maximum.accumulate(said, axis=0).T)
+
+    def _calibrated(self, scores: FloatArray) -> FloatArray:
+        """Calibrated log-odds of every head, shape `(n_heads, n)`; lines are taken all at once."""
+        if self._lines is not None:
+            return on_lines(scores, *self._lines)
+        return np.stack([of.calibrated(score) for of, score in zip(self._calibrations, scores, strict=True)])
 
     def coming(self, X: Matrix, *, said: FloatArray | None = None) -> Coming | None:
         """What is to come of customers beyond the horizons; None where the version was trained without it.
