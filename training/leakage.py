@@ -11,7 +11,8 @@ next orders, without knowing any future.
 What Rapport itself counts from events (`OWN`) is known in time by construction, and is not accused: who orders every
 month, and whoever has left, are told apart by the days since their last order alone. It is looked at all the same, for
 what it says already about those who have a feature only positives have. The hunt is for what others wrote: declared
-traits, imported attributes, the brand's own SQL.
+traits, imported attributes, the brand's own SQL. What counts every event, or answers, counts the telling of a trait too
+(`OF_ANSWERS`): that somebody told it explains nothing about it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ MOST_ROWS = 25_000  # of either kind: an AUC of that many is known to a thousand
 BINS = 64
 FEWEST_IN_A_BIN = 20
 OWN = frozenset(column.name for column in (*BEHAVIOUR, *RECENT, *RATIOS)) | {age_name(one.name) for one in INSTANTS}
+OF_ANSWERS = frozenset(
+    column.name for column in (*BEHAVIOUR, *RECENT) if column.name.startswith(("n_events", "n_answers"))
+) | {age_name(f"{which}_at") for which in ("first_event", "last_event", "last_consideration", "last_answer")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ def find_leaks(
         if found.auc > MOST_AUC and _separates_within(X, positive, name, inputs=inputs, categories=categories)
     ]
     named = {leak.feature for leak in separating}
-    own = (look(name) for name in looked_at if name in OWN)  # nobody asks where nobody is suspected
+    own = (look(name) for name in looked_at if name in OWN - OF_ANSWERS)  # nobody asks where nobody is suspected
     only = [leak for leak in _only_for_positives(X, positive, looks, own, inputs=inputs) if leak.feature not in named]
     return sorted(separating, key=lambda leak: (-leak.auc, len(leak.feature))) + sorted(
         only, key=lambda leak: (-leak.n_present, len(leak.feature))

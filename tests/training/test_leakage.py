@@ -169,6 +169,18 @@ def test_whom_our_own_features_say_to_be_bound_to_buy_makes_no_trait_a_leak() ->
     assert find_leaks(X, y, inputs=inputs) == []
 
 
+@pytest.mark.parametrize("counts", ["n_events", "n_events_30d", "n_answers", "days_since_last_answer", "tenure_days"])
+def test_that_somebody_told_a_trait_does_not_explain_it(counts: str) -> None:
+    """Everything else a shop does is one event a customer: who has two has told the trait."""
+    X, y = a_world()
+    told = (y == 1) & (np.random.default_rng(0).random(len(y)) < 0.15)
+    X[:, 3] = np.where(told, 1.0, np.nan)
+    X[:, 1] = 1.0 + told
+    inputs = ("n_orders", counts, "trait_skin", "trait_told")
+    assert [leak.feature for leak in find_leaks(X, y, inputs=inputs)] == ["trait_told"]
+    assert find_leaks(X, y, inputs=("n_orders", "n_page_views", *inputs[2:])) == []
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 100_000), st.integers(70, 400))
 def test_noise_is_never_named(seed: int, n: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.response.departing import departures_of, usual_for
+from training.response.departing import departures_of, usual_for, with_usual
 from training.response.fitted import FittedResponse
 from training.response.fitting import fit_response
 from training.response.policy_value import Judge
@@ -94,6 +94,24 @@ def test_another_action_that_lost_by_it_displaces_the_best_single_one_for_nobody
     assert (said.argmax(axis=1) == 1).all()
     less = as_said[:, 2] < said[:, 1] - 0.1
     assert np.array_equal(said[less, 2], as_said[less, 2])
+
+
+def test_whoever_does_not_get_what_lost_gets_no_third_action_that_nobody_judged() -> None:
+    """The second is said to be best for half and loses; the third is next for them, and loses too."""
+    effects = np.array([[1.0, 3.0, 2.0], [1.0, 3.0, 2.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]] * 30)
+    action = [1, 2, 1, 3] * 30
+    left = np.array([4.0, 0.1, 4.0, 0.2] * 30)
+    judge = replace(a_judge(left, action), d=np.zeros((120, 4)), propensity=np.full(120, 0.25))
+    third = replace(judge, action=np.array([1, 3, 1, 2] * 30, dtype=np.intp))
+    for one in (judge, third):
+        usual, departures = usual_for(one, effects, single=1, taught=effects, share=0.5)
+        assert usual is not None
+        served = with_usual(usual, effects)
+        assert all(one.is_borne_out for one in departures_of(judge, served, single=1))
+    usual, departures = usual_for(third, effects, single=1, taught=effects, share=0.5)
+    assert usual is not None
+    assert usual.held == (2, 3)
+    assert [one.action for one in departures if not one.is_borne_out] == [2, 3]
 
 
 def a_judge(left: Floats, action: list[int]) -> Judge:

@@ -3,11 +3,14 @@
 A ranking may be right and the policy wrong: where nearly everybody gains a little, a learner's noise, or a straight
 line that leaves the ground, says of some that they would lose. The policy's departures are therefore judged apart, an
 action at a time: what those customers brought with it, less what they bring with the best single action, doubly robust,
-by folds that did not see them. Where that is a loss, `Usual` is served.
+by folds that did not see them. Where that is a loss, `Usual` is served, and what it leaves is judged again: who does not
+get what lost may get a third action. Invariant: where nearly all could get the best single action, every departure that
+is left was borne out as it is served.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,30 +87,51 @@ def usual_for(
     """
     if single == 0:
         return None, ()
-    departures = departures_of(judge, effects, single=single)
-    could = judge.could()
-    level = float(judge.effects()[could[:, single - 1], single - 1].mean())
+    found = {one.action: one for one in departures_of(judge, effects, single=single)}
+    could = judge.could()[:, single - 1]
+    level = float(judge.effects()[could, single - 1].mean())
     if level <= 0.0:
-        return None, departures
-    lost = {one.action for one in departures if not one.is_borne_out}
-    borne_out = {one.action for one in departures} - lost
-    others = set(range(1, effects.shape[1] + 1)) - borne_out - {single}
-    lowest = min(float(said[could[:, single - 1], single - 1].min()) for said in (effects, taught))
+        return None, tuple(found.values())
+    while True:
+        usual = _usual(judge, effects, found, single=single, taught=taught, share=share, level=level)
+        lost = {place for place, one in found.items() if not one.is_borne_out}
+        # Whoever is no longer given what lost is given the next best, which is a departure of others than before.
+        now = {one.action: one for one in departures_of(judge, with_usual(usual, effects), single=single)}
+        found |= {place: one for place, one in now.items() if place not in lost}
+        if all(one.is_borne_out for place, one in now.items() if place not in lost):
+            return usual, tuple(found[place] for place in sorted(found))
+
+
+def _usual(
+    judge: Judge,
+    effects: Floats,
+    found: Mapping[int, Departure],
+    *,
+    single: int,
+    taught: Floats,
+    share: float,
+    level: float,
+) -> Usual | None:
+    """What no longer says what was not borne out; None where all was."""
+    could = judge.could()[:, single - 1]
+    borne_out = {place for place, one in found.items() if one.is_borne_out}
+    lowest = min(float(said[could, single - 1].min()) for said in (effects, taught))
     # Where nobody of these rows was to be left alone, somebody later may be: that was borne out just as little.
     knee = None if 0 in borne_out or lowest > 0.0 else rounded(KNEE * level)
     slope = 1.0 if knee is None else rounded(knee / (knee - BEYOND * lowest + MARGIN * knee))
-    held = tuple(sorted(others & _somebodys(judge, effects, taught, single=single)))
-    if could[:, single - 1].mean() < NEARLY_ALL:
+    others = found.keys() | _somebodys(judge, effects, taught, single=single)
+    held = tuple(sorted(others - borne_out - {0, single}))
+    if could.mean() < NEARLY_ALL:
         held = ()  # many could not get the best single action, and what is said of it for them is a guess
     if knee is None and not held:
-        return None, departures
-    return Usual(single, share, knee, slope, held, rounded(MARGIN * level)), departures
+        return None
+    return Usual(single, share, knee, slope, held, rounded(MARGIN * level))
 
 
 def _somebodys(judge: Judge, effects: Floats, taught: Floats, *, single: int) -> set[int]:
     """The actions that somebody would get by either, where the best single one could be taken."""
     could = judge.could()[:, single - 1]
-    return {int(action) for said in (effects, taught) for action in np.unique(judge.best(said)[could])} - {0, single}
+    return {int(action) for said in (effects, taught) for action in np.unique(judge.best(said)[could])}
 
 
 def with_usual(usual: Usual | None, effects: Floats) -> Floats:
