@@ -3,7 +3,8 @@
     python -m experiments.benchmarks.decisions --seconds 4
 
 Every server has two workers and shares this machine's cores with the client. Rapport's requests are whole: features,
-two models, eligibility, policy, message, and the decision durable in the ledger before the answer leaves.
+two models, eligibility, policy, message, and the decision durable in the ledger before the answer leaves. Each server is
+asked for two seconds before it is measured.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from serving.schemas import DecisionRequest
 
 CONNECTIONS = (1, 16, 64)
 STARTS_WITHIN_SECONDS = 120.0
+WARMED = 16, 2.0  # connections, seconds: each service is asked before it is measured, as one that is always on is
 WAITED_FOR = "lock, two threads, on disk"
 MEANWHILE = (  # what the committer's own thread does while the other one waits for it
     "what the contact policy counts, read",
@@ -157,9 +159,11 @@ def naively(title: str, service: str, folder: Path, *, n_customers: int) -> Cont
 
 
 def print_row(one: Contender, *, seconds: float) -> None:
-    """Serves it, loads it, prints what it did, and the CPU that a request took of the server: that is no wait."""
+    """Serves, warms and loads it, prints what it did and the CPU that a request took of the server: that is no wait."""
     cells = []
     with started(one.service, one.variables) as server:
+        n_warming, warming = WARMED
+        load(server.port, one.request, n_connections=n_warming, seconds=warming)
         for n in CONNECTIONS:
             before = server.cpu_seconds()
             found = load(server.port, one.request, n_connections=n, seconds=seconds)

@@ -3,9 +3,9 @@
 A ranking may be right and the policy wrong: where nearly everybody gains a little, a learner's noise, or a straight
 line that leaves the ground, says of some that they would lose. The policy's departures are therefore judged apart, an
 action at a time: what those customers brought with it, less what they bring with the best single action, doubly robust,
-by folds that did not see them. Where that is a loss, `Usual` is served, and what it leaves is judged again: who does not
-get what lost may get a third action. Invariant: where nearly all could get the best single action, every departure that
-is left was borne out as it is served.
+by folds that did not see them. Where that is a loss, `Usual` is served, and what it leaves is judged again: who does
+not get what lost may get a third action. Invariant: where nearly all could get the best single action, every departure
+that is left was borne out as it is served.
 """
 
 from __future__ import annotations
