@@ -3,8 +3,8 @@
     python -m experiments.benchmarks.decisions --seconds 4
 
 Every server has two workers and shares this machine's cores with the client. Rapport's requests are whole: features,
-two models, eligibility, policy, message, and the decision durable in the ledger before the answer leaves. Each server is
-asked for two seconds before it is measured.
+two models, eligibility, policy, message, and the decision durable in the ledger before the answer leaves. Each server
+is asked for two seconds before it is measured.
 """
 
 from __future__ import annotations
