@@ -32,3 +32,17 @@ def test_a_card_is_as_wide_as_the_screen(chromium: str, tmp_path: Path, width: i
         assert figures.bounding_box()["height"] < 80  # three lines: a figure is not one letter a line
         page.screenshot(path=str(tmp_path / f"card-{width}.png"), full_page=True)
     assert asked == [address]
+
+
+def test_on_a_phone_tables_scroll_by_keys_instead_of_being_squeezed(chromium: str, tmp_path: Path) -> None:
+    meaning = "how many orders were completed in the thirty days before the row's instant"
+    table = Table(("input", "from", "unit", "meaning", "beside"), (("n_orders", "recent", "orders", meaning, meaning),))
+    write_card(tmp_path, Card("Model card", (Section("What it is told", (), (table,)),)))
+    with browser_of(chromium) as browser:
+        page = browser.new_page(viewport={"width": PHONE, "height": 900})
+        page.goto((tmp_path / "card.html").as_uri())
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "wide"
+        assert page.evaluate("document.activeElement.scrollWidth > document.activeElement.clientWidth")
+        assert min(page.evaluate("[...document.querySelectorAll('td')].slice(3).map(td => td.clientWidth)")) > 200
+        assert page.evaluate(OVERFLOWING) == 0

@@ -16,7 +16,9 @@ table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabula
 th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e8ecf0; vertical-align: top }
 th { color: #55636f; font-weight: 600 }
 .wide { overflow-x: auto }
+.wide:focus-visible { outline: 2px solid #d08a1d; outline-offset: 2px }
 h1, h2, p, td { overflow-wrap: anywhere } td { min-width: 4.5rem }
+@media (max-width: 40rem) { table { width: max-content } td { max-width: 16rem } }
 """
 
 
@@ -61,7 +63,7 @@ class Card:
         for section in self.sections:
             body.append(f"<h2>{html.escape(section.heading)}</h2>")
             body += [f"<p>{html.escape(sentence)}</p>" for sentence in section.sentences]
-            body += [_table(table) for table in section.tables]
+            body += [_table(table, of=section.heading) for table in section.tables]
         return (
             f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(self.title)}</title>'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -87,7 +89,11 @@ def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell if cell == "---" else _plain(cell) for cell in cells) + " |"
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, *, of: str) -> str:
+    """In a box that scrolls, also by keys: on a phone, columns squeezed to its width make a page of 30 screens."""
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.headings)
     rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n" for row in table.rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div>'
+    return (
+        f'<div class="wide" role="region" tabindex="0" aria-label="{html.escape(of)}">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div>"
+    )
