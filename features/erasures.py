@@ -48,6 +48,13 @@ class Erasure:
         return self.finished_at_us is not None
 
 
+def count_erasures(connection: sqlite3.Connection) -> int:
+    """How many people were erased so far, finished or not."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'erasures'").fetchone() is None:
+        return 0
+    return int(connection.execute("SELECT count(*) FROM erasures").fetchone()[0])
+
+
 def hash_of(connection: sqlite3.Connection, customer_id: str) -> bytes:
     """By what an outside id is found again; slow on purpose: ids such as telephone numbers can be counted through."""
     if (row := connection.execute("SELECT salt FROM erasure_salt").fetchone()) is None:

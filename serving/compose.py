@@ -58,8 +58,12 @@ class Composer:
 
     def __init__(self, brand: Brand, schema: FeatureSchema, shelf: Shelf) -> None:
         self._brand = brand
-        self._shelf, self._memory = shelf, PlaceMemory(shelf.offerables.values())
-        self._knowns = Knowns(brand, schema)
+        self._shelf, self._knowns = shelf, Knowns(brand, schema)
+        self.forget()
+
+    def forget(self) -> None:
+        """Lets go of everything that is remembered of whom was decided on."""
+        self._memory = PlaceMemory(self._shelf.offerables.values())
 
     def prepare(self, request: DecisionRequest, scored: ScoredCustomer, inputs: Inputs) -> list[Prepared]:
         """Everything but the counters, for each place that is asked for.

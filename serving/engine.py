@@ -80,7 +80,7 @@ class Engine:
         self.ledger = Ledger(workspace.database)
         self.stamper = stamper or open_stamper(workspace.state)
         self.reader = connect(workspace.database)
-        self.people = People(self.reader)
+        self.people = People(self.reader, on_erasure=lambda: self.stock.forget_customers())
         self.online = OnlineFeatures.open(workspace, self.brand)
         self.refresher = Refresher(self.online, clock=clock)
         self.current = CurrentRows(self.online, self.refresher, self.reader)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from features.erasures import count_erasures
 from features.identity import IdentityTable
 from serving.schemas import DecisionRequest
 
@@ -14,12 +15,18 @@ Keys = tuple[int, ...]  # of one person: the one that stands for them first, the
 
 
 class People:
-    """Ids of customers and the keys of the person behind each; of one thread, over its own connection."""
+    """Ids of customers and the keys of the person behind each; of one thread.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Args:
+        connection: its own.
+        on_erasure: is called before anybody is looked up once somebody was erased, by whichever process.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, *, on_erasure: Callable[[], None]) -> None:
+        self._connection, self._on_erasure = connection, on_erasure
         self._identity = IdentityTable(connection)
         self._kept: dict[str, Keys] = {}
-        self._version = self._identity.version()
+        self._version, self._n_erased = self._identity.version(), count_erasures(connection)
 
     def asked_for(self, request: DecisionRequest) -> Keys | None:
         """Every key of the customer whom a request is about; None where nobody has that id."""
@@ -31,8 +38,7 @@ class People:
     def keys(self, customer_id: str) -> Keys | None:
         """Every key of the customer of that id, the shop's own or else a device's; None where nobody has it."""
         if (version := self._identity.version()) != self._version:
-            self._kept.clear()
-            self._version = version
+            self._moved_to(version)
         if (kept := self._kept.get(customer_id)) is not None:
             return kept
         if (key := self._identity.key(customer_id)) is None:
@@ -42,6 +48,14 @@ class People:
             self._kept.clear()
         keys = self._kept[customer_id] = self._identity.keys_of(key)
         return keys
+
+    def _moved_to(self, version: int) -> None:
+        """Somebody was joined, pointed elsewhere or erased since."""
+        self._kept.clear()
+        self._version = version
+        if (n_erased := count_erasures(self._connection)) != self._n_erased:
+            self._n_erased = n_erased
+            self._on_erasure()
 
     def keys_of(self, customer_key: int) -> Keys:
         """Every key of the person of that key."""

@@ -59,6 +59,10 @@ class Shelf:
         """The place of that name; KeyError where the brand has none."""
         return self._places[placement, channel]
 
+    def forget(self) -> None:
+        """Lets go of what was rendered."""
+        self._rendered.clear()
+
     def _place(self, name: str, placement: Placement, channel_name: str) -> Place:
         here = [
             offerable

@@ -20,6 +20,7 @@ from serving.compose import Composer
 from serving.contact.rules import ContactRules
 from serving.explaining.explanation import Explainer
 from serving.joining.hosts import link_hosts
+from serving.joining.stamping import forget_addresses
 from serving.replaying.time_zones import tzdata_version
 from serving.shelf import Shelf
 from serving.values import prior_rates
@@ -59,6 +60,13 @@ class Stock:
     def window(self) -> timedelta:
         """The attribution window."""
         return timedelta(days=self.brand.rewards.attribution_days)
+
+    def forget_customers(self) -> None:
+        """Lets go of everything remembered that may hold a customer's words: what is made next is made anew."""
+        self.composer.forget()
+        self.shelf.forget()
+        self.explainer.forget()
+        forget_addresses()
 
 
 def stocked(files: CheckedFiles, *, workspace: Workspace, schema: FeatureSchema) -> Stock:

@@ -42,6 +42,10 @@ class Explainer:
         self._meanings = Meanings(schema, brand)
         self._remembered: dict[tuple[object, ...], Sequence[Mapping[str, Any]]] = {}
 
+    def forget(self) -> None:
+        """Lets go of what was taken apart."""
+        self._remembered.clear()
+
     def values(self, record: Mapping[str, Any], *, are_told: bool = False) -> list[dict[str, Any]]:
         """What each candidate is worth, the most valuable first, in parts that sum to it, as JSON types.
 

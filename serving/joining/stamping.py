@@ -157,6 +157,10 @@ def _parted(url: str) -> _Parted | None:
     return _Parted(host_led_to(url), f"{address}{joint}", f"{sign}{fragment}", quote(url, safe=""))
 
 
+forget_addresses = _parted.cache_clear
+"""Lets go of the addresses that were taken apart: a customer's words may stand in one."""
+
+
 def _reply_says(reply: dict[str, Any], number: int) -> str:
     if reply.get("refuses"):
         return f"{REFUSES}:{reply['refuses']}"
