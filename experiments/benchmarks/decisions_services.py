@@ -64,17 +64,18 @@ class _Pipeline:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("CREATE TABLE IF NOT EXISTS decisions (customer_key, action_id, segment, buys)")
 
-    def customer(self, customer_key: int) -> tuple[pd.DataFrame, int, float]:
-        """One row of features, the segment, and how likely the customer is to buy."""
+    def customer(self, customer_key: int) -> tuple[pd.DataFrame, int, list[float]]:
+        """One row of features, the segment, and how likely the customer is to buy within each horizon."""
         rows = [{"customer_key": customer_key}]
         frame = self.store.get_online_features(features=self.features, entity_rows=rows).to_df()
         X = frame[self.columns].astype(float)
-        return X, int(self.segments.predict_proba(X)[0].argmax()), float(self.buys.predict_proba(X)[0, 1])
+        buys = [float(model.predict_proba(X)[0, 1]) for model in self.buys]
+        return X, int(self.segments.predict_proba(X)[0].argmax()), buys
 
-    def written(self, customer_key: int, action_id: str, segment: int, buys: float) -> dict[str, object]:
+    def written(self, customer_key: int, action_id: str, segment: int, buys: list[float]) -> dict[str, object]:
         """The answer, once it is on disk."""
         with closing(self._connected()) as connection, connection:
-            connection.execute("INSERT INTO decisions VALUES (?, ?, ?, ?)", (customer_key, action_id, segment, buys))
+            connection.execute("INSERT INTO decisions VALUES (?, ?, ?, ?)", (customer_key, action_id, segment, buys[0]))
         return {"action_id": action_id, "segment": segment, "buys": buys}
 
     def _connected(self) -> sqlite3.Connection:
@@ -94,7 +95,7 @@ class Naive:
     def decide(self, customer_key: int) -> dict[str, object]:
         """The action of the highest value."""
         _, segment, buys = self.pipeline.customer(customer_key)
-        scored = self.actions.assign(score=self.actions["value"] * (1 - buys) + segment)
+        scored = self.actions.assign(score=self.actions["value"] * (1 - buys[0]) + segment)
         best = scored.sort_values("score").iloc[-1]
         return self.pipeline.written(customer_key, str(best["action_id"]), segment, buys)
 

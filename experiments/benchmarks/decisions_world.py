@@ -36,6 +36,7 @@ NAIVE_VARIABLE = "NAIVE_FOLDER"  # tells the naive services where theirs is
 TOPICS = ("behaviour", "recent", "declared")
 SEGMENTS = {"rounds": 60, "num_leaves": 8}
 PURCHASE = {"rounds": 150, "num_leaves": 4}
+HORIZONS_DAYS = (7, 30, 90)  # a model of next purchase each
 SEED = 7
 MOST_LESSONS = 100_000  # what the models say does not matter here, and how large they are does not depend on it
 SEGMENT, BOUGHT = "_segment", "_bought"  # the labels among the lessons of the naive models
@@ -200,7 +201,7 @@ def _ours(workspace: Workspace, schema: FeatureSchema, X: np.ndarray, segment: n
     segments = [{"id": f"s{i}", "names": {"en": f"Segment {i}"}, "descriptions": {"en": ""}} for i in range(6)]
     _promote(workspace, {"name": "segments", "segments": segments, "temperature": 1.0} | common, [booster])
     heads, boosters = [], []
-    for days in (7, 30, 90):
+    for days in HORIZONS_DAYS:
         parameters = {"objective": "binary", "num_leaves": PURCHASE["num_leaves"], "verbose": -1}
         boosters.append(lightgbm.train(parameters, lightgbm.Dataset(X, bought), PURCHASE["rounds"]))
         calibration = {"kind": "platt", "x": [0.0, 1.0], "y": [0.0, 1.0], "extend": True}
@@ -240,17 +241,23 @@ def naive_features(folder: Path) -> pd.DataFrame:
     return table[[name for topic in TOPICS for name in names[topic]]].astype(float)
 
 
-def naive_models(folder: Path) -> tuple[lightgbm.LGBMClassifier, lightgbm.LGBMClassifier]:
-    """The scikit-learn models, fitted where they are used: nothing pickled is loaded, not even here."""
+def naive_models(folder: Path) -> tuple[lightgbm.LGBMClassifier, list[lightgbm.LGBMClassifier]]:
+    """The scikit-learn models: of segments, and of next purchase one a horizon, as ours has.
+
+    They are fitted where they are used: nothing pickled is loaded, not even here.
+    """
     lessons = pd.read_parquet(folder / "lessons.parquet")
     frame = lessons.drop(columns=[SEGMENT, BOUGHT])
     segments = lightgbm.LGBMClassifier(
         n_estimators=SEGMENTS["rounds"], num_leaves=SEGMENTS["num_leaves"], verbose=-1, n_jobs=1
     )
-    buys = lightgbm.LGBMClassifier(
-        n_estimators=PURCHASE["rounds"], num_leaves=PURCHASE["num_leaves"], verbose=-1, n_jobs=1
-    )
-    return segments.fit(frame, lessons[SEGMENT]), buys.fit(frame, lessons[BOUGHT])
+    buys = [
+        lightgbm.LGBMClassifier(
+            n_estimators=PURCHASE["rounds"], num_leaves=PURCHASE["num_leaves"], verbose=-1, n_jobs=1
+        ).fit(frame, lessons[BOUGHT])
+        for _ in HORIZONS_DAYS
+    ]
+    return segments.fit(frame, lessons[SEGMENT]), buys
 
 
 def naive_objects(folder: Path, names: dict[str, list[str]]) -> list[object]:
