@@ -21,8 +21,6 @@ from training.segment_space import DECLARED_PREFIX, Space
 
 MASKED_SHARE = 0.35
 ROUNDS = 60
-ROUNDS_ONWARD = 80
-FOLDS = 3
 LARGEST_LESSON = 50_000  # rows a snapshot: more does not make a nearest centre any clearer
 TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(4.0), 81))
 
@@ -36,13 +34,17 @@ class Lesson:
     Attributes:
         y: shape `(n,)`.
         masked: shape `(n,)`, whose behaviour is hidden.
-        row: shape `(n,)`, which row of the snapshot it was made of.
+        who: shape `(n,)`, the customer's key.
     """
 
     X: NDArray[np.float32]
     y: Labels
     masked: NDArray[np.bool_]
-    row: Labels
+    who: NDArray[np.int64]
+
+    def of(self, rows: NDArray[np.bool_]) -> Lesson:
+        """Those rows of it."""
+        return Lesson(self.X[rows], self.y[rows], self.masked[rows], self.who[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +65,17 @@ class Assigner:
         return tempered_softmax(self.raw(X), temperature=self.temperature)
 
 
-def lesson_of(snapshot: Snapshot, labels: Labels, source: Source, *, seed: int) -> Lesson:
+def lesson_of(snapshot: Snapshot, labels: Labels, source: Source, *, seed: int, most: int = LARGEST_LESSON) -> Lesson:
     """Every row whole, then a share of them again with behaviour hidden; rows without a label (-1) are left out."""
     rng = np.random.default_rng(seed)
     drawn = rng.permutation(len(labels))
-    chosen = np.sort(drawn[labels[drawn] >= 0][:LARGEST_LESSON])
+    chosen = np.sort(drawn[labels[drawn] >= 0][:most])
     X, y = snapshot.X[chosen], labels[chosen]
     again = np.sort(rng.permutation(len(y))[: max(1, round(MASKED_SHARE * len(y)))])
     hidden = hide_behaviour(X[again], inputs=source.inputs, like=snapshot.X, as_newcomers=rng.random(len(again)) < 0.5)
     masked = np.repeat([False, True], [len(y), len(again)])
-    return Lesson(
-        np.vstack([X, hidden]), np.concatenate([y, y[again]]), masked, np.concatenate([chosen, chosen[again]])
-    )
+    who = snapshot.customer_keys[chosen]
+    return Lesson(np.vstack([X, hidden]), np.concatenate([y, y[again]]), masked, np.concatenate([who, who[again]]))
 
 
 def hide_behaviour(
@@ -120,16 +121,6 @@ def boost(
         **reproducible(seed=seed, threads=training_threads(X)),
     }
     return Assigner(lightgbm.train(parameters, data, num_boost_round=rounds), columns)
-
-
-def boost_onward(lesson: Lesson, *, k: int, source: Source, columns: Sequence[int], seed: int) -> Assigner:
-    """A booster of where customers will be, with the temperature that suits a third of them, held back."""
-    held = (np.random.default_rng(seed).integers(0, FOLDS, int(lesson.row.max()) + 1) == 0)[lesson.row]
-    rest = Lesson(lesson.X[~held], lesson.y[~held], lesson.masked[~held], lesson.row[~held])
-    trial = boost(rest, k=k, source=source, columns=columns, seed=seed, rounds=ROUNDS_ONWARD)
-    temperature = temperature_of(trial.raw(lesson.X[held]), lesson.y[held])
-    whole = boost(lesson, k=k, source=source, columns=columns, seed=seed, rounds=ROUNDS_ONWARD)
-    return Assigner(whole.booster, columns, temperature)
 
 
 def temperature_of(raw: FloatArray, y: Labels) -> float:

@@ -2,8 +2,7 @@
 
 Groups are discovered on the snapshot of last week. The assigner learns from the week before, is calibrated on last
 week and judged on today's snapshot, and that very booster is served: a temperature fits the scores of no other. A
-second booster says in which segment a customer will be 90 days on; it learns from the snapshot of 90 days ago and
-where its customers are today.
+second booster says in which segment a customer will be 90 days on (`segment_onward`).
 """
 
 from __future__ import annotations
@@ -25,17 +24,16 @@ from training.segment_alignment import Continuity, continuity
 from training.segment_assigner import (
     MASKED_SHARE,
     ROUNDS,
-    ROUNDS_ONWARD,
     Assigner,
     Lesson,
     boost,
-    boost_onward,
     columns_of,
     lesson_of,
     log_loss,
     temperature_of,
 )
 from training.segment_discovery import Found, Grouping, discover, separation
+from training.segment_onward import FEWEST_CUSTOMERS, ONWARD_DAYS, ROUNDS_ONWARD, learn_onward
 from training.segment_profiles import describe_segments, last_id
 from training.segment_rfm import learn_rfm
 from training.segment_space import learn_space
@@ -44,9 +42,6 @@ from training.split import WEEK, TooLittleData
 
 if TYPE_CHECKING:
     from training.dataset import Snapshot
-
-FEWEST_CUSTOMERS = 100
-ONWARD_DAYS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +127,7 @@ def train_segments(
     temperature = temperature_of(untempered.raw(lessons[1].X), lessons[1].y)
     assigner = Assigner(untempered.booster, columns, temperature)
     judged = _judge(assigner, lessons, today, grouping=grouping, source=source, previous=previous, seed=seed)
-    onward = _onward(source, today, labels[2], k=k, columns=columns, days=onward_days, seed=seed)
+    onward = learn_onward(source, today, grouping, columns=columns, days=onward_days, seed=seed)
 
     segments = describe_segments(grouping, labels[1], last, source=source, brand=brand, previous=previous)
     description = {
@@ -156,34 +151,12 @@ def train_segments(
         },
         "recipe": {"rounds": ROUNDS, "rounds_onward": ROUNDS_ONWARD, "masked_share": MASKED_SHARE},
         "judged": {name: value for name, value in judged.as_dict().items() if name != "separation_of_previous"},
-        "onward": {"days": onward_days} | ({} if onward is None else {"temperature": onward.temperature}),
+        "onward": {"days": onward_days} | ({} if onward is None else onward.as_dict()),
     } | who_taught(source)
     stayed = _continuity(segments, labels[2], today, source=source, previous=previous)
     return TrainedSegments(
-        description, assigner.booster, judged, None if onward is None else onward.booster, stayed, found
+        description, assigner.booster, judged, None if onward is None else onward.assigner.booster, stayed, found
     )
-
-
-def labels_of_later(earlier: Snapshot, later: Snapshot, labels: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The later label of each customer of an earlier snapshot, shape `(n_earlier,)`; -1 for one who is gone."""
-    place = np.searchsorted(later.customer_keys, earlier.customer_keys)
-    place = np.minimum(place, len(later.customer_keys) - 1)
-    return np.where(later.customer_keys[place] == earlier.customer_keys, labels[place], -1)
-
-
-def _onward(
-    source: Source, later: Snapshot, labels: NDArray[np.intp], *, k: int, columns: Sequence[int], days: int, seed: int
-) -> Assigner | None:
-    """Learns from what was known some days before a snapshot; None where nothing, or of too few, was known then."""
-    as_of = later.as_of - timedelta(days=days)
-    if as_of <= source.first:
-        return None
-    earlier = source.snapshot(as_of)
-    y = labels_of_later(earlier, later, labels)
-    if (y >= 0).sum() < FEWEST_CUSTOMERS:
-        return None
-    lesson = lesson_of(earlier, y, source, seed=seed)
-    return boost_onward(lesson, k=k, source=source, columns=columns, seed=seed)
 
 
 def _continuity(

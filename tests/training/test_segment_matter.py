@@ -17,12 +17,12 @@ from training.evaluating.segments_judging import (
     audiences,
     calibration_error,
     prior,
-    shares,
 )
 from training.order_days import OrderDays, day_of
 from training.response.actions import ActionFeatures
 from training.response.rows import ResponseRows
 from training.segment_matter import Window, differences, response_by_segment
+from training.segment_onward import shares
 from training.segment_rfm import NEVER, learn_rfm, rfm_of
 from training.segment_windows import followed, midnight_by, rows_since
 

@@ -14,7 +14,7 @@ from training.dataset import Source
 from training.drift.outcomes import RATE, Outcome, verdict_of_level
 from training.drift.reference import MOST_CUSTOMERS, some
 from training.segment_discovery import Grouping
-from training.segments import labels_of_later
+from training.segment_onward import labels_of_later
 
 RIGHT = "the right segment"
 

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from features.faults import CallersMistake
 from training.artifact import SegmentsModel
 from training.dataset import Snapshot, WorkspaceSource
-from training.evaluating.segments_judging import Model, as_others_moved, audiences, prior, shares, table
+from training.evaluating.segments_judging import Model, as_others_moved, audiences, prior, table
 from training.segment_alignment import align
 from training.segment_assigner import hide_behaviour
 from training.segment_discovery import UNUSUAL, Grouping, discover
 from training.segment_matter import Difference, Response
+from training.segment_onward import ONWARD_DAYS, labels_of_later, shares
 from training.segment_space import learn_space
 from training.segment_windows import differences_of, midnight_by, responses_of
-from training.segments import ONWARD_DAYS, TrainedSegments, labels_of_later, train_segments
+from training.segments import TrainedSegments, train_segments
 
 if TYPE_CHECKING:
     from features.workspace import Workspace

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.calibration import FloatArray
+from training.segment_onward import moves, shares
 from training.segment_space import is_declared_value
 
 DID = (
@@ -22,7 +23,6 @@ DID = (
     "n_ad_clicks_365d",
 )
 FEWEST = 30
-SMOOTHING = 1.0  # customers added to each segment's count, so that no probability is 0
 BINS = 10
 
 Labels = NDArray[np.intp]
@@ -91,12 +91,6 @@ def audiences(X: NDArray[np.float32], *, inputs: Sequence[str]) -> dict[str, NDA
     }
 
 
-def shares(y: Labels, *, k: int) -> FloatArray:
-    """How often each segment was, shape `(k,)`, smoothed so that none is impossible."""
-    counts = np.bincount(y[y >= 0], minlength=k) + SMOOTHING
-    return np.asarray(counts / counts.sum())
-
-
 def prior(
     who: Mapping[str, NDArray[np.bool_]], y: Labels, *, of: Mapping[str, NDArray[np.bool_]], k: int
 ) -> FloatArray:
@@ -117,8 +111,7 @@ def prior(
 
 def as_others_moved(now: Labels, then: Labels, y: Labels, *, k: int) -> FloatArray:
     """Where customers of each segment went in the 90 days before, said of those who are in it now; `(n, k)`."""
-    moved = np.array([shares(y[(then == one) & (y >= 0)], k=k) for one in range(k)])
-    return np.asarray(moved[now])
+    return np.asarray(moves(then, y, k=k)[now])
 
 
 def table(

@@ -39,8 +39,9 @@ from training.registry import Registry
 from training.resampling import FEW_DRAWS, paired_difference
 from training.rounds.settling import Round, settle, tags_of
 from training.segment_discovery import STABLE, Grouping, separation
+from training.segment_onward import ONWARD_DAYS, WINDOWS
 from training.segment_telling import cutoffs_of_matter, details, lines, whether_they_matter
-from training.segments import ONWARD_DAYS, TrainedSegments, train_segments
+from training.segments import TrainedSegments, train_segments
 from training.some_customers import lines_of
 from training.split import WEEK
 
@@ -85,7 +86,8 @@ def segments_round(source: WorkspaceSource, registry: Registry, seed: int) -> Ro
 
 def _make_snapshots(source: WorkspaceSource) -> None:
     """All that learning, the gate and what is told will look at, in one pass over the lake."""
-    back = (0, WEEK, 2 * WEEK, ONWARD_DAYS, source.brand.freshness.features_days)
+    onward = (ONWARD_DAYS * (1 + window) for window in range(WINDOWS))
+    back = (0, WEEK, 2 * WEEK, *onward, source.brand.freshness.features_days)
     wanted = {source.known_until - timedelta(days=days) for days in back} | {*cutoffs_of_matter(source)}
     source.prepare(sorted(at for at in wanted if at > source.first))
 

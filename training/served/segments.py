@@ -36,6 +36,8 @@ class SegmentsModel(ServedModel):
         self.onward_days = int(onward["days"]) if "temperature" in onward else None
         self._onward_temperature = float(onward.get("temperature", 1.0))
         self._onward = Boosters(boosters[1:2]) if self.onward_days is not None else None
+        self._moved = np.array(onward.get("moved", np.eye(len(self.segment_ids))))
+        self._as_others = float(onward.get("as_others", 0.0))
 
     def call(self, names: Mapping[str, Mapping[str, str]]) -> None:
         """Takes the brand's own names, by id and locale, in place of those that were found; before it is served."""
@@ -57,7 +59,9 @@ class SegmentsModel(ServedModel):
         """
         if self._onward is None:
             return None
-        return tempered_softmax(self._onward.raw_scores(self._columns(X)), temperature=self._onward_temperature)
+        own = tempered_softmax(self._onward.raw_scores(self._columns(X)), temperature=self._onward_temperature)
+        others = np.einsum("ni,ij->nj", self.predict(X), self._moved)
+        return np.asarray((1.0 - self._as_others) * own + self._as_others * others)
 
     def assign(self, X: Matrix) -> list[str]:
         """The most probable segment's id for each row."""
