@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from experiments.records import HOLDOUT, PERSONALISED
 from features.brand import Experiment
@@ -56,11 +57,14 @@ def assign(customer_key: int, *, salt: str, holdout_rate: float, experiment: Exp
             f"set holdout_rate in brand.yaml, for example to 0.1."
         )
     if draw(customer_key, salt=salt) < holdout_rate:
-        return Assignment(HOLDOUT, holdout_rate, holdout_rate=holdout_rate)
+        return _assignment(HOLDOUT, holdout_rate, None, holdout_rate)
     if experiment is None:
-        return Assignment(PERSONALISED, 1.0 - holdout_rate, holdout_rate=holdout_rate)
+        return _assignment(PERSONALISED, 1.0 - holdout_rate, None, holdout_rate)
     name, share = _arm(draw(customer_key, salt=_salt_of(experiment)), experiment)
-    return Assignment(name, (1.0 - holdout_rate) * share, experiment.name, holdout_rate)
+    return _assignment(name, (1.0 - holdout_rate) * share, experiment.name, holdout_rate)
+
+
+_assignment = lru_cache(maxsize=256, typed=True)(Assignment)  # a brand has few arms
 
 
 def draw(customer_key: int, *, salt: str) -> float:

@@ -86,6 +86,11 @@ class Expression:
         self.names = frozenset((*(of for _, of in self._presence), *(name for name, _ in self._types)))
 
     @property
+    def alone(self) -> str | None:
+        """The number, instant or date whose name stands there and nothing else; None where there is more or another."""
+        return self._alone
+
+    @property
     def kinds(self) -> Mapping[str, VariableType]:
         """The variables whose values it takes, with their types; of others it only asks whether they are known."""
         return dict(self._types)

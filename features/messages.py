@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
+
+import msgspec
+from msgspec.structs import replace
 
 COUPON_CODE = "coupon_code"  # what a text calls the code that its decision gives out
 LONGEST_COUPON_CODE = 32
@@ -14,9 +16,8 @@ COUPON_STAND_IN = "RAPPORT7COUPON7CODE7STANDS7HERE7"
 _ADDRESSES = ("url", "image")
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedMessage:
-    """What a customer reads, in the locale that was really used.
+class RenderedMessage(msgspec.Struct, frozen=True):
+    """What a customer reads, in the locale that was really used. A struct, since each decision makes one.
 
     Attributes:
         locale: the locale of the texts: where it is not the asked one, this says so.
@@ -55,7 +56,7 @@ class RenderedMessage:
 
     def as_dict(self) -> dict[str, Any]:
         """The message as JSON-ready keys and values."""
-        told = {name: getattr(self, name) for name in self.__slots__}
+        told = {name: getattr(self, name) for name in self.__struct_fields__}
         return told | {name: list(told[name]) for name in ("suggested_replies", "replies", "items")}
 
 
@@ -69,5 +70,5 @@ def with_coupon(message: RenderedMessage, code: str) -> RenderedMessage:
             return {key: coded(value, name=key) for key, value in part.items()}
         return type(part)(map(coded, part)) if isinstance(part, list | tuple) else part
 
-    written = {name: coded(getattr(message, name)) for name in RenderedMessage.__slots__}
+    written = {name: coded(getattr(message, name)) for name in RenderedMessage.__struct_fields__}
     return replace(message, **written)

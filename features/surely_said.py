@@ -18,7 +18,7 @@ from features.templating import shown_only_by
 NUMBER, DAY = "number", "day"
 _FILTERS: Mapping[str, Collection[str]] = {NUMBER: ("number", "money"), DAY: ("date",)}
 _BELOW = 1e15
-_YEARS = range(1900, 2200)
+YEARS = range(1900, 2200)
 _WIDTHS = ("short", "medium", "long", "full")
 _LONGEST = "8" * 80  # no locale of Babel's takes as many units of UTF-16 for an ordinary number, amount or day
 
@@ -47,7 +47,7 @@ def ordinary_kind(value: object) -> str | None:
     if kind is float or kind is int:
         return NUMBER if -_BELOW < value < _BELOW else None  # type: ignore[operator]  # NaN is neither
     if kind is datetime or kind is date:
-        return DAY if value.year in _YEARS else None  # type: ignore[attr-defined]
+        return DAY if value.year in YEARS else None  # type: ignore[attr-defined]
     return None
 
 

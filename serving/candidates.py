@@ -62,7 +62,7 @@ def with_nothing(told: bytes, nothing: Valuation | None) -> bytes:
     """
     if nothing is not None:
         told += (b"," if told else b"") + _whole(NOTHING, nothing)
-    return b"[" + told + b"]"
+    return b"[%b]" % told
 
 
 def recorded_head(offer: Offer) -> bytes:

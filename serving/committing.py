@@ -16,6 +16,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace as with_fields
+
 from serving.contact.budgets import ENOUGH
 from serving.contact.facts import Facts
 from serving.contact.reading import Whose, read_budgets, read_facts_together
@@ -35,8 +38,7 @@ AS_GOOD_AS_ENDLESS = ENOUGH // 2
 """So much may be taken from a budget that was left out of what was read, and it would still be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(msgspec.Struct, frozen=True):
     """One request, prepared and not yet settled.
 
     Attributes:
@@ -59,6 +61,9 @@ class Pending:
     @property
     def whose(self) -> Whose:
         """Whose facts it rests on."""
+        if len(self.asked) == 1:
+            (one,) = self.asked
+            return Whose(self.keys, one.situation.decided_at, (one.situation.initiated_by,), len(one.draws))
         initiated_by = tuple(sorted({one.situation.initiated_by for one in self.asked}))
         return Whose(self.keys, self.at, initiated_by, sum([len(one.draws) for one in self.asked]))
 
@@ -76,8 +81,7 @@ class Committed:
     told: dict[str, Any] | None = None  # the answer, where it was made already
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """Settles and writes one request; one piece of work inside a transaction.
 
     Attributes:
@@ -192,8 +196,10 @@ class _Group:
         one = self._pending[number]
         decisions = one.settled(self._facts_now(number, one))
         codes = tuple(
-            self._taken.add(self.connection, decision, one.rules, one.at, is_deferred=decision.prepared.is_deferred)
-            for decision in decisions
+            [
+                self._taken.add(self.connection, decision, one.rules, one.at, is_deferred=decision.prepared.is_deferred)
+                for decision in decisions
+            ]
         )
         self._seen.update(one.keys)
         self._unwritten += decisions
@@ -213,7 +219,7 @@ class _Group:
             (facts,) = read_facts_together(self.connection, [one.whose], rules=one.rules)
         elif _may_have_changed(facts, taken):
             taken.write(self.connection)
-            facts = replace(facts, budgets=read_budgets(self.connection, at=one.at, rules=one.rules))
+            facts = with_fields(facts, budgets=read_budgets(self.connection, at=one.at, rules=one.rules))
         return _with_questions(self.connection, one, facts)
 
 
@@ -234,9 +240,7 @@ def _facts_of(connection: sqlite3.Connection, pending: Sequence[Pending]) -> dic
 
 def _may_have_changed(facts: Facts, taken: Taken) -> bool:
     """Whether what was taken since may be seen in what is left: of a budget with enough left only after very much."""
-    return not facts.budgets.keys().isdisjoint(taken.units) or (
-        max(taken.units.values(), default=0) >= AS_GOOD_AS_ENDLESS
-    )
+    return taken.most_units >= AS_GOOD_AS_ENDLESS or not facts.budgets.keys().isdisjoint(taken.units)
 
 
 def _with_questions(connection: sqlite3.Connection, pending: Pending, facts: Facts) -> Facts:
@@ -244,7 +248,7 @@ def _with_questions(connection: sqlite3.Connection, pending: Pending, facts: Fac
         return facts
     conversation_id = pending.asked[0].conversation_id
     before = read_asked(connection, pending.keys, at=pending.at, conversation_id=conversation_id)
-    return replace(facts, asked=before)
+    return with_fields(facts, asked=before)
 
 
 def _give_back(connection: sqlite3.Connection, works: Sequence[Commit]) -> None:

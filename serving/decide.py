@@ -63,7 +63,7 @@ class Rules(Protocol):
         zone: str | None,
         consents: Collection[str],
     ) -> list[Suppressed | None]:
-        """Why each offer may not be made, or None where it may."""
+        """Why each offer may not be made, or None where it may; may be empty where every one may."""
 
     def send_at(self, channel: str, initiated_by: Speaker, at: datetime, zone: str | None) -> datetime | None:
         """When a message may leave where that is not at once."""

@@ -154,59 +154,68 @@ class Deciding:
             states: their rows, or why there are none.
             at: the instant.
         """
-        rules, ready = asked[0].stock.rules, self.prepared(asked, keys, states, at=at)
+        scored = self.scored(asked, keys, states, at=at)
+        rules, ready = asked[0].stock.rules, self.prepared(asked, keys, scored, at=at)
         return [
-            Settled(one, scored, Pending(tuple(prepared), mine, rules), self._stamper, self._reader)
-            for one, mine, (scored, prepared) in zip(asked, keys, ready, strict=True)
+            Settled(one, customer, Pending(tuple(prepared), mine, rules), self._stamper, self._reader)
+            for one, mine, customer, prepared in zip(asked, keys, scored, ready, strict=True)
         ]
 
-    def prepared(
+    def scored(
         self,
         asked: Sequence[Inquiry],
         keys: Sequence[Keys],
         states: Sequence[CustomerState | Missing],
         *,
         at: datetime,
+    ) -> list[ScoredCustomer]:
+        """What the models say of the customer of each request; as `settled`."""
+        customers = [
+            Customer(mine[0], state, one.request.context.traits)
+            for one, mine, state in zip(asked, keys, states, strict=True)
+        ]
+        stock, models = asked[0].stock, asked[0].models
+        return score_customers(customers, models=models, schema=self._schema, brand=stock.brand, at=at)
+
+    def prepared(
+        self,
+        asked: Sequence[Inquiry],
+        keys: Sequence[Keys],
+        scored: Sequence[ScoredCustomer],
+        *,
+        at: datetime,
         composer: Composer | None = None,
         rates: Rates | None = None,
-    ) -> list[tuple[ScoredCustomer, list[Prepared]]]:
+    ) -> list[list[Prepared]]:
         """Everything but the counters, for each request; as `settled`.
 
         Args:
             asked: at least one.
             keys: of each request's person.
-            states: their rows, or why there are none.
+            scored: the customers, at this very instant.
             at: the instant.
             composer: of a caller who keeps what many customers share; the stock's own where it is None.
             rates: of a caller who keeps one reading of them; as they stand now where it is None.
         """
         stock, models = asked[0].stock, asked[0].models
-        customers = [
-            Customer(mine[0], state, one.request.context.traits)
-            for one, mine, state in zip(asked, keys, states, strict=True)
-        ]
-        scored = score_customers(customers, models=models, schema=self._schema, brand=stock.brand, at=at)
-        rates = rates or self.rates(stock, at=at)
-        expected, new_id = models.expected, partial(self._new_id, at)
+        rates, composer = rates or self.rates(stock, at=at), composer or stock.composer
+        expected, new_id, draw = models.expected, partial(self._new_id, at), self._draw
         versions, new = self._versions_of(stock, models), self._new_actions(stock).read()
         return [
-            (
+            self._prepared(
+                one,
                 customer,
-                self._prepared(
-                    one,
-                    customer,
-                    mine,
-                    Inputs(
-                        decision_ids=decision_ids(one.request, new_id),
-                        at=at,
-                        draws=tuple([self._draw() for place in one.request.asked for _ in range(place.limit)]),
-                        rates=rates,
-                        versions=versions,
-                        new=new,
-                        expected=expected,
-                    ),
-                    composer or stock.composer,
+                mine,
+                Inputs(
+                    decision_ids=decision_ids(one.request, new_id),
+                    at=at,
+                    draws=tuple([draw() for place in one.request.asked for _ in range(place.limit)]),
+                    rates=rates,
+                    versions=versions,
+                    new=new,
+                    expected=expected,
                 ),
+                composer,
             )
             for one, customer, mine in zip(asked, scored, keys, strict=True)
         ]

@@ -232,7 +232,7 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
 
     def written(self) -> tuple[str, str]:
         """The record, and the JSON of its distribution alone; what many decisions tell alike is encoded once."""
-        return recorded(self), bytes(self.distribution.recorded).decode()
+        return recorded(self), self.distribution.told
 
 
 def _valued(prepared: Prepared) -> tuple[tuple[str, Valuation], ...]:

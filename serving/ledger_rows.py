@@ -16,6 +16,7 @@ from serving.decide import Decision
 from serving.values import ActionCount
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 STATISTICS_SCHEMA = """
 CREATE TABLE IF NOT EXISTS action_statistics (
@@ -73,7 +74,7 @@ DAY_US = 86_400_000_000
 
 def microseconds(instant: datetime) -> int:
     """Microseconds since the epoch, exact."""
-    return (instant - _EPOCH) // timedelta(microseconds=1)
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)

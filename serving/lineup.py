@@ -131,18 +131,17 @@ class Lineup(Sequence[Offer]):
         return tuple(gained), tuple(costs), tuple([one.valuation.rate.rate for one in mine])
 
     @cached_property
-    def _between(self) -> tuple[bytes, ...]:
-        """How a record tells of the candidates, but for the values of those that are priced, which stand between."""
-        parts, start = [b""], 0
-        for place in (*self.priced, None):
-            told = recorded_offers(self.offers[start:place])
-            before = b"," if start and told else b""
-            parts[-1] += before + told
-            if place is not None:
-                parts[-1] += (b"," if place else b"") + recorded_head(self.offers[place])
-                parts.append(b"}")
-                start = place + 1
-        return tuple(parts)
+    def _told_of_all(self) -> bytes:
+        """How a record tells of the candidates; where a value is a customer's own, `%b` stands for it."""
+        parts: list[bytes] = []
+        start = 0
+        for place in (*self.priced, len(self.offers)):
+            if told := recorded_offers(self.offers[start:place]):
+                parts.append(told.replace(b"%", b"%%"))
+            if place < len(self.offers):
+                parts.append(recorded_head(self.offers[place]).replace(b"%", b"%%") + b"%b}")
+            start = place + 1
+        return b",".join(parts)
 
     def values_for(self, purchase_propensity: float | None) -> list[float]:
         """The values for a customer of this likelihood to buy."""
@@ -155,11 +154,8 @@ class Lineup(Sequence[Offer]):
 
     def recorded(self, values: Sequence[float]) -> bytes:
         """How a record tells of the candidates, of which these are the values: a list in JSON, still open."""
-        if not self.priced:
-            return self._between[0]
-        numbers = _NUMBERS.encode([values[place] for place in self.priced])[1:-1].split(b",")
-        told = [part for pair in zip(self._between, numbers, strict=False) for part in pair]
-        return b"".join(told) + self._between[-1]
+        own = [values[place] for place in self.priced]
+        return self._told_of_all % tuple(_NUMBERS.encode(own)[1:-1].split(b",") if own else ())
 
     def left(self, stays: tuple[bool, ...]) -> Lineup:
         """The line-up without those that do not stay."""

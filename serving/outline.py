@@ -9,8 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from features.derive import DAY_US
 from features.expressions import Expression, UnknownName
 from features.rendering import gives_out_codes
+from features.surely_said import DAY, YEARS, ordinary_kind
+from features.variable_names import VariableType
 from serving.eligibility import Offerable
 from serving.shelf import evaluated
 from serving.signatures import Signatures, has_signature
@@ -19,6 +22,13 @@ if TYPE_CHECKING:
     from serving.shelf import Place
 
 REMEMBERED = 1_000  # of each expression
+
+UNKNOWN = ""
+"""Of which kind a slot is whose value nobody knows: its text says its default, or cannot be said."""
+
+# Within these an instant is of an ordinary year on whatever wall it is read.
+_FIRST_US = (YEARS[0] - 1_969) * 366 * DAY_US
+_LAST_US = (YEARS[-1] - 1_970) * 365 * DAY_US
 
 
 class Known:
@@ -29,10 +39,12 @@ class Known:
         expression: of which.
     """
 
-    __slots__ = ("_expression", "_found", "_names", "_of")
+    __slots__ = ("_alone", "_expression", "_found", "_is_instant", "_names", "_of")
 
     def __init__(self, of: Callable[[Expression, Mapping[str, object]], object], expression: Expression) -> None:
         self._of, self._expression, self._names = of, expression, tuple(expression.names)
+        self._alone = expression.alone
+        self._is_instant = expression.kinds.get(expression.alone or "") is VariableType.INSTANT
         self._found: dict[Any, object] = {}
 
     def __call__(self, values: Mapping[str, object]) -> object:
@@ -49,6 +61,20 @@ class Known:
         found = self._found[key] = self._of(self._expression, values)
         return found
 
+    def kind(self, values: Mapping[str, object]) -> str | None:
+        """As `ordinary_kind` of what is made of it, or `UNKNOWN`: without making it, where a name is all there is.
+
+        Most texts are never read, and nearly every customer's numbers and instants are others than anybody's before.
+        """
+        if self._alone is not None:
+            value = values.get(self._alone)
+            if type(value) is float and value == value and not self._is_instant:
+                return ordinary_kind(value)
+            if type(value) is int and self._is_instant and _FIRST_US < value < _LAST_US:
+                return DAY
+        made = self(values)
+        return UNKNOWN if made is None else ordinary_kind(made)
+
 
 Asked = Callable[[Callable[[Expression, Mapping[str, object]], object], Expression], Known]
 
@@ -61,11 +87,17 @@ class Slotted:
         actions: each with its place among all.
         names: of the slots.
         said: what the slots say.
+        reads: the variables that these look at, where all are texts and flags: of whom they are the same, the text is.
     """
 
     actions: tuple[tuple[int, Offerable], ...]
     names: tuple[str, ...]
     said: tuple[Known, ...]
+    reads: tuple[str, ...] | None
+
+    def kinds(self, values: Mapping[str, object]) -> tuple[tuple[str, str | None], ...]:
+        """Each slot with the kind of its value; None where that is neither ordinary nor unknown."""
+        return tuple([(name, one.kind(values)) for name, one in zip(self.names, self.said, strict=True)])
 
     @property
     def numbers(self) -> frozenset[int]:
@@ -118,12 +150,21 @@ class Outline:
             Signatures(signed),
             len(signed),
             tuple(
-                Slotted(tuple(some), tuple(slots), tuple(asked(evaluated, one) for one in slots.values()))
+                Slotted(
+                    tuple(some), tuple(slots), tuple(asked(evaluated, one) for one in slots.values()), _reads(slots)
+                )
                 for some in alike
                 if (slots := some[0][1].slots)
             ),
             tuple(number for number, one in enumerate(place.offerables) if one.action.incentive is not None),
         )
+
+
+def _reads(slots: Mapping[str, Expression]) -> tuple[str, ...] | None:
+    kinds = {kind for one in slots.values() for kind in one.kinds.values()}
+    if not kinds <= {VariableType.TEXT, VariableType.FLAG}:
+        return None
+    return tuple(sorted(frozenset().union(*[one.names for one in slots.values()])))
 
 
 def _say_the_same(one: Offerable, other: Offerable) -> bool:

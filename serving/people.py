@@ -35,10 +35,17 @@ class People:
         device = self._identity.key(request.anonymous_id, "anonymous")
         return None if device is None else self._identity.keys_of(device)
 
+    def among(self, customer_ids: Sequence[str]) -> list[Keys | None]:
+        """As `keys`, of many customers as of one moment."""
+        self._look()
+        return [self._keys(customer_id) for customer_id in customer_ids]
+
     def keys(self, customer_id: str) -> Keys | None:
         """Every key of the customer of that id, the shop's own or else a device's; None where nobody has it."""
-        if (version := self._identity.version()) != self._version:
-            self._moved_to(version)
+        self._look()
+        return self._keys(customer_id)
+
+    def _keys(self, customer_id: str) -> Keys | None:
         if (kept := self._kept.get(customer_id)) is not None:
             return kept
         if (key := self._identity.key(customer_id)) is None:
@@ -49,8 +56,10 @@ class People:
         keys = self._kept[customer_id] = self._identity.keys_of(key)
         return keys
 
-    def _moved_to(self, version: int) -> None:
-        """Somebody was joined, pointed elsewhere or erased since."""
+    def _look(self) -> None:
+        """Lets go of what was looked up where somebody was joined, pointed elsewhere or erased since."""
+        if (version := self._identity.version()) == self._version:
+            return
         self._kept.clear()
         self._version = version
         if (n_erased := count_erasures(self._connection)) != self._n_erased:

@@ -76,6 +76,11 @@ class Distribution:
         return msgspec.Raw(_CANONICAL.encode(self.as_dict()))
 
     @cached_property
+    def told(self) -> str:
+        """As `recorded`, as the ledger keeps it beside the record."""
+        return bytes(self.recorded).decode()
+
+    @cached_property
     def recorded_parameters(self) -> msgspec.Raw:
         """What the probabilities were made with, as the record has it."""
         return msgspec.Raw(_CANONICAL.encode(dict(self.parameters)))

@@ -111,7 +111,7 @@ def recorded(decision: Decision) -> str:
         assignment.holdout_rate,
         situation.initiated_by,
         situation.locale_asked,
-        _raw(prepared.new),
+        _new_actions(prepared.new),
         situation.placement,
         decision.policy_name,
         distribution.recorded_parameters,
@@ -123,7 +123,7 @@ def recorded(decision: Decision) -> str:
         [_recorded_slot(slot) for slot in slots],
         scores.stage,
         [one.recorded for one in (*prepared.suppressed, *drawn.suppressed)],
-        _raw(prepared.versions),
+        _versions(prepared.versions),
         [_recorded_slot(slot) for slot in would_be] if would_be else [],
         would_be[0].action_id if would_be else None,
     )
@@ -152,3 +152,19 @@ def _recorded_offers(offers: Sequence[Offer]) -> bytes:
 
 def _raw(told: Mapping[str, Any]) -> msgspec.Raw:
     return msgspec.Raw(_CANONICAL.encode(told)) if told else _EMPTY
+
+
+class _Alike:
+    """Tells of what one decision after the other has in common, and nobody writes to; encoded once."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Mapping[str, Any], msgspec.Raw] = ({}, _EMPTY)
+
+    def __call__(self, told: Mapping[str, Any]) -> msgspec.Raw:
+        kept = self._kept  # swapped whole: threads may share it
+        if kept[0] is not told:
+            kept = self._kept = (told, _raw(told))
+        return kept[1]
+
+
+_new_actions, _versions = _Alike(), _Alike()

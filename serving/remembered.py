@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 from features.expressions import Expression
 from features.rendering import NotRenderable, RenderedMessage
-from features.surely_said import ordinary_kind
 from serving.eligibility import Offerable, Suppressed, out_of_season, ruled_out
 from serving.lineup import Lineup, Offers
 from serving.offers import Offer, Sayable, Unwritten
@@ -97,6 +96,7 @@ class PlaceMemory:
         self._outlines: dict[tuple[str, str], Outline] = {}
         self._judged: dict[object, tuple[Said, ...]] = {}
         self._texts: dict[object, RenderedMessage | NotRenderable] = {}
+        self._read: dict[object, RenderedMessage | NotRenderable] = {}
         self._sure: dict[object, str] = {}
         self._known: dict[tuple[object, Expression], Known] = {}
         self._rulings: dict[object, int] = {}
@@ -228,31 +228,51 @@ class PlaceMemory:
 
         Most of what competes is not drawn, and to write a text takes longer than all else that is done for it.
         """
-        first = slotted.first
-        said = [one(there.values) for one in slotted.said]
-        known = {name: value for name, value in zip(slotted.names, said, strict=True) if value is not None}
-        slots = there.shelf.as_told(first, known)
+        if slotted.reads is not None:
+            return self._alike(there, where, slotted, slotted.reads)
+        kinds = slotted.kinds(there.values)
+        alike = (where, slotted.first.action.id, kinds)
+        if locale := self._sure.get(alike):
+            return Unwritten(locale, partial(self._written_now, there, where, slotted))
+        text = self._written_now(there, where, slotted)
+        if locale is None and all(kind is not None for _, kind in kinds):
+            if len(self._sure) >= RENDERINGS_KEPT:
+                self._sure.clear()
+            is_sure = isinstance(text, RenderedMessage) and there.is_surely_said(
+                slotted.first, self._slots(there, slotted)
+            )
+            self._sure[alike] = text.locale if isinstance(text, RenderedMessage) and is_sure else ""
+        return text
+
+    def _alike(self, there: There, where: tuple[object, ...], slotted: Slotted, reads: Sequence[str]) -> Text:
+        """The text of slots that look at a few texts and flags, by those."""
+        seen = [there.values.get(name) for name in reads]
+        key = (where, slotted.first.action.id, *seen, *map(type, seen))
+        try:
+            if (found := self._read.get(key)) is not None:
+                return found
+        except TypeError:  # a list in the place of a text
+            return self._written_now(there, where, slotted)
+        if len(self._read) >= RENDERINGS_KEPT:
+            self._read.clear()
+        found = self._read[key] = self._written_now(there, where, slotted)
+        return found
+
+    def _slots(self, there: There, slotted: Slotted) -> Mapping[str, object]:
+        """What the slots say, where it is known, as far as the texts tell it."""
+        said = zip(slotted.names, [one(there.values) for one in slotted.said], strict=True)
+        return there.shelf.as_told(slotted.first, {name: value for name, value in said if value is not None})
+
+    def _written_now(
+        self, there: There, where: tuple[object, ...], slotted: Slotted
+    ) -> RenderedMessage | NotRenderable:
+        first, slots = slotted.first, self._slots(there, slotted)
         key = (where, first.action.id, *slots.items(), *map(type, slots.values()))
         try:
             if (found := self._texts.get(key)) is not None:
                 return found
         except TypeError:  # a list: its text is not remembered here
             return there.written(first, slots)
-        kinds = (where, first.action.id, *[(name, ordinary_kind(value)) for name, value in slots.items()])
-        if locale := self._sure.get(kinds):
-            return Unwritten(locale, partial(self._kept_text, key, there, first, slots))
-        text = self._kept_text(key, there, first, slots)
-        if locale is None:
-            if len(self._sure) >= RENDERINGS_KEPT:
-                self._sure.clear()
-            self._sure[kinds] = (
-                text.locale if isinstance(text, RenderedMessage) and there.is_surely_said(first, slots) else ""
-            )
-        return text
-
-    def _kept_text(
-        self, key: object, there: There, first: Offerable, slots: Mapping[str, object]
-    ) -> RenderedMessage | NotRenderable:
         if len(self._texts) >= RENDERINGS_KEPT:
             self._texts.clear()
         found = self._texts[key] = there.written(first, slots)

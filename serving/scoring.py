@@ -72,7 +72,8 @@ def score_customers(
     customer whom we do not know is enough for a segment, never for a purchase propensity.
     """
     at_us = microseconds(at)
-    reasons = [_reason(customer, at=at, limit_days=brand.freshness.features_days) for customer in customers]
+    oldest = timedelta(days=brand.freshness.features_days)
+    reasons = [_reason(customer, at=at, oldest=oldest) for customer in customers]
     rows = [_row(customer, schema=schema, brand=brand, at_us=at_us) for customer in customers]
     stages = stage_of(*_stacked(rows), at_us, schema, funnel=brand.funnel)
     for i, (customer, reason) in enumerate(zip(customers, reasons, strict=True)):
@@ -80,21 +81,22 @@ def score_customers(
             forgotten = replace(customer, state=Missing(FEATURES_STALE))
             rows[i] = _row(forgotten, schema=schema, brand=brand, at_us=at_us)
     inputs = derive(*_stacked(rows), at_us, schema)
-    segments = models.segments.predict(inputs) if models.segments else None
+    segments = models.segments.predict(inputs).tolist() if models.segments else None
     purchases = models.next_purchase.predict(inputs) if models.next_purchase else None
+    likely = None if purchases is None else purchases.tolist()
     middle = middle_horizon(brand.horizons_days)
     scored = []
     for i, (customer, reason) in enumerate(zip(customers, reasons, strict=True)):
         segment: str | None = None
         segment_probability: float | None = None
         if models.segments is not None and segments is not None and (reason is None or customer.told):
-            probabilities = segments[i].tolist()
+            probabilities = segments[i]
             segment_probability = max(probabilities)
             segment = models.segments.segment_ids[probabilities.index(segment_probability)]
         propensities: tuple[tuple[int, float], ...] = ()
         coming = None
-        if models.next_purchase is not None and purchases is not None and reason is None:
-            propensities = tuple(zip(models.next_purchase.horizons_days, purchases[i].tolist(), strict=True))
+        if models.next_purchase is not None and purchases is not None and likely is not None and reason is None:
+            propensities = tuple(zip(models.next_purchase.horizons_days, likely[i], strict=True))
             coming = partial(models.next_purchase.coming, inputs[i : i + 1], said=purchases[i : i + 1])
         if reason is None and (segments is None or purchases is None):
             reason = NO_MODEL
@@ -110,11 +112,11 @@ def score_customers(
     return scored
 
 
-def _reason(customer: Customer, *, at: datetime, limit_days: float) -> str | None:
+def _reason(customer: Customer, *, at: datetime, oldest: timedelta) -> str | None:
     """Why the stored row cannot be used, or None."""
     if isinstance(customer.state, Missing):
         return customer.state.reason
-    if at - customer.state.as_of > timedelta(days=limit_days):
+    if at - customer.state.as_of > oldest:
         return FEATURES_STALE
     return None
 

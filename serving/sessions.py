@@ -50,12 +50,12 @@ def with_session(
         keys: every key of the person.
         at: the instant of the decision.
     """
-    if request.context.session_open:
+    ours = [place for place in request.asked if brand.placements[place.placement].initiated_by == "brand"]
+    if not ours or request.context.session_open:
         return request
     windows = {
         channel: timedelta(hours=hours)
-        for place in request.asked
-        if brand.placements[place.placement].initiated_by == "brand"
+        for place in ours
         for channel in place.channels
         if brand.channels[channel].kind == CHAT and (hours := brand.channels[channel].session_window_hours) is not None
     }

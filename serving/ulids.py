@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from datetime import datetime
+from functools import lru_cache
 
 from serving.ledger_rows import microseconds
 
@@ -42,4 +43,9 @@ def new_ulid(at: datetime) -> str:
         https://github.com/ulid/spec
     """
     number = _numbers.next(microseconds(at) // 1_000)
-    return "".join([_PAIRS[number >> shift & 1_023] for shift in range(12 * _BITS_OF_A_PAIR, -1, -_BITS_OF_A_PAIR)])
+    return _spelled(number >> _BITS_OF_A_PAIR) + _PAIRS[number & 1_023]
+
+
+@lru_cache(maxsize=16)  # those of one millisecond follow each other
+def _spelled(number: int) -> str:
+    return "".join([_PAIRS[number >> shift & 1_023] for shift in range(11 * _BITS_OF_A_PAIR, -1, -_BITS_OF_A_PAIR)])

@@ -17,7 +17,6 @@ from serving.eligibility import Suppressed
 from serving.lineup import Lineup
 from serving.offers import Offer
 
-_ABSENT = object()
 REMEMBERED = 1_000
 
 
@@ -65,28 +64,28 @@ class RememberingRules:
         consents: Collection[str],
     ) -> list[Suppressed | None]:
         """As the rules do."""
-        judge = partial(self._rules.judge, facts=facts, initiated_by=initiated_by, at=at, zone=zone, consents=consents)
-        shared = facts.memo.get(self, _ABSENT)
-        if shared is _ABSENT:
-            shared = facts.memo[self] = self._shared(facts, (initiated_by, at, zone, tuple(consents)))
-        if shared is None:
-            return [judge(offer) for offer in offers]
-        known: _Known = shared
+        known = self._shared(facts, initiated_by, at, zone, consents)
+        if known is None:
+            return self._rules.judge_all(offers, facts, initiated_by=initiated_by, at=at, zone=zone, consents=consents)
         if isinstance(offers, Lineup) and (kept := known.of_lineups.get(offers)) is not None:
             return kept
+        judge = partial(self._rules.judge, facts=facts, initiated_by=initiated_by, at=at, zone=zone, consents=consents)
         verdicts: list[Suppressed | None] = []
         for offer in offers:
             key = (offer.action.id, offer.channel)
             if key not in known.of_offers:
                 known.of_offers[key] = judge(offer)
             verdicts.append(known.of_offers[key])
+        verdicts = verdicts if any(verdicts) else []
         if isinstance(offers, Lineup):
             if len(known.of_lineups) >= REMEMBERED:
                 known.of_lineups.clear()
             known.of_lineups[offers] = verdicts
         return verdicts
 
-    def _shared(self, facts: Facts, of: tuple[object, ...]) -> _Known | None:
+    def _shared(
+        self, facts: Facts, initiated_by: Speaker, at: datetime, zone: str | None, consents: Collection[str]
+    ) -> _Known | None:
         """The verdicts of everybody in the same situation; None where their own past may apply."""
         if facts.refusals or facts.carrier_limits:
             return None
@@ -95,4 +94,7 @@ class RememberingRules:
         if facts.budgets is not self._budgets and facts.budgets != self._budgets:
             self._verdicts.clear()
             self._budgets = facts.budgets
-        return self._verdicts.setdefault((*of, facts.unsubscribed), _Known())
+        situation = (initiated_by, at, zone, tuple(consents), facts.unsubscribed)
+        if (known := self._verdicts.get(situation)) is None:
+            known = self._verdicts[situation] = _Known()
+        return known

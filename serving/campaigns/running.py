@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -16,9 +18,10 @@ from msgspec.structs import replace as with_fields
 from features.identity import IdentityTable
 from features.packing import CustomerState, Missing
 from serving.campaigns.asking import Refused, asked_of
+from serving.campaigns.groups import Kept, Read
 from serving.campaigns.reading import Body, Unread
 from serving.campaigns.remembering import RememberingRules
-from serving.committing import Pending, commit_all
+from serving.committing import Committed, Pending, commit_all
 from serving.compose import Composer
 from serving.contact.store import is_any_due, release_due
 from serving.deciding import Inquiry, Settled, nobody
@@ -27,25 +30,17 @@ from serving.json_bytes import answer_bytes
 from serving.people import Keys
 from serving.schemas import DecisionRequest
 from serving.stock import Stock
-from serving.values import Rates
 
+READ_TOGETHER = 256
+"""So many are read and scored at once: most of that is the same for one and for many, and no lock is held."""
 DECIDED_TOGETHER = 64
-"""So many share one transaction, for which single decisions wait; between two of them others have their turn."""
+"""So many at least share one transaction, for which single decisions wait; between two others have their turn."""
+WORK_SECONDS = 0.015
+"""So long may the work inside it take, about, where more share one: 64 take two thirds of that on a quiet machine."""
 RELEASES_BEFORE_A_GROUP = 8
 """So many transactions at most, each of a few milliseconds, give back more than the group can take."""
 RATES_KEPT_SECONDS = 10.0
 """A campaign's own decisions of the last seconds say nothing of rates: what they earn is known days later."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Remembering:
-    """What is kept of one stock from group to group."""
-
-    stock: Stock
-    composer: Composer
-    rules: RememberingRules
-    rates: Rates
-    until: float
 
 
 class Campaign:
@@ -58,30 +53,46 @@ class Campaign:
 
     def __init__(self, engine: Engine, question: DecisionRequest) -> None:
         self._engine, self._question = engine, question
-        self._kept: _Remembering | None = None
+        self._kept: Kept | None = None
+        self._at_once = DECIDED_TOGETHER
         self.n_decided = self.n_refused = 0
 
     async def lines(self, body: Body) -> AsyncIterator[bytes]:
         """The answer, some lines at a time: one a customer in their order, then what they were in all."""
         unread: Unread | None = None
-        async for group in body.customers(at_most=DECIDED_TOGETHER):
-            customers = [one for one in group if not isinstance(one, Unread)]
-            unread = next((one for one in group if isinstance(one, Unread)), unread)
-            if customers:
-                yield b"".join(await self._answered(customers))
+        async for several in body.customers(at_most=READ_TOGETHER):
+            customers = [one for one in several if not isinstance(one, Unread)]
+            unread = next((one for one in several if isinstance(one, Unread)), unread)
+            async with aclosing(self._answered(customers)) as parts:
+                async for part in parts:
+                    yield part
         yield self._last(unread)
 
-    async def _answered(self, customers: Sequence[object]) -> list[bytes]:
-        """The lines of one group, once it is on disk."""
+    async def _answered(self, customers: Sequence[object]) -> AsyncGenerator[bytes, None]:
+        """The lines of some customers, those of each group once it is on disk."""
         brand = self._engine.brand
         asked = [asked_of(self._question, customer, brand=brand) for customer in customers]
         requests = [one for one in asked if isinstance(one, DecisionRequest)]
-        told = iter(await self._decided(requests) if requests else ())
-        self.n_decided += len(requests)
-        self.n_refused += len(asked) - len(requests)
-        return [_line(one.as_dict() if isinstance(one, Refused) else next(told)) for one in asked]
+        read = await self._read(requests) if requests else None
+        for start, end in self._groups(len(asked)):
+            group = asked[start:end]
+            mine = sum([isinstance(one, DecisionRequest) for one in group])
+            told = iter(await self._decided(read.next(mine)) if read is not None and mine else ())
+            self.n_decided += mine
+            self.n_refused += len(group) - mine
+            yield b"".join([_line(one.as_dict() if isinstance(one, Refused) else next(told)) for one in group])
 
-    async def _decided(self, requests: Sequence[DecisionRequest]) -> list[dict[str, Any]]:
+    def _groups(self, n: int) -> Iterator[tuple[int, int]]:
+        """From where to where each group of so many goes: as large as the time allows that the one before took."""
+        start = 0
+        while start < n:
+            left = n - start
+            end = start + math.ceil(left / math.ceil(left / self._at_once))
+            yield start, end
+            start = end
+
+    async def _read(self, requests: Sequence[DecisionRequest]) -> Read:
+        """What is decided on, with what it is decided with; scored, unless each is decided as if alone."""
         engine = self._engine
         kept = self._remembering(engine.stock)
         inquiries = [Inquiry(request, kept.stock, engine.models.served, None) for request in requests]
@@ -90,10 +101,21 @@ class Campaign:
         placement = kept.stock.brand.placements[requests[0].asked[0].placement]
         if not self._question.dry_run:
             await self._give_back(at)
-        if self._question.dry_run or placement.questions:
-            return await self._one_by_one(inquiries, keys, states, at)
+        read = Read(kept, at, inquiries, keys, states)
+        if not self._question.dry_run and not placement.questions:
+            await asyncio.sleep(0)
+            read.scored = engine.deciding.scored(inquiries, keys, states, at=at)
+        return read
+
+    async def _decided(self, read: Read) -> list[dict[str, Any]]:
+        """The answers to one group."""
+        if read.scored is None:
+            return await self._one_by_one(read)
         await asyncio.sleep(0)
-        prepared = engine.deciding.prepared(inquiries, keys, states, at=at, composer=kept.composer, rates=kept.rates)
+        engine, kept = self._engine, read.kept
+        prepared = engine.deciding.prepared(
+            read.inquiries, read.keys, read.scored, at=read.at, composer=kept.composer, rates=kept.rates
+        )
         await asyncio.sleep(0)
         rules, judging = kept.stock.rules, kept.rules
         settled = [
@@ -105,7 +127,7 @@ class Campaign:
                 engine.reader,
                 is_brief=True,
             )
-            for inquiry, mine, (scored, asked) in zip(inquiries, keys, prepared, strict=True)
+            for inquiry, mine, scored, asked in zip(read.inquiries, read.keys, read.scored, prepared, strict=True)
         ]
         return await self._written(settled, gives_back=False)
 
@@ -117,31 +139,26 @@ class Campaign:
                 return
             await ledger.write_soon(partial(release_due, at=at))
 
-    async def _one_by_one(
-        self,
-        inquiries: Sequence[Inquiry],
-        keys: Sequence[Keys],
-        states: Sequence[CustomerState | Missing],
-        at: datetime,
-    ) -> list[dict[str, Any]]:
+    async def _one_by_one(self, read: Read) -> list[dict[str, Any]]:
         """As single decisions: a dry run takes nothing, and what was asked counts for the next question."""
-        settled = [
-            with_fields(one, is_brief=True) for one in self._engine.deciding.settled(inquiries, keys, states, at=at)
-        ]
+        settled = self._engine.deciding.settled(read.inquiries, read.keys, read.states, at=read.at)
+        settled = [with_fields(one, is_brief=True) for one in settled]
         return [one.dry() for one in settled] if self._question.dry_run else await self._written(settled)
 
     async def _written(self, settled: Sequence[Settled], *, gives_back: bool = True) -> list[dict[str, Any]]:
         """The answers, once the decisions are on disk."""
         pending = [one.pending for one in settled]
-        written = await self._engine.ledger.write_soon(partial(commit_all, pending=pending, gives_back=gives_back))
+        written, seconds = await self._engine.ledger.write_soon(partial(_timed, pending=pending, gives_back=gives_back))
+        fits = int(len(settled) * WORK_SECONDS / max(seconds, 1e-9))
+        self._at_once = min(max(fits, DECIDED_TOGETHER), 2 * self._at_once, READ_TOGETHER)
         return [one.told(committed) for one, committed in zip(settled, written, strict=True)]
 
-    def _remembering(self, stock: Stock) -> _Remembering:
+    def _remembering(self, stock: Stock) -> Kept:
         """What is kept of this stock; begun anew where brand.yaml or catalogue.yaml has changed meanwhile."""
         now = time.monotonic()
         if self._kept is None or self._kept.stock is not stock:
             placement = stock.brand.placements[self._question.asked[0].placement]
-            self._kept = _Remembering(
+            self._kept = Kept(
                 stock,
                 Composer(stock.brand, self._engine.schema, stock.shelf),
                 RememberingRules(stock.rules, initiated_by=placement.initiated_by),
@@ -156,7 +173,7 @@ class Campaign:
     async def _keys(self, requests: Sequence[DecisionRequest]) -> list[Keys]:
         """The keys of each customer; of those whom nobody knows new ones, but in a dry run."""
         engine = self._engine
-        known = [engine.people.asked_for(request) for request in requests]
+        known = engine.people.among([str(request.customer_id) for request in requests])
         new = [str(request.customer_id) for request, keys in zip(requests, known, strict=True) if keys is None]
         made: dict[str, int] = {}
         if new and not self._question.dry_run:
@@ -196,6 +213,14 @@ def _line(told: dict[str, Any]) -> bytes:
 def _key(made: dict[str, int], request: DecisionRequest) -> Keys | None:
     key = made.get(str(request.customer_id))
     return None if key is None else (key,)
+
+
+def _timed(
+    connection: sqlite3.Connection, *, pending: Sequence[Pending], gives_back: bool
+) -> tuple[list[Committed], float]:
+    """As `commit_all`, with the seconds that it took."""
+    began = time.monotonic()
+    return commit_all(connection, pending, gives_back=gives_back), time.monotonic() - began
 
 
 def _keys_for(connection: sqlite3.Connection, *, customer_ids: Sequence[str]) -> dict[str, int]:

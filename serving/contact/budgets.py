@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from features.brand import Brand
 from features.catalogue import Action, Catalogue
@@ -52,6 +52,22 @@ class Present:
     asked: tuple[tuple[str, int, int], ...]
 
 
+class Share(NamedTuple):
+    """What saying an action on a channel counts as and takes, in the present periods.
+
+    Attributes:
+        tags: joined by commas.
+        charges: budget, units, amount and when its period began.
+        told: the charges, as JSON; None where there are none.
+        pool: of coupon codes.
+    """
+
+    tags: str
+    charges: tuple[tuple[str, int, int, int], ...]
+    told: str | None
+    pool: str | None
+
+
 class Budgets:
     """A brand's budgets, those of its actions, and the pools that its incentives name, by name."""
 
@@ -74,12 +90,26 @@ class Budgets:
         self._periods: dict[Period, tuple[int, int]] = {}
         self._everies = tuple({limit.every: None for limit in self.limits.values() if limit.every})
         self._present: Present | None = None
+        self._shares: tuple[Present | None, dict[tuple[str, str], Share]] = (None, {})
 
     def terms(self, action_id: str, channel: str) -> Terms:
         """What choosing an action on a channel counts as and takes from which budgets."""
         key = (action_id, channel)
         if (found := self._terms.get(key)) is None:
             found = self._terms[key] = self._terms_of(action_id, channel)
+        return found
+
+    def share(self, action_id: str, channel: str, *, at_us: int) -> Share:
+        """As `terms`, at an instant: an action takes the same all day."""
+        present = self.present(at_us)
+        if self._shares[0] is not present:
+            self._shares = (present, {})  # swapped whole: threads may share them
+        shares = self._shares[1]
+        if (found := shares.get((action_id, channel))) is None:
+            terms = self.terms(action_id, channel)
+            charges = tuple([(*one, present.periods.get(one.budget, 0)) for one in terms.charges])
+            told = json.dumps(charges) if charges else None
+            found = shares[action_id, channel] = Share(",".join(terms.tags), charges, told, terms.pool)
         return found
 
     def periods(self, at_us: int) -> dict[str, int]:

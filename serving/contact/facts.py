@@ -7,9 +7,11 @@ matters has changed. `after` says what they are once something more has been cho
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from serving.contact.windows import to_us
 from serving.next_question.asked import NEVER_ASKED, AskedBefore
@@ -111,18 +113,29 @@ def no_terms(action_id: str, channel: str) -> Terms:
     return Terms()
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything that the rules ask about one customer and the brand's budgets at one instant."""
+class Facts(msgspec.Struct, frozen=True, eq=False):
+    """Everything that the rules ask about one customer and the brand's budgets at one instant.
+
+    Attributes:
+        memo: of the rules, for these facts; no part of what they are, as `terms` is none.
+    """
 
     contacts: tuple[Contact, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     carrier_limits: tuple[CarrierLimit, ...] = ()
     unsubscribed: frozenset[str] = frozenset()
-    budgets: Mapping[str, Left] = field(default_factory=dict)
+    budgets: Mapping[str, Left] = msgspec.field(default_factory=dict)
     asked: AskedBefore = NEVER_ASKED  # the questions; read only where one may be asked
-    terms: Callable[[str, str], Terms] = field(default=no_terms, compare=False, repr=False)
-    memo: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)  # of the rules, for these facts
+    terms: Callable[[str, str], Terms] = no_terms
+    memo: dict[object, Any] = msgspec.field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Facts) and self._counted() == other._counted()
+
+    __hash__ = None  # type: ignore[assignment]  # as of what it holds
+
+    def _counted(self) -> tuple[object, ...]:
+        return self.contacts, self.refusals, self.carrier_limits, self.unsubscribed, self.budgets, self.asked
 
     @property
     def codes_left(self) -> dict[str, int]:

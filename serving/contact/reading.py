@@ -65,7 +65,7 @@ class Whose(NamedTuple):
 
     keys: Sequence[int]  # every key of the person
     at: datetime
-    initiated_by: Collection[str] = EVERYBODY
+    initiated_by: tuple[str, ...] = EVERYBODY
     n_chosen: int = 1  # so many may be chosen for them at once
 
 
@@ -75,7 +75,7 @@ def read_facts(
     *,
     at: datetime,
     rules: ContactRules,
-    initiated_by: Collection[str] = EVERYBODY,
+    initiated_by: tuple[str, ...] = EVERYBODY,
     n_chosen: int = 1,
 ) -> Facts:
     """Everything that the rules ask about one person and the budgets.
@@ -93,35 +93,45 @@ def read_facts(
 
 
 def read_facts_together(connection: sqlite3.Connection, people: Sequence[Whose], *, rules: ContactRules) -> list[Facts]:
-    """As `read_facts`, of different people in as many queries as of one, each as of an instant of their own."""
-    found: list[_Found] = [_Found() for _ in people]
-    counted = [dict(rules.counted(one.initiated_by)) for one in people]
-    instants = [to_us(one.at) for one in people]
+    """As `read_facts`, of different people in as many queries as of one, each as of an instant of their own.
+
+    All of whom nothing is known share their facts.
+    """
+    found: dict[int, _Found] = {}  # most people have nothing that counts
+    backs = {one: dict(rules.counted(one)) for one in {one.initiated_by for one in people}}
+    instants = {at: to_us(at) for at in {one.at for one in people}}
     whose = {int(key): person for person, one in enumerate(people) for key in one.keys}
-    since: dict[str, int] = {}
-    for backs, at_us in zip(counted, instants, strict=True):
-        for who, back_us in backs.items():
-            since[who] = min(at_us - back_us, since.get(who, at_us))
+    since = {
+        who: min(instants.values()) - max(back.get(who, 0) for back in backs.values())
+        for who in dict.fromkeys(who for back in backs.values() for who in back)
+    }
     statement, asked = _asked_of(tuple(whose), tuple(since))
     for key, kind, name, said, instant, *contact in connection.execute(statement, asked | since):
         person = whose[key]
-        mine = found[person]
+        one = people[person]
+        if (mine := found.get(person)) is None:
+            mine = found[person] = _Found()
         if kind == "contact":
-            back = counted[person].get(contact[4])
-            if back is not None and instant > instants[person] - back:
+            back_us = backs[one.initiated_by].get(contact[4])
+            if back_us is not None and instant > instants[one.at] - back_us:
                 mine.contacts.append(contact_of(*contact))
         elif kind == "refusal":
             mine.refusals.append(Refusal(name, said, instant))
         elif kind == "left":
             mine.unsubscribed.add(name)
-        elif instant > instants[person]:
+        elif instant > instants[one.at]:
             mine.limits.append(CarrierLimit(name, instant, said))
-    for mine, one, at_us in zip(found, people, instants, strict=True):
+    for person, mine in found.items():
         if len(mine.contacts) > FEW:
-            somebody = Person(one.keys, at_us, one.initiated_by, one.n_chosen)
+            one = people[person]
+            somebody = Person(one.keys, instants[one.at], one.initiated_by, one.n_chosen)
             mine.contacts = list(of_many(connection, somebody, caps=rules.caps_of(one.initiated_by)))
     budgets = _budgets_at(connection, people, rules)
-    return [mine.facts(rules, budgets[one.at]) for mine, one in zip(found, people, strict=True)]
+    nothing = {at: Facts(budgets=left, terms=rules.terms) for at, left in budgets.items()}
+    return [
+        nothing[one.at] if (mine := found.get(person)) is None else mine.facts(rules, budgets[one.at])
+        for person, one in enumerate(people)
+    ]
 
 
 @dataclass(slots=True)

@@ -143,7 +143,7 @@ class ContactRules:
         zone: str | None = None,
         consents: Collection[str] = (),
     ) -> list[Suppressed | None]:
-        """As `judge`, of each offer; what holds for all offers of a channel is asked once."""
+        """As `judge`, of each offer, none where every one may be made; what holds for a channel is asked once."""
         judge = partial(self.judge, facts=facts, initiated_by=initiated_by, at=at, zone=zone, consents=consents)
         if facts.refusals or facts.budgets:
             return [judge(offer) for offer in offers]
@@ -155,7 +155,7 @@ class ContactRules:
         }
         n_contacts = len(facts.contacts)
         if not shut and self.reach_no_cap(n_contacts, initiated_by):
-            return [None] * len(offers)
+            return []
         return [
             None
             if (offer.channel, offer.action.purpose, offer.action.asks) not in shut

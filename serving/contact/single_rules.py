@@ -36,7 +36,7 @@ def enough_asked(offer: Offer, facts: Facts, at_us: int) -> Block | None:
 
 def quiet_now(clock: QuietClock, channel: str, facts: Facts, at_us: int, zone: ZoneInfo) -> Block | None:
     """It is quiet there, so that nothing may be chosen."""
-    key = (clock, channel, at_us)
+    key = (clock, channel, at_us, zone)  # facts may be those of several customers
     if (kept := facts.memo.get(key, clock)) is not clock:
         return kept  # type: ignore[no-any-return]
     span, block = clock.quiet_at(at_us, zone), None

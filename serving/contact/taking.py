@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from features.catalogue import NOTHING
@@ -32,16 +29,19 @@ class Taken:
 
     Attributes:
         units: how many units were taken of each budget and pool, by name.
+        most_units: the most of any of them.
         has_released: whether something was given back meanwhile, so that the last codes could be had.
     """
 
     def __init__(self) -> None:
-        self.units: Counter[str] = Counter()
+        self.units: dict[str, int] = {}
+        self.most_units = 0
         self.has_released = False
         self._contacts: list[tuple[object, ...]] = []
         self._used: dict[tuple[str, int], tuple[int, int]] = {}
         self._held: list[tuple[object, ...]] = []
-        self._exposed: Counter[str] = Counter()
+        self._exposed: dict[str, int] = {}
+        self._at: tuple[datetime | None, int] = (None, 0)
 
     def add(
         self,
@@ -63,32 +63,33 @@ class Taken:
         """
         if decision.is_holdout:
             return {}
-        situation, at_us, codes = decision.situation, to_us(at), dict[int, str]()
-        periods = rules.periods(at_us) if rules.limits else {}
+        situation, at_us, codes = decision.situation, self._us(at), dict[int, str]()
         for slot, said in enumerate(decision.slots):
             if said.action_id == NOTHING:
                 continue
-            terms = rules.terms(said.action_id, said.channel)
-            code = None if terms.pool is None else self._code(connection, terms.pool, at)
+            share = rules.budgets.share(said.action_id, said.channel, at_us=at_us)
+            code = None if share.pool is None else self._code(connection, share.pool, at)
             if code is not None:
                 codes[slot] = code
             said_at = max(at, said.send_at) if said.send_at else at  # nobody can see it before: it counts from there
             exposed = None if is_deferred else at_us if said_at is at else to_us(said_at)
             until = to_us(rules.reserved_until(said_at)) if is_deferred else None
             # An answer that is always given (fallback, baseline, off-script) is none of what a budget is for.
-            is_charged = bool(terms.charges) and decision.is_drawn
-            charges = [(*one, periods.get(one.budget, 0)) for one in terms.charges] if is_charged else []
-            self._take(charges)
-            if until is not None:
+            is_charged = bool(share.charges) and decision.is_drawn
+            if is_charged:
+                self._take(share.charges)
+            if until is not None and is_charged:
                 whose = (until, situation.decision_id, slot, situation.customer_key)
-                self._held += [(budget, period, *whose, units, amount) for budget, units, amount, period in charges]
+                self._held += [
+                    (budget, period, *whose, units, amount) for budget, units, amount, period in share.charges
+                ]
             row: tuple[object, ...] = (
                 situation.decision_id,
                 slot,
                 situation.customer_key,
                 said.action_id,
                 said.channel,
-                ",".join(terms.tags),
+                share.tags,
                 situation.initiated_by,
                 at_us,
                 exposed,
@@ -98,14 +99,15 @@ class Taken:
                 max(at_us, exposed or 0, until or 0),
                 None,
                 0,
-                _as_json(tuple(charges)) if charges else None,
-                terms.pool,
+                share.told if is_charged else None,
+                share.pool,
                 code,
             )
             self._contacts.append(row)
             if exposed is not None:
-                self._exposed[said.action_id] += 1
-            asked.note_question(connection, decision, slot=slot)
+                self._exposed[said.action_id] = self._exposed.get(said.action_id, 0) + 1
+            if said.offer is not None and said.offer.action.asks is not None:
+                asked.note_question(connection, decision, slot=slot)
         return codes
 
     def write(self, connection: sqlite3.Connection) -> None:
@@ -114,11 +116,19 @@ class Taken:
         insert_rows(connection, USE, [(*one, *taken) for one, taken in self._used.items()], ADD_USE)
         insert_rows(connection, _HOLD, self._held)
         count_all_exposures(connection, self._exposed)
-        self._contacts, self._used, self._held, self._exposed = [], {}, [], Counter()
+        self._contacts, self._used, self._held, self._exposed = [], {}, [], {}
+
+    def _us(self, at: datetime) -> int:
+        """The instant in microseconds; those of one group have one instant, nearly always."""
+        if at is not self._at[0]:
+            self._at = (at, to_us(at))
+        return self._at[1]
 
     def _take(self, charges: Sequence[tuple[str, int, int, int]]) -> None:
         for budget, units, amount, period in charges:
-            self.units[budget] += units
+            taken = self.units[budget] = self.units.get(budget, 0) + units
+            if taken > self.most_units:
+                self.most_units = taken
             if not budget.startswith(POOL):
                 before = self._used.get((budget, period), (0, 0))
                 self._used[budget, period] = (before[0] + units, before[1] + amount)
@@ -130,8 +140,3 @@ class Taken:
             self.has_released = True
             code = coupons.take_code(connection, pool)
         return code
-
-
-@lru_cache(maxsize=4_096)  # an action takes the same all day
-def _as_json(charges: tuple[tuple[str, int, int, int], ...]) -> str:
-    return json.dumps(charges)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
+from msgspec.structs import replace
 
 from experiments.records import HOLDOUT, PERSONALISED
 from features.contact_policy import Budget, ContactPolicy, FrequencyCap, Refusals

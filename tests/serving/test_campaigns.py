@@ -19,8 +19,10 @@ import pytest
 from fastapi import FastAPI
 
 from features.workspace import Workspace
+from serving.campaigns import running
 from serving.campaigns.reading import LONGEST_LINE
-from serving.campaigns.running import RELEASES_BEFORE_A_GROUP
+from serving.campaigns.running import DECIDED_TOGETHER, READ_TOGETHER, RELEASES_BEFORE_A_GROUP
+from serving.committing import commit_all
 from serving.contact.store import RELEASED_TOGETHER
 from serving.contact.windows import to_us
 from serving.engine import Engine
@@ -140,6 +142,38 @@ def test_a_campaign_decides_as_single_decisions_do_given_the_same_draws(
         for table in ("contacts", "budget_use", "budget_holds", "action_statistics", "action_exposures"):
             query = f"SELECT * FROM {table} ORDER BY 1, 2"
             assert many.reader.execute(query).fetchall() == single.reader.execute(query).fetchall()
+
+
+def test_more_than_are_read_together_are_answered_in_their_order_and_as_one_by_one(tmp_path: Path) -> None:
+    n = READ_TOGETHER + DECIDED_TOGETHER + 7
+    wrong = {0, DECIDED_TOGETHER - 1, DECIDED_TOGETHER, READ_TOGETHER - 1, READ_TOGETHER, n - 1}
+    asked: list[object] = [None if number in wrong else f"c-{number}" for number in range(n)]
+    with an_engine(tmp_path / "single", policy=POLICY) as single, an_engine(tmp_path / "many", policy=POLICY) as many:
+        for one in asked:
+            if one is not None:
+                single.decide(DecisionRequest(customer_id=str(one), placement="chat_reply", channel="web"))
+        *lines, last = a_campaign(many, asked)
+        assert [line["customer_id"] for line in lines] == asked
+        assert last == {"campaign": "whole", "n_decided": n - len(wrong), "n_refused": len(wrong)}
+        assert records(many.workspace) == records(single.workspace)
+
+
+def test_a_group_grows_while_its_work_is_short_and_never_beyond_what_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_written: list[int] = []
+
+    def timed(connection: sqlite3.Connection, *, pending: Sequence[Any], gives_back: bool) -> tuple[list[Any], float]:
+        n_written.append(len(pending))
+        seconds = 0.0 if len(n_written) < 4 else 60.0
+        return commit_all(connection, pending, gives_back=gives_back), seconds
+
+    monkeypatch.setattr(running, "_timed", timed)
+    with an_engine(tmp_path) as engine:
+        a_campaign(engine, [f"c-{number}" for number in range(4 * READ_TOGETHER)])
+    # At first of 256 four times 64, then as twice as many fit; once it took a minute, no more than 64 again.
+    assert n_written[:4] == [64, 96, 96, 256]
+    assert set(n_written[4:]) == {DECIDED_TOGETHER}
 
 
 def test_a_budget_is_spent_to_its_last_unit_and_no_further(tmp_path: Path) -> None:

@@ -157,6 +157,13 @@ def test_quiet_hours_hold_by_the_customers_clock_and_for_whom_they_govern() -> N
     assert judged(rules, Facts(), at=at, zone="Asia/Kolkata", who="customer") is None
 
 
+def test_who_shares_their_facts_with_others_keeps_their_own_clock() -> None:
+    rules, nothing = rules_of(quiet_hours=(QuietHours(start="21:00", until="08:00"),)), Facts()
+    at, offer = datetime(2026, 3, 1, 16, tzinfo=UTC), an_offer("tip", channel="chat", placement="weekly")
+    found = [rules.judge(offer, nothing, initiated_by="brand", at=at, zone=zone) for zone in (None, "Asia/Kolkata")]
+    assert [one and one.rule for one in found] == [None, "quiet_hours"]
+
+
 def test_quiet_hours_that_wait_let_choose_and_say_when_to_send() -> None:
     night = QuietHours(start="21:00", until="08:00", then="wait", channels=("mail",))
     rules = rules_of(quiet_hours=(night,))

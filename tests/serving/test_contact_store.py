@@ -262,6 +262,36 @@ def test_many_people_are_read_as_each_of_them_is(connection: sqlite3.Connection)
     assert [len(facts.contacts) for facts in together] == [2] * 7
 
 
+def test_those_of_whom_nothing_is_known_share_their_facts_at_one_instant(connection: sqlite3.Connection) -> None:
+    rules = rules_of()
+    says(connection, "d-1", "tip", rules=rules, customer_key=2)
+    people = [Whose((1,), NOON), Whose((2,), NOON), Whose((3,), NOON), Whose((4,), NOON + HOUR)]
+    one, told, another, later = read_facts_together(connection, people, rules=rules)
+    assert one is another
+    assert later == one
+    assert len(told.contacts) == 1
+
+
+def test_who_speaks_first_elsewhere_is_read_as_they_are_alone(connection: sqlite3.Connection) -> None:
+    rules = rules_of(
+        frequency_caps={
+            "theirs": FrequencyCap(at_most=9, rolling_days=30, governs="customer"),
+            "ours": FrequencyCap(at_most=9, rolling_days=1, governs="brand"),
+        }
+    )
+    for key in (1, 2, 3):
+        says(connection, f"d-{key}", "tip", rules=rules, customer_key=key)
+    people = [
+        Whose((1,), NOON + HOUR, ("brand",)),
+        Whose((2,), NOON + 30 * HOUR, ("customer",)),
+        Whose((3,), NOON + 30 * HOUR, ("brand", "customer")),
+    ]
+    together = read_facts_together(connection, people, rules=rules)
+    assert together == [
+        read_facts(connection, one.keys, at=one.at, rules=rules, initiated_by=one.initiated_by) for one in people
+    ]
+
+
 def test_facts_far_from_a_budgets_end_are_equal_and_near_it_they_are_not(connection: sqlite3.Connection) -> None:
     rules = rules_of(TIP, budgets={"most": SharedBudget(units=ENOUGH + 1), "money": SharedBudget(amount=9_000_000)})
     facts = read_facts(connection, (2,), at=NOON, rules=rules)
