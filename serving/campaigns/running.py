@@ -77,7 +77,7 @@ class Campaign:
         for start, end in self._groups(len(asked)):
             group = asked[start:end]
             mine = sum([isinstance(one, DecisionRequest) for one in group])
-            told = iter(await self._decided(read.next(mine)) if read is not None and mine else ())
+            told = iter(await self._decided(await self._now(read.next(mine))) if read is not None and mine else ())
             self.n_decided += mine
             self.n_refused += len(group) - mine
             yield b"".join([_line(one.as_dict() if isinstance(one, Refused) else next(told)) for one in group])
@@ -106,6 +106,13 @@ class Campaign:
             await asyncio.sleep(0)
             read.scored = engine.deciding.scored(inquiries, keys, states, at=at)
         return read
+
+    async def _now(self, read: Read) -> Read:
+        """One group; read anew where somebody of it was joined while those before it were written."""
+        requests = [one.request for one in read.inquiries]
+        if read.scored is None or self._engine.people.among([str(one.customer_id) for one in requests]) == read.keys:
+            return read
+        return await self._read(requests)
 
     async def _decided(self, read: Read) -> list[dict[str, Any]]:
         """The answers to one group."""

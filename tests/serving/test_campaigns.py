@@ -18,6 +18,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from features.identity import IdentityTable
 from features.workspace import Workspace
 from serving.campaigns import running
 from serving.campaigns.reading import LONGEST_LINE
@@ -174,6 +175,25 @@ def test_a_group_grows_while_its_work_is_short_and_never_beyond_what_is_read(
     # At first of 256 four times 64, then as twice as many fit; once it took a minute, no more than 64 again.
     assert n_written[:4] == [64, 96, 96, 256]
     assert set(n_written[4:]) == {DECIDED_TOGETHER}
+
+
+def test_who_is_joined_after_they_were_read_is_decided_on_as_who_they_are_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customers = [f"c-{number}" for number in range(2 * DECIDED_TOGETHER)]
+    joined: list[object] = []
+
+    def timed(connection: sqlite3.Connection, *, pending: Sequence[Any], gives_back: bool) -> tuple[list[Any], float]:
+        written = commit_all(connection, pending, gives_back=gives_back)
+        if not joined:  # with the first group, when the second has been read
+            joined.append(IdentityTable(connection).alias(previous_id=customers[-1], user_id=customers[0], at_us=0))
+        return written, 60.0
+
+    monkeypatch.setattr(running, "_timed", timed)
+    with an_engine(tmp_path) as engine:
+        a_campaign(engine, customers)
+        first, *_, last = records(engine.workspace)
+        assert first["customer_key"] == last["customer_key"]
 
 
 def test_a_budget_is_spent_to_its_last_unit_and_no_further(tmp_path: Path) -> None:
