@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 Work = Callable[[sqlite3.Connection], Any]
 """One piece of work inside a transaction. Where it has an attribute `together`, that does several of its kind at once:
@@ -61,97 +61,6 @@ class Turns(Generic[Piece]):
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         if gathered := self._gathered.pop(loop, None):
             self._take(gathered)
-
-
-class Awaited(Protocol):
-    """Something that somebody waits for in an event loop."""
-
-    @property
-    def future(self) -> asyncio.Future[Any]:
-        """Is done once it is, or once nobody waits for it any more."""
-
-
-Asked = TypeVar("Asked", bound=Awaited)
-
-
-class _Round(Generic[Asked]):
-    """Of one event loop: what waits, and how much of the group before is not done."""
-
-    __slots__ = ("gathered", "is_due", "n_under_way")
-
-    def __init__(self) -> None:
-        self.gathered: list[Asked] = []
-        self.is_due = False
-        self.n_under_way = 0
-
-
-class Rounds(Generic[Asked]):
-    """As `Turns`, and the next group is taken only once everything of the one before is done.
-
-    What comes meanwhile is the next group: the more there is to do, the larger it is, and the less each piece costs.
-    With one client nobody is ever before it. What opens the way is that the futures of a group are done, however they
-    come to be: written, refused, failed, or cancelled by who waited. So nothing can keep it shut that does not also
-    keep its own callers waiting.
-
-    Args:
-        take: takes what was gathered and sees to it that each future is done some time.
-    """
-
-    def __init__(self, take: Callable[[list[Asked]], None]) -> None:
-        self._take = take
-        self._rounds: dict[asyncio.AbstractEventLoop, _Round[Asked]] = {}  # each touched by its own thread only
-
-    def add(self, piece: Asked, loop: asyncio.AbstractEventLoop) -> bool:
-        """One more, in the thread of its loop; gives whether it has to wait for a group before it."""
-        if (mine := self._rounds.get(loop)) is None:
-            mine = self._rounds[loop] = _Round()
-        mine.gathered.append(piece)
-        waits = mine.n_under_way > 0 or len(mine.gathered) > GATHERED_AT_MOST
-        self._go_on(mine, loop)
-        return waits
-
-    def hand_over_all(self) -> None:
-        """What waits of every loop, whatever is under way; nobody may add to it meanwhile."""
-        for mine in list(self._rounds.values()):
-            while mine.gathered:
-                self._begin(mine)
-
-    def _go_on(self, mine: _Round[Asked], loop: asyncio.AbstractEventLoop) -> None:
-        if mine.gathered and not mine.n_under_way and not mine.is_due:
-            mine.is_due = True
-            loop.call_soon(self._turn_ended, mine, loop)
-
-    def _turn_ended(self, mine: _Round[Asked], loop: asyncio.AbstractEventLoop) -> None:
-        mine.is_due = False
-        if not mine.n_under_way:
-            self._begin(mine)
-        if not mine.n_under_way:  # all of it had gone away
-            self._go_on(mine, loop)
-            self._forget_if_idle(mine, loop)
-
-    def _begin(self, mine: _Round[Asked]) -> None:
-        there = [one for one in mine.gathered if not one.future.done()]  # without callers who went away
-        group, mine.gathered = there[:GATHERED_AT_MOST], there[GATHERED_AT_MOST:]
-        mine.n_under_way += len(group)
-        for one in group:
-            one.future.add_done_callback(self._is_done)
-        try:
-            self._take(group)
-        except Exception as fault:
-            for one in group:
-                if not one.future.done():
-                    resolve(one.future, fault)
-
-    def _is_done(self, future: asyncio.Future[Any]) -> None:
-        loop = future.get_loop()
-        mine = self._rounds[loop]
-        mine.n_under_way -= 1
-        self._go_on(mine, loop)
-        self._forget_if_idle(mine, loop)
-
-    def _forget_if_idle(self, mine: _Round[Asked], loop: asyncio.AbstractEventLoop) -> None:
-        if not mine.gathered and not mine.n_under_way and not mine.is_due:
-            self._rounds.pop(loop, None)
 
 
 def foretell(waiting: Waiting, result: object) -> None:

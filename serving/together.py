@@ -17,11 +17,12 @@ from typing import Any
 from serving.committing import Commit, Committed
 from serving.current import CurrentRows
 from serving.deciding import Deciding, Inquiry, Settled
-from serving.handing_over import Rounds, Turns, Waiting, resolve
+from serving.handing_over import Turns, Waiting, resolve
 from serving.kept import Before
 from serving.ledger import Ledger
 from serving.people import Keys, People
 from serving.retries import as_before
+from serving.rounds import Rounds
 from serving.unavailable import unavailability
 
 
