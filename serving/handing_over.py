@@ -25,7 +25,7 @@ class Waiting:
     loop: asyncio.AbstractEventLoop | None
 
 
-GATHERED_AT_MOST = 16  # a larger group saves hardly more a piece, and its first piece has waited for the others
+GATHERED_AT_MOST = 32  # a larger group saves hardly more a piece, and its first piece has waited for the others
 
 Piece = TypeVar("Piece")
 
