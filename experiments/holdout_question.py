@@ -12,6 +12,8 @@ from experiments.records import read_decisions, read_outcomes
 from features.brand import Brand
 from features.faults import CallersMistake, closest_name
 
+LONGEST_WINDOW_DAYS = 3_650
+
 
 def question_of(
     brand: Brand,
@@ -27,14 +29,18 @@ def question_of(
     """What is asked, with the brand's defaults; as in `analyse_workspace`.
 
     Raises:
-        CallersMistake: a goal or placement that the brand does not have, or a window that is not positive.
+        CallersMistake: a goal or placement that the brand does not have, or a window of no length or of more than ten
+            years.
     """
     _check_name("goal", goal, list(brand.goals))
     if placement is not None:
         _check_name("placement", placement, list(brand.placements))
     days = float(brand.rewards.attribution_days if window_days is None else window_days)
-    if not days > 0:
-        raise CallersMistake(f"Asked for a window of {days:g} days. A window is longer than 0 days, for example 7.")
+    if not 0 < days <= LONGEST_WINDOW_DAYS:
+        raise CallersMistake(
+            f"Asked for a window of {days:g} days. A window is longer than 0 days and at most {LONGEST_WINDOW_DAYS:,}, "
+            "for example 7."
+        )
     return HoldoutQuestion(
         goal=goal,
         window_days=days,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
+import shlex
+import sys
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -14,6 +17,8 @@ from features.verbs import Verbs, group_of_verbs
 
 VERBS_GROUP = "rapport.verbs"
 CALLERS_MISTAKE = 2
+MACHINES_FAULT = 1
+INTERRUPTED = 130
 COLLECT = (100_000, 20, 100)  # a verb lives for seconds: looking for garbage meanwhile was a fifth of its imports
 
 
@@ -69,9 +74,10 @@ def run_verb(*words: str) -> None:
 
 
 def main() -> None:
-    """Runs one verb; a caller's mistake ends with exit code 2 and a message that says what to do."""
+    """Runs one verb; what people can mend ends with a message that says how: exit code 2, or 1 for the machine's."""
     from features.faults import CallersMistake
 
+    _speak_utf8()
     # Our matrices are small: a second thread of OpenBLAS only waits, and costs 8 of 57 s of CPU in 'rapport train'.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # LightGBM's threads sleep while they wait for each other: on busy cores four fifths of its CPU went into spinning.
@@ -82,3 +88,22 @@ def main() -> None:
     except CallersMistake as mistake:
         typer.secho(str(mistake), fg=typer.colors.RED, err=True)
         raise SystemExit(CALLERS_MISTAKE) from None
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    except Exception as fault:
+        from features.machine_faults import is_interruption, machine_fault
+
+        if is_interruption(fault):
+            raise SystemExit(INTERRUPTED) from None
+        if (told := machine_fault(fault)) is None:
+            raise
+        asked = shlex.join(["rapport", *sys.argv[1:]])
+        typer.secho(f"Asked for '{asked}', but {told}", fg=typer.colors.RED, err=True)
+        raise SystemExit(MACHINES_FAULT) from None
+
+
+def _speak_utf8() -> None:
+    """What customers read is Thai and Hindi, also where LANG=C stands for ASCII."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # names of files as they came

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.faults import CallersMistake
+from features.passed import require_passed
 from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
@@ -52,7 +53,7 @@ def sync(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None
 @features.command()
 def build(
     as_of: AsOfOption = None,
-    history_weeks: Annotated[int, typer.Option(min=1, help="Weekly snapshots, the last one at --as-of.")] = 1,
+    history_weeks: Annotated[int, typer.Option(min=1, max=520, help="Weekly snapshots, the last one at --as-of.")] = 1,
     incremental: Annotated[
         bool, typer.Option("--incremental", help="From the snapshot before it: only customers touched since.")
     ] = False,
@@ -161,4 +162,6 @@ def _instant(text: str | None) -> datetime:
             f"Asked for --as-of '{text}', which is no instant ({error}). Give an ISO date such as 2024-06-01, or an "
             "instant such as 2024-06-01T12:00:00+05:30."
         ) from error
-    return instant.astimezone(UTC) if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+    instant = instant.astimezone(UTC) if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+    require_passed(instant, now=datetime.now(UTC))
+    return instant

@@ -19,6 +19,9 @@ Location = tuple[str | int, ...]
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it is built in: ten times faster
 
+DEEPEST, MOST_REPEATED = 100, 100_000  # libyaml ends the process where brackets go deep; nine aliases are 9^9 nodes
+_OPENING = re.compile(r"[\[{]|[-?:] +[-?]")
+
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, object] = {"true": True, "false": False, "null": None, "~": None, "": None}
@@ -77,8 +80,12 @@ class _Reading:
     lines: dict[Location, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     around: list[int] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
+    n_repeated: int = 0
 
     def value(self, node: yaml.Node, at: Location) -> object:
+        if self.is_too_much(node, at):
+            return None
         self.lines.setdefault(at, node.start_mark.line + 1)
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
@@ -89,6 +96,16 @@ class _Reading:
         value = self.items(node, at) if isinstance(node, yaml.SequenceNode) else self.mapping(node, at)
         self.around.pop()
         return value
+
+    def is_too_much(self, node: yaml.Node, at: Location) -> bool:
+        if id(node) not in self.seen:
+            self.seen.add(id(node))
+            return self.n_repeated > MOST_REPEATED
+        self.n_repeated += 1
+        if self.n_repeated == MOST_REPEATED + 1:
+            rule = f"Aliases may repeat {MOST_REPEATED:,} values in all. Write out what is meant."
+            self.fault(at, node, "is repeated by aliases of aliases without end", rule)
+        return self.n_repeated > MOST_REPEATED
 
     def items(self, node: yaml.SequenceNode, at: Location) -> list[object]:
         return [self.value(item, (*at, index)) for index, item in enumerate(node.value)]
@@ -166,6 +183,7 @@ def yaml_of(text: str, path: Path) -> YamlFile:
         InvalidFile: it is not YAML at all.
     """
     try:
+        _require_shallow(text, path)
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         raise InvalidFile(path, [_syntax_fault(error)]) from error
@@ -174,6 +192,19 @@ def yaml_of(text: str, path: Path) -> YamlFile:
     reading = _Reading()
     data = reading.value(node, ())
     return YamlFile(path, data, reading.lines, tuple(reading.faults))
+
+
+def _require_shallow(text: str, path: Path) -> None:
+    """Refuses a nesting so deep that composing it would end the process; events are read without going deep."""
+    if len(_OPENING.findall(text)) <= DEEPEST:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            line = event.start_mark.line + 1 if event.start_mark is not None else None
+            problem, rule = f"is nested more than {DEEPEST} deep.", "Look for brackets that are not closed."
+            raise InvalidFile(path, [Fault("the file", problem, rule, line)])
 
 
 def _syntax_fault(error: yaml.YAMLError) -> Fault:

@@ -17,10 +17,13 @@ from serving.ingest.keeping import Kept
 from serving.keys.loopback import is_loopback
 
 PREFIX = "RAPPORT_"
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 
 
 def _in_utc(instant: datetime) -> datetime:
     """An instant without a zone is taken as UTC, as with --as-of elsewhere."""
+    if not FIRST_YEAR < instant.year < LAST_YEAR:  # one decision outside, and no frame of the log can be read
+        raise ValueError(f"lies between the years {FIRST_YEAR} and {LAST_YEAR}")
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
@@ -93,6 +96,6 @@ def read_settings(**arguments: object) -> Settings:
         wrong = error.errors(include_url=False)[0]
         name = str(wrong["loc"][0])
         raise CallersMistake(
-            f"Asked to serve with {name} = {wrong['input']!r}: {wrong['msg']}. "
+            f"Asked for {name} = {wrong['input']!r}: {wrong['msg']}. "
             f"Set it with --{name.replace('_', '-')} or {PREFIX}{name.upper()}."
         ) from None

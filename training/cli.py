@@ -15,6 +15,7 @@ from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
 from training import versions_cli
+from training.seed_option import SeedOption
 
 if TYPE_CHECKING:
     from features.schema import FeatureSchema
@@ -49,7 +50,7 @@ models.command("card")(versions_cli.card)
 def train(
     what: Annotated[What, typer.Argument(help="Which models.")] = What.ALL,
     as_of: AsOfOption = None,
-    seed: Annotated[int, typer.Option(help="Same seed and data: same bytes.")] = 0,
+    seed: SeedOption = 0,
     tune_trials: Annotated[
         int | None, typer.Option(min=1, help="Tune the trees of next purchase: so many trials a horizon, in all.")
     ] = None,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from features.faults import CallersMistake
 from features.occasions import OccasionDays, occasion_days
+from features.passed import require_passed
 from training.labels import Window, label, label_window, read_orders, require_closed
 from training.repeats import Repeats
 
@@ -256,11 +257,8 @@ def _span(
             "Asked what is known of customers, but the lake holds no events. Bring some in with 'rapport import' first."
         )
     first, last = span
-    if as_of is not None and as_of > now:
-        raise CallersMistake(
-            f"Asked for an as_of of {as_of:%Y-%m-%d %H:%M} UTC, but it is {now:%Y-%m-%d %H:%M} UTC now: what "
-            "happens until then is not known. Use an instant that has passed, or leave --as-of out."
-        )
+    if as_of is not None:
+        require_passed(as_of, now=now)
     if as_of is not None and as_of <= first:
         raise CallersMistake(
             f"Asked for an as_of of {as_of:%Y-%m-%d}, but events begin on {first:%Y-%m-%d}. "

@@ -15,6 +15,7 @@ from experiments.simulator.tables import EXPORT_SCHEMA
 from experiments.simulator.world import World
 from features.faults import CallersMistake
 
+EARLIEST, LATEST = dt.date(1990, 1, 1), dt.date(2100, 1, 1)  # of which festivals are known
 EVENTS_FILE = "events.parquet"
 MAPPING_FILE = "mapping.yaml"
 _DICTIONARY_COLUMNS = [
@@ -88,6 +89,10 @@ def _check(plan: Plan) -> None:
         ("seed", plan.seed, 0, 2**63 - 1),
     )
     wrong = [(name, value, low, high) for name, value, low, high in sizes if not low <= value <= high]
+    if not wrong and not EARLIEST.toordinal() + plan.days <= plan.end.toordinal() <= LATEST.toordinal():
+        raise CallersMistake(
+            f"Asked to simulate {plan.days:,} days before {plan.end}. All of them lie from {EARLIEST} until {LATEST}."
+        )
     if wrong:
         asked = " and ".join(f"{name}={value}" for name, value, _, _ in wrong)
         rules = "; ".join(f"--{name} lies in {low:,} … {high:,}" for name, _, low, high in wrong)

@@ -23,6 +23,10 @@ OWN_COLUMNS = ("__rapport_id", "__rapport_unit", "__rapport_file", "__rapport_ro
 MALFORMED = "malformed"
 
 _LONGEST_LINE = 32_000_000
+_HOLDS_NOTHING = {
+    "csv": "it is empty: a line with the columns' names is expected, then one line a row",
+    "jsonl": "it holds no JSON object: one a line is expected",
+}
 _NO_CHARACTER = "\x01"
 _REASONS = (
     "CASE error_type WHEN 'INVALID ENCODING' THEN 'invalid_encoding' WHEN 'MISSING COLUMNS' THEN 'too_few_columns' "
@@ -66,9 +70,7 @@ class Reader:
             single = Export(export.path, (path,), export.format, export.is_folder)
             is_first = not self._text(single, name=name, unit=unit, is_first=is_first) and is_first
         if is_first:
-            raise CallersMistake(
-                f"Asked to import '{exports[0].path}', but it holds no JSON object: one a line is expected."
-            )
+            raise CallersMistake(f"Asked to import '{exports[0].path}', but {_HOLDS_NOTHING[exports[0].format]}.")
 
     def _parquet(self, exports: Sequence[Export], *, name: str) -> None:
         selects = []
@@ -98,6 +100,9 @@ class Reader:
 
     def _text(self, export: Export, *, name: str, unit: int, is_first: bool) -> bool:
         """Adds one file's rows; gives whether it has columns: a part without a line has none, and is passed over."""
+        self._require_its_encoding(export)
+        if export.format == "csv" and not _beginning(export).strip():
+            return False
         source = self._csv(export) if export.format == "csv" else self._json(export)
         if source is None:
             self._set_aside_no_objects(export)
@@ -125,6 +130,14 @@ class Reader:
         )
         self.connection.execute("DROP TABLE one_file")
         return True
+
+    def _require_its_encoding(self, export: Export) -> None:
+        if self.read.encoding != "utf-8" or not _beginning(export).startswith((b"\xff\xfe", b"\xfe\xff")):
+            return
+        raise CallersMistake(
+            f"Asked to import '{export.path}' as UTF-8, but it begins as UTF-16 does. Say 'read: {{encoding: utf-16}}' "
+            "in the mapping, or save it as UTF-8."
+        )
 
     def _start(self, name: str) -> int:
         row = self.connection.execute(f"SELECT coalesce(max(__rapport_id), -1) + 1 FROM {name}").fetchone()
@@ -214,11 +227,15 @@ def _json_text(text: str) -> str:
 
 
 def _is_array(export: Export) -> bool:
+    return _beginning(export).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+
+
+def _beginning(export: Export) -> bytes:
     path = export.files[0]
     compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix.lower())
     try:
         with pa.input_stream(str(path), compression=compression) as file:
-            return bool(file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[")
+            return bytes(file.read(4096))
     except (OSError, EOFError) as error:
         raise CallersMistake(f"Asked to import '{export.path}', but it cannot be read: {error}.") from error
 

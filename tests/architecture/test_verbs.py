@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from features.command_line import app
+from features.starting import write_starter
 
 
 def _commands(command: Any, words: tuple[str, ...], context: Any) -> Iterator[tuple[str, Any]]:
@@ -66,3 +69,28 @@ def test_every_option_of_every_verb_says_what_it_is_for_and_none_is_of_a_shell()
         if option.name != "help" and not option.help
     ]
     assert untold == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "--seed", "-1"),
+        ("train", "--seed", str(2**32)),
+        ("evaluate", "segments", "--seed", "-1"),
+        ("evaluate", "segments", "--onward-days", "9999999"),
+        ("evaluate", "response", "--campaign", "a", "--outcome", "b", "--window-days", "1e300"),
+        ("evaluate", "next-purchase", "--cutoff", "2026-01-01", "--horizon-days", "7", "--seed", "-1"),
+        ("features", "build", "--history-weeks", "1000000"),
+    ],
+)
+def test_a_number_that_nobody_can_mean_is_refused_before_anything_is_read(words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, list(words))
+    assert done.exit_code == 2
+    assert f"Invalid value for '{words[-2]}'" in done.output
+
+
+def test_features_of_an_instant_that_has_not_come_are_refused(tmp_path: Path) -> None:
+    write_starter(tmp_path)
+    for verb in (("build",), ("materialize",), ("check", "n_orders")):
+        done = CliRunner().invoke(app, ["features", *verb, "--as-of", "2999-01-01", "--workspace", str(tmp_path)])
+        assert "what happens until then is not known" in str(done.exception)

@@ -322,3 +322,9 @@ def test_a_join_is_known_from_its_instant_on(report_world: ReportWorld) -> None:
     after = analyse_workspace(report_world.workspace, as_of=merged_at + timedelta(seconds=1))
     assert not before.left_out
     assert after.left_out == LeftOut(n_two_arms=1)
+
+
+@pytest.mark.parametrize("days", [0.0, float("nan"), 1e300])
+def test_a_window_of_no_length_or_of_millennia_is_refused(report_world: ReportWorld, days: float) -> None:
+    with pytest.raises(CallersMistake, match="longer than 0 days and at most 3,650"):
+        analyse_workspace(report_world.workspace, window_days=days)

@@ -196,4 +196,7 @@ def test_sizes_out_of_range_are_refused_all_at_once(tmp_path: Path) -> None:
     assert "customers=0 and days=5 and seed=-1. --customers lies in 1 … 5,000,000; --days lies in 30 … 3,650" in told
     with pytest.raises(CallersMistake, match=r"with days=5\. --days lies in 30"):
         small(tmp_path, days=5)
+    for end in (dt.date(2, 1, 1), dt.date(9999, 12, 31)):
+        with pytest.raises(CallersMistake, match=f"before {end}. All of them lie from 1990-01-01 until 2100-01-01"):
+            simulate_history(tmp_path, customers=1, days=30, end=end)
     assert not any(tmp_path.iterdir())

@@ -226,3 +226,16 @@ def test_many_rows_are_imported_by_sql_and_not_one_by_one(world: World) -> None:
     report = world.run(path)
     assert (report.n_new, report.n_customers) == (100_000, 500)
     assert world.events("sum(total)", order="1") == [(100_000 / 100 * sum(range(100)),)]
+
+
+def test_an_empty_file_is_told_as_such_and_passed_over_beside_others(world: World) -> None:
+    nothing = world.file("in/nothing.csv", "\n")
+    with pytest.raises(CallersMistake, match=r"nothing\.csv', but it is empty: a line with the columns' names"):
+        world.run(nothing)
+    assert world.run(nothing, world.file("in/some.csv", CSV)).n_new == len(ROWS)
+
+
+def test_a_utf_16_file_that_is_said_to_be_utf_8_is_told_by_its_encoding(world: World) -> None:
+    wide = world.file("wide.csv", CSV.encode("utf-16"))
+    with pytest.raises(CallersMistake, match=r"begins as UTF-16 does. Say 'read: \{encoding: utf-16\}'"):
+        world.run(wide)

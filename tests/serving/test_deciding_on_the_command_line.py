@@ -136,6 +136,12 @@ def test_a_clock_without_a_zone_stands_in_utc(text: str) -> None:
     assert read_settings(clock=text).clock == datetime(2024, 6, 1, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("text", ["9999-12-31", "1950-01-01"])
+def test_a_clock_that_no_log_can_be_read_with_is_refused(text: str) -> None:
+    with pytest.raises(CallersMistake, match="lies between the years 1970 and 2200"):
+        read_settings(clock=text)
+
+
 def test_a_port_that_cannot_be_is_refused() -> None:
     with pytest.raises(CallersMistake, match="--port"):
         read_settings(port=99_999)

@@ -12,6 +12,7 @@ import typer
 
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
+from training.seed_option import SeedOption
 
 if TYPE_CHECKING:
     from training.evaluating.next_purchase import Evaluated
@@ -44,7 +45,7 @@ def next_purchase(
         typer.Option(formats=["%Y-%m-%d"], help="What happened before this day is known; it begins as the brand's do."),
     ],
     horizon_days: Annotated[list[int], typer.Option(help="How far ahead; give it several times for several.")],
-    seed: Annotated[int, typer.Option(help="Same seed and data: same figures.")] = 0,
+    seed: SeedOption = 0,
     workspace: WorkspaceOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="For a program to read: an object, or a list of them for several horizons.")

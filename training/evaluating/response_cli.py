@@ -12,6 +12,7 @@ import typer
 
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
+from training.seed_option import SeedOption
 
 if TYPE_CHECKING:
     from training.evaluating.response_answer import Evaluated
@@ -40,12 +41,13 @@ def response(
         typer.Option(help="Two of them, A,B; where neither got nothing, B is the control. Needed if there are more."),
     ] = "",
     splits: Annotated[int, typer.Option(help="Random ones, by customer.")] = 21,
-    seed: Annotated[int, typer.Option(help="Same seed and data: same figures.")] = 0,
+    seed: SeedOption = 0,
     value: Annotated[float, typer.Option(help="What one (or one unit) of the outcome is worth.")] = 1.0,
     cost: Annotated[float, typer.Option(help="What one message costs.")] = 0.0,
     test_share: Annotated[float, typer.Option(help="Of customers that judge and teach nothing.")] = 0.3,
     window_days: Annotated[
-        float | None, typer.Option(help="Over which orders count; else as the campaign's outcomes.", min=0.01)
+        float | None,
+        typer.Option(help="Over which orders count; else as the campaign's outcomes.", min=0.01, max=3_650),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; else one a core.", min=1)] = None,
     workspace: WorkspaceOption = None,

@@ -12,6 +12,7 @@ import typer
 
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
+from training.seed_option import SeedOption
 
 if TYPE_CHECKING:
     from training.evaluating.segments import EvaluatedSegments
@@ -24,8 +25,10 @@ def segments(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="What happened before this day is known; default the latest possible."),
     ] = None,
-    onward_days: Annotated[int, typer.Option(min=1, help="How much later the segment to be said is looked at.")] = 90,
-    seed: Annotated[int, typer.Option(help="Same seed and data: same figures.")] = 0,
+    onward_days: Annotated[
+        int, typer.Option(min=1, max=3_650, help="How much later the segment to be said is looked at.")
+    ] = 90,
+    seed: SeedOption = 0,
     workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
