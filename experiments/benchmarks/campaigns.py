@@ -14,6 +14,7 @@ import gc
 import json
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ from serving.engine import Engine
 from serving.http import build_app
 
 QUESTION = {"placement": "chat_reply", "channel": "web"}
-AT_ONCE = 16
 
 
 async def ask(app: ASGIApp, path: str, body: bytes, *, kind: str) -> list[bytes]:
@@ -58,7 +58,7 @@ async def ask(app: ASGIApp, path: str, body: bytes, *, kind: str) -> list[bytes]
     return parts
 
 
-async def singles(app: ASGIApp, customers: list[str]) -> int:
+async def singles(app: ASGIApp, customers: list[str], *, at_once: int) -> int:
     """One call a customer, so many at once; gives how many."""
     waiting = iter(customers)
 
@@ -67,7 +67,7 @@ async def singles(app: ASGIApp, customers: list[str]) -> int:
             body = json.dumps(QUESTION | {"customer_id": customer}).encode()
             await ask(app, "/v1/decisions", body, kind="application/json")
 
-    await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(one_after_the_other() for _ in range(at_once)))
     return len(customers)
 
 
@@ -126,14 +126,15 @@ def main() -> None:
         gc.freeze()
         gc.set_threshold(50_000, 50, 1_000)  # as the service does
         for name, ask_all, whom in (
-            ("single calls", singles, customers[: asked.singles]),
+            ("single calls, 1 at a time", partial(singles, at_once=1), customers[: asked.singles]),
+            ("single calls, 16 at once", partial(singles, at_once=16), customers[: asked.singles]),
             ("a campaign", campaign, customers),
         ) * 2:
             began, cpu = time.perf_counter(), time.process_time()
             n = asyncio.run(ask_all(app, whom))
             wall, cpu = time.perf_counter() - began, time.process_time() - cpu
             print(
-                f"{name:14} {n:7,} decisions {1e6 * cpu / n:8.0f} µs of CPU each {n / cpu:8,.0f} a core {wall:6.1f} s"
+                f"{name:25} {n:7,} decisions {1e6 * cpu / n:8.0f} µs of CPU each {n / cpu:8,.0f} a core {wall:6.1f} s"
             )
         print("\none decision of a campaign, CPU by step")
         print_steps(steps(app, customers))
