@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 SMALLEST_PROBABILITY = 1e-6  # a finite sample shows no certainty; log-odds stay finite
+MOST_LOG_ODDS = float(np.log(1.0 / SMALLEST_PROBABILITY - 1.0))
 
 
 def log_odds(probability: FloatArray) -> FloatArray:
@@ -21,8 +22,8 @@ def log_odds(probability: FloatArray) -> FloatArray:
 
 
 def from_log_odds(score: FloatArray) -> FloatArray:
-    """1 / (1 + exp(-score)), without overflow."""
-    return 0.5 * (1.0 + np.tanh(0.5 * score))
+    """1 / (1 + exp(-score)), as far from 0 and 1 as `log_odds` keeps it: a steep line must not end in certainty."""
+    return 0.5 * (1.0 + np.tanh(0.5 * np.minimum(np.maximum(score, -MOST_LOG_ODDS), MOST_LOG_ODDS)))
 
 
 def busier(probability: FloatArray, multiplier: float | FloatArray) -> FloatArray:
@@ -31,7 +32,7 @@ def busier(probability: FloatArray, multiplier: float | FloatArray) -> FloatArra
     An intensity λ gives P = 1 − exp(−λ); `multiplier` times as much gives 1 − (1 − P)^multiplier.
     """
     certain = 1.0 - SMALLEST_PROBABILITY
-    return np.asarray(-np.expm1(multiplier * np.log1p(-np.minimum(probability, certain))))
+    return np.asarray(np.minimum(-np.expm1(multiplier * np.log1p(-np.minimum(probability, certain))), certain))
 
 
 def busier_if_there(probability: FloatArray, multiplier: float, there: FloatArray) -> FloatArray:

@@ -11,13 +11,23 @@ from datetime import datetime
 
 import numpy as np
 
-from training.calibration import FloatArray
+from training.calibration import ISOTONIC, FloatArray
 from training.dataset import Source, rows_of
 from training.evaluation import log_losses
 from training.heads import finisher, lesson_of, raw_scores
 from training.labels import label_window
 from training.members import REPEAT_BUYING, TREES, Customers
-from training.recipes import ERRORS_OF_ALONE, EVERY_MEMBER, RECIPES, Recipe
+from training.recipes import (
+    AS_IT_IS,
+    ERRORS_OF_ALONE,
+    ERRORS_OF_HALF,
+    EVERY_MEMBER,
+    FEWEST_FOR_STEPS,
+    NO_SEASON,
+    RECIPES,
+    Recipe,
+)
+from training.repeat_buying import PARETO_NBD
 from training.some_customers import some_customers
 from training.split import WEEK, TooLittleData, gate_cutoff
 from training.trusted_season import knows_season, untried_season
@@ -78,22 +88,24 @@ def _choose(
     season = None if is_tried else untried_season(source, horizon_days=asked_days, used_at=used_at)
     tried: list[Tried] = []
     for base in candidates:
-        finish = finisher(lesson, base, seed=seed)
+        finish = finisher(lesson, base, seed=seed, steady=False)
         trees = raw_scores(finish(replace(base, members=(TREES,))).booster, rows.X)
         calm: dict[tuple[tuple[str, ...], str, bool, str], FloatArray] = {}
-        for recipe in _of_season(base.variants(), season):
+        for recipe in _worth_trying(base.variants(), season, n_calibrating=len(lesson.scored_keys)):
             head, key = finish(recipe), (recipe.members, recipe.repeat_buying, recipe.weighs, recipe.calibration)
             if key not in calm:
                 calm[key] = replace(head, season=1.0).said_of(customers, trees)
             tried.append(Tried(recipe, head.shipped, log_losses(rows.y, head.in_season(calm[key], customers))))
     best, fullest = best_of(tried)
+    own = at_its_own_level(tried, best)
     window = label_window(judge_at, horizon_days)
     shorter = f", of {horizon_days} days since none of {asked_days} could choose" if horizon_days < asked_days else ""
     left_out = f"; with every member {fullest.loss:.4f}" if best.recipe.members != EVERY_MEMBER else ""
+    half = f"; half of the say is {PARETO_NBD}'s as it is, not worse beyond noise: {own.loss:.4f}" if own else ""
     return Choice(
-        best.recipe,
+        replace(best.recipe, halves=own is not None),
         f"{best.made_of}: log-loss {best.loss:.4f} on the held-back window "
-        f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}{shorter}{left_out}",
+        f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}{shorter}{left_out}{half}",
     )
 
 
@@ -111,15 +123,15 @@ class Tried:
         return float(self.losses.mean())
 
     def is_alone(self) -> bool:
-        """Whether it is repeat buying and nothing else."""
-        return self.recipe.members == (REPEAT_BUYING,)
+        """Whether it is one member and nothing else."""
+        return len(self.recipe.members) == 1
 
 
 def best_of(tried: Sequence[Tried]) -> tuple[Tried, Tried]:
     """What is shipped, and the best with every member.
 
-    Repeat buying alone must be better than the latter beyond noise, too: some hundred customers would else take
-    everything away that knows what they do not show just now.
+    A member alone must be better than the latter beyond noise, too: some hundred customers would else take everything
+    away that knows what they do not show just now.
     """
     fullest = min((one for one in tried if one.recipe.members == EVERY_MEMBER), key=lambda one: one.loss)
 
@@ -130,6 +142,28 @@ def best_of(tried: Sequence[Tried]) -> tuple[Tried, Tried]:
     return min(tried, key=at_best), fullest
 
 
-def _of_season(recipes: Iterable[Recipe], season: str | None) -> Iterator[Recipe]:
-    """Those of a season that was settled without trying; all of them where it is to be tried."""
-    return (recipe for recipe in recipes if season in (None, recipe.season))
+def at_its_own_level(tried: Sequence[Tried], best: Tried) -> Tried | None:
+    """Pareto/NBD as it is, where the window does not show it to be worse than the best beyond noise; else None.
+
+    Only beside what has no season, since its level has none either, and is calibrated by a line.
+    """
+    if (
+        best.recipe.members == (REPEAT_BUYING,)
+        or best.recipe.season != NO_SEASON
+        or best.recipe.calibration == ISOTONIC
+    ):
+        return None
+    own = replace(best.recipe, members=(REPEAT_BUYING,), repeat_buying=PARETO_NBD, weighs=False, calibration=AS_IT_IS)
+    found = next((one for one in tried if one.recipe == own and one.made_of == PARETO_NBD), None)
+    if found is None:
+        return None
+    worse = found.losses - best.losses
+    return found if float(worse.mean()) <= ERRORS_OF_HALF * float(worse.std()) / np.sqrt(len(worse)) else None
+
+
+def _worth_trying(recipes: Iterable[Recipe], season: str | None, *, n_calibrating: int) -> Iterator[Recipe]:
+    """Those of a season that was settled without trying, or of any where it is to be tried; steps for enough rows."""
+    for recipe in recipes:
+        few = recipe.calibration == ISOTONIC and n_calibrating < FEWEST_FOR_STEPS
+        if season in (None, recipe.season) and not few:
+            yield recipe

@@ -3,7 +3,8 @@
 The newest closed window knows most of the season, so it teaches; it is also the one that must calibrate. Cross-fitting
 lets it do both: customers are dealt into folds, and a fold is scored by what was learned from the others, in every
 cutoff. Of many rows one fold is enough to calibrate, and the one fit that did not see it is served. Repeat buying
-learns from no label: as of the window's start it is fitted to what was known then.
+learns from no label: its four parameters are those that are served, which hardly know any single customer, so what they
+are moved by is what they still miss themselves, and not what an older fit missed.
 """
 
 from __future__ import annotations
@@ -197,7 +198,7 @@ class Lesson:
         )
 
     def repeat_buying(self, kind: str) -> tuple[Repeat | None, Floats | None]:
-        """That model fitted to all that is known, and what the one known earlier says of the judged rows."""
+        """That model fitted to all that is known, and what it says of the judged rows as they were."""
         if kind not in self._repeat:
             self._repeat[kind] = self._fit_repeat_buying(kind)
         return self._repeat[kind]
@@ -264,11 +265,11 @@ class Lesson:
     def _fit_repeat_buying(self, kind: str) -> tuple[Repeat | None, Floats | None]:
         if binds(self.source, inputs_of(kind)):
             return None, None
-        then, now = (fit_repeat_buying(self.source, at, kind=kind) for at in (self.split.calibrate, self.split.used_at))
-        if then is None or now is None:
+        fitted = fit_repeat_buying(self.source, self.split.used_at, kind=kind)
+        if fitted is None:
             return None, None
         customers = Customers(self.calibrating.X, self.source.inputs)
-        return now, customers.repeat_buying(then, horizon_days=self.split.horizon_days)[self._judged()]
+        return fitted, customers.repeat_buying(fitted, horizon_days=self.split.horizon_days)[self._judged()]
 
 
 def inputs_of(kind: str) -> tuple[str, ...]:

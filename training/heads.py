@@ -21,12 +21,14 @@ from training.calibration import (
 from training.dataset import Rows, Source
 from training.fitting import Lesson
 from training.members import REPEAT_BUYING, TREES, Customers, Members, Repeat, in_season
+from training.own_level import halved
 from training.pareto_nbd import ParetoNbd
 from training.recipes import AS_BUSY, AS_IT_IS, NO_SEASON, WORDS, Recipe
 from training.regular_gaps import RegularGaps
 from training.repeat_buying import BG_NBD, PARETO_NBD, REGULAR_GAPS
 from training.season import Ahead, bounded, season_change
 from training.split import Split, TooLittleData, gate_cutoff, split_for
+from training.steadying import steadied
 
 FEWEST_POSITIVES = 30  # in any window that teaches or judges: below it one customer moves the rate by 3%
 ENOUGH_TODAY = 60_000  # customers whose orders are expected: their sum is known within 1.5%, which costs 0.00001 nats
@@ -105,8 +107,16 @@ def lesson_of(source: Source, *, horizon_days: int, used_at: datetime, is_tried:
     return Lesson(source, split, check=partial(require_both, split=split), is_tried=is_tried)
 
 
-def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], Head]:
-    """A fit that any members, calibration and season can finish: the trees do not depend on them."""
+def finisher(lesson: Lesson, trees: Recipe, *, seed: int, steady: bool = True) -> Callable[[Recipe], Head]:
+    """A fit that any members, calibration and season can finish: the trees do not depend on them.
+
+    Args:
+        lesson: what is known.
+        trees: how to boost.
+        seed: of LightGBM.
+        steady: without a season, the level is that of the two newest closed windows; false where only recipes are
+            compared, to all of which the newest one's is as good.
+    """
     source, split = lesson.source, lesson.split
     fitted = lesson.fit(trees, seed=seed)
     level = _Level(source, split, fitted.booster, n_calibrating=len(lesson.calibrating.y))
@@ -135,9 +145,22 @@ def finisher(lesson: Lesson, trees: Recipe, *, seed: int) -> Callable[[Recipe], 
             levelled[key] = (head, level.by_orders(head, calibration.apply(scores)))
         return levelled[key]
 
+    def with_half(head: Head) -> Head:
+        pareto = fitted.repeat_of_kind(PARETO_NBD)[0]
+        if not isinstance(pareto, ParetoNbd):
+            return head
+        members, line = halved(head.members, head.calibration, pareto)
+        made = replace(head.recipe, members=tuple(members.offsets))
+        return replace(head, recipe=made, members=members, calibration=line)
+
     def finish(recipe: Recipe) -> Head:
         head, by_orders = calm(recipe)
         season = {AS_BUSY: level.busier, NO_SEASON: 1.0}.get(recipe.season, by_orders)
+        if steady and recipe.calibration != AS_IT_IS and not (level.has_season and recipe.season != NO_SEASON):
+            moved = steadied(source, split, fitted.repeat_of_kind(PARETO_NBD)[0])
+            head = replace(head, calibration=head.calibration.shifted(moved))
+        if recipe.halves:
+            head = with_half(head)
         knows = BG_NBD if recipe.repeat_buying == REGULAR_GAPS else recipe.repeat_buying
         leaving = fitted.repeat_of_kind(knows)[0] if season > 1.0 else None
         return replace(head, recipe=replace(recipe, members=head.recipe.members), season=season, leaving=leaving)
@@ -151,6 +174,11 @@ class _Level:
     def __init__(self, source: Source, split: Split, booster: lightgbm.Booster, *, n_calibrating: int) -> None:
         self._source, self._split, self._booster, self._n = source, split, booster, n_calibrating
         self._change = season_change(source.n_orders, Ahead.of(source, split))
+
+    @property
+    def has_season(self) -> bool:
+        """Whether a year ago is known, and holds enough."""
+        return self._change is not None
 
     @property
     def busier(self) -> float:

@@ -77,9 +77,9 @@ class OrderDays:
 
     @classmethod
     def of(cls, customer_keys: Keys, days: Keys, amounts: Floats) -> OrderDays:
-        """Of orders in any order, several a day or not."""
+        """Of orders in any order, several a day or not; a day's amounts are summed by size, whoever read them first."""
         keys, at = np.asarray(customer_keys, dtype=np.int64), np.asarray(days, dtype=np.int64)
-        order = np.lexsort((keys, at))
+        order = np.lexsort((amounts, keys, at))
         keys, at = keys[order], at[order]
         is_first = np.append(np.ones(len(keys[:1]), dtype=bool), (np.diff(at) != 0) | (np.diff(keys) != 0))
         known = np.nan_to_num(np.asarray(amounts, dtype=np.float64), nan=0.0)[order]

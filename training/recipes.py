@@ -31,7 +31,9 @@ SEASONS = (AS_MANY_ORDERS, AS_BUSY, NO_SEASON)
 HARM_OF_SEASON = 0.002  # nats: season is given up only where it did harm, for a calm window shows nothing of it
 HARM_OF_A_MEMBER = 0.002  # nats: so is a member, or a say that is learned; less is noise on some thousand customers
 HARM_OF_BG_NBD = 0.002  # nats: so is BG/NBD for Pareto/NBD or MBG/CNBD-k, which cost a decision more time
-ERRORS_OF_ALONE = 2.0  # standard errors: and by these, too, for repeat buying alone, which leaves out all else
+ERRORS_OF_HALF = 2.0  # standard errors by which Pareto/NBD as it is must be worse to have no half of the say
+FEWEST_FOR_STEPS = 1_000  # customers: of fewer, steps follow noise (Niculescu-Mizil, Caruana 2005, figure 3)
+ERRORS_OF_ALONE = 2.0  # standard errors: and by these, too, for a member alone, which leaves out all else
 HARM_OF_STEPS = 0.002  # nats: so are steps, which tell a whole crowd of customers one value
 HARM_OF_TUNING = 0.002  # nats: trees that were tuned on the very window that chooses flatter themselves there
 TUNED = "tuned"
@@ -52,6 +54,7 @@ class Recipe:
     members: tuple[str, ...] = EVERY_MEMBER
     repeat_buying: str = BG_NBD
     weighs: bool = True
+    halves: bool = False  # half of the say is Pareto/NBD's at the level of its own
 
     def parameters(self, *, seed: int, threads: int) -> dict[str, Any]:
         """LightGBM's, such that the same seed and data give the same bytes."""

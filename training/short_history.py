@@ -128,13 +128,14 @@ class Standing:
     @property
     def voices(self) -> dict[str, Voice]:
         """Everything that can speak here, by what it is called in a choice; the first is used if nothing is better."""
-        every = Curves(tuple(self.curves.values()), self.horizon_days, self._silent, self._missed, HALF)
+        history = Customers(self.source.snapshot(self.used_at).X, self.source.inputs).history()
+        came_back = bool((history.x > 0).any())
+        every = Curves(tuple(self.curves.values()), self.horizon_days, self._silent, self._missed, HALF, came_back)
         whole = replace(every, believed=1.0)
         found: dict[str, Voice] = {MEAN: every}
-        history = Customers(self.source.snapshot(self.used_at).X, self.source.inputs).history()
         for kind, model in self.curves.items():
             if not loses_nobody(model, history):
-                found[kind] = Curves((model,), self.horizon_days, self._silent)
+                found[kind] = Curves((model,), self.horizon_days, self._silent, came_back=came_back)
         if every.missed is not None:
             found[CORRECTED] = whole
         if self._finish is not None:

@@ -20,6 +20,8 @@ from training.heads import Head, kind_of, raw_scores
 from training.linear import Linear
 from training.members import Customers, Repeat, mean_of
 
+ONE_ORDER_EACH = "one order each"
+
 
 class Voice(Protocol):
     """Says how probable an order is of customers it did not learn from."""
@@ -58,6 +60,7 @@ class Curves:
         silent: the log-odds of a customer who never bought.
         missed: what is added for the others; None where nothing is.
         believed: which share of it.
+        came_back: whether anybody has ordered twice; until then the models know of one order each, and nothing else.
     """
 
     models: tuple[Repeat, ...]
@@ -65,11 +68,12 @@ class Curves:
     silent: float
     missed: Linear | None = None
     believed: float = 1.0
+    came_back: bool = True
 
     @property
     def name(self) -> str:
         """`BG/NBD + Pareto/NBD, half corrected by a regression`."""
-        names = " + ".join(kind_of(model) for model in self.models)
+        names = " + ".join(kind_of(model) for model in self.models) if self.came_back else ONE_ORDER_EACH
         if self.missed is None:
             return names
         return f"{names}, {'half ' if self.believed < 1 else ''}corrected by a regression"

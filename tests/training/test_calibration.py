@@ -11,6 +11,7 @@ from training.calibration import (
     IDENTITY,
     KINDS,
     Calibration,
+    busier,
     fit_calibration,
     from_log_odds,
     level_shift,
@@ -65,6 +66,17 @@ def test_lines_together_are_bit_by_bit_each_line(lines: list[tuple[float, float,
     together = on_lines(np.array([scores] * len(heads)), *columns)
     assert together.tolist() == [head.calibrated(np.array(scores)).tolist() for head in heads]
     assert lines_of([*heads, Calibration("isotonic", (0.0, 1.0), (0.0, 1.0))]) is None
+
+
+def test_a_line_through_scores_that_tell_everything_promises_no_certainty() -> None:
+    line = fit_calibration(np.array([0.0, 1.0, 0.0, 0.0]), np.array([0, 1, 0, 0], dtype=np.uint8), kind="platt")
+    probabilities = line.apply(np.linspace(-12, 12, 200))
+    assert (probabilities.min(), probabilities.max()) == pytest.approx((1e-6, 1 - 1e-6))
+    assert (np.diff(probabilities) >= 0).all()
+
+
+def test_nobody_in_a_busy_season_is_certain_to_order() -> None:
+    assert float(busier(np.array([1.0 - 1e-9]), 4.0)[0]) == 1 - 1e-6
 
 
 @given(st.lists(st.tuples(st.floats(-8, 8), st.booleans()), min_size=4, max_size=60), st.sampled_from(KINDS))

@@ -37,6 +37,12 @@ def test_two_orders_on_one_day_are_one_order_day_of_both_amounts() -> None:
     assert list(known.amounts) == [5.0 + 7.0, 1.0]
 
 
+def test_a_day_comes_to_the_same_to_the_last_bit_in_whatever_order_its_orders_are_read() -> None:
+    """0.1 + 0.2 + 0.3 is 0.6000000000000001, and 0.3 + 0.2 + 0.1 is 0.6; a database reads in any order."""
+    one, other = orders((1, 5, 0.1), (1, 5, 0.2), (1, 5, 0.3)), orders((1, 5, 0.3), (1, 5, 0.2), (1, 5, 0.1))
+    assert one.amounts.tolist() == other.amounts.tolist()
+
+
 def test_a_buyer_has_the_history_that_the_literature_counts() -> None:
     anna = orders((ANNA, 10, 5.0), (ANNA, 24, 7.0), (ANNA, 31, 0.0), (ANNA, 50, 9.0)).buyers(45)
     history = anna.history()

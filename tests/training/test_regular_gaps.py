@@ -184,14 +184,17 @@ def shipped(every: Floats, other: Tried) -> Recipe:
     return best_of([tried(EVERY_MEMBER, every), other])[0].recipe
 
 
-def test_repeat_buying_alone_is_shipped_beyond_noise_and_not_by_luck() -> None:
+@pytest.mark.parametrize(
+    ("member", "more"), [(REPEAT_BUYING, {"calibration": AS_IT_IS}), (TREES, {"weighs": False}), (LINEAR, {})]
+)
+def test_a_member_alone_is_shipped_beyond_noise_and_not_by_luck(member: str, more: dict[str, Any]) -> None:
     """By 0.02 nats in the mean, whose standard error is 0.03 of 100 customers and 0.003 of 10,000."""
     rng = np.random.default_rng(2)
-    for n, expected in ((100, EVERY_MEMBER), (10_000, (REPEAT_BUYING,))):
+    for n, expected in ((100, EVERY_MEMBER), (10_000, (member,))):
         every = rng.uniform(0.2, 0.6, n)
         gain = rng.normal(0, 0.3, n)
         gain += 0.02 - gain.mean()
-        alone = tried((REPEAT_BUYING,), every - gain, calibration=AS_IT_IS)
+        alone = tried((member,), every - gain, **more)
         assert shipped(every, alone).members == expected
         fewer = tried((TREES, LINEAR), every - gain)
         assert shipped(every, fewer).members == (TREES, LINEAR)

@@ -160,6 +160,14 @@ def test_a_shop_too_small_to_choose_gets_half_of_what_its_window_shows(tiny_worl
     assert head.voice.log_odds_of(asked) == pytest.approx((plain + whole) / 2)
 
 
+def test_before_a_second_order_day_no_model_of_repeat_buying_is_named(tiny_world: Callable[..., Any]) -> None:
+    new = cohort(tiny_world, n=120)
+    new.orders = [orders[:1] for orders in new.orders]
+    head = head_without_window(new, horizon_days=AHEAD_DAYS, used_at=new.known_until, seed=0)
+    assert head.shipped.startswith("one order each")
+    assert not any(model in head.shipped for model in ("BG/NBD", "Pareto/NBD"))
+
+
 def test_a_fit_that_loses_nobody_is_not_shipped_alone(tiny_world: Callable[..., Any]) -> None:
     """Everybody orders on: the most likely rate of leaving is none, and the fit lies at its bound."""
     steady = cohort(tiny_world, n=120)

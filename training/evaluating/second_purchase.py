@@ -23,7 +23,9 @@ from training.evaluation import log_losses, quality
 from training.expectations.shop import aligned
 from training.heads import FEWEST_POSITIVES, Head, finisher, lesson_of
 from training.members import Customers
+from training.own_level import halfway
 from training.recipes import Recipe
+from training.repeat_buying import PARETO_NBD
 from training.short_history import LEAST_GAIN, ShortHead
 from training.split import TooLittleData, gate_cutoff
 
@@ -143,13 +145,16 @@ def _window(task: Task, recipe: Recipe, day: int) -> Window:
     """
     used_at = task.cutoff - timedelta(days=task.day - day)
     lesson = lesson_of(task.source, horizon_days=task.horizon_days, used_at=used_at)
-    head = finisher(lesson, recipe, seed=task.seed)(recipe)
-    fitted = lesson.fit(recipe, seed=task.seed)
+    finish, fitted = finisher(lesson, recipe, seed=task.seed), lesson.fit(recipe, seed=task.seed)
+    head = finish(recipe)
     _, scores = fitted.members(recipe.members, repeat_buying=recipe.repeat_buying, weigh=recipe.weighs)
+    calibrated = finish(replace(recipe, halves=False)).calibration.calibrated(scores)
+    by_itself = fitted.repeat_of_kind(PARETO_NBD)[1] if recipe.halves else None
+    calibrated = calibrated if by_itself is None else halfway(calibrated, by_itself)
     start = day - (used_at - head.split.calibrate).days
     asked = _ordered_once(task, start, lesson.scored_keys)
     _require_both(fitted.y[asked], task.horizon_days)
-    return Window(head, head.calibration.calibrated(scores)[asked], fitted.y[asked])
+    return Window(head, calibrated[asked], fitted.y[asked])
 
 
 def _said(head: Head, own: Calibration, X: NDArray[np.float32]) -> Floats:
