@@ -5,39 +5,18 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
-import pytest
 import yaml
-from typer.main import get_command
 
-from features.command_line import app
 from features.incremental import MOST_TOUCHED
 from features.lake_changes import MOST_STEPS
 from features.snapshot_keeping import KEPT_FOR, KEPT_FOR_OFF_MIDNIGHT
+from tests.typed import parsed
 from training.routine.steps import STEPS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "running.md").read_text("utf-8")
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
 CRON = re.findall(r"```cron\n(.*?)```", PAGE, re.DOTALL)[0]
-
-
-def parsed(words: list[str]) -> Any:
-    """The parameters of a command line; fails on a verb or an option that there is not."""
-    command: Any = get_command(app)
-    context: Any = None
-    while True:
-        context = command.make_context(words[0], words[1:], parent=context)
-        if not hasattr(command, "get_command"):
-            return context.params
-        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-        words = [name, *rest]
-
-
-@pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_of_the_page_is_taken(line: str) -> None:
-    assert isinstance(parsed(shlex.split(line)), dict)
 
 
 def test_the_cron_line_calls_the_run() -> None:
