@@ -21,6 +21,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,11 +86,12 @@ class RegularGaps:
         from scipy.special import gammaln
 
         s = self.r + _SHAPE_OF_STAGE * history.x
-        rate, stages = self.alpha / _SHAPE_OF_STAGE, gammaln(s + _STAGES) - gammaln(_STAGES + 1.0)
+        stages = _of_counts(gammaln, self.r, history.x) - gammaln(_STAGES + 1.0)
         waited = history.T - history.t_x
 
         def surviving(later: float) -> Floats:
-            terms = stages + _STAGES * np.log(waited + later) - (s + _STAGES) * np.log(rate + history.T + later)
+            rates = np.log(self.alpha / _K + history.T + later)
+            terms = stages + _STAGES * np.log(waited + later) - (s + _STAGES) * np.repeat(rates, SHAPES, axis=0)
             return _log_sums(terms)
 
         here = surviving(0.0)
@@ -114,32 +116,51 @@ def fit_regular_gaps(history: History) -> RegularGaps:
     n = len(SHAPES)
     start = np.concatenate([[0.0, np.log(max(float(np.median(sample.T)) / 5.0, 1.0)), -0.5, 0.5], np.zeros(n)])
     bounds = [(-WIDEST, WIDEST)] * 4 + [(-6.0, 6.0)] * n
+    gaps = _log_gaps(sample)
     found = minimize(
-        minus_log_likelihood, start, args=(sample,), method="L-BFGS-B", jac=True, bounds=bounds, options={"ftol": 1e-7}
+        minus_log_likelihood,
+        start,
+        args=(sample, gaps),
+        method="L-BFGS-B",
+        jac=True,
+        bounds=bounds,
+        options={"ftol": 1e-7},
     ).x
     r, alpha, a, b = (float(f"{value:.6g}") for value in np.exp(found[:4]))
     shares = np.exp(found[4:] - found[4:].max())
     return RegularGaps(r, alpha, a, b, tuple(float(f"{value:.6g}") for value in shares / shares.sum()))
 
 
-def minus_log_likelihood(parameters: Floats, history: History) -> tuple[float, Floats]:
-    """Its mean over the customers, and its slope: logarithms of r, alpha, a, b, and of shares up to a common factor."""
+def minus_log_likelihood(parameters: Floats, history: History, gaps: Floats | None = None) -> tuple[float, Floats]:
+    """Its mean over the customers, and its slope: logarithms of r, alpha, a, b, and of shares up to a common factor.
+
+    Args:
+        parameters: those logarithms.
+        history: of the customers.
+        gaps: their gaps' own part, which is of no parameter, where it is known already.
+    """
     from scipy.special import gammaln, psi
 
     r, alpha, a, b = np.exp(parameters[:4])
     shares = np.exp(parameters[4:] - parameters[4:].max())
     shares = shares / shares.sum()
     x, t_x, T = history.x, history.t_x, history.T
-    s, rate = r + _SHAPE_OF_STAGE * x, alpha / _SHAPE_OF_STAGE
-    terms = gammaln(s + _STAGES) - gammaln(_STAGES + 1.0) + _STAGES * np.log(T - t_x) - (s + _STAGES) * np.log(rate + T)
+    s, rates = r + _SHAPE_OF_STAGE * x, np.repeat(np.log(alpha / _K + T), SHAPES, axis=0)
+    terms = _of_counts(gammaln, r, x) - gammaln(_STAGES + 1.0) + _STAGES * np.log(T - t_x) - (s + _STAGES) * rates
     here = _log_sums(terms)
     alive, either = _alive_and_either(r, alpha, a, b, history, here)
-    likely = np.log(shares)[:, None] + _log_gaps(history) + r * np.log(alpha / _K) - gammaln(r) + either
+    likely = (
+        np.log(shares)[:, None]
+        + (_log_gaps(history) if gaps is None else gaps)
+        + r * np.log(alpha / _K)
+        - gammaln(r)
+        + either
+    )
     of_shape, p_alive = _shares_of(likely), np.exp(alive - either)
     dead = 1.0 - p_alive
     of_stage = np.exp(terms - np.repeat(here, SHAPES, axis=0))
     s_k, rate_k = r + _K * x, alpha / _K
-    stage_psi = np.add.reduceat(of_stage * psi(s + _STAGES), _FIRSTS, axis=0)
+    stage_psi = np.add.reduceat(of_stage * _of_counts(psi, r, x), _FIRSTS, axis=0)
     stage_s = np.add.reduceat(of_stage * (s + _STAGES), _FIRSTS, axis=0)
     slope_r = np.log(rate_k) - psi(r) + p_alive * (stage_psi - np.log(rate_k + T))
     slope_r = slope_r + dead * (psi(s_k) - np.log(rate_k + t_x))
@@ -187,6 +208,12 @@ def _unevenness(history: History) -> Floats:
     squared = np.where(np.isfinite(history.spread), history.spread, 0.0) ** 2 * (x - 1.0) / x
     shape = 1.0 / np.clip(squared, 1e-3, 1e3)
     return np.asarray(np.where(x > 1, np.log(shape) - psi(shape), 0.0))
+
+
+def _of_counts(function: Callable[[Floats], Floats], r: float, x: Floats) -> Floats:
+    """It of r + kx + j by stage, `(n_stages, n)`: worked out once for each count of purchases, which many share."""
+    counts, place = np.unique(x, return_inverse=True)
+    return function(r + _SHAPE_OF_STAGE * counts + _STAGES)[:, place]
 
 
 def _log_sums(terms: Floats) -> Floats:
