@@ -8,6 +8,7 @@ import sqlite3
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from features.faults import closest_name
 from serving.guard import REQUEST_ID
@@ -44,7 +45,7 @@ async def _on_refusal(request: Request, refusal: Exception) -> Response:
 async def _on_http_exception(request: Request, exception: Exception) -> Response:
     if not isinstance(exception, HTTPException):
         raise exception
-    detail = str(exception.detail)
+    detail, headers = str(exception.detail), exception.headers
     if exception.status_code == 404:
         path = request.url.path
         paths = [route.path for route in request.app.routes if hasattr(route, "methods")]
@@ -52,14 +53,21 @@ async def _on_http_exception(request: Request, exception: Exception) -> Response
         detail = f"There is nothing at '{path[:80]}'." + (f" Closest: '{closest}'." if closest else "")
         detail += " /openapi.json lists everything."
     elif exception.status_code == 405:
-        detail = f"{request.method} is not what this path takes; it takes {(exception.headers or {}).get('Allow', '')}."
+        headers = {"allow": _taken(request)}
+        detail = f"{request.method} is not what this path takes; it takes {headers['allow']}."
     return problem(
         exception.status_code,
         title=_TITLES.get(exception.status_code, "Refused."),
         detail=detail,
         request_id=_request_id(request),
-        headers=exception.headers,
+        headers=headers,
     )
+
+
+def _taken(request: Request) -> str:
+    """The methods of every route that this path fits: the framework names those of the first."""
+    fits = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in fits for method in getattr(route, "methods", None) or ()}))
 
 
 async def _on_trouble(request: Request, fault: Exception) -> Response:

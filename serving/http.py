@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
-from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ValidationError
-from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
@@ -29,6 +26,7 @@ from serving.joining.http import add_joining_routes
 from serving.json_bytes import answer_bytes
 from serving.metrics import add_metric_routes
 from serving.moments import add_moment_routes
+from serving.openapi import REF, described, problems
 from serving.parameters import CarefulRoute
 from serving.problems import wrong_fields
 from serving.profile import customer_view_soon, decision_view
@@ -36,7 +34,7 @@ from serving.reaching import add_reach_routes
 from serving.refusals import NotFound, RequestRefused, WrongField
 from serving.reports import add_report_routes
 from serving.retries import IDEMPOTENCY_KEY, LONGEST_KEY
-from serving.schemas import OUTCOMES_IN_ONE_REQUEST, DecisionRequest, OutcomeReport
+from serving.schemas import OUTCOMES_IN_ONE_REQUEST, OutcomeReport
 from serving.straight import StraightApp
 from serving.traits import add_trait_routes
 
@@ -45,8 +43,7 @@ Model = TypeVar("Model", bound=BaseModel)
 TEMPLATES = Path(__file__).parent / "templates"
 JSON = "application/json"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-_REF = "#/components/schemas/{model}"
-_DECISION_BODY = {"$ref": _REF.format(model="DecisionRequest")}
+_DECISION_BODY = {"$ref": REF.format(model="DecisionRequest")}
 _IDEMPOTENCY_KEY = {
     "name": IDEMPOTENCY_KEY,
     "in": "header",
@@ -56,10 +53,10 @@ _IDEMPOTENCY_KEY = {
 }
 _OUTCOME_BODY = {
     "oneOf": [
-        {"$ref": _REF.format(model="OutcomeReport")},
+        {"$ref": REF.format(model="OutcomeReport")},
         {
             "type": "array",
-            "items": {"$ref": _REF.format(model="OutcomeReport")},
+            "items": {"$ref": REF.format(model="OutcomeReport")},
             "maxItems": OUTCOMES_IN_ONE_REQUEST,
         },
     ]
@@ -72,7 +69,9 @@ def build_app(*, swagger_files: Path | None = None) -> FastAPI:
     Args:
         swagger_files: a folder with swagger-ui.css and swagger-ui-bundle.js; without it there is no /docs.
     """
-    app = StraightApp(title="Rapport", version="1", docs_url=None, redoc_url=None, openapi_url=None)
+    app = StraightApp(
+        title="Rapport", version="1", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     app.router.route_class = CarefulRoute
     _add_decisions(app)
     add_campaign_routes(app)
@@ -100,7 +99,7 @@ def _add_decisions(app: FastAPI) -> None:
         "/v1/decisions",
         summary="What to say to this customer, here and now.",
         openapi_extra=_body(_DECISION_BODY) | {"parameters": [_IDEMPOTENCY_KEY]},
-        responses=_problems(409, 413, 415, 422),
+        responses=problems(409, 413, 415, 422),
     )
     async def decide(request: Request) -> Response:
         """Decides, writes the decision durably, and answers with the action, its probability and the message."""
@@ -115,7 +114,7 @@ def _add_outcomes(app: FastAPI) -> None:
         "/v1/outcomes",
         summary="What happened after a decision: one outcome or a list of them.",
         openapi_extra=_body(_OUTCOME_BODY),
-        responses=_problems(404, 413, 415, 422),
+        responses=problems(404, 413, 415, 422),
     )
     async def outcomes(request: Request) -> Response:
         """Writes them durably before it answers: all of them or none, and each once however often it is sent."""
@@ -132,7 +131,7 @@ def _add_knowledge(app: FastAPI) -> None:
         "/v1/customers/{customer_id:path}",
         summary="What we know of a customer, and how old it is.",
         openapi_extra={"parameters": [OF_DAYS]},
-        responses=_problems(404, 422),
+        responses=problems(404, 422),
     )
     async def customer(customer_id: str, request: Request) -> Response:
         """Traits and features with their ages, segment, stage, propensities, what is coming, consents, decisions."""
@@ -143,7 +142,7 @@ def _add_knowledge(app: FastAPI) -> None:
             raise NotFound([WrongField("/customer_id", rule)])
         return _json(view)
 
-    @app.get("/v1/decisions/{decision_id}", summary="One decision as it was recorded.", responses=_problems(404))
+    @app.get("/v1/decisions/{decision_id}", summary="One decision as it was recorded.", responses=problems(404))
     async def decision(decision_id: str, request: Request) -> Response:
         """The record, with everything that it rests on, and the outcomes that followed."""
         view = decision_view(_engine(request), decision_id)
@@ -152,7 +151,7 @@ def _add_knowledge(app: FastAPI) -> None:
             raise NotFound([WrongField("/decision_id", rule)])
         return _json(view)
 
-    @app.get("/readyz", summary="Whether decisions can be made, and with which models.", responses=_problems(503))
+    @app.get("/readyz", summary="Whether decisions can be made, and with which models.", responses=problems(503))
     async def ready(request: Request) -> Response:
         """Ready means: the ledger takes writes. A missing model is told, and is no reason not to be ready."""
         engine: Engine | None = getattr(request.app.state, "engine", None)
@@ -170,7 +169,7 @@ def _add_knowledge(app: FastAPI) -> None:
             }
         )
 
-    @app.get("/livez", summary="Whether this process answers, and is worth keeping.", responses=_problems(503))
+    @app.get("/livez", summary="Whether this process answers, and is worth keeping.", responses=problems(503))
     async def live(request: Request) -> Response:
         """A full disk is no reason to restart; a writer that has died is the only one."""
         engine: Engine | None = getattr(request.app.state, "engine", None)
@@ -188,7 +187,7 @@ def _add_pages(app: FastAPI, swagger_files: Path | None) -> None:
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(request: Request) -> Response:
-        return _json(_openapi(request.app))
+        return _json(described(request.app))
 
     if swagger_files is not None:
         docs = (TEMPLATES / "docs.html").read_text(encoding="utf-8")
@@ -245,32 +244,3 @@ def _parsed_list(body: bytes) -> list[OutcomeReport]:
 
 def _body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
-
-
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    schema = {"$ref": _REF.format(model="Problem")}
-    return {
-        status: {"description": "A problem.", "content": {"application/problem+json": {"schema": schema}}}
-        for status in statuses
-    }
-
-
-class Problem(BaseModel):
-    """RFC 9457."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    request_id: str
-    errors: list[dict[str, str]] = []
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    if app.openapi_schema is None:
-        models: Sequence[Any] = [(model, "validation") for model in (DecisionRequest, OutcomeReport, Problem)]
-        schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        _, definitions = models_json_schema(models, ref_template=_REF)
-        schema.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
-        app.openapi_schema = schema
-    return app.openapi_schema

@@ -126,7 +126,8 @@ def _wrong_field(details: dict[str, Any], model: type[BaseModel], prefix: str) -
             pointer, f"is {len(found)} characters long; at most {details['ctx']['max_length']} are taken."
         )
     rule = str(details["msg"]).removeprefix("Value error, ")
-    value = f"is {shown(repr(found))}: " if not isinstance(found, dict | list) else ""
+    written = json.dumps(found) if found is None or isinstance(found, bool) else repr(found)
+    value = f"is {shown(written)}: " if not isinstance(found, dict | list) else ""
     return WrongField(pointer, f"{value}{rule[:1].lower()}{rule[1:]}.")
 
 

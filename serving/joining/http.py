@@ -48,7 +48,8 @@ def add_joining_routes(app: FastAPI) -> None:
     """Adds the redirect, the picture and the way out."""
     page = _PAGE.read_text(encoding="utf-8")
 
-    @app.api_route("/r/{token}", methods=["GET", "HEAD"], summary="A link of a message: counts the click, leads on.")
+    @app.head("/r/{token}", include_in_schema=False)
+    @app.get("/r/{token}", summary="A link of a message: counts the click, leads on.")
     async def follow(token: str, request: Request) -> Response:
         """302 to `to`, whose host is the token's own, one of the catalogue's links or of link_hosts in brand.yaml."""
         engine: Engine = request.app.state.engine
@@ -61,7 +62,8 @@ def add_joining_routes(app: FastAPI) -> None:
         is_machine = is_machine or (recorded is not None and recorded.is_machine)  # also where it came too fast
         return _led_to(to if is_machine else tracked_url(to, token=token, public_url=None))
 
-    @app.api_route("/o/{token}.gif", methods=["GET", "HEAD"], summary="The picture that says that a mail was opened.")
+    @app.head("/o/{token}.gif", include_in_schema=False)
+    @app.get("/o/{token}.gif", summary="The picture that says that a mail was opened.")
     async def opened(token: str, request: Request) -> Response:
         """A transparent pixel; a mail proxy's look is marked and not counted."""
         engine: Engine = request.app.state.engine
