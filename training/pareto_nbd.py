@@ -135,9 +135,19 @@ def _each_once(said: Callable[[History], Floats], history: History) -> Floats:
     """What is said of each history, worked out once where many share one: in days, most of a shop's do."""
     if len(history.T) < ENOUGH_TO_SHARE:
         return said(history)
-    rows = np.column_stack([history.x, history.t_x, history.T])
-    distinct, place = np.unique(rows, axis=0, return_inverse=True)
-    return np.asarray(said(History(*(np.ascontiguousarray(column) for column in distinct.T)))[..., place.reshape(-1)])
+    place = _place_of_each(history.x, history.t_x, history.T)
+    one_of = np.empty(place.max() + 1, dtype=np.intp)
+    one_of[place] = np.arange(len(place))
+    return np.asarray(said(history.of(one_of))[..., place])
+
+
+def _place_of_each(*columns: Floats) -> NDArray[np.intp]:
+    """Of each row, which distinct one it is, in their order: sorting numbers costs a fraction of sorting rows."""
+    places = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        values, place = np.unique(column, return_inverse=True)
+        places = np.unique(places * len(values) + place, return_inverse=True)[1]
+    return np.asarray(places, dtype=np.intp)
 
 
 def _distinct(history: History) -> tuple[History, Floats]:
