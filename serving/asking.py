@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -85,14 +85,15 @@ def print_answer(told: Mapping[str, Any]) -> None:
     for reason in told["reasons"]:
         console.print(f"• {reason}", highlight=False)
     console.print(_ranking(told))
-    if told["suppressed"]:
+    if told["suppressed"] and "explanation" not in told:
         rules = ", ".join(f"{_named(one)} ({one['rule']})" for one in told["suppressed"])
         console.print(f"Suppressed: {rules}", highlight=False)
     for said in told.get("slots") or [told]:
         if said.get("formatted"):
             console.print_json(json.dumps(said["formatted"], ensure_ascii=False))
     if "explanation" in told:
-        console.print_json(json.dumps(told["explanation"], ensure_ascii=False))
+        for line in _explained(told["explanation"]):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _said(slot: Mapping[str, Any]) -> Panel:
@@ -105,6 +106,24 @@ def _said(slot: Mapping[str, Any]) -> Panel:
     if message["link"]:
         lines.append(escape(f"  {message['link']['label']}: {message['link']['url']}"))
     return Panel("\n".join(lines), title=escape(f"{action} on {slot['channel']} ({message['locale']})"))
+
+
+def _explained(explanation: Mapping[str, Any]) -> Iterator[str]:
+    """What each value is made of, what was kept away and why, in sentences; `--json` has the whole record."""
+    yield "\nWhat each is worth:"
+    for one in explanation["values"]:
+        yield f"  {one['key']}: {one['value']:,.2f}"
+        yield from (f"    {part['amount']:+,.2f}  {part['in_words']}" for part in one["parts"])
+    if explanation["kept_away"]:
+        yield "\nKept away:"
+    for one in explanation["kept_away"]:
+        until = f" Again from {one['eligible_at']}." if one["eligible_at"] else ""
+        yield f"  {_named(one)}: {' '.join(filter(None, (one['in_words'], one['counter_in_words'])))}{until}"
+    for name, title in (("propensity", "How likely they are to buy"), ("response", "What the message drawn brings")):
+        if (said := explanation[name]) is not None:
+            yield f"\n{title}:"
+            yield from (f"  {sentence}" for sentence in said["in_words"])
+    yield "\nThe whole record: --json."
 
 
 def _ranking(told: Mapping[str, Any]) -> Table:

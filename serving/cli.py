@@ -65,7 +65,9 @@ def decide(
     format: Annotated[
         str | None, typer.Option(help="Show also the body that this provider takes: whatsapp, line, email or neutral.")
     ] = None,
-    explain: Annotated[bool, typer.Option(help="Say also what the values rest on.")] = False,
+    explain: Annotated[
+        bool, typer.Option(help="Say also what each value is made of and why others stay away.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be decided: nothing is written, counted or taken.")
     ] = False,

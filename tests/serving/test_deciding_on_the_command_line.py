@@ -29,7 +29,10 @@ def test_the_command_line_decides_writes_and_answers_as_the_api_does(
     print_answer(told)
     shown = capsys.readouterr().out
     assert "Funnel stage: awareness" in shown
-    assert "policy_parameters" in shown
+    for one in told["explanation"]["values"]:
+        assert all(part["in_words"] in " ".join(shown.split()) for part in one["parts"])
+    assert all(one["in_words"] in " ".join(shown.split()) for one in told["explanation"]["kept_away"])
+    assert "policy_parameters" not in shown, "the record is for programs: --json"
     assert '"suggested_replies": [' in shown
 
 
@@ -145,3 +148,12 @@ def test_a_clock_that_no_log_can_be_read_with_is_refused(text: str) -> None:
 def test_a_port_that_cannot_be_is_refused() -> None:
     with pytest.raises(CallersMistake, match="--port"):
         read_settings(port=99_999)
+
+
+def test_why_they_are_likely_to_buy_is_told_a_sentence_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    said = {"in_words": ["12.0% likely to buy within 30 days.", "Ordered last week: more likely."]}
+    explanation = {"values": [], "kept_away": [], "propensity": said, "response": None}
+    slot = {"action": {"id": "nothing"}, "message": None, "channel": "web"}
+    told = slot | {"reasons": [], "ranking": [], "suppressed": [], "decision_id": "d", "explanation": explanation}
+    print_answer(told)
+    assert "  12.0% likely to buy within 30 days.\n  Ordered last week: more likely.\n" in capsys.readouterr().out
