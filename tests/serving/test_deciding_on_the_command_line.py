@@ -154,6 +154,6 @@ def test_why_they_are_likely_to_buy_is_told_a_sentence_a_line(capsys: pytest.Cap
     said = {"in_words": ["12.0% likely to buy within 30 days.", "Ordered last week: more likely."]}
     explanation = {"values": [], "kept_away": [], "propensity": said, "response": None}
     slot = {"action": {"id": "nothing"}, "message": None, "channel": "web"}
-    told = slot | {"reasons": [], "ranking": [], "suppressed": [], "decision_id": "d", "explanation": explanation}
-    print_answer(told)
+    told: dict[str, object] = {**slot, "reasons": [], "ranking": [], "suppressed": [], "decision_id": "d"}
+    print_answer(told | {"explanation": explanation})
     assert "  12.0% likely to buy within 30 days.\n  Ordered last week: more likely.\n" in capsys.readouterr().out
