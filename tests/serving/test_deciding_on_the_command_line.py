@@ -152,7 +152,7 @@ def test_a_port_that_cannot_be_is_refused() -> None:
 
 def test_why_they_are_likely_to_buy_is_told_a_sentence_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     said = {"in_words": ["12.0% likely to buy within 30 days.", "Ordered last week: more likely."]}
-    explanation = {"values": [], "kept_away": [], "propensity": said, "response": None}
+    explanation: dict[str, object] = {"values": [], "kept_away": [], "propensity": said, "response": None}
     slot = {"action": {"id": "nothing"}, "message": None, "channel": "web"}
     told: dict[str, object] = {**slot, "reasons": [], "ranking": [], "suppressed": [], "decision_id": "d"}
     print_answer(told | {"explanation": explanation})
