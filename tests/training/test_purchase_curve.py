@@ -25,6 +25,14 @@ def test_the_curve_goes_through_every_calibrated_horizon() -> None:
         assert np.allclose(curve.p_any(horizon), said, rtol=1e-9)
 
 
+def test_where_horizons_say_the_same_the_curve_is_level_to_the_last_bit() -> None:
+    rng = np.random.default_rng(0)
+    short, long = np.sort(rng.uniform(0.001, 0.9, (2, 2_000)), axis=0)
+    curve = Curve(lambda days: np.full(2_000, -np.expm1(-0.01 * days)), {7: short, 30: long, 90: long})
+    said = np.stack([curve.intensity(days) for days in (7, 20, 30, 50, 90, 120)])
+    assert (np.diff(said, axis=0) >= 0.0).all()
+
+
 def test_a_horizon_that_nobody_calibrated_is_carried_by_the_shape() -> None:
     curve = a_curve(h30=2.0)
     assert np.allclose(curve.p_any(60), -np.expm1(-PACES * 60 * 2.0), rtol=1e-4)

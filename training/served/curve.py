@@ -60,7 +60,8 @@ class Curve:
         steady = (days - horizons[after - 1]) / (horizons[after] - horizons[after - 1])
         with np.errstate(invalid="ignore", divide="ignore"):
             share = np.where(above > below, np.clip((at - below) / (above - below), 0.0, 1.0), steady)
-        return np.asarray(heights[after - 1] + share * (heights[after] - heights[after - 1]))
+        between = heights[after - 1] + share * (heights[after] - heights[after - 1])
+        return np.minimum(between, heights[after])  # the sum may be one bit more than where it leads to
 
     def _beyond(self, days: float, at: Floats) -> Floats:
         """How many times the longest horizon's height that of a longer one is, shape `(n,)`."""
