@@ -1,7 +1,8 @@
 """Which version is served: the gate that a challenger passes, promotion, and the way back.
 
 What the gate asks is in `training.gating`. Every change is a line in `artifacts/promotions.jsonl`; `champion.json` is
-replaced in one step.
+replaced in one step, and by one at a time: it holds every model's champion, so whoever read it before somebody else
+wrote it would take theirs back.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from features.faults import CallersMistake, closest_hint
+from features.locks import queued
 from training.artifact import (
     MODEL_FILE,
     MODELS,
@@ -27,6 +29,7 @@ from training.artifact import (
 from training.gating import Gate
 
 LOG_FILE = "promotions.jsonl"
+LOCK_FILE = "promotions.lock"
 GATE_FILE = "gate.json"
 
 
@@ -73,17 +76,18 @@ def promote(
         ArtifactRefused: a file of it is damaged, or it does not fit the schema.
     """
     require_version(artifacts, name, version)
-    champion = read_champions(artifacts).get(name, {}).get("version")
-    if champion == version:
-        return False
-    gate = read_gate(artifacts, name, version)
-    refusal = _refusal(gate, champion)
-    if refusal and not force:
-        raise CallersMistake(
-            f"Asked to promote {name} {version}, but {refusal}. A challenger passes the gate of docs/models.md on a "
-            f"window that neither knew: train anew, or say 'rapport models promote {name} {version} --force'."
-        )
-    _replace(artifacts, name, version, schema=schema, reason=reason, forced=bool(refusal), previous=champion)
+    with queued(artifacts / LOCK_FILE):
+        champion = read_champions(artifacts).get(name, {}).get("version")
+        if champion == version:
+            return False
+        gate = read_gate(artifacts, name, version)
+        refusal = _refusal(gate, champion)
+        if refusal and not force:
+            raise CallersMistake(
+                f"Asked to promote {name} {version}, but {refusal}. A challenger passes the gate of docs/models.md on "
+                f"a window that neither knew: train anew, or say 'rapport models promote {name} {version} --force'."
+            )
+        _replace(artifacts, name, version, schema=schema, reason=reason, forced=bool(refusal), previous=champion)
     return True
 
 
@@ -97,20 +101,9 @@ def rollback(artifacts: Path, name: str, *, schema: ServedInputs) -> str | None:
         ArtifactRefused: a file of it is damaged, or it does not fit the schema.
     """
     require_model(name)
-    champion = read_champions(artifacts).get(name, {}).get("version")
-    before = next((line["previous"] for line in _log(artifacts, name) if line["version"] == champion), None)
-    if champion is not None and before is None and name == RESPONSE:
-        _withdraw(artifacts, name, champion)
-        return None
-    if champion is None or before is None:
-        raise CallersMistake(
-            f"Asked to roll back {name}, but no champion came before {champion or 'the first one'}. "
-            f"Promote one of 'rapport models list' instead."
-        )
-    require_version(artifacts, name, before)
-    previous = _before(artifacts, name, before)
-    _replace(artifacts, name, before, schema=schema, reason="rollback", forced=False, previous=previous)
-    return str(before)
+    artifacts.mkdir(exist_ok=True)  # before the first training there is none
+    with queued(artifacts / LOCK_FILE):
+        return _rolled_back(artifacts, name, schema=schema)
 
 
 def require_model(name: str) -> None:
@@ -155,6 +148,23 @@ def _refusal(gate: Mapping[str, Any] | None, champion: str | None) -> str | None
     if gate["champion"] != champion:
         return f"it was judged beside {gate['champion'] or 'no champion'}, and the champion is {champion} now"
     return None
+
+
+def _rolled_back(artifacts: Path, name: str, *, schema: ServedInputs) -> str | None:
+    champion = read_champions(artifacts).get(name, {}).get("version")
+    before = next((line["previous"] for line in _log(artifacts, name) if line["version"] == champion), None)
+    if champion is not None and before is None and name == RESPONSE:
+        _withdraw(artifacts, name, champion)
+        return None
+    if champion is None or before is None:
+        raise CallersMistake(
+            f"Asked to roll back {name}, but no champion came before {champion or 'the first one'}. "
+            f"Promote one of 'rapport models list' instead."
+        )
+    require_version(artifacts, name, before)
+    previous = _before(artifacts, name, before)
+    _replace(artifacts, name, before, schema=schema, reason="rollback", forced=False, previous=previous)
+    return str(before)
 
 
 def _withdraw(artifacts: Path, name: str, champion: str) -> None:

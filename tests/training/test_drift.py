@@ -249,6 +249,21 @@ def test_chance_is_exceeded_about_as_often_as_it_says(n: int) -> None:
     assert 5 <= above <= 36  # 20 are expected; five standard deviations would be 22
 
 
+def test_a_few_a_hair_below_the_lowest_have_not_moved() -> None:
+    """Customers who stay away longer than anybody had at the training: their scores fall a little, nothing else."""
+    said = np.linspace(0.01, 0.99, 1_000)
+    then = Quantity(Spread.of(said))
+    now = then.spread.counted(np.where(np.arange(1_000) < 60, 0.0099, said))  # of the lowest hundred
+    assert judged("score", "within 7 days", then, now, days=90.0, alpha=ALPHA / 100).verdict == "steady"
+
+
+def test_many_far_below_the_lowest_have_moved() -> None:
+    said = np.linspace(0.01, 0.99, 1_000)
+    then = Quantity(Spread.of(said))
+    now = then.spread.counted(np.where(np.arange(1_000) % 3 == 0, 0.001, said))
+    assert judged("score", "within 7 days", then, now, days=90.0, alpha=ALPHA / 100).verdict == "moved"
+
+
 def test_more_customers_make_the_same_shift_a_sure_one() -> None:
     rng = np.random.default_rng(0)
     verdicts = []

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,12 +15,21 @@ import pytest
 
 from features.faults import CallersMistake
 from training import promotion
-from training.artifact import SEGMENTS, ArtifactDamaged, ArtifactMismatch, read_champions, write_artifact
+from training.artifact import (
+    NEXT_PURCHASE,
+    SEGMENTS,
+    ArtifactDamaged,
+    ArtifactMismatch,
+    read_champions,
+    write_artifact,
+)
+from training.calibration import Calibration
 from training.gating import Check, Gate, better_by_margin, not_yet
 from training.promotion import record_gate, versions
 
 PASSED = (Check("is it better?", True, "yes"),)
 FAILED = (Check("is it better?", False, "no"),)
+ONE_TO_ONE = Calibration("platt", (0.0, 1.0), (0.0, 1.0), extend=True).as_dict()
 
 
 SERVED: Any = SimpleNamespace(model_inputs=("n_orders",), categories={}, version="now")
@@ -39,14 +50,15 @@ def a_version(
     checks: tuple[Check, ...] = PASSED,
     champion: str | None = None,
     needs: str = "n_orders",
+    name: str = SEGMENTS,
 ) -> str:
     segments: list[dict[str, object]] = [{"id": one, "names": {}, "descriptions": {}} for one in ("s1", "s2")]
     description = {
-        "name": SEGMENTS, "as_of": day, "inputs": [needs], "categories": {}, "schema_version": "then",
-        "temperature": 1.0, "segments": segments,
+        "name": name, "as_of": day, "inputs": [needs], "categories": {}, "schema_version": "then",
+        "temperature": 1.0, "segments": segments, "heads": [{"horizon_days": 30, "calibration": ONE_TO_ONE}],
     }  # fmt: skip
     version = write_artifact(artifacts, description, [a_booster()])
-    record_gate(artifacts, SEGMENTS, version, Gate(checks, champion))
+    record_gate(artifacts, name, version, Gate(checks, champion))
     return version
 
 
@@ -152,3 +164,45 @@ def test_rolling_back_to_a_damaged_version_is_refused(tmp_path: Path) -> None:
 def test_versions_are_listed_by_day(tmp_path: Path) -> None:
     late, early = a_version(tmp_path, "2024-03-01"), a_version(tmp_path, "2024-01-01")
     assert versions(tmp_path, SEGMENTS) == [early, late]
+
+
+def test_of_champions_changed_at_once_each_follows_the_one_before(tmp_path: Path) -> None:
+    two = [a_version(tmp_path, day) for day in ("2026-01-01", "2026-01-02")]
+    together = Barrier(len(two), timeout=60.0)
+
+    def take_turns(version: str) -> None:
+        together.wait()
+        for _ in range(30):
+            promote(tmp_path, SEGMENTS, version, force=True)
+
+    with ThreadPoolExecutor(len(two)) as pool:
+        list(pool.map(take_turns, two))
+    lines = [json.loads(line) for line in (tmp_path / "promotions.jsonl").read_text().splitlines()]
+    assert [line["previous"] for line in lines] == [None, *(line["version"] for line in lines[:-1])]
+    assert the_champion(tmp_path) == lines[-1]["version"]
+
+
+def test_a_champion_promoted_while_another_model_is_loses_nothing(tmp_path: Path) -> None:
+    names = [SEGMENTS, NEXT_PURCHASE]
+    versions = {name: [a_version(tmp_path, day, name=name) for day in ("2026-01-01", "2026-01-02")] for name in names}
+    together = Barrier(len(names), timeout=60.0)
+
+    def take_turns(name: str) -> list[bool]:
+        kept = []
+        for turn in range(20):
+            wanted = versions[name][turn % 2]
+            together.wait()
+            try:
+                promote(tmp_path, name, wanted, force=True)
+            finally:
+                together.wait()
+            kept.append(read_champions(tmp_path).get(name, {}).get("version") == wanted)
+        return kept
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert all(all(kept) for kept in pool.map(take_turns, names))
+
+
+def test_before_the_first_training_there_is_nothing_to_roll_back_to(tmp_path: Path) -> None:
+    with pytest.raises(CallersMistake, match="no champion came before the first one"):
+        rollback(tmp_path / "artifacts", SEGMENTS)

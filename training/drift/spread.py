@@ -150,7 +150,11 @@ def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _of_numbers(counts: tuple[int, ...]) -> NDArray[np.intp]:
-    """What lies outside the reference's cells stays by itself; neighbours inside come together up to a tenth."""
+    """Neighbours come together up to a tenth; where the reference had nobody outside, with the nearest that it had.
+
+    Of a constant what lies outside stays by itself. Elsewhere an empty group would be no tenth: five customers of a
+    hundred who are a little below whoever was the lowest would make a PSI of 0.24, where nearly nothing has moved.
+    """
     groups, group, held, enough = [0], 1, 0, OF_A_GROUP * sum(counts)
     for count in counts[1:-1]:
         if held >= enough > 0:
@@ -158,7 +162,10 @@ def _of_numbers(counts: tuple[int, ...]) -> NDArray[np.intp]:
         groups.append(group)
         held += count
     last = group if held < enough and group > 1 else group + 1
-    return np.array([*groups, last][: len(counts)], dtype=np.intp)
+    found = np.array([*groups, last][: len(counts)], dtype=np.intp)
+    if group == 1:
+        return found
+    return np.clip(found, 1, last if counts[-1] else group) - 1
 
 
 def _of_categories(counts: tuple[int, ...]) -> NDArray[np.intp]:
