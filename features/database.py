@@ -14,7 +14,7 @@ from features.locks import queued
 
 BUSY_TIMEOUT_MS = 5_000
 CACHE_KIB = 64 * 1024  # SQLite's own 2 MiB spills the pages of one large commit to disk before it is committed
-CHECKPOINTED_PAGES = 16_000  # 64 MiB: a page written by many commits goes to the database once, not each time
+CHECKPOINTED_PAGES = 64_000  # 256 MiB: a page written by many commits goes to the database once, not each time
 
 _ROWS_IN_ONE_INSERT = (64, 32, 16, 8, 4, 3, 2, 1)  # 3: what one decision takes from budgets, mostly
 

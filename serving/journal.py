@@ -1,9 +1,10 @@
 """Brings the write-ahead log into the database beside the committer, so that no commit has to.
 
-SQLite's own way is that the commit by which the log has become long brings all of it into the database: 16,000 pages,
-0.1 s of work and two waits for the disk, for which every client of every worker waits. Here a thread does it, while
-others write. Only what came meanwhile is left to be done while nobody may: then the log begins anew, instead of growing
-for as long as there is always somebody who writes. Where this thread is late, SQLite's own way still stands behind it.
+SQLite's own way is that the commit by which the log has become long brings all of it into the database: for 16,000
+pages 0.1 s of work and two waits for the disk, for which every client of every worker waits. Here a thread does it, of
+one process at a time, while others write. Only the little that came meanwhile is left to be done while nobody may: then
+the log begins anew, instead of growing for as long as there is always somebody who writes. Where this thread is late,
+SQLite's own way still stands behind it.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from features.locks import queued
 
 _PAGES_OF_A_GROUP, _PAGES_OF_A_ROW = 4, 2  # about: one decision is 16 pages and 6 rows; 64 are 300 and 170
 PAGES = CHECKPOINTED_PAGES // 4  # of this process; so much may each of four write before SQLite's own way begins
+LENGTHENED_PAGES = 5_000  # what a start writes while nobody else may; the log becomes longer by itself
 _PAGE, _BEFORE_A_PAGE = 4_096, 24
-_BESIDE = 2  # the second time finds only what was written during the first
+_MOST_TIMES, _FEW_PAGES = 5, 256  # each time finds what was written during the one before: fewer and fewer
 
 
 class JournalKeeper:
@@ -34,6 +36,7 @@ class JournalKeeper:
 
     def __init__(self, database: Path, *, pages: int = PAGES) -> None:
         self._database, self._pages = database, pages
+        self._lock = database.with_name("journal.lock")
         self._written = 0
         self._due, self._is_closed = threading.Event(), False
         self._thread: threading.Thread | None = None
@@ -66,15 +69,22 @@ class JournalKeeper:
                 self._bring_in()
 
     def _bring_in(self) -> None:
-        with closing(connect(self._database)) as connection:
-            for _ in range(_BESIDE):
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with queued(self._lock), closing(connect(self._database)) as connection:
+            for _ in range(_MOST_TIMES):
+                if _left_after_a_turn(connection) <= _FEW_PAGES:
+                    break
             with queued(lock_of(self._database)):
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                _left_after_a_turn(connection)
 
 
-def lengthen(connection: sqlite3.Connection, *, pages: int = PAGES + PAGES // 4) -> None:
-    """Makes the log's file as long as it becomes anyway; inside a transaction that holds the lock of writers.
+def _left_after_a_turn(connection: sqlite3.Connection) -> int:
+    """Brings in what can be had while others read and write; gives how many pages the log has beyond that."""
+    _, n_pages, n_brought_in = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return int(n_pages - n_brought_in)
+
+
+def lengthen(connection: sqlite3.Connection, *, pages: int = LENGTHENED_PAGES) -> None:
+    """Makes the log's file longer before anybody waits for that; inside a transaction that holds the lock of writers.
 
     A commit that lengthens the file waits for the file system's own journal as well; one that writes over what is
     there does not. So the first ones after a start would take half as long again as all others. Only what lies behind

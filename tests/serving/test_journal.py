@@ -66,7 +66,7 @@ def test_one_large_piece_of_work_counts_by_its_rows(tmp_path: Path) -> None:
 
     def many_rows(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE notes (n INTEGER PRIMARY KEY, text TEXT)")
-        connection.executemany("INSERT INTO notes (text) VALUES (?)", [("x" * 4_000,)] * 3_000)
+        connection.executemany("INSERT INTO notes (text) VALUES (?)", [("x" * 4_000,)] * 9_000)
 
     def one_row(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO notes (text) VALUES ('x')")
