@@ -24,9 +24,12 @@ from features.messages import RenderedMessage
 WHATSAPP_TEXT, WHATSAPP_WITH_BUTTONS = 4096, 1024  # a caption is as short as a text with buttons
 WHATSAPP_BUTTONS, WHATSAPP_ROWS = 3, 10  # more replies than buttons become the rows of a list
 WHATSAPP_BUTTON_LABEL, WHATSAPP_ROW_LABEL = 20, 24
+WHATSAPP_PARAMETER = 1024  # where the template has more than its body, which a static part may be that we do not know
 LINE_TEXT, LINE_REPLIES, LINE_LABEL, LINE_BUTTON_LABEL = 5000, 13, 20, 20
 LINE_ITEMS = 11  # a carousel has twelve bubbles, of which the first says the message
 LINE_URL, LINE_IMAGE_URL = 1000, 2000
+LINE_BUBBLE, LINE_CAROUSEL = 30_000, 50_000  # bytes of JSON
+_LINE_AROUND = 800  # bytes of a bubble beside what it says
 WHATSAPP_BUTTON_PAYLOAD, WHATSAPP_ROW_PAYLOAD, LINE_PAYLOAD = 256, 200, 300
 LONGEST_TOKEN = 512  # characters: of the payload of a button, on every channel
 LONGEST_DECISION_ID = 64  # that a client may give; a further placement of the same question adds its number to it
@@ -130,6 +133,9 @@ def _approved(message: RenderedMessage, template: Mapping[str, object]) -> Itera
     for parameter in parameters if isinstance(parameters, list) else ():
         if not parameter or _NOT_IN_A_PARAMETER.search(parameter):
             yield f"template parameter '{parameter}' is empty, or holds a line break, a tab or five spaces in a row"
+        if (length := len(parameter)) > WHATSAPP_PARAMETER:
+            told = f"template parameter '{parameter:.40}…' is {length} characters"
+            yield f"{told} on WhatsApp, {WHATSAPP_PARAMETER} at most"
 
 
 def _line(message: RenderedMessage) -> Iterator[str]:
@@ -151,6 +157,34 @@ def _line(message: RenderedMessage) -> Iterator[str]:
     for url in images_of(message):
         if not url.startswith("https://") or len(url) > LINE_IMAGE_URL:
             yield f"the picture '{url}' has no https address of {LINE_IMAGE_URL} characters at most, as LINE needs"
+    yield from _too_large(message)
+
+
+def _too_large(message: RenderedMessage) -> Iterator[str]:
+    """The JSON of cards, which LINE limits; a text alone has its characters counted only."""
+    sizes = list(_line_sizes(message))
+    for number, size in enumerate(sizes):
+        if size > LINE_BUBBLE:
+            card = f"item {number}" if number else "the message"
+            yield f"{card} may become {size} bytes on LINE, {LINE_BUBBLE} at most"
+    if sum(sizes) > LINE_CAROUSEL:
+        yield f"the message with its items may become {sum(sizes)} bytes on LINE, {LINE_CAROUSEL} at most"
+
+
+def _line_sizes(message: RenderedMessage) -> Iterator[int]:
+    """How large each card may become: the message's own, then those of its items."""
+    link, media = message.link, message.media
+    if not (message.items or link or media):
+        return
+    own = [message.hook, message.body, media["url"] if media else "", link["label"] if link else ""]
+    yield _in_json(own) + (_stamped(link["url"]) if link else 0)
+    for item in message.items:
+        yield _in_json([item["title"], item.get("price", ""), item.get("image", "")]) + _stamped(item["url"])
+
+
+def _in_json(texts: list[str]) -> int:
+    """Bytes of a card that says these, with letters beyond ASCII as escapes, which many senders write."""
+    return _LINE_AROUND + len(json.dumps(texts))
 
 
 def images_of(message: RenderedMessage) -> list[str]:

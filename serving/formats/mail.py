@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from html import escape
 from typing import Any
 
 from features.messages import RenderedMessage
 
 _END = "\r\n"
+_BREAK = re.compile(r"\r\n?|\n")  # as texts from elsewhere have it
 _LINE = 69  # with "Subject: " 78 characters, as RFC 5322 asks for
 _IN_A_WORD = 39  # bytes, of which base64 makes 52 characters: a line of encoded words has 76 at most
 _STYLE = "font:16px/1.5 sans-serif;max-width:36em;margin:0 auto;padding:1em"
@@ -71,7 +73,7 @@ def _subject(subject: str) -> str:
 
 
 def _part(kind: str, text: str) -> str:
-    encoded = base64.encodebytes(text.replace("\n", _END).encode()).decode().replace("\n", _END)
+    encoded = base64.encodebytes(_BREAK.sub(_END, text).encode()).decode().replace("\n", _END)
     head = f'Content-Type: text/{kind}; charset="utf-8"{_END}Content-Transfer-Encoding: base64{_END}{_END}'
     return head + encoded
 
@@ -88,7 +90,9 @@ def _html(message: RenderedMessage) -> str:
     parts = [f"<h1>{_words(message.hook)}</h1>"] if message.hook else []
     if message.media is not None:
         parts.append(_media(message.media))
-    parts += [f"<p>{_words(paragraph)}</p>" for paragraph in message.body.split("\n\n") if paragraph.strip()]
+    parts += [
+        f"<p>{_words(paragraph)}</p>" for paragraph in _BREAK.sub("\n", message.body).split("\n\n") if paragraph.strip()
+    ]
     parts += [_item(item) for item in message.items]
     if message.link is not None:
         label, url = _words(message.link["label"]), escape(message.link["url"])
@@ -117,4 +121,4 @@ def _item(item: dict[str, str]) -> str:
 
 
 def _words(text: str) -> str:
-    return escape(text).replace("\n", "<br>\n")
+    return _BREAK.sub("<br>\n", escape(text))

@@ -184,6 +184,7 @@ def _line_flex(message: dict[str, Any]) -> None:
     else:
         bubbles = [flex["contents"]]
     for bubble in bubbles:
+        need(len(json.dumps(bubble)) <= 30_000, "a bubble is larger than 30 KB")
         need(only(bubble, "type", "size", "hero", "body", "footer", "action")["type"] == "bubble", "bubble")
         for name in ("hero", "body", "footer"):
             if name in bubble:

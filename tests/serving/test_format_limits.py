@@ -28,13 +28,14 @@ BRAND = a_brand(channels={"whatsapp": WHATSAPP, "line": LINE})
 
 letters = st.text(alphabet="aé ก็ां😀\n", min_size=1, max_size=30).filter(str.strip)
 words = st.one_of(letters, letters.map(lambda text: text * 40), letters.map(lambda text: text * 170))
+titles = st.one_of(letters, letters.map(lambda text: text * 170))
 urls = st.builds(lambda path: f"https://shop.example/{path}", st.text(alphabet="a/?=&%", max_size=30))
 long_urls = st.one_of(urls, urls.map(lambda url: url + "x" * 900))
 replies = st.lists(
     st.one_of(letters, st.builds(Reply, text=letters, trait=st.just("need"), value=st.just("dry"))), max_size=15
 ).map(tuple)
 items = st.lists(
-    st.builds(Item, title=letters, url=long_urls, image=st.none() | urls, price=st.just("") | letters), max_size=14
+    st.builds(Item, title=titles, url=long_urls, image=st.none() | urls, price=st.just("") | letters), max_size=14
 ).map(tuple)
 renderings = st.builds(
     Rendering,
@@ -115,7 +116,9 @@ def test_a_button_s_value_is_no_longer_than_comes_back_whole(provider: str) -> N
     assert says("v" * 250) is None
 
 
-TOO_MUCH: list[tuple[str, dict[str, Any]]] = [
+LARGE = Item(title="ช" * 5_000, url="https://x.example")
+MANY = tuple(Item(title="t" * 5_000, url=f"https://x.example/{number}") for number in range(11))
+TOO_MUCH: list[Any] = [
     ("whatsapp", {"body": "b" * 4097}),
     ("whatsapp", {"body": "b" * 1025, "suggested_replies": ("Yes",)}),
     ("whatsapp", {"body": "b", "suggested_replies": ("A label of 22 letters!",)}),
@@ -127,6 +130,8 @@ TOO_MUCH: list[tuple[str, dict[str, Any]]] = [
     ("line", {"body": "b", "items": tuple(Item(title="t", url="https://x.example") for _ in range(12))}),
     ("line", {"body": "b", "link": Link(url="https://x.example/" + "x" * 990, label="Go")}),
     ("line", {"body": "b", "media": Media(url="http://x.example/a.png", alt="a")}),
+    pytest.param("line", {"body": "b", "items": (LARGE,)}, id="a card of more than 30 KB"),
+    pytest.param("line", {"body": "b", "items": MANY}, id="a carousel of more than 50 KB"),
 ]
 
 
@@ -140,6 +145,18 @@ def test_what_the_provider_refuses_cannot_be_said(provider: str, parts: dict[str
     assert isinstance(message, RenderedMessage)
     with pytest.raises(RefusedError):
         accept(message, provider)
+
+
+def test_a_templates_parameter_that_whatsapp_refuses_cannot_be_said() -> None:
+    def says(parameter: str) -> RenderedMessage | None:
+        template = Template(name="t_v1", language="en", category="marketing", parameters=(parameter,))
+        action = an_action("a", renderings={"en": Rendering(body="b")}, templates={"en": template})
+        return rendered(action, "whatsapp", templated=True)
+
+    longest = says("p" * 1_024)
+    assert longest is not None
+    accept(longest, "whatsapp")
+    assert says("p" * 1_025) is None
 
 
 def test_a_thai_label_is_as_long_as_it_reads_on_line() -> None:

@@ -128,7 +128,7 @@ def test_an_email_says_the_same_in_its_parts_as_in_its_whole() -> None:
 
 @given(
     subject=st.text(alphabet=st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1).map(str.strip),
-    body=st.text(alphabet="aé ก😀\n.=-", min_size=1),
+    body=st.text(alphabet="aé ก😀\r\n.=-", min_size=1),
 )
 def test_any_letter_is_read_as_it_was_written(subject: str, body: str) -> None:
     said = formatted(replace(PLAIN, subject=subject, body=body), format="email")
@@ -136,10 +136,18 @@ def test_any_letter_is_read_as_it_was_written(subject: str, body: str) -> None:
     text = mail.get_body(("plain",))
     assert text is not None
     assert " ".join(mail["Subject"].split()) == " ".join(subject.split())
-    assert text.get_content().replace("\r\n", "\n") == said["text"]
+    assert text.get_content().replace("\r\n", "\n") == said["text"].replace("\r\n", "\n").replace("\r", "\n")
     assert not mail.defects
     assert said["mime"].isascii()
     assert max(map(len, said["mime"].split("\r\n"))) <= 998
+
+
+def test_a_line_ends_in_one_way_however_it_was_written() -> None:
+    said = formatted(replace(PLAIN, hook="", body="one\r\ntwo\r\n\r\nthree\rfour"), format="email")
+    text = message_from_string(said["mime"], policy=SMTP).get_body(("plain",))
+    assert text is not None
+    assert text.get_payload(decode=True) == b"one\r\ntwo\r\n\r\nthree\r\nfour\r\n"
+    assert "<p>one<br>\ntwo</p>\n<p>three<br>\nfour</p>" in said["html"]
 
 
 def test_one_click_is_promised_over_https_only() -> None:
