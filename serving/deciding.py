@@ -227,8 +227,15 @@ class Deciding:
     def _prepared(
         self, inquiry: Inquiry, scored: ScoredCustomer, keys: Keys, inputs: Inputs, composer: Composer
     ) -> list[Prepared]:
+        state = scored.customer.state
+        zone = None if isinstance(state, Missing) else state.time_zone
         request = with_session(
-            inquiry.request, brand=inquiry.stock.brand, connection=self._reader, keys=keys, at=inputs.at
+            inquiry.request,
+            brand=inquiry.stock.brand,
+            connection=self._reader,
+            keys=keys,
+            at=inputs.at,
+            sent_at=lambda channel: inquiry.stock.rules.send_at(channel, "brand", inputs.at, zone) or inputs.at,
         )
         asking = self._questions.asking(
             request, scored, keys=keys, brand=inquiry.stock.brand, models=inquiry.models, at=inputs.at

@@ -2,13 +2,14 @@
 
 They wrote where a decision was asked for in a placement that customers initiate, on that channel alone: of several the
 record knows which one we answered on, and nobody which one they wrote on. Or a reply was reported to what was said
-there. Only what lies within the window is read, by the index on the customer: the cost does not grow with their past.
+there. Where quiet hours make a message wait, the window has to be open when it is sent. Only what lies within the
+window is read, by the index on the customer: the cost does not grow with their past.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from features.brand import Brand
@@ -39,19 +40,26 @@ SELECT max(at) FROM (
 
 
 def with_session(
-    request: DecisionRequest, *, brand: Brand, connection: sqlite3.Connection, keys: Sequence[int], at: datetime
+    request: DecisionRequest,
+    *,
+    brand: Brand,
+    connection: sqlite3.Connection,
+    keys: Sequence[int],
+    at: datetime,
+    sent_at: Callable[[str], datetime],
 ) -> DecisionRequest:
-    """The request, saying that the session is open where we know it; itself where it says so, or where nothing asks.
+    """The request, saying whether the session is open where we know it; itself where it says so, or where nothing asks.
 
     Args:
-        request: checked against the brand.
+        request: checked against the brand; that it says so means that the customer has just written.
         brand: whose channels have windows.
         connection: to the ledger.
         keys: every key of the person.
         at: the instant of the decision.
+        sent_at: when the brand's own message may leave on a channel.
     """
     ours = [place for place in request.asked if brand.placements[place.placement].initiated_by == "brand"]
-    if not ours or request.context.session_open:
+    if not ours:
         return request
     windows = {
         channel: timedelta(hours=hours)
@@ -59,11 +67,15 @@ def with_session(
         for channel in place.channels
         if brand.channels[channel].kind == CHAT and (hours := brand.channels[channel].session_window_hours) is not None
     }
-    if not windows or not all(
-        _wrote_since(connection, keys, channel=channel, since=at - window, at=at) for channel, window in windows.items()
-    ):
+    said = request.context.session_open
+    is_open = bool(windows) and all(
+        since < at and (said or _wrote_since(connection, keys, channel=channel, since=since, at=at))
+        for channel, window in windows.items()
+        for since in (sent_at(channel) - window,)
+    )
+    if is_open == said or not windows:
         return request
-    return request.model_copy(update={"context": request.context.model_copy(update={"session_open": True})})
+    return request.model_copy(update={"context": request.context.model_copy(update={"session_open": is_open})})
 
 
 def _wrote_since(

@@ -22,7 +22,16 @@ from serving.contact.budgets import Budgets
 from serving.contact.caps import CompiledCap, compiled, of_action
 from serving.contact.consent import consent_for, missing_consent
 from serving.contact.facts import Facts, Initiator
-from serving.contact.single_rules import enough_asked, limited, over, quiet_now, quiet_of, reached
+from serving.contact.single_rules import (
+    any_waits_too_long,
+    enough_asked,
+    limited,
+    over,
+    quiet_now,
+    quiet_of,
+    reached,
+    waits_too_long,
+)
 from serving.contact.windows import to_instant, to_us, zone_of
 from serving.eligibility import Suppressed, as_utc
 from serving.lineup import Lineup, kinds_of
@@ -55,6 +64,7 @@ class ContactRules:
             for channel in brand.channels
             for who in ("brand", "customer")
         }
+        self._ends = any(action.valid_until is not None for action in catalogue.actions)
         self.budgets = Budgets(brand, catalogue)
         self.limits, self.pools = self.budgets.limits, self.budgets.pools
         self.terms, self.periods = self.budgets.terms, self.budgets.periods
@@ -145,12 +155,14 @@ class ContactRules:
     ) -> list[Suppressed | None]:
         """As `judge`, of each offer, none where every one may be made; what holds for a channel is asked once."""
         judge = partial(self.judge, facts=facts, initiated_by=initiated_by, at=at, zone=zone, consents=consents)
-        if facts.refusals or facts.budgets:
-            return [judge(offer) for offer in offers]
         clock, at_us = self._zone if zone is None else zone_of(zone, self._brand.time_zone), to_us(at)
+        kinds = offers.kinds if isinstance(offers, Lineup) else kinds_of(offers)
+        waiting = {self._quiet[channel, initiated_by][0] for channel, _, _ in kinds}
+        if facts.refusals or facts.budgets or any_waits_too_long(waiting, at_us, clock, may_end=self._ends):
+            return [judge(offer) for offer in offers]
         shut = {
             (channel, purpose, asks)
-            for channel, purpose, asks in (offers.kinds if isinstance(offers, Lineup) else kinds_of(offers))
+            for channel, purpose, asks in kinds
             if asks is not None or self._of_channel(channel, purpose, facts, initiated_by, at_us, clock, consents)
         }
         n_contacts = len(facts.contacts)
@@ -201,10 +213,10 @@ class ContactRules:
 
     def send_at(self, channel: str, initiated_by: Initiator, at: datetime, zone: str | None = None) -> datetime | None:
         """When quiet hours that only delay are over; None where it may be sent at once."""
-        everything, _ = self._quiet.get((channel, initiated_by), (None, None))
-        if everything is None:
+        waiting, _ = self._quiet.get((channel, initiated_by), (None, None))
+        if waiting is None:
             return None
-        span = everything.quiet_at(to_us(at), zone_of(zone, self._brand.time_zone))
+        span = waiting.quiet_at(to_us(at), zone_of(zone, self._brand.time_zone))
         return None if span is None or span.end_us is None else to_instant(span.end_us)
 
     def rests(self, channel: str, facts: Facts, *, at: datetime, zone: str | None = None) -> Block | None:
@@ -249,6 +261,8 @@ class ContactRules:
         if action.asks is not None and (block := enough_asked(offer, facts, at_us)) is not None:
             return block
         if (block := self._closed(channel, facts, initiated_by, at_us, zone)) is not None:
+            return block
+        if (block := waits_too_long(self._quiet[channel, initiated_by][0], offer, at_us, zone)) is not None:
             return block
         if facts.contacts:
             n_contacts, (fewest, caps) = len(facts.contacts), self._caps_for(action, channel, initiated_by)

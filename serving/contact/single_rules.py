@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -11,6 +11,7 @@ from serving.contact.blocks import CARRIER_LIMIT, FREQUENCY_CAP, QUIET_HOURS, Bl
 from serving.contact.caps import CompiledCap
 from serving.contact.facts import THIS_REQUEST, Facts
 from serving.contact.windows import QuietClock, to_instant, to_us
+from serving.eligibility import as_utc
 from serving.next_question.asked import asked_enough
 
 if TYPE_CHECKING:
@@ -71,10 +72,29 @@ def reached(cap: CompiledCap, group: str, leaves: Sequence[int], at_us: int, zon
     return Block(FREQUENCY_CAP, detail, leaves[most - 1], cap.counter(counted, at_us, zone))
 
 
+def waits_too_long(waiting: QuietClock | None, offer: Offer, at_us: int, zone: ZoneInfo) -> Block | None:
+    """It would have to wait for quiet hours to end, and they never do, or the action is over by then."""
+    if waiting is None:
+        return None
+    span, ends = waiting.quiet_at(at_us, zone), as_utc(offer.action.valid_until)
+    if span is None or (span.end_us is not None and (ends is None or span.end_us < to_us(ends))):
+        return None
+    why = "which never end" if span.end_us is None else "which end after it does"
+    since = to_instant(span.start_us).isoformat()
+    return Block(QUIET_HOURS, f"{offer.channel}, by the clock of {zone.key}, {why}", span.end_us, {"since": since})
+
+
+def any_waits_too_long(waiting: Collection[QuietClock | None], at_us: int, zone: ZoneInfo, *, may_end: bool) -> bool:
+    """Whether on a channel of these something may have to wait for too long: all of it, or of what ends some."""
+    spans = [None if clock is None else clock.quiet_at(at_us, zone) for clock in waiting]
+    return any(span is not None and (may_end or span.end_us is None) for span in spans)
+
+
 def quiet_of(rules: tuple[QuietHours, ...], channel: str, who: str) -> tuple[QuietClock | None, QuietClock | None]:
-    """When a channel is quiet at all, and when it is so that nothing may be chosen."""
+    """When a message that may wait has to, for any of the rules; and when it is so quiet that nothing may be chosen."""
     mine = [
         rule for rule in rules if (not rule.channels or channel in rule.channels) and rule.governs in ("everyone", who)
     ]
     suppressing = [rule for rule in mine if rule.then == "suppress"]
-    return QuietClock(mine) if mine else None, QuietClock(suppressing) if suppressing else None
+    may_wait = len(suppressing) < len(mine)
+    return QuietClock(mine) if may_wait else None, QuietClock(suppressing) if suppressing else None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +71,27 @@ def test_the_window_is_open_for_as_long_as_the_channel_says(
     ask(engine, customer, "chat_reply")
     clock.now = NOON + timedelta(hours=hours)
     assert (not needs_template(ask(engine, customer, "weekly_message"))) is is_open
+
+
+def test_the_window_has_to_be_open_when_the_message_is_sent(workspace: Workspace, tmp_path: Path, clock: Clock) -> None:
+    """A weekend is quiet: what is decided on Saturday waits until Monday, and the session is over by then."""
+    shop = Workspace(tmp_path / "shop")
+    shutil.copytree(workspace.root, shop.root, ignore=shutil.ignore_patterns("state"))
+    brand = shop.brand_file.read_text("utf-8")
+    quiet = "[{start: '00:00', until: '00:00', days: [saturday, sunday], channels: [whatsapp], then: wait}]"
+    assert "\n  quiet_hours:" not in brand
+    policy = f"contact_policy: {{quiet_hours: {quiet}}}\n"
+    shop.brand_file.write_text(re.sub(r"(?ms)^contact_policy:.*?(?=^\S|\Z)", "", brand) + policy, encoding="utf-8")
+    friday = datetime(2026, 3, 6, 18, tzinfo=UTC)  # 23:30 in India
+    with Engine(shop, clock=clock, draw=lambda: 0.3) as engine:
+        clock.now = friday
+        ask(engine, "wrote", "chat_reply")
+        at_once = ask(engine, "wrote", "weekly_message")
+        clock.now = friday + timedelta(hours=1)  # Saturday
+        late = [ask(engine, "wrote", "weekly_message", context=said) for said in ({}, {"session_open": True})]
+    assert (at_once["send_at"], needs_template(at_once)) == (None, False)
+    assert {told["send_at"] for told in late} == {"2026-03-08T18:30:00+00:00"}  # Monday in India
+    assert [needs_template(told) for told in late] == [True, True]
 
 
 def test_another_channel_opens_no_window(engine: Engine, clock: Clock) -> None:

@@ -183,6 +183,36 @@ def test_what_waits_is_never_sent_into_hours_that_suppress() -> None:
     assert rules.send_at("mail", "brand", NOON + 10 * HOUR) == datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
+def test_what_would_be_over_before_it_may_be_sent_is_not_chosen() -> None:
+    night = QuietHours(start="21:00", until="08:00", then="wait", channels=("mail",))
+    at, morning = NOON + 10 * HOUR, datetime(2026, 3, 2, 8, tzinfo=UTC)
+    ending = {"at_night": morning - HOUR, "at_eight": morning, "later": morning + MICROSECOND}
+    offers = [
+        an_offer(name, channel=channel, placement="weekly", valid_until=ending.get(name))
+        for name in (*ending, "tip")
+        for channel in ("mail", "chat")
+    ]
+    rules = rules_of(*{offer.action.id: offer.action for offer in offers}.values(), quiet_hours=(night,))
+    alone = [judged(rules, Facts(), offer=offer, at=at) for offer in offers]
+    assert alone == rules.judge_all(offers, Facts(), initiated_by="brand", at=at, consents=("mail",))
+    kept_away = [one for one in alone if one is not None]
+    assert [(one.action_id, one.rule, one.eligible_at) for one in kept_away] == [
+        ("at_night", "quiet_hours", None),
+        ("at_eight", "quiet_hours", None),
+    ]
+
+
+def test_what_waits_for_hours_that_never_end_is_not_sent_at_once() -> None:
+    half, rest = (
+        QuietHours(start="00:00", until="12:00", then="wait"),
+        QuietHours(start="12:00", until="00:00", then="wait"),
+    )
+    rules, offer = rules_of(quiet_hours=(half, rest)), an_offer("tip", channel="mail", placement="weekly")
+    (verdict,) = rules.judge_all([offer], Facts(), initiated_by="brand", at=NOON, consents=("mail",))
+    assert verdict is not None
+    assert (verdict.rule, verdict.eligible_at) == ("quiet_hours", None)
+
+
 # -- refusals, carriers, consent ----------------------------------------------------------------------------------
 
 
