@@ -60,7 +60,8 @@ class TakenOver:
                 yield f"{len(ids)} {verb} {name}: {', '.join(ids)}"
         yield f"{len(self.as_before)} as before"
         if lost := [each for each in self.written.anew if each not in self.added]:
-            yield f"Comments inside these {'would go' if self.dry_run else 'are gone'}: {', '.join(lost)}"
+            written = "Would be written" if self.dry_run else "Written"
+            yield f"{written} anew, without comments inside: {', '.join(lost)}"
         if not self.dry_run:
             yield "catalogue.yaml is written" + (f"; what it said before is {self.kept}" if self.kept else "")
 
