@@ -118,7 +118,8 @@ def _explained(explanation: Mapping[str, Any]) -> Iterator[str]:
         yield "\nKept away:"
     for one in explanation["kept_away"]:
         until = f" Again from {one['eligible_at']}." if one["eligible_at"] else ""
-        yield f"  {_named(one)}: {' '.join(filter(None, (one['in_words'], one['counter_in_words'])))}{until}"
+        condition = f"(`{one['condition']}`)" if one["condition"] else ""
+        yield f"  {_named(one)}: {' '.join(filter(None, (one['in_words'], condition, one['counter_in_words'])))}{until}"
     for name, title in (("propensity", "How likely they are to buy"), ("response", "What the message drawn brings")):
         if (said := explanation[name]) is not None:
             yield f"\n{title}:"

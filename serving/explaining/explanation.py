@@ -12,10 +12,12 @@ from features.brand import Brand
 from features.catalogue import NOTHING, Action, Catalogue
 from features.schema import FeatureSchema
 from serving.explaining.amounts import adding_up, told_amount
+from serving.explaining.conditions import in_words
 from serving.explaining.meanings import Meanings
+from serving.explaining.naming import names_of
 from serving.explaining.propensity import propensity_explained
 from serving.explaining.response import response_of
-from serving.explaining.suppressed import counter_in_words, why_suppressed
+from serving.explaining.suppressed import OF_A_CONDITION, counter_in_words, why_suppressed
 from serving.explaining.worth import worth_of
 from serving.models import ServedModels
 from serving.scoring import ScoredCustomer, middle_horizon
@@ -40,6 +42,8 @@ class Explainer:
         self._brand = brand
         self._actions = {action.id: action for action in catalogue.actions}
         self._meanings = Meanings(schema, brand)
+        self._names = names_of(brand, schema)
+        self._conditions: dict[str, str] = {}  # in words, by action
         self._remembered: dict[tuple[object, ...], Sequence[Mapping[str, Any]]] = {}
 
     def forget(self) -> None:
@@ -80,13 +84,27 @@ class Explainer:
                 "action_id": one["action_id"],
                 "channel": one.get("channel") or None,
                 "rule": one["rule"],
-                "in_words": why_suppressed(one, time_zone=self._brand.time_zone),
+                "in_words": self._why_suppressed(one),
+                "condition": self._condition(one),
                 "counter": one.get("counter"),
                 "counter_in_words": counter_in_words(one.get("counter")),
                 "eligible_at": one.get("eligible_at"),
             }
             for one in record["suppressed"]
         ]
+
+    def _why_suppressed(self, one: Mapping[str, Any]) -> str:
+        words = "its condition holds"
+        if (condition := self._condition(one)) is not None:
+            if (found := self._conditions.get(one["action_id"])) is None:
+                found = self._conditions[one["action_id"]] = in_words(condition, self._names)
+            words = found
+        return why_suppressed(one, time_zone=self._brand.time_zone, condition=words, names=self._names)
+
+    def _condition(self, one: Mapping[str, Any]) -> str | None:
+        """The expression that keeps an action away, as the catalogue has it; None where another rule does."""
+        action = self._actions.get(one["action_id"])
+        return action.when if action is not None and one["rule"] in OF_A_CONDITION else None
 
     def propensity(self, scored: ScoredCustomer, models: ServedModels) -> dict[str, Any] | None:
         """Why a customer is as likely to buy as the model says; None where no model said so."""

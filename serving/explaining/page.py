@@ -149,7 +149,8 @@ def _page(
         reasons=_reasons(record, recreated),
         values=[_value(value, record, brand) for value in explainer.values(record)] if explainer and brand else [],
         kept_away=[
-            {"name": _named(away), "in_words": away["in_words"], "counter": away["counter_in_words"]}
+            {"name": _named(away), "counter": away["counter_in_words"]}
+            | {name: away[name] for name in ("in_words", "condition")}
             for away in (explainer.kept_away(record) if explainer else ())
         ],
         propensity=propensity,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from serving.explaining.conditions import Names
+
 RULES: Mapping[str, str] = {
     "not_yet_valid": "Its season has not begun.",
     "expired": "Its season is over.",
-    "when": "Its condition does not hold for this customer: {detail}.",
-    "when_unknown": "Its condition needs something that nobody knows of this customer: {detail}.",
+    "when": "It may be offered only where {condition}, which is not so here.",
+    "when_unknown": "It may be offered only where {condition}. {detail}.",
     "not_renderable": "It cannot be said here: {detail}.",
     "no_consent": "The customer has not agreed to hear from us this way ({detail}).",
     "unsubscribed": "The customer has unsubscribed ({detail}).",
@@ -30,20 +33,47 @@ RULES: Mapping[str, str] = {
     "excluded": "The caller asked for it to be left out.",
     "not_a_candidate": "The caller asked for other actions only.",
 }
+_NOT_RENDERABLE: Mapping[str, str] = {  # by what stands before the colon of the detail
+    "slot_unknown": "nobody knows what to write for '{of}'",
+    "no_rendering": "it has no text in {of}, nor in a locale that stands in for it",
+    "outside_session_window": "no chat session is open, and it has no approved template for here",
+    "no_label": "a value has no label: {of}",
+    "template_error": "its text could not be made: {of}",
+    "empty_text": "{of} would be empty",
+    "over_limit": "it is beyond the channel's limits: {of}",
+}
+OF_A_CONDITION = ("when", "when_unknown")
+_IS_NOT_KNOWN = re.compile(r"'([A-Za-z_]\w*)' is not known")
 _NEVER_AGAIN = {"expired"}
-_NOBODY_KNOWS = {"when", "when_unknown", "not_renderable", "no_consent", "unsubscribed"}
+_NOBODY_KNOWS = {"when", "when_unknown", "slot_unknown", "no_consent", "unsubscribed"}
 
 
-def why_suppressed(suppressed: Mapping[str, Any], *, time_zone: str) -> str:
+def why_suppressed(suppressed: Mapping[str, Any], *, time_zone: str, condition: str, names: Names) -> str:
     """One suppressed action's reason.
 
     Args:
         suppressed: as a decision's record has it: rule, detail, counter, eligible_at.
         time_zone: in whose clock instants are told.
+        condition: the action's, in words.
+        names: what its variables are called.
     """
-    rule, detail = str(suppressed["rule"]), str(suppressed.get("detail") or "")
-    told = RULES.get(rule, f"{rule.replace('_', ' ').capitalize()}: {{detail}}.").format(detail=detail.rstrip("."))
+    rule, detail = str(suppressed["rule"]), str(suppressed.get("detail") or "").rstrip(".")
+    told = RULES.get(rule, f"{rule.replace('_', ' ').capitalize()}: {{detail}}.")
+    if rule == "when_unknown":
+        detail = _unknown(detail, names)
+    elif rule == "not_renderable":
+        rule, _, of = detail.partition(": ")
+        detail = _NOT_RENDERABLE.get(rule, detail).format(of=of)
+    told = told.format(detail=detail, condition=condition)
     return f"{told} {_again(suppressed, rule, time_zone)}".strip()
+
+
+def _unknown(detail: str, names: Names) -> str:
+    """What nobody knows, of which the record has the variable's name; an expression where no one name is at fault."""
+    found = _IS_NOT_KNOWN.fullmatch(detail)
+    if found is None:
+        return "For this customer that cannot be worked out"
+    return f"Of this customer nobody knows {names(found[1]).words}"
 
 
 def _again(suppressed: Mapping[str, Any], rule: str, time_zone: str) -> str:

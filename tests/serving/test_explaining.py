@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import math
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,8 +18,10 @@ from features.erased_rows import erase_rows
 from features.faults import CallersMistake
 from features.workspace import Workspace
 from serving.engine import Engine
+from serving.explaining.conditions import Named
 from serving.explaining.explanation import Explainer
 from serving.explaining.page import decision_page
+from serving.explaining.suppressed import why_suppressed
 from serving.http import build_app
 from serving.keys.scopes import needed_scope
 from serving.replaying.recreating import recorded
@@ -130,6 +133,47 @@ def test_what_was_kept_away_is_said_in_a_sentence(engine: Engine, regular: str) 
     away = told["explanation"]["kept_away"]
     assert {one["action_id"] for one in away} == {one["action_id"] for one in told["suppressed"]}
     assert all(one["in_words"].endswith(".") for one in away)
+
+
+def test_a_condition_is_told_in_words_with_the_expression_beside_it(engine: Engine, regular: str) -> None:
+    told = asked(engine, regular, explain=True)
+    (away,) = [one for one in told["explanation"]["kept_away"] if one["rule"] == "when"][:1]
+    action = next(one for one in engine.stock.catalogue.actions if one.id == away["action_id"])
+    assert away["condition"] == action.when
+    assert away["in_words"].startswith("It may be offered only where the ")
+    assert str(action.when) not in away["in_words"]
+    shown = html.unescape(page(engine, told["decision_id"]).text)
+    assert away["in_words"] in shown
+    assert f"<code>{action.when}</code>" in shown
+
+
+def test_what_a_condition_needs_and_nobody_knows_is_named_in_words(engine: Engine) -> None:
+    told = asked(engine, "somebody-new", explain=True)
+    away = [one for one in told["explanation"]["kept_away"] if one["rule"] == "when_unknown"]
+    assert away
+    assert all("Of this customer nobody knows the " in one["in_words"] for one in away)
+    assert all("_" not in one["in_words"] for one in away)
+
+
+@pytest.mark.parametrize(
+    ("detail", "told"),
+    [
+        (
+            "slot_unknown: need",
+            "It cannot be said here: nobody knows what to write for 'need'. "
+            "That changes when what we know of the customer does.",
+        ),
+        ("empty_text: the body", "It cannot be said here: the body would be empty."),
+        (
+            "outside_session_window",
+            "It cannot be said here: no chat session is open, and it has no approved template for here.",
+        ),
+        ("an address of another kind", "It cannot be said here: an address of another kind."),
+    ],
+)
+def test_why_something_cannot_be_said_is_told_in_words(detail: str, told: str) -> None:
+    suppressed = {"rule": "not_renderable", "detail": detail}
+    assert why_suppressed(suppressed, time_zone="UTC", condition="", names=Named) == told
 
 
 def test_what_was_kept_away_is_not_valued_and_the_only_one_left_is_not_called_the_best(
