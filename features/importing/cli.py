@@ -40,7 +40,7 @@ def import_files(
     workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Import a shop's export. The same import twice changes nothing; a corrected export replaces by key."""
+    """Imports a shop's export. The same import twice changes nothing; a corrected export replaces by key."""
     from rich.console import Console
     from rich.markup import escape
 
@@ -66,6 +66,12 @@ def import_files(
         typer.echo(json.dumps(report.as_dict()))
     else:
         _print(Console(), report)
+    if report.n_used == 0 and report.n_quarantined:
+        rows = "the one row" if report.n_quarantined == 1 else f"all {report.n_quarantined:,} rows"
+        raise CallersMistake(
+            f"Asked to import {', '.join(files)}, but nothing became an event: {rows} that the mapping takes are in "
+            f"quarantine ({', '.join(report.quarantined)}). Mend the mapping or the file, then import again."
+        )
 
 
 @mapping.command()
@@ -76,7 +82,7 @@ def suggest(
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Draft a mapping from column names and contents; read it before you import with it."""
+    """Drafts a mapping from column names and contents; read it before you import with it."""
     from features.brand import load_brand
     from features.importing.suggest import suggest_mapping
 
@@ -148,4 +154,8 @@ def _print(console: Console, report: ImportReport) -> None:
     if report.quarantine_file is not None:
         show(f"Quarantined rows, each with its reason and as it was: {report.quarantine_file}")
     if "invalid_encoding" in report.quarantined:
-        show("Some lines are not UTF-8: if the file is in another encoding, say 'read: {encoding: latin-1}' there.")
+        show(
+            "Some lines are not in the encoding that the mapping says (else UTF-8). Excel on Windows writes "
+            "windows-1252: say 'read: {encoding: windows-1252}' in the mapping, or save the file as UTF-8.",
+            soft_wrap=True,
+        )

@@ -89,7 +89,7 @@ class Read(_Part):
     delimiter: str | None = None
     quote: str | None = None
     escape: str | None = None
-    encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
+    encoding: Literal["utf-8", "windows-1252", "latin-1", "utf-16"] = "utf-8"
     header: bool = True
     columns: tuple[str, ...] = ()
     null_values: tuple[str, ...] = ("",)

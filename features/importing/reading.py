@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -17,6 +18,7 @@ import pyarrow as pa
 from features.faults import CallersMistake
 from features.importing.files import Export, as_pattern
 from features.importing.mapping import Read
+from features.importing.recoding import RECODED, recoded
 from features.lake import quoted
 
 OWN_COLUMNS = ("__rapport_id", "__rapport_unit", "__rapport_file", "__rapport_row")
@@ -36,10 +38,17 @@ _REASONS = (
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads exports into a connection."""
+    """Reads exports into a connection.
+
+    Attributes:
+        connection: into which.
+        read: how.
+        folder: where a file is written anew whose encoding DuckDB does not read.
+    """
 
     connection: duckdb.DuckDBPyConnection
     read: Read
+    folder: Path
 
     def prepare(self) -> None:
         """Makes the table of lines that are no rows."""
@@ -103,7 +112,22 @@ class Reader:
         self._require_its_encoding(export)
         if export.format == "csv" and not _beginning(export).strip():
             return False
-        source = self._csv(export) if export.format == "csv" else self._json(export)
+        path = self._readable(export)
+        try:
+            return self._added(export, path, name=name, unit=unit, is_first=is_first)
+        finally:
+            if path != export.files[0]:
+                path.unlink()
+
+    def _readable(self, export: Export) -> Path:
+        """The file in an encoding that DuckDB reads."""
+        path, encoding = export.files[0], self.read.encoding
+        if encoding not in RECODED:
+            return path
+        return recoded(path, encoding=encoding, folder=self.folder, compression=_compression(path))
+
+    def _added(self, export: Export, path: Path, *, name: str, unit: int, is_first: bool) -> bool:
+        source = self._csv(path) if export.format == "csv" else self._json(export, path)
         if source is None:
             self._set_aside_no_objects(export)
             return False
@@ -143,7 +167,11 @@ class Reader:
         row = self.connection.execute(f"SELECT coalesce(max(__rapport_id), -1) + 1 FROM {name}").fetchone()
         return int(row[0]) if row else 0
 
-    def _csv(self, export: Export) -> str:
+    @property
+    def _encoding(self) -> str:
+        return "utf-8" if self.read.encoding in RECODED else self.read.encoding
+
+    def _csv(self, path: Path) -> str:
         nulls = ", ".join(quoted(text) for text in self.read.null_values)
         options = {
             "all_varchar": "true",
@@ -154,7 +182,7 @@ class Reader:
             "rejects_limit": "0",
             "max_line_size": str(_LONGEST_LINE),
             "hive_partitioning": "false",
-            "encoding": quoted(self.read.encoding),
+            "encoding": quoted(self._encoding),
         }
         for option, given in (("delim", self.read.delimiter), ("quote", self.read.quote), ("escape", self.read.escape)):
             if given is not None:
@@ -162,7 +190,7 @@ class Reader:
         if self.read.columns:
             options["names"] = "[" + ", ".join(quoted(column) for column in self.read.columns) + "]"
         said = ", ".join(f"{option} = {value}" for option, value in options.items())
-        return f"read_csv({quoted(as_pattern(export.files[0]))}, {said})"
+        return f"read_csv({quoted(as_pattern(path))}, {said})"
 
     def _set_aside_rejects(self, export: Export) -> None:
         self.connection.execute(
@@ -171,8 +199,7 @@ class Reader:
         )
         self.connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
 
-    def _json(self, export: Export) -> str | None:
-        path = export.files[0]
+    def _json(self, export: Export, path: Path) -> str | None:
         if _is_array(export):
             options = f"format = 'array', maximum_object_size = {_LONGEST_LINE}"
             lines = f"SELECT json::VARCHAR AS line FROM read_json_objects({quoted(as_pattern(path))}, {options})"
@@ -181,7 +208,7 @@ class Reader:
                 f"SELECT line FROM read_csv({quoted(as_pattern(path))}, columns = {{'line': 'VARCHAR'}}, "
                 f"delim = '{_NO_CHARACTER}', quote = '', escape = '', header = false, auto_detect = false, "
                 f"store_rejects = true, rejects_limit = 0, max_line_size = {_LONGEST_LINE}, hive_partitioning = false, "
-                f"encoding = {quoted(self.read.encoding)}) WHERE line IS NOT NULL AND trim(line) <> ''"
+                f"encoding = {quoted(self._encoding)}) WHERE line IS NOT NULL AND trim(line) <> ''"
             )
         try:
             self.connection.execute(f"CREATE OR REPLACE TABLE json_lines AS {lines}")
@@ -232,16 +259,24 @@ def _is_array(export: Export) -> bool:
 
 def _beginning(export: Export) -> bytes:
     path = export.files[0]
-    compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix.lower())
     try:
-        with pa.input_stream(str(path), compression=compression) as file:
+        with pa.input_stream(str(path), compression=_compression(path)) as file:
             return bytes(file.read(4096))
     except (OSError, EOFError) as error:
         raise CallersMistake(f"Asked to import '{export.path}', but it cannot be read: {error}.") from error
 
 
+def _compression(path: Path) -> str | None:
+    return {".gz": "gzip", ".zst": "zstd"}.get(path.suffix.lower())
+
+
 def _unreadable(export: Export, error: duckdb.Error) -> CallersMistake:
     said = str(error).strip().splitlines()[0]
+    if "is not latin-1 encoded" in said:
+        return CallersMistake(
+            f"Asked to import '{export.path}' as latin-1, but it has bytes that latin-1 does not. Excel and Windows "
+            "write windows-1252: say 'read: {encoding: windows-1252}' in the mapping."
+        )
     return CallersMistake(
         f"Asked to import '{export.path}' as {export.format}, but it cannot be read so: {said}. If it is something "
         "else, say so under 'read' in the mapping (format, delimiter, quote, encoding)."

@@ -49,7 +49,8 @@ def table_exports(mapping: Mapping, *, given: dict[str, Path], near: Sequence[Pa
 class Rows:
     """Builds, step by step, the view `input`: one row of everything that the mapping's values can name."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, mapped: MappingFile) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, mapped: MappingFile, *, folder: Path) -> None:
+        self._folder = folder  # for files that have to be written anew
         self._connection = connection
         self._mapped = mapped
         self._mapping = mapped.mapping
@@ -63,12 +64,12 @@ class Rows:
     ) -> None:
         """Reads the files and the second files, into `source` and one table each."""
         for name, table in self._mapping.tables.items():
-            reader = Reader(self._connection, table.read)
+            reader = Reader(self._connection, table.read, self._folder)
             reader.prepare()
             reader.rows(tables[name], name=f"{name}_rows", progress=lambda share: None)
             self._refuse_malformed_table(name)
             self._typed(name, f"SELECT * EXCLUDE ({_OWN}) FROM {name}_rows", table.types, ("tables", name))
-        reader = Reader(self._connection, self._mapping.read)
+        reader = Reader(self._connection, self._mapping.read, self._folder)
         reader.prepare()
         reader.rows(exports, name="file_rows", progress=progress)
         self.n_read = self._count("file_rows") + self._count("malformed")

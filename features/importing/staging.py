@@ -32,7 +32,7 @@ def stage(
     progress: Callable[[str, float], None],
 ) -> ImportReport:
     """Makes the view `staged` of events without keys; the report has its rows counted, its events not yet."""
-    rows = Rows(connection, mapped)
+    rows = Rows(connection, mapped, folder=folder)
     rows.read(exports, tables, progress=lambda share: progress("reading", share))
     columns = rows.shape()
     mapping = mapped.mapping

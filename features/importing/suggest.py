@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import duckdb
 import yaml
 
 from features.brand import Brand
-from features.importing.files import find_exports
+from features.importing.files import Export, find_exports
 from features.importing.mapping import ColumnType, Read
-from features.importing.reading import OWN_COLUMNS, Reader, columns_of, identifier
+from features.importing.reading import MALFORMED, OWN_COLUMNS, Reader, columns_of, identifier, number_of
 
 # What columns are called in exports of shops, each without spaces, case and punctuation; the first found is taken.
 NAMES: dict[str, tuple[str, ...]] = {
@@ -58,14 +61,29 @@ def suggest_mapping(files: Sequence[str], brand: Brand) -> str:
         CallersMistake: the file is not there or cannot be read.
     """
     exports = find_exports(files, Read())
-    with duckdb.connect() as connection:
+    with _sampled(exports[:1], Read()) as connection:
+        if number_of(connection, f"SELECT count(*) FROM {MALFORMED} WHERE reason = 'invalid_encoding'") == 0:
+            return _drafted(connection, brand, exports[0], Read())
+    # No UTF-8: a byte is then a character, in Windows' way wherever a shop's export comes from Excel.
+    read = Read(encoding="windows-1252")
+    with _sampled(exports[:1], read) as connection:
+        return _drafted(connection, brand, exports[0], read)
+
+
+@contextmanager
+def _sampled(exports: Sequence[Export], read: Read) -> Iterator[duckdb.DuckDBPyConnection]:
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        reader = Reader(connection, Read())
+        reader = Reader(connection, read, Path(folder))
         reader.prepare()
-        reader.rows(exports[:1], name="file_rows", progress=lambda share: None)
+        reader.rows(exports, name="file_rows", progress=lambda share: None)
         connection.execute(f"CREATE TABLE sample AS SELECT * FROM file_rows LIMIT {_SAMPLE}")
-        seen = _Seen(connection, columns_of(connection, "sample"))
-        return _Draft(seen, brand, exports[0].path.name).text()
+        yield connection
+
+
+def _drafted(connection: duckdb.DuckDBPyConnection, brand: Brand, export: Export, read: Read) -> str:
+    seen = _Seen(connection, columns_of(connection, "sample"))
+    return _Draft(seen, brand, export.path.name, read).text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +136,19 @@ class _Seen:
 
 
 class _Draft:
-    def __init__(self, seen: _Seen, brand: Brand, file: str) -> None:
+    def __init__(self, seen: _Seen, brand: Brand, file: str, read: Read) -> None:
         self._seen = seen
         self._brand = brand
         self._file = file
+        self._read = read
         self._notes: list[str] = []
 
     def text(self) -> str:
         roles = self._seen.roles
         mapping: dict[str, object] = {}
+        if self._read.encoding != Read().encoding:
+            mapping["read"] = {"encoding": self._read.encoding}
+            self._notes.append("The file is not UTF-8, and was read as Windows writes it: look at its accents.")
         types = self._types()
         if types:
             mapping["types"] = types

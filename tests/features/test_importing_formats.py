@@ -10,8 +10,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner, Result
 
+from features.command_line import app
 from features.faults import CallersMistake
+from features.importing.suggest import suggest_mapping
 from tests.features.import_world import ORDERS, World, a_world
 
 ROWS = [
@@ -126,6 +129,60 @@ def test_lines_that_are_not_utf8_are_refused_one_by_one_and_encoding_mends_them(
     report = world.run(file)
     assert (report.n_used, report.quarantined) == (1, {"invalid_encoding": 1})
     assert world.run(file, mapping=ORDERS + "read: {encoding: latin-1}\n").n_new == 1
+
+
+@pytest.mark.parametrize("name", ["orders.csv", "orders.csv.gz", "orders.jsonl", "orders.json"])
+def test_a_file_as_windows_writes_it_is_read_when_the_mapping_says_so(world: World, name: str) -> None:
+    rows = [{"customer": "Zoë", "at": "2024-01-01", "order": "“1” €", "total": 5}]
+    text = json.dumps(rows[0], ensure_ascii=False)
+    if ".csv" in name:
+        text = "customer,at,order,total\nZoë,2024-01-01,“1” €,5\n"
+    elif name.endswith(".json"):
+        text = json.dumps(rows, ensure_ascii=False)
+    content = text.encode("cp1252")
+    file = world.file(name, gzip.compress(content) if name.endswith(".gz") else content)
+    mapping = ORDERS + "    campaign: customer\nread: {encoding: windows-1252}\n"
+    assert world.run(file, mapping=mapping).n_new == 1
+    assert world.events("order_id, campaign") == [("“1” €", "Zoë")]
+
+
+def test_a_byte_that_windows_does_not_know_is_its_lines_fault_alone(world: World) -> None:
+    lines = b"customer,at,order,total\nana,2024-01-01,\x81,5\nbo,2024-01-01,2,5\n"
+    report = world.run(world.file("orders.csv", lines), mapping=ORDERS + "read: {encoding: windows-1252}\n")
+    assert (report.n_used, report.quarantined) == (1, {"invalid_encoding": 1})
+
+
+def test_what_is_said_to_be_latin_1_and_is_of_windows_is_told_so(world: World) -> None:
+    file = world.file("orders.csv", "customer,at,order,total\nana,2024-01-01,5 €,5\n".encode("cp1252"))
+    with pytest.raises(CallersMistake, match=r"write windows-1252: say 'read: \{encoding: windows-1252\}'"):
+        world.run(file, mapping=ORDERS + "read: {encoding: latin-1}\n")
+
+
+def test_a_draft_for_a_file_of_windows_says_its_encoding_and_imports_it(world: World) -> None:
+    file = world.file("orders.csv", "customer,order date,order id,total\nZoë,2024-01-01,1,5\n".encode("cp1252"))
+    draft = suggest_mapping([str(file)], world.brand)
+    assert "encoding: windows-1252" in draft
+    assert "is not UTF-8" in draft
+    assert world.run(file, mapping=draft).n_new == 1
+    assert "encoding" not in suggest_mapping([str(world.file("plain.csv", CSV))], world.brand)
+
+
+def test_an_import_of_which_nothing_becomes_an_event_fails_and_says_so(
+    world: World,
+) -> None:
+    def imported(text: str, *more: str) -> Result:
+        file, mapping = world.file("orders.csv", text), world.file("mapping.yaml", ORDERS)
+        words = ["import", str(file), "--mapping", str(mapping), "--workspace", str(world.workspace.root), *more]
+        return CliRunner().invoke(app, words)
+
+    lost = "customer,at,order,total\nana,yesterday,1,5\nbo,2024-01-99,2,5\n"
+    for more in ((), ("--json",)):
+        refused = imported(lost, *more).exception
+        assert isinstance(refused, CallersMistake)
+        assert "nothing became an event: all 2 rows that the mapping takes are in quarantine (unparsable_time)" in str(
+            refused
+        )
+    assert imported(lost + "cy,2024-01-01,3,5\n").exit_code == 0
 
 
 def test_json_lines_that_are_no_objects_are_refused_and_blank_ones_are_nothing(world: World) -> None:
