@@ -13,8 +13,8 @@ from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
 
-experiment = group_of_verbs("What was tried, and what it earned.")
-analyse = group_of_verbs("Estimates an effect, or says why it cannot be estimated yet.")
+experiment = group_of_verbs("What was tried, and what it earned: analyse.")
+analyse = group_of_verbs("An effect, or why it cannot be estimated yet: holdout, arms.")
 experiment.add_typer(analyse, name="analyse")
 
 Since = Annotated[datetime | None, typer.Option(help="Only decisions from this instant on, UTC.")]
@@ -56,7 +56,7 @@ def report(
 
 @analyse.callback()
 def _analyse() -> None:
-    """Estimates an effect, or says why it cannot be estimated yet."""
+    """An effect, or why it cannot be estimated yet: holdout, arms."""
 
 
 @analyse.command()
@@ -69,7 +69,7 @@ def holdout(
     goal: Goal = "order",
     as_json: AsJson = False,
 ) -> None:
-    """Personalised customers beside held-out ones: the uplift with its 95% interval, or why there is none yet."""
+    """Compares personalised customers with held-out ones: the uplift with its 95% interval, or why none yet."""
     from experiments.analysis import analyse_workspace
     from experiments.holdout_table import as_dictionary, print_table
 
@@ -99,7 +99,7 @@ def arms(
     goal: Goal = "order",
     as_json: AsJson = False,
 ) -> None:
-    """The arms of brand.yaml's experiment beside its first one: differences with their 95% intervals."""
+    """Compares the arms of brand.yaml's experiment with its first one: differences with their 95% intervals."""
     from experiments.arms import analyse_arms_of
     from experiments.arms_table import as_dictionary, print_table
 

@@ -11,6 +11,7 @@ from experiments.holdout_customers import DECISION_COLUMNS, OUTCOME_COLUMNS, Hol
 from experiments.records import read_decisions, read_outcomes
 from features.brand import Brand
 from features.faults import CallersMistake, closest_name
+from features.passed import require_passed
 
 LONGEST_WINDOW_DAYS = 3_650
 
@@ -29,8 +30,8 @@ def question_of(
     """What is asked, with the brand's defaults; as in `analyse_workspace`.
 
     Raises:
-        CallersMistake: a goal or placement that the brand does not have, or a window of no length or of more than ten
-            years.
+        CallersMistake: a goal or placement that the brand does not have, a window of no length or of more than ten
+            years, or an as_of that lies ahead.
     """
     _check_name("goal", goal, list(brand.goals))
     if placement is not None:
@@ -41,10 +42,13 @@ def question_of(
             f"Asked for a window of {days:g} days. A window is longer than 0 days and at most {LONGEST_WINDOW_DAYS:,}, "
             "for example 7."
         )
+    newest = standing_at(decisions, outcomes)
+    if as_of is not None:
+        require_passed(_utc(as_of), now=newest)
     return HoldoutQuestion(
         goal=goal,
         window_days=days,
-        as_of=_utc(as_of) if as_of is not None else standing_at(decisions, outcomes),
+        as_of=_utc(as_of) if as_of is not None else newest,
         since=_utc(since) if since is not None else None,
         placement=placement,
         margin_rate=brand.rewards.margin_rate if brand.goals[goal].value is not None else None,

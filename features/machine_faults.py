@@ -62,6 +62,16 @@ def machine_fault(fault: BaseException) -> str | None:
     return None
 
 
+def told_of_system(fault: OSError, *, name: str) -> str:
+    """What the system says of a file that was asked for, and what to do.
+
+    Args:
+        fault: as it was raised.
+        name: the file as the caller named it.
+    """
+    return _told(_OF_SYSTEM.get(fault.errno or 0), name) or f"'{name}': {fault.strerror or fault}."
+
+
 def is_interruption(fault: BaseException) -> bool:
     """Whether it is Ctrl-C in the middle of a query, which DuckDB tells as an error of its own."""
     return isinstance(fault, RuntimeError) and str(fault) == "Query interrupted"

@@ -27,7 +27,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="For a program to read.
 
 @features.command()
 def sync(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Bring the event log into the lake: each event once, small files taken in, the log pruned."""
+    """Brings the event log into the lake: each event once, small files taken in, the log pruned."""
     from rich.console import Console
 
     from features.sync import sync as export
@@ -60,7 +60,7 @@ def build(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Build the snapshots of everyone as of an instant and of the weeks before it."""
+    """Builds the snapshots of everyone as of an instant and of the weeks before it."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -81,7 +81,7 @@ def build(
 
 @features.command()
 def materialize(as_of: AsOfOption = None, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Fill the online store with everyone's row, then with what has happened since."""
+    """Fills the online store with everyone's row, then with what has happened since."""
     from features.online import materialize as fill
 
     found = find_workspace(workspace)
@@ -99,7 +99,7 @@ def show(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what is known of one customer: value, age, source."""
+    """Shows what is known of one customer: value, age, source."""
     from features.explain import explain_customer
 
     explained = explain_customer(find_workspace(workspace), customer)
@@ -125,7 +125,7 @@ def check(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check one feature, or all of a view, on the workspace's own data."""
+    """Checks one feature, or all of a view, on the workspace's own data."""
     from features.checks import worst_status
     from features.feature_checks import check_features
     from features.history import open_workspace

@@ -63,7 +63,8 @@ def decide(
         str | None, typer.Option(help="Decide as of this instant instead of now; UTC where it names no zone.")
     ] = None,
     format: Annotated[
-        str | None, typer.Option(help="Show also the body that this provider takes: whatsapp, line, email or neutral.")
+        str | None,
+        typer.Option(help="Show also the body to post: whatsapp, line, email, neutral; or channel, the channel's own."),
     ] = None,
     explain: Annotated[
         bool, typer.Option(help="Say also what each value is made of and why others stay away.")

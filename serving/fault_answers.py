@@ -24,6 +24,13 @@ _TITLES = {
     415: "Not JSON.",
     503: "Not ready.",
 }
+_CALLED_ELSEWHERE = {
+    "/health": "/readyz",
+    "/healthz": "/readyz",
+    "/status": "/readyz",
+    "/alive": "/livez",
+    "/ping": "/livez",
+}  # what other servers' probes ask for
 _log = logging.getLogger("rapport.serving")
 
 
@@ -48,10 +55,7 @@ async def _on_http_exception(request: Request, exception: Exception) -> Response
     detail, headers = str(exception.detail), exception.headers
     if exception.status_code == 404:
         path = request.url.path
-        paths = [route.path for route in request.app.routes if hasattr(route, "methods")]
-        closest = closest_name(path, paths)
-        detail = f"There is nothing at '{path[:80]}'." + (f" Closest: '{closest}'." if closest else "")
-        detail += " /openapi.json lists everything."
+        detail = f"There is nothing at '{path[:80]}'.{_closest(request)} /openapi.json lists everything."
     elif exception.status_code == 405:
         headers = {"allow": _taken(request)}
         detail = f"{request.method} is not what this path takes; it takes {headers['allow']}."
@@ -62,6 +66,13 @@ async def _on_http_exception(request: Request, exception: Exception) -> Response
         request_id=_request_id(request),
         headers=headers,
     )
+
+
+def _closest(request: Request) -> str:
+    """The sentence that names the path that was most likely meant; empty where none is near."""
+    paths = {route.path: route.path for route in request.app.routes if hasattr(route, "methods")}
+    meant = closest_name(request.url.path, names := _CALLED_ELSEWHERE | paths)
+    return "" if meant is None else f" Closest: '{names[meant]}'."
 
 
 def _taken(request: Request) -> str:

@@ -64,7 +64,7 @@ def train(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn segments, next purchase and response; what passes its gate is served from then on."""
+    """Learns segments, next purchase and response; what passes its gate is served from then on."""
     place = find_workspace(workspace)
     from rich.console import Console
 
@@ -94,7 +94,7 @@ def _budget(trials: int | None, minutes: float | None) -> Budget | None:
 
 @models.command("list")
 def list_models(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Every version, with its quality on the window that judged it, and which one is served."""
+    """Lists every version, with its quality on the window that judged it, and which one is served."""
     place = find_workspace(workspace)
     from training.artifact import MODELS, read_champions, read_description
     from training.promotion import read_gate, versions
@@ -139,7 +139,7 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Although its gate did not pass; the log says so.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Serve this version from now on."""
+    """Serves this version from now on."""
     place = find_workspace(workspace)
     from training.promotion import promote as make_champion
 
@@ -155,7 +155,7 @@ def rollback(
     model: Annotated[str, typer.Argument(help="segments, next_purchase or response.")],
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Serve the champion before this one again."""
+    """Serves the champion before this one again."""
     place = find_workspace(workspace)
     from training.promotion import rollback as bring_back
 
@@ -175,7 +175,7 @@ def export(
     version: Annotated[str | None, typer.Option(help="Default: the champion.")] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Copy a version's files, verified: LightGBM's text and JSON, readable anywhere."""
+    """Copies a version's files, verified: LightGBM's text and JSON, readable anywhere."""
     place = find_workspace(workspace)
     import shutil
 
@@ -203,7 +203,7 @@ def score(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write everybody's segment, stage and purchase propensities to lake/scores (docs/scores.md)."""
+    """Writes everybody's segment, stage and purchase propensities to lake/scores (docs/scores.md)."""
     place = find_workspace(workspace)
     from training.scoring import export_scores, require_export, score_everybody
 

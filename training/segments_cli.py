@@ -25,7 +25,7 @@ def list_segments(
     workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
-    """Every segment of the champion: its id, its share, what it is called and what sets it apart."""
+    """Lists every segment of the champion: its id, its share, what it is called and what sets it apart."""
     place = find_workspace(workspace)
     _, found = _champion(place)
     if as_json:
@@ -45,7 +45,7 @@ def rename(
     locale: Annotated[str | None, typer.Option(help="In which locale; default the brand's.")] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Call a segment something else, from now on and in every later version; a running server follows in seconds."""
+    """Calls a segment something else, from now on and in every later version; a running server follows in seconds."""
     place = find_workspace(workspace)
     from features.segment_names import rename_segment
 

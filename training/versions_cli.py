@@ -34,7 +34,7 @@ def compare(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Two versions on the newest window that neither knew: paired bootstrap, overall and in every large group."""
+    """Compares two versions on the newest window that neither knew: paired bootstrap, in all and by large group."""
     place = find_workspace(workspace)
     from rich.console import Console
 
@@ -58,7 +58,7 @@ def card(
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """The model card of a version: data windows, features, figures by group, limits."""
+    """Shows the model card of a version: data windows, features, figures by group, limits."""
     place = find_workspace(workspace)
     from features.faults import CallersMistake
     from training.cards.card import HTML_FILE, MARKDOWN_FILE

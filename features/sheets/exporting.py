@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from features.brand import Brand, load_brand
 from features.catalogue import Action, Catalogue, Rendering, load_catalogue
 from features.faults import CallersMistake
+from features.machine_faults import told_of_system
 from features.sheets import layout
 from features.sheets.cells import CELL_LIMIT, too_long, written
 from features.sheets.layout import Column, Kind
@@ -56,7 +57,7 @@ def save(book: Workbook, file: Path) -> None:
         os.chmod(draft.name, 0o644)  # noqa: PTH101 (a draft is made for its owner alone)
         Path(draft.name).replace(file)
     except OSError as error:
-        raise CallersMistake(f"Asked to write '{file}', but {error.strerror}.") from error
+        raise CallersMistake(f"Asked to write {told_of_system(error, name=str(file))}") from error
 
 
 def workbook_of(catalogue: Catalogue, brand: Brand) -> Workbook:

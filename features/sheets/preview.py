@@ -88,17 +88,14 @@ def write_preview(
         workbook: draw what it says, instead of catalogue.yaml.
 
     Raises:
-        CallersMistake: an action or locale that there is not, or a page that cannot be written.
+        CallersMistake: an action or locale that there is not.
         InvalidFile: the catalogue is wrong.
     """
     brand = load_brand(workspace)
     catalogue = load_sheet(workbook, workspace, brand) if workbook else load_catalogue(workspace, brand)
     drawn = draw(catalogue, brand, workspace, actions=actions, locales=locales)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(page(brand.name, drawn), encoding="utf-8")
-    except OSError as error:
-        raise CallersMistake(f"Asked to write '{out}', but {error.strerror}.") from error
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page(brand.name, drawn), encoding="utf-8")
     drawings = [drawing for each in drawn for one in each.drawn for drawing in one.drawings]
     unsaid = sum(drawing.message is None for drawing in drawings)
     told = f", {unsaid} of which cannot be said" if unsaid else ""

@@ -11,6 +11,7 @@ from features.brand import Brand
 from features.catalogue import Catalogue
 from features.catalogue_checks import check_catalogue
 from features.faults import CallersMistake, Fault, InvalidFile, closest_name
+from features.machine_faults import told_of_system
 from features.sheets import layout
 from features.sheets.rows import read_actions, read_caps, read_slots
 from features.sheets.text_rows import read_texts
@@ -70,7 +71,7 @@ def open_workbook(file: Path) -> Workbook:
     try:
         return load_workbook(file)
     except OSError as error:
-        raise CallersMistake(f"Asked to read '{file}', but {error.strerror or error}.") from error
+        raise CallersMistake(f"Asked to read {told_of_system(error, name=str(file))}") from error
     except (BadZipFile, InvalidFileException, KeyError, ValueError, TypeError, SyntaxError) as error:
         wanted = "Save it as .xlsx, as 'rapport catalogue export' does."
         raise CallersMistake(f"Asked to read '{file}', which is no workbook: {error}. {wanted}") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from features.brand import load_brand
 from features.catalogue import Catalogue
 from features.faults import CallersMistake, InvalidFile
+from features.machine_faults import told_of_system
 from features.sheets.marking import write_marked_copy
 from features.sheets.reading import open_workbook, read_sheet
 from features.sheets.yaml_writing import WrittenCatalogue, catalogue_of, catalogue_text
@@ -135,4 +136,4 @@ def _write(path: Path, text: str) -> None:
         Path(draft).chmod(mode)
         Path(draft).replace(path)
     except OSError as error:
-        raise CallersMistake(f"Asked to write '{path}', but {error.strerror}.") from error
+        raise CallersMistake(f"Asked to write {told_of_system(error, name=str(path))}") from error

@@ -50,7 +50,7 @@ def import_codes(
 
 @coupons.command("list")
 def list_pools(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Every pool: how many codes are free, and how many have been given out or are reserved."""
+    """Lists every pool: how many codes are free, and how many have been given out or are reserved."""
     place = find_workspace(workspace)
     from contextlib import closing
 

@@ -11,7 +11,7 @@ from features.verbs import group_of_verbs
 from features.workspace import find_workspace
 from features.workspace_option import WorkspaceOption
 
-customer = group_of_verbs("Gives a customer everything that is kept of them, or removes it.")
+customer = group_of_verbs("What is kept of a customer: export, erase.")
 
 CustomerArgument = Annotated[str, typer.Argument(help="Your own id of the customer, or a device's anonymous id.")]
 
@@ -47,7 +47,7 @@ def erase(
 def export(
     customer_id: CustomerArgument,
     workspace: WorkspaceOption = None,
-    to: Annotated[Path | None, typer.Option(help="A file to write; default: standard output.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A file to write; default: standard output.")] = None,
 ) -> None:
     """Writes everything that is kept of one person as one JSON object."""
     import json
@@ -55,8 +55,8 @@ def export(
     from features.exporting import export_customer
 
     text = json.dumps(export_customer(find_workspace(workspace), customer_id), ensure_ascii=False, indent=2)
-    if to is None:
+    if out is None:
         typer.echo(text)
     else:
-        to.write_text(text + "\n", "utf-8")
-        typer.echo(f"Everything that is kept of '{customer_id}' is in {to}.")
+        out.write_text(text + "\n", "utf-8")
+        typer.echo(f"Everything that is kept of '{customer_id}' is in {out}.")

@@ -24,7 +24,7 @@ def list_letters(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what could not be taken, and why."""
+    """Shows what could not be taken, and why."""
     from serving.ingest.told import told_letters
     from serving.ingest.verb import letters_of
     from serving.settings import read_settings
@@ -44,7 +44,7 @@ def replay(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send them through again, by today's brand.yaml: what is taken now leaves the list, the others stay."""
+    """Sends them through again, by today's brand.yaml: what is taken now leaves the list, the others stay."""
     from serving.ingest.told import told_replay
     from serving.ingest.verb import replay_letters
 

@@ -71,7 +71,7 @@ def create_key(
 
 @keys.command("list")
 def list_keys(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Every key: who uses it, for what, since when, when last, and whether it still opens anything."""
+    """Lists every key: who uses it, for what, since when, when last, and whether it still opens anything."""
     place = find_workspace(workspace)
     now = datetime.now(UTC)
     with _table(place.database) as table:

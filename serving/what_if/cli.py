@@ -18,7 +18,7 @@ def what_if(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page that needs nothing else here.")] = None,
 ) -> None:
-    """What a changed catalogue would have done with the decisions of the past days, and what it would have earned."""
+    """Says what a changed catalogue would have done with the decisions of the past days, and would have earned."""
     from serving.what_if.asking import ask_what_if
     from serving.what_if.telling import as_page, as_text
 

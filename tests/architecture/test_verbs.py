@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from features.command_line import app
 from features.starting import write_starter
+from serving.formats import FORMATS
 
 
 def _commands(command: Any, words: tuple[str, ...], context: Any) -> Iterator[tuple[str, Any]]:
@@ -71,6 +72,27 @@ def test_every_option_of_every_verb_says_what_it_is_for_and_none_is_of_a_shell()
     assert untold == []
 
 
+def test_every_verb_says_what_it_does_in_one_mood() -> None:
+    root: Any = get_command(app)
+    told = {words: command.help for words, command in _commands(root, ("rapport",), click.Context(root))}
+    assert len(told) > 35
+    assert [said for said in told.values() if not said.split()[0].rstrip(",").endswith("s")] == []  # Writes, not Write
+
+
+def test_what_is_written_to_a_file_is_named_by_one_option() -> None:
+    root: Any = get_command(app)
+    commands = dict(_commands(root, ("rapport",), click.Context(root)))
+    assert "--out" in [name for option in commands["rapport customer export"].params for name in option.opts]
+    assert [words for words, one in commands.items() for option in one.params if "--to" in option.opts] == []
+
+
+def test_decide_names_every_format_that_there_is() -> None:
+    root: Any = get_command(app)
+    decide = dict(_commands(root, ("rapport",), click.Context(root)))["rapport decide"]
+    (said,) = [option.help for option in decide.params if option.name == "format"]
+    assert [name for name in FORMATS if name not in said] == []
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -94,3 +116,11 @@ def test_features_of_an_instant_that_has_not_come_are_refused(tmp_path: Path) ->
     for verb in (("build",), ("materialize",), ("check", "n_orders")):
         done = CliRunner().invoke(app, ["features", *verb, "--as-of", "2999-01-01", "--workspace", str(tmp_path)])
         assert "what happens until then is not known" in str(done.exception)
+
+
+def test_a_holdout_that_has_not_come_is_refused(tmp_path: Path) -> None:
+    write_starter(tmp_path)
+    for which in ("holdout", "arms"):
+        words = ["experiment", "analyse", which, "--as-of", "2999-01-01", "--workspace", str(tmp_path)]
+        said = str(CliRunner().invoke(app, words).exception)
+        assert "what happens until then is not known" in said or "brand.yaml has none" in said

@@ -37,6 +37,16 @@ def test_a_file_where_a_folder_is_needed_is_told_with_what_was_asked(
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize("words", [("catalogue", "preview", "--out"), ("catalogue", "export", "--overwrite")])
+def test_a_folder_where_a_file_is_to_be_written_is_told_with_what_to_do(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_starter(tmp_path)
+    (folder := tmp_path / "folder.xlsx").mkdir()
+    assert ended(*words, str(folder), "--workspace", str(tmp_path), monkeypatch=monkeypatch) in (1, 2)
+    assert f"'{folder}': it is a folder. Name a file." in capsys.readouterr().err
+
+
 def test_a_database_that_is_none_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -335,7 +335,7 @@ def test_answers_kept_for_retries_go_after_a_day_and_a_later_retry_is_told_so(sh
 
 def test_an_export_holds_everything_of_one_person_and_nothing_of_another(filled: Workspace, tmp_path: Path) -> None:
     target = tmp_path / "ann.json"
-    arguments = ["export", PHONE, "--workspace", str(filled.root), "--to", str(target)]
+    arguments = ["export", PHONE, "--workspace", str(filled.root), "--out", str(target)]
     assert CliRunner().invoke(customer, arguments).exit_code == 0
     text = target.read_text("utf-8")
     told = json.loads(text)

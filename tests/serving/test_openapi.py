@@ -69,6 +69,11 @@ def test_a_slash_too_many_is_nowhere_and_is_told_the_path(engine: Engine) -> Non
     assert "Closest: '/v1/outcomes'" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(("asked", "meant"), [("/healthz", "/readyz"), ("/health", "/readyz"), ("/ping", "/livez")])
+def test_a_probe_by_the_name_that_others_give_it_is_told_ours(engine: Engine, asked: str, meant: str) -> None:
+    assert f"Closest: '{meant}'" in call(engine, "GET", asked).json()["detail"]
+
+
 def test_null_is_called_null(engine: Engine) -> None:
     asked = {"customer_id": "c-42", "placement": "chat_reply", "channel": "web", "limit": None}
     (error,) = call(engine, "POST", "/v1/decisions", asked).json()["errors"]

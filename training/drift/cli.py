@@ -38,7 +38,7 @@ def drift(
     workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
-    """Have the models' inputs and scores moved since their training, and did what they said come?"""
+    """Says whether the models' inputs and scores have moved since their training, and whether what they said came."""
     place = find_workspace(workspace)
     from training.drift.report import write_drift
     from training.drift.watching import watch

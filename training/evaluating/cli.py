@@ -7,7 +7,7 @@ from training.evaluating.next_purchase_cli import next_purchase
 from training.evaluating.response_cli import response
 from training.evaluating.segments_cli import segments
 
-evaluate = group_of_verbs("How good ours is beside what you would pick instead, on whatever was imported.")
+evaluate = group_of_verbs("How good ours is beside what you would pick instead: next-purchase, segments, response.")
 
 evaluate.command("next-purchase")(next_purchase)
 evaluate.command("response")(response)

@@ -51,7 +51,7 @@ def next_purchase(
         bool, typer.Option("--json", help="For a program to read: an object, or a list of them for several horizons.")
     ] = False,
 ) -> None:
-    """Who buys again, how often and for how much, said as of a day, beside BG/NBD, Pareto/NBD, regression, boosting."""
+    """Measures who orders again, how often, how much, as of a day: beside BG/NBD, Pareto/NBD, regression, boosting."""
     place = find_workspace(workspace)
     from rich.console import Console
 

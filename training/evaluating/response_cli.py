@@ -53,7 +53,7 @@ def response(
     workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
-    """Whom a message moves, on a campaign that was imported, beside scikit-uplift's models, random, best single action.
+    """Measures whom a message moves, in an imported campaign: beside scikit-uplift's models, random, best action.
 
     A campaign that was targeted, or a feature that knows the outcome, gets a refusal and exit code 2.
     """

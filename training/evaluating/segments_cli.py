@@ -32,7 +32,7 @@ def segments(
     workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
-    """How steady segments are, how well they are foretold, and whether they matter: beside stage, RFM and the prior."""
+    """Measures how steady segments are, how well foretold, and whether they matter: beside stage, RFM and the prior."""
     place = find_workspace(workspace)
     from rich.console import Console
 

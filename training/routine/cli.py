@@ -31,7 +31,7 @@ def run(
     workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a run, for a program to read.")] = False,
 ) -> None:
-    """Sync, scrub, build, train if due, materialize, score, drift, moments, report: each once, resumed if killed."""
+    """Syncs, scrubs, builds, trains, materializes, scores, tells drift and moments, reports; resumed if killed."""
     place = find_workspace(workspace)
     from training.routine.schedule import every_so_often, interval_of
     from training.routine.steps import Asked
