@@ -309,7 +309,7 @@ def test_what_is_no_workbook_is_said_to_be_none(own_shop: Workspace, tmp_path: P
         file.write_bytes(content)
         with pytest.raises(CallersMistake, match="which is no workbook"):
             load_sheet(file, own_shop, brand)
-    with pytest.raises(CallersMistake, match="there is no such file or folder. Look at the name"):
+    with pytest.raises(CallersMistake, match=r"there is no such file or folder\. Look at the name"):
         load_sheet(tmp_path / "away.xlsx", own_shop, brand)
 
 
