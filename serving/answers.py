@@ -208,7 +208,7 @@ def _suppressed(decision: Decision) -> list[dict[str, Any]]:
     said = decision.slots[0]
     return [
         one.as_dict()
-        for one in decision.suppressed
+        for one in (*decision.prepared.suppressed, *decision.kept_away)
         if one.action_id != said.action_id or one.channel not in ("", said.channel)
     ]
 

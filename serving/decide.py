@@ -122,17 +122,17 @@ def settle(
     off_script = _off_script(prepared, facts, rules, without=said)
     if off_script is not None:
         policy_name, fallback_reason = OFF_SCRIPT_POLICY, UNKNOWN_INTENT
-        slots = (_certain(off_script, draw=draw),)
+        slots, kept_away = (_certain(off_script, draw=draw),), ()
     elif not slots:
         policy_name, fallback_reason = FALLBACK_POLICY, NOTHING_ELIGIBLE
         answer = _answer(prepared, facts, rules, first=placement.fallback, without=said)
         slots = (_certain(answer, draw=draw, suppressed=kept_away),)
     if prepared.assignment.arm != HOLDOUT:
-        return Decision(prepared, slots, (), policy_name, fallback_reason, counters, drawn, said)
+        return Decision(prepared, slots, (), policy_name, fallback_reason, counters, drawn, said, kept_away)
     silent = placement.initiated_by == "brand"
     unpersonalised = None if silent else _answer(prepared, facts, rules, first=placement.baseline, without=said)
     first = (_certain(unpersonalised, draw=draw),)
-    return Decision(prepared, first, slots, BASELINE_POLICY, fallback_reason, counters, drawn, said)
+    return Decision(prepared, first, slots, BASELINE_POLICY, fallback_reason, counters, drawn, said, kept_away)
 
 
 def _filled(

@@ -76,6 +76,7 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
         counters: what the contact rules counted, as it stood before this place; empty where there are no rules.
         drawn_elsewhere: actions that the policy took in places of the same request before this one.
         said_elsewhere: actions that were said in places of the same request before this one.
+        kept_away: what rules that look at counters kept from any slot of what was drawn, and so from the end of a list.
     """
 
     prepared: Prepared
@@ -86,6 +87,7 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
     counters: Mapping[str, Any] = msgspec.field(default_factory=dict)
     drawn_elsewhere: frozenset[str] = frozenset()
     said_elsewhere: frozenset[str] = frozenset()
+    kept_away: tuple[Suppressed, ...] = ()
 
     @property
     def situation(self) -> Situation:

@@ -79,9 +79,9 @@ def waits_too_long(waiting: QuietClock | None, offer: Offer, at_us: int, zone: Z
     span, ends = waiting.quiet_at(at_us, zone), as_utc(offer.action.valid_until)
     if span is None or (span.end_us is not None and (ends is None or span.end_us < to_us(ends))):
         return None
-    why = "which never end" if span.end_us is None else "which end after it does"
+    why = "quiet hours that never end" if span.end_us is None else "it would be over when they end"
     since = to_instant(span.start_us).isoformat()
-    return Block(QUIET_HOURS, f"{offer.channel}, by the clock of {zone.key}, {why}", span.end_us, {"since": since})
+    return Block(QUIET_HOURS, f"{offer.channel}, by the clock of {zone.key}: {why}", span.end_us, {"since": since})
 
 
 def any_waits_too_long(waiting: Collection[QuietClock | None], at_us: int, zone: ZoneInfo, *, may_end: bool) -> bool:

@@ -49,7 +49,8 @@ def why_not_format(format: str, *, channels: Collection[str], brand: Brand) -> s
         return None
     said = brand.channels[strange[0]].format
     now = f"names the format '{said}'" if said else "names no format"
+    right = said or NEUTRAL if len(channels) == 1 else f"{OF_THE_CHANNEL}, which is that of whichever is taken"
     return (
         f"'{format}' is not the format of channel '{strange[0]}', which {now} in brand.yaml. Ask for "
-        f"{said or NEUTRAL}; or write 'format: {format}' there, and messages are held to that provider's limits."
+        f"{right}; or write 'format: {format}' there, and messages are held to that provider's limits."
     )

@@ -190,5 +190,6 @@ def test_a_format_is_given_on_the_channels_that_name_it() -> None:
     assert "Ask for whatsapp" in other
     assert none is not None
     assert "channel 'chat', which names no format" in none
+    assert "Ask for channel," in none
     unknown = why_not_format("telegram", channels=["wa"], brand=brand)
     assert unknown == f"'telegram' is no format. The formats are: {', '.join(FORMATS)}."

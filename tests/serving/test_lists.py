@@ -69,6 +69,16 @@ def test_no_more_of_one_tag_than_the_placement_takes_and_the_list_says_which_wer
     assert [(one.action_id, one.rule) for one in decision.slots[2].suppressed] == [("soap_2", "tag_limit")]
 
 
+def test_a_list_that_is_shorter_than_asked_says_what_ended_it() -> None:
+    soaps = [an_offer(f"soap_{n}", value=9.0 - n, tags=("soap",)) for n in range(3)]
+    decision = settle(a_list(*soaps, at_most_per_tag=1, limit=4))
+    assert ids(decision) == ["soap_0"]
+    assert [(one.action_id, one.rule) for one in decision.kept_away] == [
+        ("soap_1", "tag_limit"),
+        ("soap_2", "tag_limit"),
+    ]
+
+
 def test_an_action_competes_on_every_channel_and_is_said_on_one() -> None:
     by_mail = an_offer("best", value=2.5, channel="mail", is_alone=False)
     on_web = an_offer("best", value=3.0, channel="web", is_alone=False)

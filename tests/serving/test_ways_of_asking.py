@@ -240,6 +240,7 @@ def test_a_ranked_set_says_each_action_with_its_message_and_chances(shop: Shop) 
     told = shop.decided(customer_id="ida", limit=4)
     said = [one["action"]["id"] for one in told["slots"]]
     assert said == ["gift", "card_0", "card_1", "tip"]  # at most two of one tag: no third card
+    assert {one["action_id"] for one in told["suppressed"] if one["rule"] == "tag_limit"} == {"card_2", "card_3"}
     assert [one["probability"] for one in told["slots"]] == [1.0] * 4
     assert told["action"] == told["slots"][0]["action"]
     assert all(one["message"]["body"] for one in told["slots"])
