@@ -4,6 +4,9 @@ All workers of a server listen on one socket, and whoever wakes first takes ever
 keep their connections, so what the first moment decided stays: of 16 connections one worker of two held 12 or 13 on
 average, of 64 often 63. Here each worker takes one at a time, and while another one holds fewer it leaves the next one
 to that for some milliseconds; then it takes it all the same: a worker that is stuck keeps nobody waiting.
+
+A worker that ends tells its clients with their next answer that it was the last one on this connection. uvicorn closes
+what is idle at that moment, into which a busy client may just have sent, and never ends what was still being opened.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,7 @@ PATIENCE_SECONDS = 0.006
 _LOOK_AGAIN_SECONDS = 0.0005
 _OF_MANY = 8  # one more than another, or an eighth, is as many: who waits for an exact turn waits longer
 _OUT_OF_DESCRIPTORS_SECONDS = 1.0
+LAST_ANSWER_SECONDS = 0.3  # in which a client that is not idle asks once more
 _SLOT = struct.Struct("<iii")  # process, port, connections; a worker's own, written by nobody else while it lives
 _SLOTS = 256
 _log = logging.getLogger("rapport.serving")
@@ -90,6 +95,15 @@ class SharedCounts:
         return [pid in (0, self._pid) or not _lives(pid) for pid in pids].index(True)
 
 
+class Ending:
+    """Whether this worker ends: then each answer is the last one on its connection."""
+
+    __slots__ = ("has_begun",)
+
+    def __init__(self) -> None:
+        self.has_begun = False
+
+
 class FairServer:
     """Takes connections from a listening socket, one at a time and in turn with the other workers.
 
@@ -98,6 +112,7 @@ class FairServer:
         listening: the socket, which all workers share.
         make: a protocol for each connection.
         counts: what every worker holds.
+        ending: begins when it is closed.
     """
 
     def __init__(
@@ -106,8 +121,9 @@ class FairServer:
         listening: socket.socket,
         make: Callable[[], asyncio.Protocol],
         counts: SharedCounts,
+        ending: Ending | None = None,
     ) -> None:
-        self._loop, self._make, self._counts = loop, make, counts
+        self._loop, self._make, self._counts, self._ending = loop, make, counts, ending or Ending()
         self._listening: socket.socket | None = listening
         self._held: dict[asyncio.Protocol, asyncio.BaseTransport | None] = {}  # None: being opened
         self._until: float | None = None  # how long the connection that waits is left to others
@@ -134,6 +150,7 @@ class FairServer:
         """Takes no more; those that are open stay."""
         if self._listening is None:
             return
+        self._ending.has_begun = True
         if self._later is not None:
             self._later.cancel()
         self._loop.remove_reader(self._listening)
@@ -179,6 +196,9 @@ class FairServer:
             lost(fault)
 
         protocol.connection_lost = connection_lost  # type: ignore[method-assign,assignment]  # uvicorn's
+        shutdown = getattr(protocol, "shutdown", None)
+        if shutdown is not None:
+            protocol.shutdown = partial(self._loop.call_later, LAST_ANSWER_SECONDS, shutdown)  # type: ignore[attr-defined]
         try:
             transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, connection)
         except (OSError, RuntimeError):  # gone already, or the loop ends
@@ -187,6 +207,8 @@ class FairServer:
         else:
             if protocol in self._held:
                 self._held[protocol] = transport
+            if self._listening is None and shutdown is not None:  # uvicorn has told the others already
+                self._loop.call_later(LAST_ANSWER_SECONDS, shutdown)
 
     def _let_go(self, protocol: asyncio.Protocol) -> None:
         if protocol in self._held:
@@ -212,7 +234,7 @@ class FairServer:
             self._loop.add_reader(self._listening, self._take)
 
 
-def accept_fairly(loop: asyncio.AbstractEventLoop, file: Path) -> None:
+def accept_fairly(loop: asyncio.AbstractEventLoop, file: Path, *, ending: Ending | None = None) -> None:
     """Servers that are made on this loop of a listening socket, without TLS, take their connections in turn.
 
     uvicorn has no way to say how connections are taken: it asks its loop for a server, and so the loop is told.
@@ -220,6 +242,7 @@ def accept_fairly(loop: asyncio.AbstractEventLoop, file: Path) -> None:
     Args:
         loop: a worker's.
         file: where the workers tell each other what they hold.
+        ending: begins when such a server is closed.
     """
     usual = loop.create_server
 
@@ -230,7 +253,7 @@ def accept_fairly(loop: asyncio.AbstractEventLoop, file: Path) -> None:
         if not isinstance(listening, socket.socket) or more.get("ssl") is not None:
             return await usual(make, *named, **more)
         listening.listen(more.get("backlog", 100))
-        return FairServer(loop, listening, make, SharedCounts(file, port=_port_of(listening)))
+        return FairServer(loop, listening, make, SharedCounts(file, port=_port_of(listening)), ending)
 
     loop.create_server = create_server  # type: ignore[method-assign,assignment]
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.accepting import Ending
 from serving.keys.gate import Gate
 from serving.problems import TOO_LARGE, problem, too_late, turned_away, unexplained
 
@@ -32,6 +33,7 @@ class Guard:
         longer_bodies: the limits of paths that take more than that.
         timeout_seconds: where what reads a body has not begun to answer by then, it is stopped and answered 504.
         gate: judges by the headers alone, before any byte of the body is read; without one everybody may ask.
+        ending: once it has begun, each answer says that it is the last one on its connection.
     """
 
     def __init__(
@@ -42,9 +44,11 @@ class Guard:
         timeout_seconds: float,
         gate: Gate | None = None,
         longer_bodies: Mapping[str, int] | None = None,
+        ending: Ending | None = None,
     ) -> None:
         self._app = app
         self._gate = gate
+        self._ending = ending or Ending()
         self._limit = body_limit_bytes
         self._longer = longer_bodies or {}
         self._seconds = timeout_seconds
@@ -65,6 +69,8 @@ class Guard:
             if message["type"] == "http.response.start":
                 has_started = True
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                if self._ending.has_begun:
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         async def send_in_time(message: Message) -> None:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from features.database import connect
 from features.workspace import Workspace, find_workspace
-from serving.accepting import accept_fairly
+from serving.accepting import Ending, accept_fairly
 from serving.campaigns.reading import BODY_BYTES as CAMPAIGN_BYTES
 from serving.campaigns.reading import PATH as CAMPAIGN_PATH
 from serving.clocks import clock_from
@@ -40,6 +40,7 @@ class Worker:
         """Builds the app; nothing is open yet."""
         self._app = build_app(swagger_files=swagger_files)
         self._closing: list[Callable[[], None]] = []
+        self._ending = Ending()
 
     def open(self, *, answer_with: Callable[[ASGIApp], None]) -> None:
         """Opens everything now, or as soon as the workspace's database can be written.
@@ -51,7 +52,7 @@ class Worker:
         settings = read_settings()
         workspace = find_workspace(settings.workspace)
         with contextlib.suppress(RuntimeError):  # no event loop: nobody listens
-            accept_fairly(asyncio.get_running_loop(), workspace.state / "connections")
+            accept_fairly(asyncio.get_running_loop(), workspace.state / "connections", ending=self._ending)
         open_when_possible(workspace.database, partial(self._opened, settings, workspace), answer_with=answer_with)
 
     def close(self) -> None:
@@ -90,4 +91,5 @@ class Worker:
             longer_bodies={CAMPAIGN_PATH: max(CAMPAIGN_BYTES, settings.body_limit_bytes)},
             timeout_seconds=settings.timeout_seconds,
             gate=gate,
+            ending=self._ending,
         )

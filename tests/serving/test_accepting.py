@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from serving import accepting
-from serving.accepting import FairServer, SharedCounts, accept_fairly
+from serving.accepting import Ending, FairServer, SharedCounts, accept_fairly
 
 HERE, THERE = os.getpid(), os.getppid()  # two processes that live
 NOBODY = 2**22 + 1  # beyond the largest process id of Linux
@@ -194,3 +194,58 @@ def test_each_connection_is_left_to_others_anew(tmp_path: Path, monkeypatch: pyt
             server.close()
 
     asyncio.run(main())
+
+
+class Idle(Echo):
+    """As uvicorn's protocol: told to end, it closes what is idle at once."""
+
+    def shutdown(self) -> None:
+        self.transport.close()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_connection_that_is_being_opened_when_the_server_ends_is_ended_too(
+    run: Callable[[Coroutine[None, None, None]], None], tmp_path: Path
+) -> None:
+    async def main() -> None:
+        loop, one = asyncio.get_running_loop(), listening()
+
+        def make() -> Idle:
+            server.close()  # uvicorn tells those to end that are open by now: this one is not
+            return Idle()
+
+        server = FairServer(loop, one, make, counts(tmp_path))
+        reader, writer = await asyncio.open_connection("127.0.0.1", one.getsockname()[1])
+        writer.write(b"x")
+        assert await asyncio.wait_for(reader.read(), 10.0) == b"x"  # answered once, and then the end
+        await closed([writer])
+        one.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_connection_that_is_told_to_end_is_answered_once_more(
+    run: Callable[[Coroutine[None, None, None]], None], tmp_path: Path
+) -> None:
+    async def main() -> None:
+        loop, one, made = asyncio.get_running_loop(), listening(), list[Idle]()
+
+        def make() -> Idle:
+            made.append(Idle())
+            return made[-1]
+
+        ending = Ending()
+        server = FairServer(loop, one, make, counts(tmp_path), ending)
+        reader, writer = await asyncio.open_connection("127.0.0.1", one.getsockname()[1])
+        writer.write(b"x")
+        assert await asyncio.wait_for(reader.readexactly(1), 5.0) == b"x"
+        server.close()
+        made[0].shutdown()  # as uvicorn does next
+        assert ending.has_begun
+        writer.write(b"y")
+        assert await asyncio.wait_for(reader.read(), 10.0) == b"y"
+        await closed([writer])
+        one.close()
+
+    run(main())
