@@ -11,7 +11,7 @@ from itertools import chain
 from features.action_checks import expression_faults, text_faults
 from features.brand import Brand, Placement
 from features.brand_checks import in_order, items_at, keys_at, unknown_name
-from features.catalogue import NOTHING, Action, Catalogue
+from features.catalogue import NOTHING, Action, Catalogue, Incentive
 from features.contact_checks import contact_filter_faults, purpose_faults
 from features.faults import Fault, closest_name
 from features.message_checks import message_faults
@@ -113,11 +113,26 @@ def _action_faults(file: YamlFile, at: Location, action: Action) -> Iterator[Fau
         yield file.fault((*at, "incentive"), "is missing.", "An offer says what it gives away; a message has none.")
     if action.kind == "message" and action.incentive is not None:
         yield file.fault((*at, "incentive"), "is given.", "A message has no incentive: make it kind: offer.")
+    if action.incentive is not None:
+        yield from _incentive_faults(file, (*at, "incentive", "value"), action.incentive)
+    for part in ("tags", "channels", "placements"):
+        names = getattr(action, part)
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield file.fault((*at, part, index), f"has the value '{name}' again.", "Each stands there once.")
     if action.valid_from and action.valid_until and action.valid_from >= action.valid_until:
         problem = f"has the value '{action.valid_until.isoformat()}'."
         yield file.fault(
             (*at, "valid_until"), problem, f"It is later than valid_from, {action.valid_from.isoformat()}."
         )
+
+
+def _incentive_faults(file: YamlFile, at: Location, incentive: Incentive) -> Iterator[Fault]:
+    if incentive.value < 0:
+        yield file.fault(at, f"has the value '{incentive.value:g}'.", "What is given away is 0 or more.")
+    elif incentive.kind == "percentage" and incentive.value > 100:
+        rule = "A percentage is 100 at most; an amount of money is kind: amount."
+        yield file.fault(at, f"has the value '{incentive.value:g}'.", rule)
 
 
 def _placement_faults(
