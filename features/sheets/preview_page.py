@@ -12,40 +12,53 @@ if TYPE_CHECKING:
     from features.sheets.preview import DrawnAction
 
 _STYLE = """
-:root { color-scheme: light; --line: #e3ddd2; --ink: #2b2620; --soft: #766f65; --brand: #8a5a44; }
+:root { color-scheme: light; --line: #e3ddd2; --ink: #2b2620; --soft: #6f685e; --brand: #8a5a44; --paper: #faf8f4;
+  --card: #fff; --head: #f3efe8; --said: #e9f6e3; --reply: #33602a; --wrong: #a3271c; --a: #efe9df; --b: #e7dfd2;
+  --button: #8a5a44; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { color-scheme: dark; --line: #4a443b; --ink: #ece7de; --soft: #b5ada1; --brand: #dba98f; --paper: #181613;
+    --card: #221f1b; --head: #2d2924; --said: #223620; --reply: #a9d69b; --wrong: #f2a097; --a: #332e28; --b: #2a2621; }
+}
+@media print {
+  body { background: #fff; } nav { display: none; } h2, h3 { break-after: avoid; } figure { break-inside: avoid; }
+}
 * { box-sizing: border-box; }
 body { margin: 0; font: 15px/1.5 system-ui, "Noto Sans", "Noto Sans Devanagari", "Noto Sans Thai", sans-serif;
-  color: var(--ink); background: #faf8f4; overflow-wrap: anywhere; }
+  color: var(--ink); background: var(--paper); overflow-wrap: anywhere; }
 main, header { max-width: 82rem; margin: 0 auto; padding: 1rem 1.25rem; }
 h1 { font-size: 1.6rem; margin: .5rem 0 0; } h2 { font-size: 1.2rem; margin: 0 0 .5rem; }
 h3 { font-size: .95rem; margin: 1.25rem 0 .5rem; } .soft { color: var(--soft); font-weight: 400; }
+a:focus-visible { outline: 3px solid #d08a1d; outline-offset: 2px; }
 nav a { display: inline-block; margin: 0 .75rem .25rem 0; color: var(--brand); }
-section { background: #fff; border: 1px solid var(--line); border-radius: .75rem; padding: 1rem 1.25rem;
+section { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1rem 1.25rem;
   margin: 0 0 1.25rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem .9rem; margin: 0; font-size: .88rem; }
 dt { color: var(--soft); } dd { margin: 0; } code { font-size: .88em; }
 .drawings { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
 figure { margin: 0; flex: 1 1 17rem; max-width: 24rem; min-width: 0; }
 figcaption { font-size: .8rem; color: var(--soft); margin-bottom: .3rem; }
-.over, .problem { color: #a3271c; } .problem { border: 1px dashed #a3271c; border-radius: .5rem; padding: .6rem; }
+.over,
+.problem { color: var(--wrong); } .problem { border: 1px dashed var(--wrong); border-radius: .5rem; padding: .6rem; }
 .text { white-space: pre-wrap; margin: 0; } .hook { font-weight: 650; margin: 0 0 .4rem; white-space: pre-wrap; }
 .picture { display: block; border-radius: .5rem; padding: 1.6rem .75rem; margin: 0 0 .6rem; font-size: .8rem;
-  background: repeating-linear-gradient(45deg, #efe9df, #efe9df 10px, #e7dfd2 10px, #e7dfd2 20px);
+  background: repeating-linear-gradient(45deg, var(--a), var(--a) 10px, var(--b) 10px, var(--b) 20px);
   color: var(--soft); text-align: center; }
-.bubble { background: #e9f6e3; border-radius: .2rem 1rem 1rem 1rem; padding: .7rem .85rem; }
+.bubble { background: var(--said); border-radius: .2rem 1rem 1rem 1rem; padding: .7rem .85rem; }
 .replies { display: flex; flex-wrap: wrap; gap: .35rem; margin-top: .5rem; }
-.reply { border: 1px solid #7aa36a; color: #33602a; border-radius: 1rem; padding: .15rem .7rem; background: #fff;
+.reply { border: 1px solid #7aa36a; color: var(--reply); border-radius: 1rem; padding: .15rem .7rem;
+  background: var(--card);
   font-size: .9rem; }
 .says { display: block; font-size: .72rem; color: var(--soft); }
 .email { border: 1px solid var(--line); border-radius: .5rem; overflow: hidden; }
-.email .head { background: #f3efe8; padding: .5rem .85rem; font-size: .88rem; border-bottom: 1px solid var(--line); }
+.email .head { background: var(--head); padding: .5rem .85rem; font-size: .88rem;
+  border-bottom: 1px solid var(--line); }
 .email .in { padding: .85rem; } .card { border: 1px solid var(--line); border-radius: .9rem; padding: .85rem;
   box-shadow: 0 2px 10px rgba(60, 40, 20, .08); }
-.button { display: inline-block; margin-top: .6rem; background: var(--brand); color: #fff; border-radius: .4rem;
+.button { display: inline-block; margin-top: .6rem; background: var(--button); color: #fff; border-radius: .4rem;
   padding: .35rem .9rem; }
 .url { display: block; font-size: .75rem; color: var(--soft); margin: .25rem 0 0; }
 .items { display: flex; gap: .6rem; overflow-x: auto; padding: .6rem 0 .2rem; }
-.item { flex: 0 0 9rem; border: 1px solid var(--line); border-radius: .6rem; padding: .5rem; background: #fff;
+.item { flex: 0 0 9rem; border: 1px solid var(--line); border-radius: .6rem; padding: .5rem; background: var(--card);
   font-size: .85rem; }
 .item .picture { padding: 1rem .3rem; margin-bottom: .35rem; }
 .template { margin: .6rem 0 0; border-left: 3px solid #c8b48a; padding: .1rem .6rem; font-size: .8rem;

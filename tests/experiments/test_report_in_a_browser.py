@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from experiments.report import write_report
 from tests.experiments.test_report_arms import an_experiment
 from tests.experiments.test_report_exploration import HALF, explored
-from tests.pages import OVERFLOWING, browser_of
+from tests.pages import OVERFLOWING, browser_of, wrongly_shown
 
 if TYPE_CHECKING:
     from tests.experiments.conftest import ReportWorld
@@ -74,3 +74,4 @@ def test_the_page_shows_itself_and_asks_for_nothing(browser: Browser, report_wor
         assert page.evaluate(OVERFLOWING) == 0
         assert page.evaluate(TEXT_OUTSIDE_ITS_CHART) == []
     page.close()
+    assert wrongly_shown(browser, path.as_uri()) == []

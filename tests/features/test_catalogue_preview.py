@@ -16,7 +16,7 @@ from features.sheets.preview import write_preview
 from features.sheets.yaml_writing import catalogue_text
 from features.starting import write_starter
 from features.workspace import Workspace
-from tests.pages import OVERFLOWING, browser_of
+from tests.pages import OVERFLOWING, browser_of, wrongly_shown
 
 SHAPES = {"whatsapp": "bubble", "line": "bubble", "web": "card", "email": "email"}
 
@@ -71,6 +71,7 @@ def test_every_action_is_drawn_in_every_locale_on_every_channel_and_nothing_is_f
     catalogue = load_catalogue(shop, brand)
     path = tmp_path / "page.html"
     assert write_preview(shop, path).startswith(f"{len(catalogue.actions)} actions, ")
+    assert wrongly_shown(browser, path.as_uri()) == []
     page, heard = opened(browser, path, width=1280)
     drawn = {
         tuple(figure)

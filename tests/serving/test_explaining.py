@@ -26,7 +26,7 @@ from serving.http import build_app
 from serving.keys.scopes import needed_scope
 from serving.replaying.recreating import recorded
 from serving.schemas import DecisionRequest, OutcomeReport
-from tests.pages import OVERFLOWING, browser_of
+from tests.pages import OVERFLOWING, browser_of, wrongly_shown
 from tests.serving.conftest import starter
 from tests.serving.tiny_models import promote_next_purchase, promote_segments
 
@@ -270,5 +270,6 @@ def test_the_page_shows_itself_in_a_browser_and_asks_for_nothing(
                 assert shown.locator("h2").count() == 8
                 assert shown.evaluate(OVERFLOWING) == 0
                 shown.screenshot(path=str(workspace.root / f"page-{width}.png"), full_page=True)
+            assert wrongly_shown(browser, path.as_uri()) == []
     assert set(requests) == {(workspace.root / "page.html").as_uri()}
     assert complaints == []

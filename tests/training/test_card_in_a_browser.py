@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import DESK, OVERFLOWING, PHONE, browser_of
+from tests.pages import DESK, OVERFLOWING, PHONE, browser_of, wrongly_shown
 from training.cards.card import Card, Section, Table, write_card
 
 LONG = "trait_" + "very_long_name_" * 8
@@ -32,6 +32,12 @@ def test_a_card_is_as_wide_as_the_screen(chromium: str, tmp_path: Path, width: i
         assert figures.bounding_box()["height"] < 80  # three lines: a figure is not one letter a line
         page.screenshot(path=str(tmp_path / f"card-{width}.png"), full_page=True)
     assert asked == [address]
+
+
+def test_a_card_is_seen_by_night_by_keys_and_on_paper(chromium: str, tmp_path: Path) -> None:
+    write_card(tmp_path, Card("Model card", (Section("How good it is", ("By group.",), (WIDE, NAMES)),)))
+    with browser_of(chromium) as browser:
+        assert wrongly_shown(browser, (tmp_path / "card.html").as_uri()) == []
 
 
 def test_on_a_phone_tables_scroll_by_keys_instead_of_being_squeezed(chromium: str, tmp_path: Path) -> None:

@@ -10,15 +10,25 @@ from pathlib import Path
 MARKDOWN_FILE, HTML_FILE = "card.md", "card.html"
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid #d5dbe1 }
+:root { color-scheme: light; --ink: #1c2733; --soft: #55636f; --paper: #fff; --line: #d5dbe1 }
+@media screen and (prefers-color-scheme: dark) {
+  :root { color-scheme: dark; --ink: #e6e9ec; --soft: #a9b4be; --paper: #15191d; --line: #39434c }
+}
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid var(--line) }
 table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums }
-th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e8ecf0; vertical-align: top }
-th { color: #55636f; font-weight: 600 }
+th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
+th { color: var(--soft); font-weight: 600 }
 .wide { overflow-x: auto }
 .wide:focus-visible { outline: 2px solid #d08a1d; outline-offset: 2px }
 h1, h2, p, td { overflow-wrap: anywhere } td { min-width: 4.5rem }
 @media (max-width: 40rem) { table { width: max-content } td { max-width: 16rem } }
+@media print {
+  body { max-width: none; margin: 0; padding: 0; font-size: 9.5pt }
+  .wide { overflow: visible } h2 { break-after: avoid } tr { break-inside: avoid }
+  table { font-size: 8pt; width: 100% } td { min-width: 0 } th, td { padding-right: .4rem }
+}
 """
 
 
