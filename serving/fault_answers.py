@@ -78,7 +78,8 @@ def _closest(request: Request) -> str:
 def _taken(request: Request) -> str:
     """The methods of every route that this path fits: the framework names those of the first."""
     fits = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    return ", ".join(sorted({method for route in fits for method in getattr(route, "methods", None) or ()}))
+    methods = {method for route in fits for method in getattr(route, "methods", None) or ()}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 async def _on_trouble(request: Request, fault: Exception) -> Response:

@@ -42,6 +42,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 TEMPLATES = Path(__file__).parent / "templates"
 JSON = "application/json"
+_GZIP = b"\x1f\x8b"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _DECISION_BODY = {"$ref": REF.format(model="DecisionRequest")}
 _IDEMPOTENCY_KEY = {
@@ -211,7 +212,10 @@ async def _json_body(request: Request) -> bytes:
     """The body, said to be JSON: a page of another site can post text to this machine, but not this type."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
         raise HTTPException(415, f"Send JSON, with the header 'Content-Type: {JSON}'.")
-    return await request.body()
+    body = await request.body()
+    if body.startswith(_GZIP):
+        raise HTTPException(415, "The body is gzip, which only the addresses of events take. Send it plain.")
+    return body
 
 
 def _parsed(model: type[Model], body: bytes) -> Model:

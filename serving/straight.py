@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -35,7 +36,9 @@ class StraightApp(FastAPI):
         self._straight = {path: described[path] for path in paths}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """One request; HEAD is answered as GET, whose body the server leaves out."""
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = self._as_get(scope)
         is_straight = scope["type"] == "http" and scope["method"] == "POST" and not scope.get("query_string")
         endpoint = self._straight.get(scope["path"]) if is_straight else None
         if endpoint is None:
@@ -55,3 +58,11 @@ class StraightApp(FastAPI):
                 raise
             return
         await response(scope, receive, send)
+
+    def _as_get(self, scope: Scope) -> Scope:
+        """The same as GET where only that is taken: monitors and checkers of links ask by HEAD (RFC 9110, 9.1)."""
+        as_get = {**scope, "method": "GET"}
+        return as_get if not self._takes(scope) and self._takes(as_get) else scope
+
+    def _takes(self, scope: Scope) -> bool:
+        return any(route.matches(scope)[0] is Match.FULL for route in self.router.routes)

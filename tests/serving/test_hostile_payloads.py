@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 from typing import Any
@@ -128,6 +129,35 @@ def test_another_method_is_405_and_says_which_one_is_taken(served_shop: Shop) ->
     status, _, told = send(served_shop[0], DECISIONS, b"", method="GET")
     assert status == 405
     assert "POST" in told["detail"]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/report", "/v1/customers/nobody"])
+def test_head_is_get_without_its_body(served_shop: Shop, path: str) -> None:
+    by_get, by_head = (looked(served_shop[0], path, method=method) for method in ("GET", "HEAD"))
+    assert by_head[:2] == by_get[:2]
+    assert by_get[2]
+    assert not by_head[2]
+
+
+def test_head_of_what_only_takes_a_body_is_405(served_shop: Shop) -> None:
+    assert looked(served_shop[0], DECISIONS, method="HEAD")[0] == 405
+
+
+def looked(address: str, path: str, *, method: str) -> tuple[int, str | None, bytes]:
+    """Status, type and body of a request without one."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Content-Type"), answer.read()
+    finally:
+        connection.close()
+
+
+def test_a_body_of_gzip_is_told_where_it_is_taken(served_shop: Shop) -> None:
+    status, _, told = send(served_shop[0], DECISIONS, gzip.compress(body()), headers={"Content-Encoding": "gzip"})
+    assert status == 415
+    assert "Send it plain" in told["detail"]
 
 
 @pytest.mark.parametrize("customer_id", ["' OR 1=1 --", "{{7*7}}", "ลูกค้า", "a" * 256, "../../x", "%00"])

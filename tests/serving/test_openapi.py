@@ -59,7 +59,7 @@ def test_pages_are_not_said_to_be_json(paths: dict[str, Any]) -> None:
 
 def test_a_method_that_is_not_taken_is_told_all_that_are(engine: Engine) -> None:
     answer = call(engine, "PUT", "/v1/customers/c-42")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD")
     assert "it takes DELETE, GET" in answer.json()["detail"]
 
 
