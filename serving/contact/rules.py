@@ -64,6 +64,7 @@ class ContactRules:
             for channel in brand.channels
             for who in ("brand", "customer")
         }
+        self._waits = any(rule.then == "wait" for rule in policy.quiet_hours)
         self._ends = any(action.valid_until is not None for action in catalogue.actions)
         self.budgets = Budgets(brand, catalogue)
         self.limits, self.pools = self.budgets.limits, self.budgets.pools
@@ -157,8 +158,10 @@ class ContactRules:
         judge = partial(self.judge, facts=facts, initiated_by=initiated_by, at=at, zone=zone, consents=consents)
         clock, at_us = self._zone if zone is None else zone_of(zone, self._brand.time_zone), to_us(at)
         kinds = offers.kinds if isinstance(offers, Lineup) else kinds_of(offers)
-        waiting = {self._quiet[channel, initiated_by][0] for channel, _, _ in kinds}
-        if facts.refusals or facts.budgets or any_waits_too_long(waiting, at_us, clock, may_end=self._ends):
+        if facts.refusals or facts.budgets:
+            return [judge(offer) for offer in offers]
+        waiting = {self._quiet[channel, initiated_by][0] for channel, _, _ in kinds} if self._waits else ()
+        if waiting and any_waits_too_long(waiting, at_us, clock, may_end=self._ends):
             return [judge(offer) for offer in offers]
         shut = {
             (channel, purpose, asks)
