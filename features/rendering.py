@@ -146,12 +146,12 @@ def _written(
         approved,
         replies=replies,
         items=items,
-        subject=subject or _first_line(hook or body),
+        subject=subject if subject.strip() else _first_line(hook) or _first_line(body),
     )
 
 
 def _first_line(text: str) -> str:
-    return text.partition("\n")[0].strip()
+    return next((line for each in text.splitlines() if (line := each.strip())), "")
 
 
 def _said_by(reply: str | Reply, text: str) -> dict[str, Any]:

@@ -88,6 +88,9 @@ def test_items_are_written_with_their_prices_and_without_what_they_lack() -> Non
     ("rendering", "subject"),
     [
         ({"subject": "S", "hook": "H", "body": "b"}, "S"),
+        ({"subject": " ", "hook": "H", "body": "b"}, "H"),
+        ({"hook": "\n\nH\ni", "body": "b"}, "H"),
+        ({"hook": " ", "body": "\r\nb\rc"}, "b"),
         ({"hook": "H", "body": "b"}, "H"),
         ({"hook": "H\nI", "body": "b"}, "H"),
         ({"body": "b \n\nc"}, "b"),
