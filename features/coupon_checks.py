@@ -11,7 +11,7 @@ from contextlib import closing
 
 from features.catalogue import Catalogue
 from features.checks import CheckResult
-from features.database import connect
+from features.database import connect_to_read
 from features.workspace import Workspace
 
 TITLE = "every pool of coupons has codes to give"
@@ -46,7 +46,7 @@ def coupon_checks(workspace: Workspace, catalogue: Catalogue) -> Iterator[CheckR
 def _free_codes(workspace: Workspace) -> dict[str, int]:
     if not workspace.database.is_file():
         return {}
-    with closing(connect(workspace.database)) as connection:
+    with closing(connect_to_read(workspace.database)) as connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'coupon_pools'").fetchone():
             return {}
         return dict(connection.execute("SELECT pool, n_free FROM coupon_pools"))

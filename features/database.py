@@ -37,6 +37,25 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that only reads, also where nothing may be written, such as a copy that is mounted read-only.
+
+    Raises:
+        sqlite3.Error: there is no database, or its journal cannot be read without writing.
+    """
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_MS / 1_000)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        # SQLite makes the journal's files even to read. Where there are none and it may not, nobody is writing.
+        if path.with_name(f"{path.name}-wal").exists():
+            raise
+        return sqlite3.connect(f"{address}&immutable=1", uri=True)
+    return connection
+
+
 def empty_journal(connection: sqlite3.Connection) -> bool:
     """Brings the write-ahead log into the database and cuts it to nothing, so that deleted pages stand nowhere.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from features.checks import CheckResult
-from features.database import connect
+from features.database import connect_to_read
 from features.identity import IdentityTable
 from features.workspace import Workspace
 
@@ -20,7 +20,9 @@ def identity_checks(workspace: Workspace) -> Iterator[CheckResult]:
     if not workspace.database.is_file():
         return
     try:
-        with closing(connect(workspace.database)) as connection:
+        with closing(connect_to_read(workspace.database)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'identity_conflicts'").fetchone():
+                return
             n_shared = IdentityTable(connection).conflicts()
             query = "SELECT count(*) FROM identity WHERE kind = 'anonymous'"
             n_devices = int(connection.execute(query).fetchone()[0])

@@ -11,7 +11,7 @@ import duckdb
 
 from features.checks import CheckResult
 from features.contract import EVENT_SCHEMA
-from features.database import connect
+from features.database import connect_to_read
 from features.faults import CallersMistake
 from features.identity import IdentityTable
 from features.lake import Lake, quoted
@@ -115,7 +115,7 @@ def _rows(connection: duckdb.DuckDBPyConnection) -> Iterator[CheckResult]:
 def _identities(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> CheckResult:
     name = "every customer of the lake has an id"
     try:
-        database = connect(workspace.database)
+        database = connect_to_read(workspace.database)
         try:
             known = IdentityTable(database).as_arrow()
         finally:

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 
 from features.checks import CheckResult
-from features.database import connect
+from features.database import connect_to_read
 from features.workspace import Workspace
 
 _COUNT = "SELECT reason, count(*) FROM dead_letters GROUP BY reason ORDER BY count(*) DESC, reason"
@@ -23,7 +23,7 @@ def letters_of_workspace(workspace: Workspace) -> dict[str, int]:
     """The same of a workspace."""
     if not workspace.database.is_file():
         return {}
-    with closing(connect(workspace.database)) as connection:
+    with closing(connect_to_read(workspace.database)) as connection:
         return letter_counts(connection)
 
 
