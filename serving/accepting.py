@@ -5,6 +5,8 @@ keep their connections, so what the first moment decided stays: of 16 connection
 average, of 64 often 63. Here each worker takes one at a time, and while another one holds fewer it leaves the next one
 to that for some milliseconds; then it takes it all the same: a worker that is stuck keeps nobody waiting.
 
+Whoever has a connection and sends no whole head of a request for it is let go of: uvicorn would keep it for ever.
+
 A worker that ends tells its clients with their next answer that it was the last one on this connection. uvicorn closes
 what is idle at that moment, into which a busy client may just have sent, and never ends what was still being opened.
 """
@@ -12,87 +14,23 @@ what is idle at that moment, into which a busy client may just have sent, and ne
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import logging
-import mmap
-import os
 import select
 import socket
-import struct
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from serving.held_counts import SharedCounts
+
 PATIENCE_SECONDS = 0.006
 _LOOK_AGAIN_SECONDS = 0.0005
 _OF_MANY = 8  # one more than another, or an eighth, is as many: who waits for an exact turn waits longer
 _OUT_OF_DESCRIPTORS_SECONDS = 1.0
+HEAD_SECONDS = 20.0  # in which a client sends the head of its first request, or of one more that it has begun
 LAST_ANSWER_SECONDS = 0.3  # in which a client that is not idle asks once more
-_SLOT = struct.Struct("<iii")  # process, port, connections; a worker's own, written by nobody else while it lives
-_SLOTS = 256
 _log = logging.getLogger("rapport.serving")
-
-
-class SharedCounts:
-    """How many connections each worker of the machine holds, in a file; where that cannot be written, nobody's.
-
-    Args:
-        file: shared by every worker of the workspace; made where it is missing.
-        port: where this worker listens; those of other ports are another server's.
-        pid: of this worker's process.
-    """
-
-    def __init__(self, file: Path, *, port: int, pid: int | None = None) -> None:
-        self._port, self._pid = port, os.getpid() if pid is None else pid
-        self._slots: mmap.mmap | None = None
-        self._mine = 0
-        with contextlib.suppress(OSError, ValueError):
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                size = _SLOTS * _SLOT.size
-                if (
-                    os.fstat(descriptor).st_size < size
-                ):  # written whole: a full disk says so here, not by a signal later
-                    os.pwrite(descriptor, bytes(size), 0)
-                self._slots = mmap.mmap(descriptor, size)
-                self._mine = self._free()
-                self.tell(0)
-            finally:
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # the map keeps a descriptor of its own, and with it the lock
-                os.close(descriptor)
-
-    def tell(self, n: int) -> None:
-        """So many are held by this worker."""
-        if self._slots is not None:
-            _SLOT.pack_into(self._slots, self._mine * _SLOT.size, self._pid, self._port, n)
-
-    def is_one_with_fewer(self, n: int) -> bool:
-        """Whether another worker that lives holds fewer than so many."""
-        if self._slots is None:
-            return False
-        return any(
-            port == self._port and held < n and pid not in (0, self._pid) and _lives(pid)
-            for pid, port, held in _SLOT.iter_unpack(self._slots)
-        )
-
-    def close(self) -> None:
-        """This worker takes no more."""
-        if self._slots is not None:
-            _SLOT.pack_into(self._slots, self._mine * _SLOT.size, 0, 0, 0)
-            self._slots.close()
-            self._slots = None
-
-    def _free(self) -> int:
-        """The first slot of nobody who lives.
-
-        Raises:
-            ValueError: there is none.
-        """
-        pids = [pid for pid, _, _ in _SLOT.iter_unpack(self._slots or b"")]
-        return [pid in (0, self._pid) or not _lives(pid) for pid in pids].index(True)
 
 
 class Ending:
@@ -129,6 +67,8 @@ class FairServer:
         self._until: float | None = None  # how long the connection that waits is left to others
         self._later: asyncio.TimerHandle | None = None
         self._opening: set[asyncio.Task[Any]] = set()
+        self._headless: dict[asyncio.Protocol, object] = {}  # by what they were answered last
+        self._sweep = loop.call_later(HEAD_SECONDS, self._close_headless)
         listening.setblocking(False)
         loop.add_reader(listening, self._take)
 
@@ -153,6 +93,7 @@ class FairServer:
         self._ending.has_begun = True
         if self._later is not None:
             self._later.cancel()
+        self._sweep.cancel()
         self._loop.remove_reader(self._listening)
         self._listening = None
         self._counts.close()
@@ -220,6 +161,25 @@ class FairServer:
         for protocol in [one for one, transport in self._held.items() if transport and transport.is_closing()]:
             self._let_go(protocol)
 
+    def _close_headless(self) -> None:
+        """Ends connections that have waited for the head of a request since the last time; those are uvicorn's names.
+
+        One that was answered, and of which nothing more has come, has uvicorn's own timer.
+        """
+        before, self._headless = self._headless, {}
+        for protocol, transport in list(self._held.items()):
+            cycle = getattr(protocol, "cycle", None)
+            is_asked = cycle is not None and not cycle.response_complete
+            if transport is None or is_asked or getattr(protocol, "timeout_keep_alive_task", None) is not None:
+                continue
+            if transport.get_protocol() is not protocol:  # a WebSocket's now
+                continue
+            if protocol in before and before[protocol] is cycle:
+                transport.close()
+            else:
+                self._headless[protocol] = cycle
+        self._sweep = self._loop.call_later(HEAD_SECONDS, self._close_headless)
+
     def _look_again(self, *, after: float) -> None:
         listening = self._listening
         if listening is None:
@@ -267,13 +227,3 @@ def _is_one_waiting(listening: socket.socket) -> bool:
     looking = select.poll()  # `select.select` cannot look at descriptors beyond 1,023
     looking.register(listening, select.POLLIN)
     return bool(looking.poll(0))
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -8,13 +8,15 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import uvloop
 
 from serving import accepting
-from serving.accepting import Ending, FairServer, SharedCounts, accept_fairly
+from serving.accepting import Ending, FairServer, accept_fairly
+from serving.held_counts import SharedCounts
 
 HERE, THERE = os.getpid(), os.getppid()  # two processes that live
 NOBODY = 2**22 + 1  # beyond the largest process id of Linux
@@ -246,6 +248,56 @@ def test_a_connection_that_is_told_to_end_is_answered_once_more(
         writer.write(b"y")
         assert await asyncio.wait_for(reader.read(), 10.0) == b"y"
         await closed([writer])
+        one.close()
+
+    run(main())
+
+
+class Headed(Echo):
+    """As uvicorn's protocol: a request begins with its head's last byte; after its answer a timer ends what is idle."""
+
+    cycle: Any = None
+    timeout_keep_alive_task: Any = None
+
+    def data_received(self, data: bytes) -> None:
+        if data.endswith(b"\n"):
+            self.cycle = SimpleNamespace(response_complete=not data.startswith(b"slow"))
+            self.timeout_keep_alive_task = object()
+            self.transport.write(data)
+        else:
+            self.timeout_keep_alive_task = None
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_whoever_never_sends_a_whole_head_is_let_go_of_and_nobody_else(
+    run: Callable[[Coroutine[None, None, None]], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accepting, "HEAD_SECONDS", 0.2)
+
+    async def main() -> None:
+        one = listening()
+        server = FairServer(asyncio.get_running_loop(), one, Headed, counts(tmp_path))
+        sent = {
+            "nothing": b"",
+            "half a head": b"POST",
+            "half of the next": b"POST\n",
+            "answered": b"GET\n",
+            "busy": b"slow\n",
+        }
+        made = {}
+        for name, data in sent.items():
+            made[name] = await asyncio.open_connection("127.0.0.1", one.getsockname()[1])
+            made[name][1].write(data)
+            if data.endswith(b"\n"):
+                await asyncio.wait_for(made[name][0].readexactly(len(data)), 5.0)
+        made["half of the next"][1].write(b"PO")
+        for name in ("nothing", "half a head", "half of the next"):
+            assert await asyncio.wait_for(made[name][0].read(), 10.0) == b"", name
+        for name in ("answered", "busy"):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(made[name][0].read(1), 0.6)
+        server.close()
+        await closed([writer for _, writer in made.values()])
         one.close()
 
     run(main())
