@@ -62,6 +62,12 @@ def machine_fault(fault: BaseException) -> str | None:
     return None
 
 
+def said_of_system(fault: OSError) -> str:
+    """What the system says of a file, where the caller says what to do."""
+    known = _OF_SYSTEM.get(fault.errno or 0)
+    return known[0] if known else str(fault.strerror or fault)
+
+
 def told_of_system(fault: OSError, *, name: str) -> str:
     """What the system says of a file that was asked for, and what to do.
 
@@ -69,7 +75,7 @@ def told_of_system(fault: OSError, *, name: str) -> str:
         fault: as it was raised.
         name: the file as the caller named it.
     """
-    return _told(_OF_SYSTEM.get(fault.errno or 0), name) or f"'{name}': {fault.strerror or fault}."
+    return _told(_OF_SYSTEM.get(fault.errno or 0), name) or f"'{name}': {said_of_system(fault)}."
 
 
 def is_interruption(fault: BaseException) -> bool:

@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from features.brand import Brand, load_brand
 from features.catalogue import Catalogue, load_catalogue
 from features.faults import CallersMistake, InvalidFile
+from features.machine_faults import said_of_system
 from features.validation import validate
 from features.workspace import Workspace
 from features.yaml_file import read_yaml
@@ -229,5 +230,5 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CallersMistake(
-            f"Asked to read '{path}', but {error.strerror}. It is written by 'rapport init'."
+            f"Asked to read '{path}', but {said_of_system(error)}. It is written by 'rapport init'."
         ) from error

@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from features.faults import CallersMistake, Fault, InvalidFile
+from features.machine_faults import said_of_system
 
 Location = tuple[str | int, ...]
 
@@ -168,7 +169,7 @@ def read_yaml(path: Path, *, remedy: str = "It is written by 'rapport init'.") -
             path, [Fault("the file", f"byte {error.start} is not UTF-8.", "Save it as UTF-8.")]
         ) from error
     except OSError as error:
-        raise CallersMistake(f"Asked to read '{path}', but {error.strerror}. {remedy}") from error
+        raise CallersMistake(f"Asked to read '{path}', but {said_of_system(error)}. {remedy}") from error
     return yaml_of(text, path)
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from features.database import create_tables, transaction
 from features.faults import CallersMistake, Fault, InvalidFile, closest_name
+from features.machine_faults import said_of_system
 from features.messages import LONGEST_COUPON_CODE
 
 SCHEMA = """
@@ -71,7 +72,7 @@ def read_codes(file: Path) -> list[str]:
         problem = f"Asked to import the coupon codes of '{file}', which is no text in UTF-8 (byte {fault.start:,})."
         raise CallersMistake(f"{problem} Save it as a text or CSV file in UTF-8.") from fault
     except OSError as fault:
-        problem = f"Asked to import the coupon codes of '{file}', which cannot be read: {fault.strerror}."
+        problem = f"Asked to import the coupon codes of '{file}', which cannot be read: {said_of_system(fault)}."
         raise CallersMistake(f"{problem} Name a text file that this user may read.") from fault
     cells = [(number, row[0].strip()) for number, row in enumerate(csv.reader(lines), 1) if row and row[0].strip()]
     if cells and cells[0][1].lower() == "code":

@@ -135,7 +135,9 @@ events:
 
 
 def test_a_mapping_that_is_not_there_says_how_one_is_drafted(world: World) -> None:
-    with pytest.raises(CallersMistake, match=r"rapport mapping suggest FILE --out .*no\.yaml"):
+    with pytest.raises(
+        CallersMistake, match=r"there is no such file or folder\. .rapport mapping suggest FILE --out .*no\.yaml"
+    ):
         load_mapping(world.folder / "no.yaml", world.brand)
 
 

@@ -63,7 +63,7 @@ def test_a_file_without_codes_or_with_wrong_ones_is_refused_whole(tmp_path: Path
         coupons.read_codes(file)
     with pytest.raises(CallersMistake, match=r"nowhere\.csv', but there is no such file\. [^\[]*$"):
         coupons.read_codes(tmp_path / "nowhere.csv")
-    with pytest.raises(CallersMistake, match=r"which cannot be read: Is a directory\. [^\[]*$"):
+    with pytest.raises(CallersMistake, match=r"which cannot be read: it is a folder\. [^\[]*$"):
         coupons.read_codes(tmp_path)
 
 
