@@ -68,7 +68,7 @@ class Meanings:
             return lambda _: named
         meaning = _NOT_FOR_PEOPLE.sub("", column.meaning)
         if column.meaning.startswith(_SINCE):
-            said: Said = lambda value: f"{meaning} {value:,.3g} days ago"  # noqa: E731
+            said: Said = lambda value: f"{meaning} {_counted(value, 'days')} ago"  # noqa: E731
         else:
             said = _with_unit(f"{_WHERE_MISSING.sub('', meaning)} is", column, self._brand)
         choices = self._schema.categories.get(name)
@@ -97,9 +97,15 @@ def _with_unit(start: str, column: Column, brand: Brand) -> Said:
         return lambda value: f"{start} {value:.0%}"
     if unit == "0 or 1":
         return lambda value: f"{start} {'true' if value else 'false'}"
-    end = "" if unit in _WITHOUT_UNIT else f" {unit}"
+    if unit in _WITHOUT_UNIT:
+        return lambda value: f"{start} {value:,.3g}"
     if unit == "weekday":
         return lambda value: (
-            f"{start} {day_name[int(value) - 1]}" if 1 <= value <= len(day_name) else f"{start} {value:,.3g}{end}"
+            f"{start} {day_name[int(value) - 1]}" if 1 <= value <= len(day_name) else f"{start} {_counted(value, unit)}"
         )
-    return lambda value: f"{start} {value:,.3g}{end}"
+    return lambda value: f"{start} {_counted(value, unit)}"
+
+
+def _counted(value: float, unit: str) -> str:
+    said = f"{value:,.3g}"
+    return f"{said} {unit.removesuffix('s') if said == '1' else unit}"

@@ -15,6 +15,7 @@ from features.schema import feature_schema
 from features.workspace import Workspace
 from serving import decide, eligibility, there
 from serving.contact import blocks, consent
+from serving.explaining.conditions import Named
 from serving.explaining.meanings import Meanings
 from serving.explaining.propensity import propensity_explained
 from serving.explaining.suppressed import RULES, why_suppressed
@@ -119,18 +120,18 @@ def test_a_rule_says_when_the_action_may_come_back_in_the_brands_clock() -> None
         "detail": "weekly: 3 of at most 3 exposures in a rolling 7 days window",
         "eligible_at": "2026-03-08T12:00:00+00:00",
     }
-    told = why_suppressed(capped, time_zone="Asia/Kolkata")
+    told = why_suppressed(capped, time_zone="Asia/Kolkata", condition="", names=Named)
     assert "3 of at most 3" in told
     assert "8 March 2026, 17:30:00 (Asia/Kolkata)" in told
 
 
 def test_a_never_is_never() -> None:
     refused = {"rule": "refused", "detail": "'never' to tip", "counter": {"reason": "never"}, "eligible_at": None}
-    assert why_suppressed(refused, time_zone="UTC").endswith("It will not be offered again.")
+    assert why_suppressed(refused, time_zone="UTC", condition="", names=Named).endswith("It will not be offered again.")
 
 
 def test_a_rule_that_this_page_does_not_know_is_still_told() -> None:
-    told = why_suppressed({"rule": "full_moon", "detail": "tonight"}, time_zone="UTC")
+    told = why_suppressed({"rule": "full_moon", "detail": "tonight"}, time_zone="UTC", condition="", names=Named)
     assert told == "Full moon: tonight."
 
 
@@ -175,6 +176,9 @@ def test_money_that_we_know_of_a_customer_is_told_as_the_brands_money(
     ("name", "value", "told"),
     [
         ("days_since_last_product_view", 20.088, "Last product viewed 20.1 days ago"),
+        ("days_since_last_product_view", 1.0, "Last product viewed 1 day ago"),
+        ("n_orders", 1.0, "Orders with distinct order ids, ever is 1 order"),
+        ("basket_size_mean", 1.5, "Mean number of items in an order is 1.5 items"),
         ("days_since_last_refund", None, "Last refund is unknown"),
         ("usual_order_weekday", 7.0, "Most frequent weekday of orders is Sunday"),
         ("trait_likes_soap", 1.0, "Whether 'likes' includes 'soap' is true"),
