@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.accepting import Ending
 from serving.keys.gate import Gate
-from serving.problems import TOO_LARGE, problem, too_late, turned_away, unexplained
+from serving.problems import TOO_LARGE, half_sent, problem, too_late, turned_away, unexplained
 
 REQUEST_ID = "request_id"
 _SANE_ID = re.compile(rb"^[A-Za-z0-9_.:-]{1,128}$")
@@ -31,7 +31,8 @@ class Guard:
         app: what it guards.
         body_limit_bytes: a longer body is answered 413, also where it says no length.
         longer_bodies: the limits of paths that take more than that.
-        timeout_seconds: where what reads a body has not begun to answer by then, it is stopped and answered 504.
+        timeout_seconds: where what reads a body has not begun to answer by then, it is stopped and answered 504;
+            408 where it waited for the body.
         gate: judges by the headers alone, before any byte of the body is read; without one everybody may ask.
         ending: once it has begun, each answer says that it is the last one on its connection.
     """
@@ -60,7 +61,7 @@ class Guard:
             return
         request_id, length = _headers(scope)
         scope.setdefault("state", {})[REQUEST_ID] = request_id
-        has_started, received = False, 0
+        has_started, is_awaited, received = False, False, 0
         limit = self._longer.get(scope["path"], self._limit)
         timer = asyncio.timeout(self._seconds if scope["path"].startswith(TIMED) else None)
 
@@ -79,8 +80,10 @@ class Guard:
             await send_with_id(message)
 
         async def receive_some() -> Message:
-            nonlocal received
+            nonlocal received, is_awaited
+            is_awaited = True  # and stays it where the time is over meanwhile
             message = await receive()
+            is_awaited = False
             received += len(message.get("body", b""))
             if received > limit:
                 await self._drain(message, receive)
@@ -100,7 +103,9 @@ class Guard:
             async with timer:
                 await self._app(scope, receive_some, send_in_time)
         except Exception as fault:
-            if isinstance(fault, TimeoutError) and timer.expired():
+            if isinstance(fault, TimeoutError) and timer.expired() and is_awaited:
+                response = half_sent(request_id, seconds=self._seconds, received=received, length=length)
+            elif isinstance(fault, TimeoutError) and timer.expired():
                 _log.warning("request %s had no answer within %s s", request_id, self._seconds)
                 response = too_late(request_id, seconds=self._seconds)
             else:

@@ -70,6 +70,19 @@ def too_late(request_id: str, *, seconds: float) -> Response:
     )
 
 
+def half_sent(request_id: str, *, seconds: float, received: int, length: int) -> Response:
+    """The response where a body did not arrive whole in time: what came of it is let go of."""
+    said = f" of {length}" if length else ""
+    return problem(
+        408,
+        title="The body did not arrive.",
+        detail=f"{received}{said} bytes of the body arrived within {seconds:g} seconds, and its end did not. Send it "
+        "again, whole, with the same decision_id, outcome_id or messageId.",
+        request_id=request_id,
+        headers={"connection": "close"},
+    )
+
+
 def not_now(trouble: Unavailable, *, request_id: str) -> Response:
     """The response where the disk or the database takes no write; nothing of the request was acknowledged."""
     return problem(

@@ -62,6 +62,26 @@ async def reads_all(scope: Scope, receive: Receive, send: Send) -> None:
         pass
 
 
+def test_a_body_that_does_not_arrive_whole_is_told_apart_from_an_answer_that_does_not() -> None:
+    sent: list[Message] = []
+    parts = [{"type": "http.request", "body": b"x" * 300, "more_body": True}]
+
+    async def receive() -> Message:
+        if parts:
+            return parts.pop()
+        await asyncio.sleep(60)
+        raise AssertionError("it was waited for")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/decisions", "headers": [(b"content-length", b"500")]}
+    asyncio.run(Guard(reads_all, body_limit_bytes=1_024, timeout_seconds=0.02)(scope, receive, send))
+    assert sent[0]["status"] == 408
+    assert dict(sent[0]["headers"])[b"connection"] == b"close"
+    assert "300 of 500 bytes" in json.loads(sent[1]["body"])["detail"]
+
+
 @pytest.mark.parametrize(
     ("path", "says_its_length", "status"),
     [("/v1/batch", True, 413), ("/report", True, 413), ("/v1/batch", False, 504), ("/report", False, 500)],
