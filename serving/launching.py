@@ -68,6 +68,7 @@ def environment(settings: Settings, workspace: Workspace, inherited: Mapping[str
         for name, value in settings.model_dump(exclude={"workspace"}, exclude_none=True).items()
     }
     return {
+        "BENTOML_HOME": str(workspace.state / "bentoml"),  # else it makes one in the user's home, who may have none
         **inherited,
         **told,
         WORKSPACE_VARIABLE: str(workspace.root),
