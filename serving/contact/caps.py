@@ -33,6 +33,7 @@ class CompiledCap:
     Attributes:
         name: as answers call it.
         cap: its numbers.
+        reaches_back: how far back its window may begin, at most.
         channels, tags, actions: what it is about; everything where empty.
         each: counted apart for each of these.
 
@@ -42,18 +43,13 @@ class CompiledCap:
 
     name: str
     cap: Cap
+    reaches_back: timedelta
     channels: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     actions: frozenset[str] = frozenset()
     each: str | None = None
     rolling_us: int = 0  # 0 for a calendar window
     is_of_messages: bool = True
-
-    @property
-    def reaches_back(self) -> timedelta:
-        """How far back its window may begin, at most."""
-        rolling = self.cap.rolling
-        return rolling if rolling is not None else timedelta(days=_LONGEST_DAYS[self.cap.calendar or "month"])
 
     @property
     def window(self) -> str:
@@ -150,13 +146,15 @@ class CompiledCap:
 
 def compiled(name: str, cap: Cap, *, of_action: str | None = None) -> CompiledCap:
     """A cap of brand.yaml with its filters, or one of an action."""
-    rolling_us = (cap.rolling or timedelta()) // _MICROSECOND
+    rolling = cap.rolling
+    rolling_us = (rolling or timedelta()) // _MICROSECOND
+    back = rolling if rolling is not None else timedelta(days=_LONGEST_DAYS[cap.calendar or "month"])
     if isinstance(cap, FrequencyCap):
         channels, tags, actions = frozenset(cap.channels), frozenset(cap.tags), frozenset(cap.actions)
         is_of_messages = not tags and not actions and cap.each not in ("action", "tag")
-        return CompiledCap(name, cap, channels, tags, actions, cap.each, rolling_us, is_of_messages)
+        return CompiledCap(name, cap, back, channels, tags, actions, cap.each, rolling_us, is_of_messages)
     one = frozenset(() if of_action is None else (of_action,))
-    return CompiledCap(name, cap, actions=one, rolling_us=rolling_us, is_of_messages=of_action is None)
+    return CompiledCap(name, cap, back, actions=one, rolling_us=rolling_us, is_of_messages=of_action is None)
 
 
 def of_action(action_id: str, caps: Iterable[Cap]) -> tuple[CompiledCap, ...]:

@@ -72,6 +72,7 @@ class ContactRules:
         self.reservation = timedelta(hours=policy.reservation_hours)
         caps = [*self._caps, *(cap for caps in self._caps_of.values() for cap in caps)]
         self._every_cap = tuple(caps)
+        self._caps_where: dict[frozenset[str], tuple[CompiledCap, ...]] = {}
         self.caps_on_writing = tuple(cap for cap in self._caps if cap.is_of_messages and cap.governs("brand"))
         self._fewest = {  # so many contacts reach no cap at all
             who: min([cap.cap.at_most for cap in caps if cap.governs(who)], default=sys.maxsize) for who in EVERYBODY
@@ -97,8 +98,13 @@ class ContactRules:
         return n_contacts < self._fewest[initiated_by]
 
     def caps_of(self, initiated_by: Collection[str]) -> tuple[CompiledCap, ...]:
-        """The caps that govern where these speak first."""
-        return tuple(cap for cap in self._every_cap if any(cap.governs(who) for who in initiated_by))
+        """The caps that govern where these speak first; found once: a campaign asks for each customer."""
+        whos = frozenset(initiated_by)
+        if (found := self._caps_where.get(whos)) is None:
+            found = self._caps_where[whos] = tuple(
+                cap for cap in self._every_cap if any(cap.governs(who) for who in whos)
+            )
+        return found
 
     def reserved_until(self, at: datetime) -> datetime:
         """Until when something deferred that may be said from an instant on is a reservation."""

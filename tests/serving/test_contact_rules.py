@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.catalogue import Catalogue, Incentive
-from features.contact_policy import Budget, Cap, FrequencyCap, Governs, QuietHours, Refusals, SharedBudget
+from features.contact_policy import (
+    Budget,
+    Cap,
+    ContactPolicy,
+    FrequencyCap,
+    Governs,
+    QuietHours,
+    Refusals,
+    SharedBudget,
+)
 from serving.contact.facts import CarrierLimit, Contact, Facts, Left, Refusal, Returning, facts_of
 from serving.contact.rules import ContactRules
 from serving.contact.windows import to_us
@@ -373,3 +382,13 @@ def test_a_catalogue_of_nothing_special_takes_nothing() -> None:
     assert rules.terms("tip", "chat").charges == ()
     assert (rules.limits, rules.pools, rules.counted(("brand", "customer"))) == ({}, (), ())
     assert judged(rules, Facts()) is None
+
+
+def test_the_caps_of_a_place_are_found_once_whoever_is_named_first() -> None:
+    caps = {governs: FrequencyCap(at_most=1, calendar="day", governs=governs) for governs in ("brand", "customer")}
+    brand = a_brand(contact_policy=ContactPolicy(frequency_caps=caps))
+    rules = ContactRules(brand, Catalogue(actions=(an_action("tip"),)))
+    both = rules.caps_of(("brand", "customer"))
+    assert [cap.name for cap in both] == ["brand", "customer"]
+    assert [cap.name for cap in rules.caps_of(("customer",))] == ["customer"]
+    assert rules.caps_of(("customer", "brand")) is both
