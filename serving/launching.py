@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import socket
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 from features.database import connect
 from features.faults import CallersMistake
@@ -68,7 +71,7 @@ def environment(settings: Settings, workspace: Workspace, inherited: Mapping[str
         for name, value in settings.model_dump(exclude={"workspace"}, exclude_none=True).items()
     }
     return {
-        "BENTOML_HOME": str(workspace.state / "bentoml"),  # else it makes one in the user's home, who may have none
+        **_home_of_bentoml(workspace, inherited),
         **inherited,
         **told,
         WORKSPACE_VARIABLE: str(workspace.root),
@@ -76,3 +79,13 @@ def environment(settings: Settings, workspace: Workspace, inherited: Mapping[str
         "BENTOML_CONFIG_OVERRIDES": json.dumps({"services": {"rapport": {"workers": settings.workers}}}),
         "PYTHONSAFEPATH": "1",  # a folder called 'features' where the command is run must not stand in for ours
     }
+
+
+def _home_of_bentoml(workspace: Workspace, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Where BentoML keeps files of its own, unless it is told: in the workspace for a user who has no home."""
+    usual = Path(inherited.get("HOME", "~")).expanduser() / "bentoml"
+    with contextlib.suppress(OSError, RuntimeError):
+        usual.mkdir(exist_ok=True)
+        if os.access(usual, os.W_OK):
+            return {}
+    return {"BENTOML_HOME": str(workspace.state / "bentoml")}
