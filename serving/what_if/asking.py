@@ -21,11 +21,13 @@ from features.packing import EPOCH
 from features.schema import feature_schema
 from features.versions import read_checked
 from features.workspace import Workspace
+from serving.contact.rules import ContactRules
 from serving.decide import Decision
 from serving.ledger_rows import read_counts
 from serving.stock import stocked
 from serving.values import Rates
 from serving.what_if.candidates import Changes, changes_between, read_candidate
+from serving.what_if.carrying import Carried
 from serving.what_if.earning import Earnings
 from serving.what_if.judging import LEFT_OUT_IN_WORDS, Judge
 from serving.what_if.past import Past, newest_decision, past_decisions, span_of
@@ -172,7 +174,8 @@ def ask_what_if(workspace: Workspace, catalogue: Path, *, last: str) -> WhatIf:
             added=frozenset(changes.added),
         )
         earnings = Earnings(workspace, stock, in_use=in_use.catalogue)
-        looking = _Looking(judge, earnings, brand_version=in_use.versions["brand"])
+        carried = Carried(stock.rules, ContactRules(in_use.brand, in_use.catalogue))
+        looking = _Looking(judge, earnings, carried, brand_version=in_use.versions["brand"])
         for pasts in past_decisions(connection, since=until - span, until=until, window=stock.window):
             looking.look(pasts)
     return looking.told(catalogue, since=until - span, until=until, changes=changes)
@@ -181,9 +184,9 @@ def ask_what_if(workspace: Workspace, catalogue: Path, *, last: str) -> WhatIf:
 class _Looking:
     """Goes through the past once."""
 
-    def __init__(self, judge: Judge, earnings: Earnings, *, brand_version: str) -> None:
-        self._judge, self._earnings, self._brand_version = judge, earnings, brand_version
-        self._tallies = Tallies(judge.stock.rules)
+    def __init__(self, judge: Judge, earnings: Earnings, carried: Carried, *, brand_version: str) -> None:
+        self._judge, self._earnings, self._carried, self._brand_version = judge, earnings, carried, brand_version
+        self._tallies = Tallies(judge.stock.rules, carried.would_be)
         self._logged: list[LoggedDecision] = []
         self._left_out: Counter[str] = Counter()
         self._customers: set[int] = set()
@@ -197,13 +200,14 @@ class _Looking:
             elif (reason := self._judge.why_not(past.recorded)) is not None:
                 self._left_out[reason] += 1
             else:
-                self._add(past, self._judge.decision(past.recorded))
+                self._add(past, self._judge.decision(past.recorded, self._carried))
 
     def _add(self, past: Past, again: Decision) -> None:
         record = past.recorded.record
         self._n += 1
         self._n_other_brand += record["versions"].get("brand") != self._brand_version
         self._customers.add(int(record["customer_key"]))
+        self._carried.add(past.recorded, again)
         self._tallies.add(past.recorded, again)
         if len(record["draws"]) > 1:
             self._n_lists += 1
@@ -256,7 +260,10 @@ class _Looking:
 
 def _assumptions(changes: Changes, *, n: int, n_other_brand: int) -> Iterator[str]:
     yield "Customers come back as they did: what an action changes later is not in it."
-    yield "Caps, refusals and budgets stand as they were counted then."
+    yield (
+        "Caps and refusals stand as they were counted then; what is left of budgets and coupon codes is carried from "
+        "decision to decision, by what the same draws would take."
+    )
     if n_other_brand:
         yield (
             f"{n_other_brand:,} of {n:,} decisions were made with another brand.yaml than the one in use: what that "

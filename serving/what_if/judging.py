@@ -1,7 +1,8 @@
-"""One past decision as the changed catalogue would have made it: same customer, same instant, same counters.
+"""One past decision as the changed catalogue would have made it: same customer, same instant.
 
-The customer, what the caller told, the counters and the counted rates are those that were recorded; brand.yaml is as it
-is now. Of an action that the record knows nothing of, the rate is today's, or what the catalogue expects of it.
+The customer, what the caller told, the counters and the counted rates are those that were recorded, but for what is
+left of budgets and coupon codes, which is carried on; brand.yaml is as it is now. Of an action that the record knows
+nothing of, the rate is today's, or what the catalogue expects of it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from features.schema import FeatureSchema
 from features.workspace import Workspace
 from serving.compose import Inputs
 from serving.contact.facts import facts_of
+from serving.contact.windows import to_us
 from serving.decide import Decision, settle
 from serving.expected import ExpectedThen
 from serving.models import ServedModels
@@ -32,6 +34,7 @@ from serving.replaying.used_rates import RecordedRates, Used
 from serving.scoring import score_customers
 from serving.stock import Stock
 from serving.values import EstimatedRate, Rates
+from serving.what_if.carrying import Carried
 
 NO_INPUTS, WITHDRAWN, OTHER_FEATURES, NO_SUCH_PLACE = "no_inputs", "withdrawn", "other_features", "no_such_place"
 WITHHELD = "withheld"
@@ -99,8 +102,13 @@ class Judge:
             return WITHHELD
         return None
 
-    def decision(self, one: Recorded) -> Decision:
-        """The decision; only where `why_not` has nothing against it."""
+    def decision(self, one: Recorded, carried: Carried) -> Decision:
+        """The decision; only where `why_not` has nothing against it.
+
+        Args:
+            one: as it was recorded.
+            carried: what those before it would have left.
+        """
         record, stock = one.record, self.stock
         inputs = read_inputs(one.inputs or "", customer_key=int(record["customer_key"]))
         models = self._models(one)
@@ -140,7 +148,7 @@ class Judge:
         )
         return settle(
             prepared,
-            facts_of(record["counters"], terms=stock.rules.terms),
+            carried.facts(facts_of(record["counters"], terms=stock.rules.terms), to_us(one.at)),
             stock.rules,
             drawn=frozenset(record["drawn_elsewhere"]),
             said=frozenset(record["said_elsewhere"]),

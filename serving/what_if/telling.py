@@ -72,6 +72,8 @@ def reward_in_words(told: WhatIf) -> Iterator[str]:
     reward = told.reward()
     if reward["snips"]["change"] is None:
         yield f"No estimate: {reward['snips']['reason']}"
+        if told.n_lists:
+            yield f"{told.n_lists:,} decisions were ranked sets: what each action of one earned is not told apart."
         return
 
     def money(amount: float) -> str:
@@ -124,8 +126,7 @@ def _budgets(told: WhatIf, answer: Mapping[str, Any]) -> Iterator[tuple[dict[str
             used.append(f"{money_of(told.brand, one['amount'])} of {money_of(told.brand, one['at_most_amount'])}")
         share = f" ({one['used_share']:.0%})" if one["used_share"] is not None else ""
         every = f" a {one['every']}" if one["every"] else ""
-        beyond = f"; {one['beyond_share']:.0%} of it would find nothing left" if one["beyond_share"] else ""
-        yield one, f"{', '.join(used) or format(one['units'], ',.1f') + ' codes'}{every}{share}{beyond}"
+        yield one, f"{', '.join(used) or format(one['units'], ',.1f') + ' codes'}{every}{share}"
 
 
 def _day(instant: datetime, told: WhatIf) -> str:

@@ -160,10 +160,50 @@ def test_a_dearer_offer_costs_what_it_costs_more_and_a_budget_shows_its_use(work
     answer = told.as_dict()
     (budget,) = answer["budgets"]
     assert (budget["budget"], budget["at_most_units"], budget["every"]) == ("action:festival_offer", 10, "month")
-    assert budget["units"] == pytest.approx(told.n_decisions / 6, rel=0.01)
-    assert budget["beyond_share"] == pytest.approx(1 - 10 / budget["units"])  # all in one month
-    assert f"{budget['beyond_share']:.0%} of it would find nothing left" in as_text(told)
-    assert answer["reward"]["snips"]["change"] == pytest.approx(-100 * 0.1 / 6, abs=1.5)
+    assert budget["units"] == 10  # all in one month
+    (segment,) = answer["segments"]
+    shares = {one["action_id"]: one["would_be"] for one in segment["actions"]}
+    assert shares["festival_offer"] == pytest.approx(10 / told.n_decisions, rel=0.6)
+    spent = next(one for one in answer["suppressions"] if one["rule"] == "budget")
+    assert spent["was"] == 0
+    assert spent["would_be"] == pytest.approx(told.n_decisions - 60, abs=40)  # one in six takes one until it is spent
+
+
+def test_a_smaller_budget_counts_what_was_taken_before_the_time_that_is_asked_about(tmp_path: Path) -> None:
+    """Ten units of sixty were taken on the day before; of twenty that would be, ten are left for that day."""
+    shop, clock, rng = starter(tmp_path / "shop"), Clock(), random.Random(3)
+    clock.now = datetime(2096, 3, 1, 12, tzinfo=UTC)  # what is asked about ends now, or later with the ledger's clock
+    text = shop.brand_file.read_text(encoding="utf-8")
+    text = text.replace("policy: {name: epsilon_greedy, epsilon: 0.1}", "policy: {name: uniform}")
+    shop.brand_file.write_text(text, encoding="utf-8")
+    budget = "    kind: offer\n    budget: {units: %d}\n"
+    before, offer = shop.catalogue_file.read_text(encoding="utf-8").split("  - id: festival_offer", 1)
+    texts = [
+        f"{before}  - id: festival_offer{offer.replace('    kind: offer' + chr(10), budget % n, 1)}" for n in (60, 20)
+    ]
+    shop.catalogue_file.write_text(texts[0], encoding="utf-8")
+    with Engine(shop, clock=clock, draw=rng.random) as engine:
+        taken = 0
+        while taken < 10:
+            taken += chosen(engine, f"a-{taken}-{rng.random()}") == "festival_offer"
+        clock.now += timedelta(days=3)
+        for n in range(300):
+            chosen(engine, f"b-{n}")
+    fewer = tmp_path / "fewer.yaml"
+    fewer.write_text(texts[1], encoding="utf-8")
+    answer = ask_what_if(shop, fewer, last="24h").as_dict()
+    (told,) = answer["budgets"]
+    assert told["units"] == 10
+    same = ask_what_if(shop, shop.catalogue_file, last="24h").as_dict()
+    for one in same["segments"][0]["actions"]:
+        assert one["would_be"] == one["was"]
+    assert all(one["was"] == one["would_be"] for one in same["suppressions"])
+    assert "budget" in {one["rule"] for one in same["suppressions"]}
+
+
+def chosen(engine: Engine, customer_id: str) -> str:
+    (decision,) = engine.decide_many([DecisionRequest(customer_id=customer_id, placement="chat_reply", channel="web")])
+    return decision.action_id
 
 
 def test_a_workbook_is_asked_about_as_a_file_is(workspace: Workspace) -> None:
