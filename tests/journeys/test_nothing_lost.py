@@ -7,7 +7,7 @@ import sqlite3
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -211,6 +211,15 @@ def test_a_locked_database_is_503_and_the_same_ids_sent_again_are_written_once(s
     assert written(shop, "event_log", "event_id", "m-locked-%") == [f"m-locked-1-{n}" for n in range(3)]
 
 
+def first_refused(shop: Shop, question: Callable[[int], tuple[str, object]]) -> Answer:
+    """The answer to the first of many that is not taken; else to the last."""
+    for number in range(500):
+        answer = asked(shop.address, *question(number))
+        if answer[0] >= 300:
+            break
+    return answer
+
+
 @needs_tmpfs
 def test_on_a_full_disk_everything_acknowledged_stays_and_it_goes_on_when_there_is_room(shop: Shop) -> None:
     if shop.disk is None:
@@ -229,8 +238,9 @@ def test_on_a_full_disk_everything_acknowledged_stays_and_it_goes_on_when_there_
     for answer in refused:
         assert_not_now(answer, "the disk is full")
     assert len(written_first) > 5
-    assert_not_now(asked(shop.address, *events("full")), "the disk is full")
-    assert_not_now(asked(shop.address, *an_outcome("full", of="full")), "the disk is full")
+    # What is smaller than a decision may still fit into what that left of the log, and is then taken and kept.
+    assert_not_now(first_refused(shop, lambda n: events(f"more-{n}")), "the disk is full")
+    assert_not_now(first_refused(shop, lambda n: an_outcome(f"more-{n}", of="full")), "the disk is full")
     assert asked(shop.address, "/v1/decisions/d-full")[0] == 200, "reading goes on"
     assert written(shop, "decisions", "decision_id", "d-full-%") == written_first
     shop.disk.make_room()
