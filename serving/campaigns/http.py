@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
 from fastapi import FastAPI, Request
@@ -50,16 +50,26 @@ def add_campaign_routes(app: FastAPI) -> None:
         body = Body(request.stream(), is_lines=kind == LINES)
         question = question_of(await body.question())
         engine.deciding.asked(question, stock=engine.stock, models=engine.models.served)
-        return _Streamed(Campaign(engine, question).lines(body), request_id=str(getattr(request.state, REQUEST_ID, "")))
+
+        async def has_gone() -> bool:
+            return body.is_read and await request.is_disconnected()  # before that it would take a part of the body
+
+        lines = Campaign(engine, question).lines(body)
+        return _Streamed(lines, has_gone=has_gone, request_id=str(getattr(request.state, REQUEST_ID, "")))
 
 
 class _Streamed(Response):
-    """Sends parts as they are made; Starlette's own would take the rest of the body for a sign of disconnection."""
+    """Sends parts as they are made; Starlette's own would take the rest of the body for a sign of disconnection.
 
-    def __init__(self, parts: AsyncIterator[bytes], *, request_id: str) -> None:
+    Where the caller has gone no more are made: nobody would read what is decided and counted for them.
+    """
+
+    def __init__(
+        self, parts: AsyncIterator[bytes], *, has_gone: Callable[[], Awaitable[bool]], request_id: str
+    ) -> None:
         super().__init__(media_type=LINES)
         del self.headers["content-length"]
-        self._parts, self._request_id = parts, request_id
+        self._parts, self._has_gone, self._request_id = parts, has_gone, request_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One answer; a fault on the way is its last line."""
@@ -68,6 +78,9 @@ class _Streamed(Response):
             async with aclosing(self._parts) as parts:  # type: ignore[type-var]
                 async for part in parts:
                     await send({"type": "http.response.body", "body": part, "more_body": True})
+                    if await self._has_gone():
+                        _log.warning("request %s: the caller has gone, so its campaign was ended", self._request_id)
+                        return
         except Exception as fault:
             _log.exception("request %s failed", self._request_id)
             trouble = unavailability(fault)

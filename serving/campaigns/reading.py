@@ -47,6 +47,9 @@ class Body:
     Args:
         chunks: of the body, as they arrive.
         is_lines: NDJSON; else one JSON object.
+
+    Attributes:
+        is_read: nothing more of it is waited for.
     """
 
     def __init__(self, chunks: AsyncIterator[bytes], *, is_lines: bool) -> None:
@@ -54,6 +57,7 @@ class Body:
         self._chunks = chunks
         self._is_lines = is_lines
         self._listed: list[Customer] = []
+        self.is_read = False
 
     async def question(self) -> dict[str, Any]:
         """What is asked of all customers.
@@ -74,7 +78,7 @@ class Body:
             found = f"holds {len(listed):,}" if isinstance(listed, list) else "is missing, or is no list"
             rule = f"{found}; a campaign takes a list of 1 to {CUSTOMERS_IN_ONE_CAMPAIGN:,} customers."
             raise RequestRefused([WrongField("/customers", rule)])
-        self._listed = listed
+        self._listed, self.is_read = listed, True
         return asked
 
     async def customers(self, *, at_most: int) -> AsyncIterator[list[Customer | Unread]]:
@@ -114,6 +118,7 @@ class Body:
         except Exception as fault:  # the caller's connection, or the limit of the whole body
             waiting.put_nowait(Unread(WrongField(f"/{number}", f"The rest could not be read: {shown(fault)}")))
         finally:
+            self.is_read = True
             waiting.put_nowait(_END)
 
 

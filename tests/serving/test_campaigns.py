@@ -322,6 +322,48 @@ def test_answers_leave_before_the_last_customer_has_come(engine: Engine) -> None
     assert len(b"".join(answers).splitlines()) == len(CUSTOMERS) + 1
 
 
+def asked_by_hand(engine: Engine, messages: Sequence[dict[str, Any]], *, kind: str = "x-ndjson") -> list[bytes]:
+    """What a caller is sent who sends these, and nothing else ever."""
+    app().state.engine = engine
+    coming, answers = iter(messages), list[bytes]()
+
+    async def receive() -> dict[str, Any]:
+        return next(coming, {"type": "http.disconnect"})
+
+    async def send(message: dict[str, Any]) -> None:
+        if message.get("body"):
+            answers.append(message["body"])
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/decisions/batch",
+        "raw_path": b"/v1/decisions/batch",
+        "query_string": b"",
+        "headers": [(b"content-type", f"application/{kind}".encode())],
+    }
+
+    async def ask() -> None:
+        await asyncio.wait_for(app()(scope, receive, send), timeout=30)  # type: ignore[arg-type]
+
+    asyncio.run(ask())
+    return answers
+
+
+@pytest.mark.parametrize("sends", ["lines", "all but the end", "one object"])
+def test_nobody_more_is_decided_on_once_the_caller_has_gone(engine: Engine, sends: str) -> None:
+    customers = [f"{sends}-{n}" for n in range(3 * READ_TOGETHER)]
+    question: dict[str, Any] = {"placement": "chat_reply", "channel": "web"}
+    is_object = sends == "one object"
+    body = as_lines(question | {"customers": customers}) if is_object else as_lines(question, *customers)
+    part = {"type": "http.request", "body": body, "more_body": sends == "all but the end"}
+    before = n_rows(engine, "decisions")
+    answers = asked_by_hand(engine, [part], kind="json" if is_object else "x-ndjson")
+    n_decided = n_rows(engine, "decisions") - before
+    assert 0 < n_decided <= READ_TOGETHER
+    assert len(b"".join(answers).splitlines()) == n_decided  # and no last line: the answer is not whole
+
+
 def test_a_line_that_is_wrong_is_refused_alone_and_counted(engine: Engine) -> None:
     wrong = [
         {"customer_id": "c-1", "age": 3},
