@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from features.brand import Brand
 from features.contact_policy import Budget, Cap
-from features.parts import Locale, Name, Part, Rate
+from features.parts import Instant, Locale, Name, Part, Rate
 
 if TYPE_CHECKING:
     from features.workspace import Workspace
@@ -100,8 +100,8 @@ class Action(Part):
     goal: Name
     channels: Annotated[tuple[Name, ...], Field(min_length=1)]
     placements: Annotated[tuple[Name, ...], Field(min_length=1)]
-    valid_from: AwareDatetime | None = None
-    valid_until: AwareDatetime | None = None
+    valid_from: Instant | None = None
+    valid_until: Instant | None = None
     when: str | None = None
     value: Annotated[float, Field(ge=0)]
     expected_rate: Rate

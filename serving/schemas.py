@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -21,6 +20,7 @@ from pydantic import (
 from experiments.records import Outcome
 from features.brand import Locale
 from features.message_limits import LONGEST_DECISION_ID
+from features.parts import Instant
 from serving.formats import Format
 from serving.joining.tokens import LONGEST_TOKEN
 
@@ -204,7 +204,7 @@ class OutcomeReport(_Asked):
         None, description="Of the browser that opened or clicked, to tell machines from people; never stored."
     )
     is_machine: bool = Field(False, description="Your provider says that a bot or a proxy opened it or clicked.")
-    occurred_at: AwareDatetime | None = Field(None, description="With its zone; now where it is left out.")
+    occurred_at: Instant | None = Field(None, description="With its zone; now where it is left out.")
     outcome_id: OwnId | None = Field(
         None,
         description="Your own id of this outcome: the same one is written once. Without it, the same outcome of the "

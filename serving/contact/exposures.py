@@ -7,9 +7,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from features.erased_rows import is_erased_decision
+from features.parts import Instant
 from serving.contact.store import expose
 from serving.contact.windows import to_instant, to_us
 from serving.refusals import NotFound, RequestRefused, WrongField, shown
@@ -23,7 +24,7 @@ class ExposureReport(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    exposed_at: AwareDatetime | None = Field(None, description="With its zone; now where it is left out.")
+    exposed_at: Instant | None = Field(None, description="With its zone; now where it is left out.")
     slot: Annotated[int, Field(ge=0, lt=50)] | None = Field(
         None, description="One of a ranked list, from 0; all of them where it is left out."
     )

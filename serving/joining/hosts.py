@@ -14,7 +14,7 @@ from features.catalogue import Catalogue, Rendering
 from features.web_addresses import web_address
 
 # As a browser reads it too: no user before the host, no backslash (which it takes for a slash), no blank anywhere.
-_ADDRESS = re.compile(r"https?://([^\s/?#\\@:\[\]]+)(:[0-9]{1,5})?([/?#][^\s\\\x00-\x1f\x7f]*)?", re.IGNORECASE)
+_ADDRESS = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://([^\s/?#\\@:\[\]]+)(:[0-9]{1,5})?([/?#][^\s\\\x00-\x1f\x7f]*)?")
 LONGEST_ADDRESS = 4_096
 
 

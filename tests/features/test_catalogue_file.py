@@ -75,6 +75,12 @@ FAULTS = {
         "ordr",
         "order",
     ),
+    "an end that is no instant by UTC": (
+        "channels: [whatsapp]\n",
+        "channels: [whatsapp]\n    valid_until: 9999-12-31T23:59:59-05:00\n",
+        "year 9999",
+        None,
+    ),
     "a channel that does not exist": ("channels: [whatsapp]\n", "channels: [whatsap]\n", "whatsap", "whatsapp"),
     "a placement that does not exist": (
         "placements: [chat_reply]\n    value: 480\n    expected_rate: 0.05",

@@ -150,6 +150,8 @@ def test_an_exposure_that_cannot_be_is_refused_and_nothing_is_written(opened: An
         ({"exposed_at": (NOON + DAY).isoformat()}, "/exposed_at"),
         ({"exposed_at": (NOON - DAY).isoformat()}, "/exposed_at"),
         ({"exposed_at": "2026-03-01T12:00:00"}, "/exposed_at"),
+        ({"exposed_at": "0001-01-01T00:00:00+05:30"}, "/exposed_at"),  # before the first instant by UTC
+        ({"exposed_at": "9999-12-31T23:59:59-05:00"}, "/exposed_at"),
         ({"slot": -1}, "/slot"),
         ({"slot": 1}, "/slot"),
         ({"when": 1}, "/when"),

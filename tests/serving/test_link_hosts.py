@@ -56,6 +56,7 @@ def test_the_brand_s_addresses_are_led_to(url: str) -> None:
         "javascript://shop.example/%0aalert(1)",
         "data:text/html,shop.example",
         "ftp://shop.example/",
+        "http\u017f://shop.example/",  # a long s: no scheme, so a browser reads a path of this server
         "https:///shop.example/",
         "https:shop.example",
         " https://shop.example/",

@@ -78,6 +78,12 @@ def test_the_same_report_is_written_once(world: World) -> None:
         ({"customer_id": "a", "outcome": "failed", "retry_after_seconds": -1}, 422, "/retry_after_seconds", "equal"),
         ({"customer_id": "a", "outcome": "converted", "value": 1.0, "currency": "XXX"}, 422, "/currency", "EUR"),
         ({"customer_id": "a", "outcome": "sent", "user_agent": "x"}, 422, "/user_agent", "'opened' or 'clicked'"),
+        (
+            {"customer_id": "a", "outcome": "sent", "occurred_at": "0001-01-01T00:00:00+05:30"},
+            422,
+            "/occurred_at",
+            "UTC",
+        ),
         ({"customer_id": "a" * 10_000, "outcome": "sent"}, 422, "/customer_id", "at most 256"),
         ({"token": "A" * 10_000}, 422, "/token", "at most 512"),
     ],
