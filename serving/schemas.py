@@ -60,7 +60,7 @@ OwnDecisionId = Annotated[
 ShortName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH)]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TOKEN)]
-CouponCode = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+CouponCode = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 RefusalReason = Literal["not_now", "never"]
 
 

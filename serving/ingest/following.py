@@ -136,7 +136,8 @@ class Following:
     def _code_of(self, call: Call, event: str) -> str | None:
         if event not in self._redeems or not call.properties:
             return None
-        return next((code for of in COUPONS if (code := text_of(call.properties.get(of), _LONGEST_CODE))), None)
+        said = (text_of(call.properties.get(of), _LONGEST_CODE) for of in COUPONS)
+        return next((code for one in said if (code := (one or "").strip())), None)  # as it was pasted
 
 
 def _is_machine(call: Call) -> bool:

@@ -93,6 +93,17 @@ def test_an_order_with_a_coupon_joins_the_decision_that_gave_it_out(world: World
     assert world.outcomes(newer["decision_id"]) == []
 
 
+def test_a_coupon_that_was_pasted_with_blanks_joins_its_decision(world: World) -> None:
+    told = world.decided("paster", "deal")
+    world.clock.later(hours=1)
+    newer = world.decided("paster")
+    world.clock.later(hours=1)
+    given = {"order_id": "o-33", "total": 50.0, "coupon": f" {told['coupon_code']} "}
+    world.track("Order Completed", "paster", properties=given)
+    assert world.outcomes(told["decision_id"]) == [("redeemed", "coupon"), ("converted", "coupon")]
+    assert world.outcomes(newer["decision_id"]) == []
+
+
 def test_a_coupon_that_nobody_gave_out_leaves_the_order_to_the_window(world: World) -> None:
     told = world.decided("other")
     world.track("Order Completed", "other", properties={"order_id": "o-4", "total": 5.0, "coupon": "WELCOME10"})

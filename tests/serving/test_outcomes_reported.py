@@ -40,11 +40,9 @@ def test_a_payload_alone_says_what_happened(world: World) -> None:
     assert world.outcomes(told["decision_id"], "outcome, reason") == [("refused", "never"), ("replied", None)]
 
 
-@pytest.mark.parametrize("typed", [str, str.lower, str.swapcase])
-def test_a_coupon_code_alone_is_redeemed_in_whatever_case_it_was_typed(
-    world: World, typed: Callable[[str], str]
-) -> None:
-    told = world.decided(f"ann-2-{typed.__name__}", "deal")
+@pytest.mark.parametrize("typed", [str, str.lower, str.swapcase, " {}\n".format])
+def test_a_coupon_code_alone_is_redeemed_however_it_was_typed(world: World, typed: Callable[[str], str]) -> None:
+    told = world.decided(f"ann-2-{typed('Aa').strip()}", "deal")
     (recorded,) = world.report({"coupon_code": typed(told["coupon_code"])})
     assert (recorded["outcome"], recorded["joined_by"], recorded["decision_id"]) == (
         "redeemed",
