@@ -25,14 +25,27 @@ BOT = "bot"
 PROGRAM = "program"
 
 _KINDS = (
-    (MAIL_PROXY, r"^mozilla/5\.0$|googleimageproxy|yahoomailproxy|duckduckgo-image-proxy|protonmail"),
-    (SCANNER, r"barracuda|mimecast|proofpoint|safelinks|urldefense|bitdefender|symantec|trendmicro|fortiguard|scanner"),
-    (PREVIEW, r"facebookexternalhit|line-poker|^whatsapp/|skypeuripreview|kakaotalk-scrap|bingpreview|^viber|preview"),
-    (BOT, r"(?<!cu)bot\b|(?<!cu)bot/|crawler|spider|slurp|yeti/|headlesschrome|phantomjs|lighthouse|pingdom"),
+    (MAIL_PROXY, r"^mozilla/5\.0$|googleimageproxy|yahoomailproxy|slack-imgproxy|duckduckgo-image-proxy|protonmail"),
+    (
+        SCANNER,
+        r"barracuda|mimecast|proofpoint|safelinks|urldefense|bitdefender|symantec|trendmicro|fortiguard|"
+        r"cloudmark|google-safety|scanner",
+    ),
+    (
+        PREVIEW,
+        r"facebookexternalhit|line-poker|^whatsapp/|skypeuripreview|kakaotalk-scrap|bingpreview|^viber|embedly|"
+        r"iframely|preview",
+    ),
+    (
+        BOT,
+        r"(?<!cu)bot\b|(?<!cu)bot/|mediapartners-google|apis-google|googleother|facebookcatalog/|crawler|spider|slurp|yeti/|"
+        r"headlesschrome|phantomjs|lighthouse|pingdom",
+    ),
     (
         PROGRAM,
         r"^(curl|wget|python|httpx|aiohttp|go-http-client|java|libwww|axios|node|undici|okhttp|ruby|php|perl)\b|"
-        r"python-requests|python-urllib|apache-httpclient|scrapy",
+        r"python-requests|python-urllib|apache-httpclient|scrapy|guzzlehttp|postmanruntime|^httpie/|"
+        r"^microsoft office existence discovery",
     ),
 )
 _PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _KINDS)

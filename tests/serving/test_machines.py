@@ -14,6 +14,7 @@ PEOPLE = [
     "Mozilla/5.0 (Linux; Android 13; CUBOT P80) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Mobile Safari",
     "Mozilla/5.0 (Linux; Android 14; SM-A546E; wv) AppleWebKit/537.36 Chrome/126.0 Mobile Safari/537.36 "
     "[FB_IAB/FB4A;FBAV/470.0]",
+    "Mozilla/4.0 (compatible; ms-office; MSOffice 16)",  # Outlook itself: whoever reads in it sees the picture
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)",
 ]
 MACHINES = [
@@ -28,6 +29,18 @@ MACHINES = [
     ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "bot"),
     ("curl/8.5.0", "program"),
     ("python-requests/2.32.3", "program"),
+    ("Slack-ImgProxy (+https://api.slack.com/robots)", "mail_proxy"),
+    (f"{CHROME} Google-Safety", "scanner"),
+    ("Cloudmark", "scanner"),
+    ("Mozilla/5.0 (compatible; Embedly/0.2; +http://support.embed.ly/)", "preview"),
+    ("Iframely/1.3.1 (+https://iframely.com/docs/about)", "preview"),
+    ("facebookcatalog/1.0", "bot"),
+    ("Mediapartners-Google", "bot"),
+    ("APIs-Google (+https://developers.google.com/webmasters/APIs-Google.html)", "bot"),
+    (f"{CHROME} (compatible; GoogleOther)", "bot"),
+    ("GuzzleHttp/7", "program"),
+    ("PostmanRuntime/7.39.0", "program"),
+    ("Microsoft Office Existence Discovery", "program"),
     ("", "no_user_agent"),
 ]
 
