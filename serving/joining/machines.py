@@ -38,8 +38,8 @@ _KINDS = (
     ),
     (
         BOT,
-        r"(?<!cu)bot\b|(?<!cu)bot/|mediapartners-google|apis-google|googleother|facebookcatalog/|crawler|spider|slurp|yeti/|"
-        r"headlesschrome|phantomjs|lighthouse|pingdom",
+        r"(?<!cu)bot\b|(?<!cu)bot/|mediapartners-google|apis-google|googleother|facebookcatalog/|crawler|spider|slurp|"
+        r"yeti/|headlesschrome|phantomjs|lighthouse|pingdom",
     ),
     (
         PROGRAM,
